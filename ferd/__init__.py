@@ -1,0 +1,3 @@
+"""ferd, the facial expression daemon."""
+
+__version__ = "0.1.0"

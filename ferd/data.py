@@ -1,0 +1,121 @@
+"""The value types that join the steps of the pipeline.
+
+Times are in seconds. ``t`` is the source's own time line (monotonic for a camera, position for a file), never
+the wall clock. Sizes and positions are in pixels of the source picture. All types are frozen: a step makes a
+new value, it does not change the one it was handed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+
+class Box(NamedTuple):
+    """An axis-parallel rectangle: left, top, width, height in pixels."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    @property
+    def area(self) -> float:
+        return self.w * self.h
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.x + self.w / 2, self.y + self.h / 2
+
+    def overlap(self, other: Box) -> float:
+        """Intersection over union, 0 to 1."""
+        w = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
+        h = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
+        if w <= 0 or h <= 0:
+            return 0.0
+        both = w * h
+        return both / (self.area + other.area - both)
+
+
+class Points(NamedTuple):
+    """Five landmarks, each (x, y) in pixels. Right and left are the subject's own, as in YuNet."""
+
+    right_eye: tuple[float, float]
+    left_eye: tuple[float, float]
+    nose: tuple[float, float]
+    mouth_right: tuple[float, float]
+    mouth_left: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source.
+
+    ``image``: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. ``small``: the same view in gray at a lower resolution,
+    where the camera delivers one for free (picamera2's low-resolution stream); None elsewhere.
+    """
+
+    t: float
+    image: Picture
+    small: Picture | None = None
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face found in one frame. ``score`` is the detector's own confidence, 0 to 1 (1 where it has none)."""
+
+    box: Box
+    points: Points | None = None
+    score: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A face followed over time. ``id`` counts up from 1 and is never used twice in a run."""
+
+    id: int
+    face: Face
+    born: float
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReading:
+    """What one frame says of one tracked face.
+
+    ``scores``: calibrated probabilities of this frame by label. ``smooth``: the same after the time filter.
+    ``expression``: the label that is held (None while none is). ``since``: when it was told.
+    """
+
+    track: Track
+    scores: dict[str, float]
+    smooth: dict[str, float]
+    expression: str | None
+    confidence: float | None
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one frame of one camera says: all tracked faces, and which of them is the main one (a track id)."""
+
+    t: float
+    faces: tuple[FaceReading, ...] = field(default=())
+    main: int | None = None
+
+    @property
+    def main_face(self) -> FaceReading | None:
+        return next((face for face in self.faces if face.track.id == self.main), None)
