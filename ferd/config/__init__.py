@@ -1,0 +1,23 @@
+"""The configuration: one schema (schema.py), one reader (load.py), one printer (show.py)."""
+
+from ferd.config.load import load_config
+from ferd.config.schema import (
+    CameraConfig,
+    Config,
+    DetectorConfig,
+    ExpressionConfig,
+    MqttConfig,
+    NodeConfig,
+    SmoothingConfig,
+)
+
+__all__ = [
+    "CameraConfig",
+    "Config",
+    "DetectorConfig",
+    "ExpressionConfig",
+    "MqttConfig",
+    "NodeConfig",
+    "SmoothingConfig",
+    "load_config",
+]

@@ -1,0 +1,118 @@
+"""Every configuration key, its type, range, default and meaning. `ferd config default` prints this."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=3600)]
+
+
+def host_name() -> str:
+    """This machine's name in the form that topics allow: [a-z0-9-]{1,32}."""
+    return re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:32] or "ferd"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class NodeConfig(Section):
+    name: Name = Field(default_factory=host_name)
+    """Name of this box in topics: ferd/<name>/…  Letters a-z, digits and hyphens. Default: the host name."""
+
+
+def _rectangles(value: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+    for x, y, w, h in value:
+        if x < 0 or y < 0 or w <= 0 or h <= 0:
+            raise ValueError(f"[{x}, {y}, {w}, {h}] is not a rectangle: use [left, top, width, height] in pixels")
+    return value
+
+
+class CameraConfig(Section):
+    source: Annotated[str, Field(min_length=1)] = "auto"
+    """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a folder of pictures,
+    "rtsp://…", "http://…" or "demo"."""
+    width: Annotated[int, Field(ge=64, le=4096)] = 640
+    """Width of the picture that is asked for, in pixels."""
+    height: Annotated[int, Field(ge=48, le=4096)] = 480
+    """Height of the picture that is asked for, in pixels."""
+    fps: Annotated[float, Field(gt=0, le=120)] = 15
+    """Pictures a second that are asked for. More than the board can analyse are skipped and counted."""
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Turn the picture clockwise by so many degrees."""
+    mirror: bool = False
+    """Swap left and right, as in a mirror."""
+    ignore: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = []
+    """Rectangles [left, top, width, height] in pixels in which faces are ignored (a poster, a television)."""
+
+
+class DetectorConfig(Section):
+    kind: Literal["auto", "yunet", "haar"] = "auto"
+    """"auto" takes the best that is there: yunet if its file is found, else haar."""
+    yunet: Path | None = None
+    """The YuNet file (face_detection_yunet_2023mar.onnx, from OpenCV Zoo). Also found on the model shelf."""
+    min_face: Annotated[int, Field(ge=16, le=1000)] = 48
+    """Faces smaller than this (pixels of the picture) are not looked for."""
+
+
+class ExpressionConfig(Section):
+    model: Annotated[str, Field(min_length=1)] = "expression"
+    """A name on the model shelf (`ferd model list`) or a path to a .tflite file or bundle folder."""
+
+
+class SmoothingConfig(Section):
+    tau_s: Annotated[float, Field(ge=0, le=60)] = 0.6
+    """Time constant of the filter over the probabilities, in seconds. More is calmer and later."""
+    enter: Fraction = 0.5
+    """A label is taken up when its filtered probability is the highest and at least this."""
+    leave: Fraction = 0.35
+    """A held label is dropped when its filtered probability falls below this. Below `enter`: hysteresis."""
+    hold_s: Seconds = 0.5
+    """A new label must stay ahead for so long before it is told."""
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> SmoothingConfig:
+        if self.leave > self.enter:
+            raise ValueError(f"leave ({self.leave}) must not be above enter ({self.enter}): lower leave or raise enter")
+        return self
+
+
+class MqttConfig(Section):
+    host: Annotated[str, Field(min_length=1)] = "localhost"
+    """Name or address of the broker."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    """Port of the broker (8883 is usual with TLS)."""
+    username: str | None = None
+    """User name at the broker."""
+    password_file: Path | None = None
+    """File whose first line is the password. The systemd credential `mqtt.password` is used when this is not set."""
+    tls: bool = False
+    """Encrypt the connection."""
+    ca_file: Path | None = None
+    """Certificate of the authority that signed the broker's. Default: those of the system."""
+    discovery: bool = True
+    """Announce the entities to Home Assistant."""
+    discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
+    """Home Assistant's discovery prefix."""
+
+
+class Config(Section):
+    """The whole configuration. Defaults work without a file."""
+
+    node: NodeConfig = Field(default_factory=NodeConfig)
+    cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1, max_length=8)] = Field(
+        default_factory=lambda: {"camera": CameraConfig()}
+    )
+    detector: DetectorConfig = Field(default_factory=DetectorConfig)
+    expression: ExpressionConfig = Field(default_factory=ExpressionConfig)
+    smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig)
+    mqtt: MqttConfig = Field(default_factory=MqttConfig)
