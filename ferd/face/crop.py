@@ -1,0 +1,102 @@
+"""Cuts a face out of a picture in the way in which the model saw faces in training.
+
+With landmarks the eyes are put where they lie in the training pictures (a similarity transform: shift, scale,
+roll). Without them a square is taken in a fixed relation to the detector's box.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ferd.data import Box, Face, Picture, Points
+
+
+class Relation(NamedTuple):
+    """Where the square lies: its centre is the box's centre + (dx * w, dy * h), its side is scale * max(w, h)."""
+
+    dx: float = 0.0
+    dy: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """How a model wants its faces cut. `eyes`: where the subject's right and left eye lie, in units of the side.
+
+    `relations`: by detector name, for detectors without landmarks.
+    """
+
+    eyes: tuple[tuple[float, float], tuple[float, float]] | None = None
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> Crop:
+        """From the `crop` of a model card. Raises KeyError, TypeError or ValueError when it is malformed."""
+        eyes = card.get("eyes")
+        relations = {
+            name: Relation(float(r["dx"]), float(r["dy"]), float(r["scale"]))
+            for name, r in card.items()
+            if isinstance(r, Mapping)
+        }
+        if not eyes:
+            return cls(None, relations)
+        (rx, ry), (lx, ly) = eyes
+        return cls(((float(rx), float(ry)), (float(lx), float(ly))), relations)
+
+
+def cut(picture: Picture, face: Face, crop: Crop, detector: str, size: tuple[int, int]) -> Picture:
+    """The face as (height, width[, 3]) uint8, `size` = (width, height). Outside the picture its edge is repeated."""
+    if face.points and crop.eyes:
+        matrix = _by_eyes(face.points, crop.eyes, size)
+    else:
+        matrix = _by_box(face.box, crop.relations.get(detector, Relation()), size)
+    return _warp(picture, matrix, size)
+
+
+def _by_eyes(
+    points: Points, eyes: tuple[tuple[float, float], tuple[float, float]], size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """2x3 similarity that takes the two eyes of the picture to their places in the crop."""
+    source = complex(*points.left_eye) - complex(*points.right_eye)
+    right = complex(eyes[0][0] * size[0], eyes[0][1] * size[1])
+    left = complex(eyes[1][0] * size[0], eyes[1][1] * size[1])
+    turn = (left - right) / (source or 1)  # rotation and scale as one complex factor
+    shift = right - turn * complex(*points.right_eye)
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def _by_box(box: Box, relation: Relation, size: tuple[int, int]) -> NDArray[np.float64]:
+    side = relation.scale * max(box.w, box.h)
+    left = box.x + box.w / 2 + relation.dx * box.w - side / 2
+    top = box.y + box.h / 2 + relation.dy * box.h - side / 2
+    sx, sy = size[0] / side, size[1] / side
+    return np.array([[sx, 0.0, -left * sx], [0.0, sy, -top * sy]])
+
+
+def _warp(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]) -> Picture:
+    """Bilinear warp; where it makes the face smaller, first to a whole multiple of the size, then averaged down.
+
+    Bilinear alone would pick single pixels of a large face (aliasing), which no training picture shows.
+    """
+    shrink = 1 / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6)
+    factor = min(max(round(shrink), 1), 8)
+    # Pixel centres lie at half: without this shift a factor would move the picture by (factor - 1) / 2 pixels.
+    grown = matrix * factor
+    grown[:, 2] += (factor - 1) / 2
+    wide = cv2.warpAffine(
+        picture,
+        grown,
+        (size[0] * factor, size[1] * factor),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    if factor > 1:
+        wide = cv2.resize(wide, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(wide, dtype=np.uint8)

@@ -1,0 +1,83 @@
+"""The detector seam: which detectors there are, and which one `auto` takes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from ferd.config.schema import DetectorConfig
+from ferd.data import Box, Face, Frame, Picture, Points
+from ferd.errors import ConfigError
+from ferd.model.shelf import YUNET_NAME, find_yunet
+
+log = logging.getLogger(__name__)
+
+WORKING_WIDTH = 320
+"""Detectors look at a picture of this width: a face of 48 pixels at 640 is then 24, the least that they find."""
+
+
+class Detector(Protocol):
+    """Finds faces in a frame. Boxes and points are in pixels of `frame.image`."""
+
+    name: str
+
+    def __call__(self, frame: Frame) -> list[Face]: ...
+
+
+def make_detector(config: DetectorConfig) -> Detector:
+    """The configured detector. Raises ConfigError with the remedy when it cannot be had."""
+    from ferd.face.haar import HaarDetector, find_cascade
+    from ferd.face.yunet import YunetDetector
+
+    file = find_yunet(config.yunet)
+    if config.kind == "yunet" and file is None:
+        raise ConfigError(
+            f'detector.kind = "yunet", but there is no {YUNET_NAME}: get it from OpenCV Zoo, put it on the model '
+            "shelf or name it in detector.yunet"
+        )
+    if file and config.kind != "haar":
+        return YunetDetector(file, config.min_face)
+    cascade = find_cascade()
+    if cascade is None:
+        raise ConfigError(
+            "no face detector: this OpenCV carries no cascade files (version 5 wheels do not). "
+            "Install opencv-python-headless<5 or the apt package opencv-data, or bring YuNet and set detector.yunet"
+        )
+    return HaarDetector(cascade, config.min_face)
+
+
+def outside(faces: Sequence[Face], ignore: Sequence[tuple[int, int, int, int]]) -> list[Face]:
+    """The faces whose centre lies in none of the rectangles (left, top, width, height)."""
+    return [face for face in faces if not any(_holds(area, face.box.centre) for area in ignore)]
+
+
+def _holds(area: tuple[int, int, int, int], point: tuple[float, float]) -> bool:
+    x, y, w, h = area
+    return x <= point[0] < x + w and y <= point[1] < y + h
+
+
+def working_size(frame: Frame) -> tuple[int, int]:
+    """(width, height) in which a detector looks at the frame: never larger than the frame itself."""
+    scale = min(1.0, WORKING_WIDTH / max(frame.width, frame.height))
+    return max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+
+
+def working_gray(frame: Frame) -> Picture:
+    """The frame in gray at working size; the camera's own low-resolution stream where there is one."""
+    size = working_size(frame)
+    picture = frame.small if frame.small is not None else frame.image
+    if picture.shape[1::-1] != size:
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def scaled_box(box: Box, factor: float) -> Box:
+    return Box(*(value * factor for value in box))
+
+
+def scaled_points(points: Points, factor: float) -> Points:
+    return Points(*((x * factor, y * factor) for x, y in points))

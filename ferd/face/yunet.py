@@ -1,0 +1,57 @@
+"""YuNet (Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", 2023) through OpenCV.
+
+The user brings the file; OpenCV runs it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ferd.data import Box, Face, Frame, Points
+from ferd.errors import ConfigError
+from ferd.face.detect import scaled_box, scaled_points, working_size
+
+LEAST_SCORE = 0.7
+
+
+class YunetDetector:
+    name = "yunet"
+
+    def __init__(self, file: Path, min_face: int) -> None:
+        """`min_face` in pixels of the frame. Raises ConfigError when the file is missing or is not YuNet."""
+        self._min_face = min_face
+        self._size = (0, 0)
+        if not file.is_file():
+            raise ConfigError(f"{file}: no such file; detector.yunet must name the YuNet .onnx file")
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(file), "", (320, 240), LEAST_SCORE)
+            self._net.detect(np.zeros((240, 320, 3), np.uint8))
+        except cv2.error as error:
+            reason = str(error).strip().splitlines()[0][:120]
+            raise ConfigError(f"{file}: OpenCV cannot use it as YuNet ({reason}); download it again") from None
+
+    def __call__(self, frame: Frame) -> list[Face]:
+        size = working_size(frame)
+        picture = frame.image if frame.image.shape[1::-1] == size else cv2.resize(
+            frame.image, size, interpolation=cv2.INTER_AREA
+        )  # fmt: skip
+        if picture.ndim == 2:
+            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+        if size != self._size:
+            self._net.setInputSize(size)
+            self._size = size
+        _, rows = self._net.detect(picture)
+        factor = frame.width / size[0]
+        faces = [] if rows is None else [_face(row, factor) for row in rows]
+        return [face for face in faces if max(face.box.w, face.box.h) >= self._min_face]
+
+
+def _face(row: NDArray[np.float32], factor: float) -> Face:
+    """Row: x, y, w, h, five points (x, y) from the subject's right eye on, score."""
+    values = [float(v) for v in row]
+    points = Points(*zip(values[4:14:2], values[5:14:2], strict=True))
+    return Face(scaled_box(Box(*values[:4]), factor), scaled_points(points, factor), values[14])

@@ -1,0 +1,140 @@
+"""A bundle: a .tflite file with its labels and its card.
+
+Found as NAME.tflite + NAME.json (our own form), as a .tflite file with labels.txt beside it, or as a folder that
+holds one of these (a Teachable Machine export, unpacked).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ferd.errors import ModelError
+from ferd.face.crop import Crop
+
+Colour = Literal["gray", "rgb"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """How a picture becomes the input: size in pixels, colour, then (value / 255 - mean) / std."""
+
+    width: int
+    height: int
+    colour: Colour
+    mean: float = 0.5
+    std: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What is known of a model before it is loaded. `card` is the JSON beside the file, {} if there is none.
+
+    `input` is None when there is no card: the file's own shape decides then.
+    """
+
+    name: str
+    path: Path
+    labels: tuple[str, ...]
+    input: InputSpec | None = None
+    output: Literal["logits", "probabilities"] = "probabilities"
+    temperature: float = 1.0
+    crop: Crop = field(default_factory=Crop)
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def vouched_for(self) -> bool:
+        """True when the file is, to the bit, the one that the card was written for."""
+        return bool(self.card.get("sha256")) and self.card["sha256"] == sha256_of(self.path)
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_bundle(path: Path) -> Bundle:
+    """The bundle at a .tflite file or in a folder. Raises ModelError with the remedy; does not load the network."""
+    file = _tflite_file(path)
+    _check_is_tflite(file)
+    card_file = file.with_suffix(".json")
+    if card_file.exists():
+        return _from_card(file, card_file)
+    labels_file = file.with_name("labels.txt")
+    if not labels_file.exists():
+        raise ModelError(f"{file}: no {card_file.name} and no labels.txt beside it; put the export's labels.txt there")
+    return Bundle(name=file.stem, path=file, labels=parse_labels(labels_file))
+
+
+def parse_labels(path: Path) -> tuple[str, ...]:
+    """Labels in the forms met in the wild: "0 Happy", "Happy", leading spaces, byte order mark, CRLF."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ModelError(f"{path}: is not a text file in UTF-8; one label a line is expected") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    numbered = all(re.match(rf"{number}(\s+\S|$)", line) for number, line in enumerate(lines))
+    labels = tuple(line.partition(" ")[2].strip() or line if numbered else line for line in lines)
+    return _distinct(labels, path)
+
+
+def _tflite_file(path: Path) -> Path:
+    if path.is_dir():
+        files = sorted(path.glob("*.tflite"))
+        if len(files) != 1:
+            raise ModelError(f"{path}: holds {len(files)} .tflite files; name the one that is meant")
+        return files[0]
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file. `ferd model list` shows what is on the shelf")
+    return path
+
+
+def _check_is_tflite(file: Path) -> None:
+    """The flatbuffer identifier "TFL3" at byte 4 tells a wrong file at once, before any runtime sees it."""
+    try:
+        head = file.open("rb").read(8)
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be read ({error.strerror}). Check its owner and mode") from None
+    if not head:
+        raise ModelError(f"{file}: is empty; copy or download it again")
+    if head[4:8] != b"TFL3":
+        raise ModelError(f"{file}: is not a TFLite model; export it as TensorFlow Lite")
+
+
+def _from_card(file: Path, card_file: Path) -> Bundle:
+    try:
+        card = json.loads(card_file.read_text(encoding="utf-8"))
+        spec = card["input"]
+        bundle = Bundle(
+            name=str(card.get("name", file.stem)),
+            path=file,
+            labels=_distinct(tuple(str(label) for label in card["labels"]), card_file),
+            input=InputSpec(
+                int(spec["width"]),
+                int(spec["height"]),
+                spec["colour"],
+                float(spec["mean"]),
+                float(spec["std"]),
+            ),
+            output=card["output"],
+            temperature=float(card.get("temperature", 1.0)),
+            crop=Crop.from_card(card.get("crop", {})),
+            card=card,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        problem = f"lacks the key {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelError(f"{card_file}: is not a model card: {problem}. models/README.md describes it") from None
+    if bundle.temperature <= 0 or bundle.output not in ("logits", "probabilities"):
+        raise ModelError(f'{card_file}: temperature must be above 0, output "logits" or "probabilities"')
+    return bundle
+
+
+def _distinct(labels: tuple[str, ...], source: Path) -> tuple[str, ...]:
+    twice = {label for label in labels if labels.count(label) > 1}
+    if twice or not labels:
+        problem = f"holds {', '.join(sorted(twice))} twice" if twice else "holds no label"
+        raise ModelError(f"{source}: {problem}; one distinct label for each class is needed")
+    return labels
