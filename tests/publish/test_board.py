@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ferd.publish.board import EVENT_RING, Board
+from ferd.publish.topics import Message
+
+STATE = "ferd/hall/desk/state"
+
+
+def state(number: int, topic: str = STATE) -> Message:
+    return Message(topic, str(number).encode(), retain=True, qos=1)
+
+
+def event(number: int) -> Message:
+    return Message("ferd/hall/desk/event", json.dumps({"n": number}).encode(), qos=1, expires_s=60)
+
+
+def numbers(messages: list[Message]) -> list[int]:
+    return [json.loads(m.payload)["n"] for m in messages]
+
+
+def test_a_message_goes_once():
+    board = Board()
+    board.put(state(1), now=0)
+    assert board.due(0) == [state(1)]
+    assert board.due(9) == []
+    assert board.next_at() is None
+
+
+def test_of_a_retained_topic_only_the_last_value_waits():
+    board = Board()
+    for number in range(5):
+        board.put(state(number), now=number)
+    assert board.due(5) == [state(4)]
+
+
+def test_a_camera_state_goes_at_most_once_a_second_and_the_last_one_arrives():
+    board = Board()
+    board.put(state(1), now=0)
+    assert board.due(0) == [state(1)]
+    board.put(state(2), now=0.2)
+    board.put(state(3), now=0.4)
+    assert board.due(0.9) == []
+    assert board.next_at() == 1.0
+    assert board.due(1.0) == [state(3)]
+
+
+def test_other_topics_are_not_limited():
+    board = Board()
+    for number in range(3):
+        board.put(state(number, "ferd/hall/desk/status"), now=0)
+        assert len(board.due(0)) == 1
+
+
+def test_after_a_reconnect_each_last_value_goes_once_and_at_once():
+    board = Board()
+    board.put(state(1), now=0)
+    board.put(state(7, "ferd/hall/info"), now=0)
+    board.due(0)
+    board.put(state(2), now=0.1)
+    board.replay_all()
+    assert board.due(0.1) == [state(2), state(7, "ferd/hall/info")]
+    assert board.due(0.2) == []
+
+
+def test_discovery_can_be_sent_again():
+    board = Board()
+    board.put(state(1), now=0)
+    board.due(0)
+    board.send_again(STATE)
+    board.send_again("unknown")
+    assert board.due(5) == [state(1)]
+
+
+def test_events_wait_in_order_at_most_a_minute_and_are_then_late():
+    board = Board()
+    for at in (0, 10, 69):
+        board.put(event(at), now=at)
+    due = board.due(70)
+    assert numbers(due) == [10, 69]
+    assert ["late" in json.loads(m.payload) for m in due] == [True, False]
+    assert [m.expires_s for m in due] == [1, 60]
+
+
+def test_the_ring_drops_the_oldest_event():
+    board = Board()
+    for number in range(EVENT_RING + 8):
+        board.put(event(number), now=0)
+    assert numbers(board.due(0)) == list(range(8, EVENT_RING + 8))
+
+
+def test_what_was_not_acknowledged_waits_again_before_the_others_for_the_rest_of_its_time():
+    board = Board()
+    board.put(event(1), now=0)
+    sent = board.due(30)
+    board.put(event(2), now=40)
+    board.give_back([(30.0, message) for message in [*sent, state(1)]])
+    assert numbers(board.due(50)) == [1, 2]
+    board.give_back([(30.0, message) for message in sent])
+    assert board.due(61) == []
+
+
+def test_no_more_is_due_than_there_is_room_for():
+    board = Board()
+    for number in range(3):
+        board.put(state(number, f"ferd/hall/{number}/status"), now=0)
+        board.put(event(number), now=0)
+    assert [len(board.due(0, room=4)), len(board.due(0, room=4)), len(board.due(0, room=0))] == [4, 2, 0]
+
+
+def test_observers_see_what_is_put_even_when_one_of_them_fails():
+    board = Board()
+    seen: list[Message] = []
+
+    def broken(message: Message) -> None:
+        raise ValueError(message.topic)
+
+    board.subscribe(broken)
+    end = board.subscribe(seen.append)
+    board.put(state(1), now=0)
+    board.put(state(2), now=0)
+    end()
+    board.put(state(3), now=0)
+    assert seen == [state(1), state(2)]
+
+
+def test_many_threads_may_put():
+    board = Board()
+
+    def put(camera: int) -> None:
+        for number in range(500):
+            board.put(state(number, f"ferd/hall/{camera}/status"), now=0)
+
+    threads = [threading.Thread(target=put, args=(camera,)) for camera in range(4)]
+    for thread in threads:
+        thread.start()
+    sent: list[Message] = []
+    while any(thread.is_alive() for thread in threads):
+        sent += board.due(0)
+    sent += board.due(0)
+    last = {message.topic: message.payload for message in sent}
+    assert set(last.values()) == {b"499"}
+    assert len(last) == 4
+
+
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 1)), max_size=150))
+def test_the_limits_hold_and_the_last_value_always_arrives(steps: list[tuple[float, int]]):
+    board, now, put = Board(), 0.0, {}
+    sent: list[tuple[float, Message]] = []
+    for number, (gap, camera) in enumerate(steps):
+        now += gap
+        put[camera] = state(number, f"ferd/hall/{camera}/state")
+        board.put(put[camera], now)
+        sent += [(now, message) for message in board.due(now)]
+    while (at := board.next_at()) is not None:
+        now = max(now, at)
+        sent += [(now, message) for message in board.due(now)]
+    for camera, last in put.items():
+        mine: list[tuple[float, Any]] = [(at, m) for at, m in sent if m.topic == last.topic]
+        assert mine[-1][1] == last
+        times = [at for at, _ in mine]
+        assert all(b - a >= 1 - 1e-9 for a, b in itertools.pairwise(times)), camera
+        assert all(b - a >= 60 - 1e-9 for a, b in zip(times, times[30:], strict=False))
