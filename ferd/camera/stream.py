@@ -1,0 +1,67 @@
+"""Network cameras: RTSP, and MJPEG over http(s). A password in the address is never shown."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+import cv2
+
+from ferd.camera.opencv import LiveCapture
+from ferd.errors import SourceError
+
+OPEN_S = 8.0
+READ_S = 5.0
+
+SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
+
+_SECRET = re.compile(r"((?:pass(?:word|wd)?|pwd|token|key|auth|secret)[^=/?&]*=)[^&/?#]*", re.IGNORECASE)
+
+
+class StreamCamera(LiveCapture):
+    """A network camera by its address. Frames carry the time at which they came, by `clock`.
+
+    OpenCV's own limits are passed to the constructor: without them a stalled stream blocks for 30 s.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        open_s: float = OPEN_S,
+        read_s: float = READ_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        self._limits_s = (open_s, read_s)
+        # The worker waits a little longer than OpenCV, whose own time-out leaves a cleaner state behind.
+        super().__init__(redact(url), self._start, open_s=open_s + 2, read_s=read_s + 1, clock=clock)
+
+    def _start(self) -> cv2.VideoCapture:
+        open_s, read_s = self._limits_s
+        limits = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            int(open_s * 1000),
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            int(read_s * 1000),
+        ]
+        capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, limits)
+        if not capture.isOpened():
+            capture.release()
+            raise SourceError(
+                f"{self.name}: does not answer with a video. Check address, user and password, that the camera's "
+                "stream is switched on, and whether `ffplay ADDRESS` shows it from this machine"
+            )
+        return capture
+
+
+def redact(url: str) -> str:
+    """The address without its secrets: the password (or anything that could be one) becomes ***."""
+    scheme, separator, rest = url.partition("://")
+    # By the last @, not by the rules: a password with an unescaped / or @ must not slip through.
+    login, at, place = rest.rpartition("@")
+    if at:
+        user, colon, _password = login.partition(":")
+        rest = (f"{user}:***@" if colon else f"{user}@") + place
+    return scheme + separator + _SECRET.sub(r"\1***", rest)

@@ -1,0 +1,34 @@
+"""Small films and pictures, written where a test asks for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from camera_tools import gray_picture, wait_for
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a film of 64x48 whose frames get lighter: film("a.avi", frames=5, fps=10)."""
+
+    def write(name: str = "film.avi", frames: int = 5, fps: float = 10.0, codec: str = "MJPG") -> Path:
+        path = tmp_path / name
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (64, 48))
+        for index in range(frames):
+            writer.write(gray_picture(index * 20))
+        writer.release()
+        return path
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    """Every test ends with the threads that it began with; those that end on their own get time for it."""
+    before = set(threading.enumerate())
+    yield
+    wait_for(lambda: not set(threading.enumerate()) - before)

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ferd.camera.auto import FirstThatDelivers
+from ferd.camera.files import PictureFolder, VideoFile
+from ferd.camera.open import open_source
+from ferd.camera.paced import Paced
+from ferd.camera.picamera import PiCamera
+from ferd.camera.source import Source
+from ferd.camera.stream import StreamCamera
+from ferd.camera.turn import Turned
+from ferd.camera.usb import UsbCamera
+from ferd.config.schema import CameraConfig
+from ferd.errors import ConfigError, SourceError
+
+
+def source_of(text: str, *, live: bool = True, **keys: object) -> Source:
+    return open_source(CameraConfig.model_validate({"source": text, **keys}), live=live)
+
+
+@pytest.mark.parametrize(
+    "text", ["webcam", "usb:x", "usb:", "picamera2:", "picamera2:front", "ftp://host/film.mp4", "-1"]
+)
+def test_what_is_no_source_is_told_the_forms(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"A source is one of .*picamera2.*rtsp"):
+        source_of(text)
+
+
+def test_a_password_does_not_show_in_the_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        source_of("ftp://me:geheim@host/film.mp4")
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "name"),
+    [
+        ("picamera2", PiCamera, "picamera2 camera 0"),
+        ("picamera2:1", PiCamera, "picamera2 camera 1"),
+        ("usb", UsbCamera, "usb camera (first found)"),
+        ("usb:1", UsbCamera, "usb camera /dev/video1"),
+        ("2", UsbCamera, "usb camera /dev/video2"),
+        ("/dev/video3", UsbCamera, "usb camera /dev/video3"),
+        ("/dev/v4l/by-id/usb-Cam-index0", UsbCamera, "usb camera /dev/v4l/by-id/usb-Cam-index0"),
+        ("rtsp://me:geheim@cam/1", StreamCamera, "rtsp://me:***@cam/1"),
+        ("HTTPS://cam/mjpeg", StreamCamera, "HTTPS://cam/mjpeg"),
+        ("auto", FirstThatDelivers, "auto"),
+    ],
+)
+def test_cameras(text: str, kind: type, name: str) -> None:
+    source = source_of(text)
+    assert type(source) is kind
+    assert (source.name, source.live) == (name, True)
+    source.close()
+
+
+def test_replay_reads_files_as_they_are(tmp_path: Path) -> None:
+    assert type(source_of(str(tmp_path), live=False)) is PictureFolder
+    assert type(source_of("some/film.mp4", live=False)) is VideoFile
+    assert type(source_of("face.JPG", live=False)) is PictureFolder
+
+
+def test_the_daemon_plays_them(tmp_path: Path) -> None:
+    for text in (str(tmp_path), "film.mp4"):
+        source = source_of(text)
+        assert type(source) is Paced
+        assert source.live is False
+
+
+def test_a_file_that_is_not_there_is_said_when_it_is_opened() -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        source_of("no/such.mp4", live=False).open()
+
+
+def test_turned_when_wanted() -> None:
+    assert type(source_of("usb", rotate=180)) is Turned
+    assert type(source_of("usb", mirror=True)) is Turned
