@@ -87,9 +87,9 @@ def _warp(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]) 
     """
     shrink = 1 / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6)
     factor = min(max(round(shrink), 1), 8)
-    # Pixel centres lie at half: without this shift a factor would move the picture by (factor - 1) / 2 pixels.
     grown = matrix * factor
-    grown[:, 2] += (factor - 1) / 2
+    # OpenCV counts from the centre of the first pixel, we from its corner: half a pixel on either side.
+    grown[:, 2] += grown[:, :2] @ (0.5, 0.5) - 0.5
     wide = cv2.warpAffine(
         picture,
         grown,

@@ -1,0 +1,39 @@
+"""ferd check: validates a configuration file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from ferd.config import load_config
+from ferd.config.load import SYSTEM_FILE
+
+HELP = "validate a configuration: every error with its line, key and remedy"
+MORE = """
+Checks the file, what the environment overrides (FERD_SECTION__KEY=value), and that the model and the detector
+which it names can be loaded. Nothing is started.
+
+  ferd check                     the system's file, else the defaults
+  ferd check ./my.toml           another file
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", type=Path, help=f"the file to check (default: {SYSTEM_FILE})")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ferd.pipeline import Parts
+
+    config = load_config(args.file, os.environ)
+    parts = Parts(config)
+    file = args.file or (SYSTEM_FILE if SYSTEM_FILE.exists() else "the defaults (there is no file)")
+    print(f"{file}: fine")
+    print(f"  node      {config.node.name}")
+    for name, camera in config.cameras.items():
+        print(f"  camera    {name}: {camera.source}, {camera.width}x{camera.height} at {camera.fps:g} fps")
+    print(f"  detector  {parts.detector.name}")
+    print(f"  model     {parts.classifier.bundle.name}: {', '.join(parts.classifier.labels)}")
+    print(f"  broker    {config.mqtt.host}:{config.mqtt.port}")
+    return 0

@@ -1,0 +1,159 @@
+"""One screen that shows what is published: fed with messages, drawn by rich. Used by `run --try` and `watch`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+COLOURS = {
+    "happiness": "yellow",
+    "surprise": "magenta",
+    "neutral": "white",
+    "sadness": "blue",
+    "fear": "cyan",
+    "anger": "red",
+    "disgust": "green",
+}
+OTHER_COLOUR = "bright_white"
+BAND_S = 60
+"""The band shows so many seconds, one column a second."""
+EVENTS_SHOWN = 8
+BAR_WIDTH = 24
+
+
+@dataclass(slots=True)
+class _Camera:
+    status: str = "starting"
+    state: dict[str, Any] = field(default_factory=dict)
+    band: deque[tuple[float, str | None]] = field(default_factory=lambda: deque(maxlen=2000))
+
+
+class Screen:
+    """`feed` it with messages from any thread; `render` draws what they say.
+
+    `head`: lines above, such as how to subscribe. Times are those of the caller's clock, in seconds.
+    """
+
+    def __init__(self, head: Sequence[str] = ()) -> None:
+        self.head = list(head)
+        self.foot = ""
+        self._lock = threading.Lock()
+        self._nodes: dict[str, dict[str, Any]] = {}
+        self._cameras: dict[tuple[str, str], _Camera] = {}
+        self._events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=EVENTS_SHOWN)
+        self._messages = 0
+
+    def feed(self, topic: str, payload: bytes, now: float) -> None:
+        """One message. What is not ours or not readable is counted and passed over."""
+        parts = topic.split("/")
+        with self._lock:
+            self._messages += 1
+            if len(parts) == 3 and parts[0] == "ferd":
+                self._feed_node(parts[1], parts[2], payload)
+            elif len(parts) == 4 and parts[0] == "ferd" and parts[2] not in ("request", "response"):
+                self._feed_camera((parts[1], parts[2]), parts[3], payload, now)
+
+    def render(self, now: float) -> RenderableType:
+        with self._lock:
+            cameras = [self._draw_camera(key, camera, now) for key, camera in self._cameras.items()]
+            nodes = [self._draw_node(name, facts) for name, facts in self._nodes.items()]
+            events = self._draw_events()
+            count = self._messages
+        head = [Text(line, style="dim") for line in self.head]
+        foot = Text(f"{self.foot}{'  ' if self.foot else ''}{count} messages  -  Ctrl-C ends", style="dim")
+        body = Group(*head, *nodes, *cameras, events, foot)
+        return Panel(body, title="ferd", title_align="left", border_style="dim")
+
+    def _feed_node(self, node: str, key: str, payload: bytes) -> None:
+        facts = self._nodes.setdefault(node, {})
+        if key == "status":
+            facts["status"] = payload.decode(errors="replace")
+        elif key in ("info", "health"):
+            facts[key] = _object(payload)
+
+    def _feed_camera(self, name: tuple[str, str], key: str, payload: bytes, now: float) -> None:
+        camera = self._cameras.setdefault(name, _Camera())
+        if key == "status":
+            camera.status = payload.decode(errors="replace")
+        elif key == "state":
+            camera.state = _object(payload)
+            camera.band.append((now, camera.state.get("expression")))
+        elif key == "event" and (event := _object(payload)):
+            self._events.appendleft((name[1], event))
+
+    def _draw_node(self, name: str, facts: dict[str, Any]) -> RenderableType:
+        status = facts.get("status", "?")
+        health = facts.get("health") or {}
+        line = Text.assemble((name, "bold"), "  ", (status, "green" if status == "online" else "red"))
+        if model := (facts.get("info") or {}).get("model"):
+            line.append(f"  model {model}", style="dim")
+        if health.get("rss_mb"):
+            line.append(f"  {health['rss_mb']:.0f} MB", style="dim")
+        if health.get("temperature_c"):
+            line.append(f"  {health['temperature_c']:.0f} °C", style="dim")
+        return line
+
+    def _draw_camera(self, key: tuple[str, str], camera: _Camera, now: float) -> RenderableType:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        expression = camera.state.get("expression")
+        faces = camera.state.get("faces", 0)
+        confidence = camera.state.get("confidence")
+        what = expression or ("nobody" if not faces else "unsure")
+        table.add_row(
+            Text(f"{key[1]:<10}"),
+            Text(camera.status, style="green" if camera.status == "online" else "red"),
+            Text(f"{what:<12}", style=f"bold {_colour(expression)}"),
+            _bar(confidence, _colour(expression)),
+            Text("" if confidence is None else f"{confidence:.2f}"),
+            Text(f"{faces} face{'' if faces == 1 else 's'}", style="dim"),
+        )
+        return Group(Text(""), table, _band(camera.band, now))
+
+    def _draw_events(self) -> RenderableType:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for camera, event in self._events:
+            table.add_row(
+                Text(str(event.get("at", ""))[11:19], style="dim"),
+                Text(camera, style="dim"),
+                Text(str(event.get("event_type", "")).replace("_", " ")),
+                Text(f"{event['from'] or '-'} -> {event['to'] or '-'}" if "from" in event else ""),
+            )
+        return Group(Text(""), table) if self._events else Text("")
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(payload)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _colour(expression: str | None) -> str:
+    return "bright_black" if expression is None else COLOURS.get(expression, OTHER_COLOUR)
+
+
+def _bar(share: float | None, colour: str) -> Text:
+    full = round(BAR_WIDTH * (share or 0))
+    return Text.assemble(("█" * full, colour), ("░" * (BAR_WIDTH - full), "bright_black"))
+
+
+def _band(changes: Sequence[tuple[float, str | None]], now: float) -> Text:
+    """The last minute, newest at the right: one column a second in the colour of the expression."""
+    text = Text()
+    for second in range(BAND_S - 1, -1, -1):
+        moment = now - second
+        before = [expression for at, expression in changes if at <= moment]
+        known = bool(before)
+        text.append("▄" if known and before[-1] else "·", style=_colour(before[-1]) if known else "bright_black")
+    text.append(" last minute", style="dim")
+    return text

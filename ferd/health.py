@@ -1,0 +1,108 @@
+"""How the daemon is: counters of the cameras and a few facts about the process and the board."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ferd.publish.topics import CameraHealth, Health, Message, health_message
+
+EVERY_S = 60.0
+STATM = Path("/proc/self/statm")
+THERMAL = Path("/sys/class/thermal")
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What one camera did since the daemon started. ``latency_s``: from the picture to its reading, None at first."""
+
+    frames: int = 0
+    skipped: int = 0
+    reopened: int = 0
+    latency_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The counters of all cameras at one moment (monotonic seconds)."""
+
+    at: float
+    cameras: Mapping[str, Counters]
+
+
+class HealthReport:
+    """Says every EVERY_S how the daemon is. ``now`` is in monotonic seconds."""
+
+    def __init__(self, node: str, started: float, statm: Path = STATM, thermal: Path = THERMAL) -> None:
+        self._node, self._started = node, started
+        self._statm, self._thermal = statm, thermal
+        self._before = Sample(started, {})
+
+    def tell(self, now: float, cameras: Mapping[str, Counters], mqtt_reconnects: int) -> Message | None:
+        """The message when one is due, else None."""
+        if now - self._before.at < EVERY_S:
+            return None
+        sample = Sample(now, dict(cameras))
+        health = build_health(
+            self._started,
+            self._before,
+            sample,
+            mqtt_reconnects=mqtt_reconnects,
+            rss_mb=read_rss_mb(self._statm),
+            temperature_c=read_temperature_c(self._thermal),
+        )
+        self._before = sample
+        return health_message(self._node, health)
+
+
+def build_health(
+    started: float,
+    before: Sample,
+    now: Sample,
+    *,
+    mqtt_reconnects: int,
+    rss_mb: float | None,
+    temperature_c: float | None,
+) -> Health:
+    """The payload; frames a second are counted between the two samples."""
+    passed = now.at - before.at
+    cameras = {
+        name: _camera_health(counters, before.cameras.get(name, Counters()), passed)
+        for name, counters in now.cameras.items()
+    }
+    return Health(now.at - started, rss_mb, temperature_c, mqtt_reconnects, cameras)
+
+
+def _camera_health(now: Counters, before: Counters, passed: float) -> CameraHealth:
+    fps = max(0, now.frames - before.frames) / passed if passed > 0 else 0.0
+    latency_ms = None if now.latency_s is None else now.latency_s * 1000
+    return CameraHealth(fps, now.frames, now.skipped, now.reopened, latency_ms)
+
+
+def read_rss_mb(statm: Path = STATM) -> float | None:
+    """Resident memory of this process in megabytes (10^6 bytes), None where /proc does not tell. See proc(5)."""
+    try:
+        pages = int(statm.read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def read_temperature_c(thermal: Path = THERMAL) -> float | None:
+    """The processor's temperature in degrees Celsius, None where there is no sensor (or it fails for now)."""
+    try:
+        zones = sorted(thermal.glob("thermal_zone*"), key=_is_not_cpu)
+        return int((zones[0] / "temp").read_text()) / 1000
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _is_not_cpu(zone: Path) -> tuple[bool, str]:
+    """Sorts the processor's zone first: "cpu-thermal" on a Pi, "x86_pkg_temp" on a PC."""
+    try:
+        kind = (zone / "type").read_text()
+    except OSError:
+        kind = ""
+    return not ("cpu" in kind or "x86_pkg" in kind), zone.name

@@ -1,0 +1,100 @@
+"""The way of a picture: frame -> faces -> tracks -> crops -> scores -> readings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferd.config.schema import CameraConfig, Config
+from ferd.data import Face, FaceReading, Frame, Picture, Reading, Track
+from ferd.face.crop import cut
+from ferd.face.detect import Detector, make_detector, outside
+from ferd.face.track import MainFace, Tracker
+from ferd.mind.smooth import Rules, Smoother
+from ferd.model.classify import Classifier, to_input_colour
+from ferd.model.shelf import find_bundle
+
+Scores = NDArray[np.float32]
+
+
+class Pipeline:
+    """One camera's chain. The steps are plain attributes: each can be replaced or timed on its own.
+
+    `detect`: frame -> faces. `prepare`: frame -> picture in the model's colour. `crop`: (picture, face) -> input
+    picture. `classify`: input picture -> probabilities.
+    """
+
+    def __init__(self, detector: Detector, classifier: Classifier, rules: Rules, camera: CameraConfig) -> None:
+        spec, bundle = classifier.input, classifier.bundle
+        size = (spec.width, spec.height)
+        self.detect: Callable[[Frame], list[Face]] = detector
+        self.prepare: Callable[[Frame], Picture] = lambda frame: to_input_colour(frame.image, spec)
+        self.crop: Callable[[Picture, Face], Picture] = lambda picture, face: cut(
+            picture, face, bundle.crop, detector.name, size
+        )
+        self.classify: Callable[[Picture], Scores] = classifier
+        self._ignore = camera.ignore
+        self.track = Tracker()
+        self.main_face = MainFace()
+        self.rules = rules
+        self.mind = Mind(classifier.labels, rules)
+
+    def step(self, frame: Frame) -> Reading:
+        """One frame through the whole chain. Frames come with rising `t`."""
+        faces = outside(self.detect(frame), self._ignore)
+        tracks = self.track(frame.t, faces)
+        seen = [track for track in tracks if track.seen >= frame.t]
+        picture = self.prepare(frame) if seen else None
+        scores = {} if picture is None else {t.id: self.classify(self.crop(picture, t.face)) for t in seen}
+        return Reading(frame.t, self.mind(frame.t, tracks, scores), self.main_face(frame.t, tracks))
+
+
+class Mind:
+    """Smooths each track's scores; forgets a track when it is gone."""
+
+    def __init__(self, labels: Sequence[str], rules: Rules) -> None:
+        self._labels = tuple(labels)
+        self._rules = rules
+        self._smoothers: dict[int, Smoother] = {}
+
+    def __call__(self, t: float, tracks: Sequence[Track], scores: dict[int, Scores]) -> tuple[FaceReading, ...]:
+        """`scores`: by track id; a track without scores was not seen in this frame and keeps what it had."""
+        self._smoothers = {k.id: self._smoothers.get(k.id) or Smoother(self._labels, self._rules) for k in tracks}
+        return tuple(self._read(t, track, scores.get(track.id)) for track in tracks)
+
+    def _read(self, t: float, track: Track, scores: Scores | None) -> FaceReading:
+        smoother = self._smoothers[track.id]
+        held = smoother.now if scores is None else smoother.update(t, scores)
+        return FaceReading(
+            track=track,
+            scores={} if scores is None else self._by_label(scores),
+            smooth=self._by_label(held.smooth),
+            expression=held.label,
+            confidence=held.confidence,
+            since=held.since,
+        )
+
+    def _by_label(self, values: NDArray[np.floating]) -> dict[str, float]:
+        return dict(zip(self._labels, map(float, values), strict=True))
+
+
+class Parts:
+    """What all cameras of a process share: the detector and the classifier, loaded once."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises ConfigError or ModelError with the remedy."""
+        self._config = config
+        self.classifier = Classifier(find_bundle(config.expression.model))
+        self.detector = make_detector(config.detector)
+
+    def pipeline(self, camera: CameraConfig) -> Pipeline:
+        rules = Rules(**self._config.smoothing.model_dump())
+        return Pipeline(self.detector, self.classifier, rules, camera)
+
+
+def run(pipeline: Pipeline, frames: Iterable[Frame]) -> Iterator[Reading]:
+    """The readings of a source that is read to its end."""
+    for frame in frames:
+        yield pipeline.step(frame)

@@ -1,0 +1,99 @@
+"""The pipeline over a recording, without a clock or a network: one line for each analysed frame.
+
+A trace is what `ferd replay --jsonl` printed: faces with their scores. Played again, it goes through tracks,
+smoothing and telling anew, so that other settings can be tried without the video.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferd.camera.source import Source
+from ferd.data import Box, Face, FaceReading, Frame, Reading, Track
+from ferd.errors import SourceEnded, SourceError
+from ferd.pipeline import Mind, Scores
+from ferd.publish.narrator import Narrator
+from ferd.publish.topics import Message, is_camera_state
+
+
+def frames(source: Source) -> Iterator[Frame]:
+    """All frames of an opened source. Raises SourceError when it breaks off."""
+    while True:
+        try:
+            yield source.read()
+        except SourceEnded:
+            return
+
+
+def lines(readings: Iterable[Reading], narrator: Narrator) -> Iterator[dict[str, Any]]:
+    """What `replay --jsonl` prints: the reading, and what would be published. Wall time begins in 1970 at t = 0."""
+    for reading in readings:
+        messages = narrator.tell(reading, reading.t)
+        yield {
+            "t": round(reading.t, 3),
+            "faces": [_face(face) for face in reading.faces],
+            "main": reading.main,
+            "state": None if narrator.state is None else narrator.state.to_dict(),
+            "events": _events(messages),
+            "alert": None,
+        }
+
+
+def to_json(line: dict[str, Any]) -> str:
+    return json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+
+
+def read_trace(path: Path, labels: Iterable[str], mind: Mind) -> Iterator[Reading]:
+    """The readings of a trace. Raises SourceError with the line that is wrong."""
+    labels = tuple(labels)
+    seen: dict[int, Track] = {}
+    with path.open(encoding="utf-8") as file:
+        for number, text in enumerate(file, start=1):
+            try:
+                yield _reading(json.loads(text), labels, mind, seen)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+                raise SourceError(
+                    f"{path}:{number}: not a line of a trace for this model ({problem}). "
+                    "`ferd replay VIDEO --jsonl` writes traces"
+                ) from None
+
+
+def _face(face: FaceReading) -> dict[str, Any]:
+    return {
+        "track": face.track.id,
+        "box": [round(value, 1) for value in face.track.face.box],
+        "scores": {label: round(score, 4) for label, score in face.scores.items()},
+        "expression": face.expression,
+        "confidence": None if face.confidence is None else round(face.confidence, 2),
+        "eyes_closed": None,
+        "mouth_open": None,
+    }
+
+
+def _events(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    return [json.loads(m.payload) for m in messages if not is_camera_state(m.topic)]
+
+
+def _reading(line: dict[str, Any], labels: tuple[str, ...], mind: Mind, seen: dict[int, Track]) -> Reading:
+    t = float(line["t"])
+    tracks: list[Track] = []
+    scores: dict[int, Scores] = {}
+    for face in line["faces"]:
+        number = int(face["track"])
+        fresh = bool(face["scores"])
+        before = seen.get(number)
+        track = Track(
+            number, Face(Box(*map(float, face["box"]))), before.born if before else t, t if fresh or not before else before.seen
+        )
+        seen[number] = track
+        tracks.append(track)
+        if fresh:
+            scores[number] = np.array([float(face["scores"][label]) for label in labels], np.float32)
+    main = line["main"]
+    return Reading(t, mind(t, tracks, scores), None if main is None else int(main))

@@ -1,0 +1,138 @@
+"""Smoothing holds in seconds: whatever the frame rate, with gaps and jitter."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferd.mind.smooth import Rules, Smoother
+
+LABELS = ("a", "b", "c")
+RULES = Rules()
+
+probabilities = st.lists(st.floats(0.01, 1), min_size=3, max_size=3).map(lambda v: [x / sum(v) for x in v])
+
+
+def told(times, scene, rules=RULES):
+    """[(t, label)] at each change of the held label."""
+    smoother, changes, label = Smoother(LABELS, rules), [], None
+    for t in times:
+        held = smoother.update(t, scene(t))
+        if held.label != label:
+            label = held.label
+            changes.append((t, label))
+    return changes
+
+
+def steps(*parts):
+    """A scene of (until, winner): the winner has 0.8."""
+
+    def scene(t):
+        winner = next((w for until, w in parts if t < until), parts[-1][1])
+        return [0.8 if label == winner else 0.1 for label in LABELS]
+
+    return scene
+
+
+def sampled(fps, length, rng, jitter=0.3, lost=0.1):
+    """Frame times with jitter, a lost tenth, and never two lost in a row."""
+    times, gone = [], False
+    for i in range(int(length * fps)):
+        gone = not gone and rng.random() < lost and i > 0
+        if not gone:
+            times.append((i + rng.uniform(-jitter, jitter) / 2) / fps)
+    return [max(0.0, t) for t in times]
+
+
+@given(scores=probabilities, dts=st.lists(st.floats(0.01, 2), min_size=2, max_size=60))
+def test_constant_input_never_flips(scores, dts):
+    times = np.cumsum(dts)
+    assert len(told(times, lambda _: scores)) <= 1
+
+
+@given(scores=probabilities)
+def test_constant_input_is_told_after_the_hold_and_never_below_enter(scores):
+    changes = told(np.arange(0, 3, 0.1), lambda _: scores)
+    if max(scores) < RULES.enter:
+        assert changes == []
+    else:
+        (t, label), = changes
+        assert t == pytest.approx(RULES.hold_s, abs=0.1 + 1e-6)
+        assert label == LABELS[int(np.argmax(scores))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    cuts=st.lists(st.floats(2.5, 6), min_size=1, max_size=5),
+    order=st.lists(st.sampled_from(LABELS), min_size=6, max_size=6),
+)
+def test_the_same_scene_reads_the_same_at_3_10_and_30_fps(seed, cuts, order):
+    rng = random.Random(seed)
+    edges = list(np.cumsum(cuts))
+    scene = steps(*zip(edges, order, strict=False), (1e9, order[len(edges)]))
+    length = edges[-1] + 4
+    exact = told(np.arange(0, length, 0.001), scene)
+    for fps in (3, 10, 30):
+        times = sampled(fps, length, rng)
+        frame = max(b - a for a, b in zip(times, times[1:], strict=False))
+        seen = told(times, scene)
+        assert [label for _, label in seen] == [label for _, label in exact], fps
+        for (t, _), (t0, _) in zip(seen, exact, strict=True):
+            assert abs(t - t0) <= frame + 0.002, (fps, t, t0, frame)
+
+
+def test_a_flash_shorter_than_the_hold_is_not_told():
+    scene = steps((3, "a"), (3.4, "b"), (9, "a"))
+    assert [label for _, label in told(np.arange(0, 8, 0.1), scene)] == ["a"]
+
+
+def test_between_leave_and_enter_the_held_label_stays():
+    def scene(t):
+        return [0.8, 0.1, 0.1] if t < 3 else [0.42, 0.48, 0.10]
+
+    assert [label for _, label in told(np.arange(0, 10, 0.1), scene)] == ["a"]
+
+
+def test_an_unsure_face_is_none_and_not_a_guess():
+    def scene(t):
+        return [0.8, 0.1, 0.1] if t < 3 else [0.32, 0.34, 0.34]
+
+    assert [label for _, label in told(np.arange(0, 10, 0.1), scene)] == ["a", None]
+
+
+def test_after_a_long_gap_one_frame_is_no_evidence():
+    smoother = Smoother(LABELS, RULES)
+    for t in np.arange(0, 3, 0.1):
+        smoother.update(t, [0.8, 0.1, 0.1])
+    assert smoother.update(60.0, [0.1, 0.8, 0.1]).label == "a"
+
+
+@given(
+    scores=st.lists(probabilities, min_size=1, max_size=30),
+    dts=st.lists(st.floats(0.0, 1), min_size=30, max_size=30),
+    tau=st.sampled_from([0.0, 0.2, 0.6, 5.0]),
+)
+def test_filtered_probabilities_stay_probabilities(scores, dts, tau):
+    smoother = Smoother(LABELS, Rules(tau_s=tau))
+    t = 0.0
+    for target, dt in zip(scores, dts, strict=False):
+        t += dt
+        held = smoother.update(t, target)
+        assert held.smooth.sum() == pytest.approx(1)
+        assert (held.smooth >= 0).all()
+        assert held.confidence is None or 0 <= held.confidence <= 1
+
+
+@given(
+    scores=st.lists(probabilities, min_size=2, max_size=40),
+    dts=st.lists(st.floats(0.01, 0.5), min_size=40, max_size=40),
+)
+def test_changes_are_at_least_the_hold_apart_less_one_frame(scores, dts):
+    times = np.cumsum(dts[: len(scores)])
+    by_time = dict(zip(times, scores, strict=True))
+    changes = told(times, by_time.__getitem__)
+    for (t0, _), (t1, _) in zip(changes, changes[1:], strict=False):
+        assert t1 - t0 >= RULES.hold_s - 0.5 - 1e-6
