@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ferd.health import Counters, HealthReport, read_rss_mb, read_temperature_c
+
+
+def zone(thermal: Path, number: int, kind: str, temp: str) -> None:
+    folder = thermal / f"thermal_zone{number}"
+    folder.mkdir(parents=True)
+    (folder / "type").write_text(kind + "\n")
+    (folder / "temp").write_text(temp + "\n")
+
+
+def test_health_is_told_every_minute(tmp_path: Path):
+    zone(tmp_path, 0, "cpu-thermal", "48312")
+    report = HealthReport("hall", started=100.0, thermal=tmp_path)
+    assert report.tell(159.9, {}, 0) is None
+    first = report.tell(160.0, {"desk": Counters(frames=600, skipped=3, latency_s=0.0312)}, 1)
+    assert first is not None
+    assert (first.topic, first.retain) == ("ferd/hall/health", True)
+    told = json.loads(first.payload)
+    assert told.pop("rss_mb") > 5
+    assert told == {
+        "v": 1,
+        "uptime_s": 60,
+        "temperature_c": 48.3,
+        "mqtt_reconnects": 1,
+        "cameras": {"desk": {"fps": 10.0, "frames": 600, "skipped": 3, "reopened": 0, "latency_ms": 31.2}},
+    }
+    assert report.tell(161.0, {}, 1) is None
+    later = report.tell(220.0, {"desk": Counters(frames=900), "door": Counters()}, 1)
+    assert later is not None
+    cameras = json.loads(later.payload)["cameras"]
+    assert (cameras["desk"]["fps"], cameras["door"]["fps"], cameras["door"]["latency_ms"]) == (5.0, 0.0, None)
+
+
+def test_the_processors_own_sensor_is_preferred(tmp_path: Path):
+    zone(tmp_path, 0, "acpitz", "27800")
+    zone(tmp_path, 1, "x86_pkg_temp", "61000")
+    assert read_temperature_c(tmp_path) == 61.0
+
+
+@pytest.mark.parametrize("text", ["", "hot"])
+def test_a_broken_sensor_is_none(tmp_path: Path, text: str):
+    zone(tmp_path, 0, "cpu-thermal", text)
+    assert read_temperature_c(tmp_path) is None
+
+
+def test_a_machine_that_tells_nothing(tmp_path: Path):
+    assert read_temperature_c(tmp_path / "none") is None
+    assert read_rss_mb(tmp_path / "none") is None
