@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -21,11 +21,20 @@ WORKING_WIDTH = 320
 
 
 class Detector(Protocol):
-    """Finds faces in a frame. Boxes and points are in pixels of `frame.image`."""
+    """Finds faces in a frame. Boxes and points are in pixels of `frame.image`.
+
+    `prepare` and `search` are its two halves, so that `ferd bench` can tell what the bare search costs.
+    """
 
     name: str
 
     def __call__(self, frame: Frame) -> list[Face]: ...
+
+    def prepare(self, frame: Frame) -> Picture:
+        """The picture that is searched: smaller, and in the detector's colour."""
+
+    def search(self, picture: Picture) -> Any:
+        """The library's own call on a prepared picture, and what it returns."""
 
 
 def make_detector(config: DetectorConfig) -> Detector:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
+import numpy as np
 
-from ferd.data import Box, Face, Frame
+from ferd.data import Box, Face, Frame, Picture
 from ferd.errors import ConfigError
 from ferd.face.detect import scaled_box, working_gray
 
@@ -34,14 +36,21 @@ class HaarDetector:
         """`min_face` in pixels of the frame. Raises ConfigError when the file is no cascade."""
         self._cascade = cv2.CascadeClassifier(str(cascade))
         self._min_face = min_face
+        self._least = 24
         if self._cascade.empty():  # a missing or broken file constructs without a word
             raise ConfigError(f"{cascade}: is not a cascade file; install the package that it came with again")
 
     def __call__(self, frame: Frame) -> list[Face]:
-        gray = cv2.equalizeHist(working_gray(frame))
+        gray = self.prepare(frame)
         factor = frame.width / gray.shape[1]
-        least = max(24, round(self._min_face / factor))  # the cascade's window is 24 pixels
-        found = self._cascade.detectMultiScale(
-            gray, scaleFactor=SCALE_STEP, minNeighbors=NEIGHBOURS, minSize=(least, least)
+        self._least = max(24, round(self._min_face / factor))  # the cascade's window is 24 pixels
+        return [Face(scaled_box(Box(*map(float, box)), factor)) for box in self.search(gray)]
+
+    def prepare(self, frame: Frame) -> Picture:
+        return np.asarray(cv2.equalizeHist(working_gray(frame)), np.uint8)
+
+    def search(self, picture: Picture) -> Any:
+        """Rows of x, y, w, h in pixels of the picture."""
+        return self._cascade.detectMultiScale(
+            picture, scaleFactor=SCALE_STEP, minNeighbors=NEIGHBOURS, minSize=(self._least, self._least)
         )
-        return [Face(scaled_box(Box(*map(float, box)), factor)) for box in found]

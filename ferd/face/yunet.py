@@ -6,12 +6,13 @@ The user brings the file; OpenCV runs it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.data import Box, Face, Frame, Points
+from ferd.data import Box, Face, Frame, Picture, Points
 from ferd.errors import ConfigError
 from ferd.face.detect import scaled_box, scaled_points, working_size
 
@@ -35,19 +36,26 @@ class YunetDetector:
             raise ConfigError(f"{file}: OpenCV cannot use it as YuNet ({reason}); download it again") from None
 
     def __call__(self, frame: Frame) -> list[Face]:
+        picture = self.prepare(frame)
+        factor = frame.width / picture.shape[1]
+        _, rows = self.search(picture)
+        faces = [] if rows is None else [_face(row, factor) for row in rows]
+        return [face for face in faces if max(face.box.w, face.box.h) >= self._min_face]
+
+    def prepare(self, frame: Frame) -> Picture:
         size = working_size(frame)
-        picture = frame.image if frame.image.shape[1::-1] == size else cv2.resize(
-            frame.image, size, interpolation=cv2.INTER_AREA
-        )  # fmt: skip
-        if picture.ndim == 2:
-            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+        picture = frame.image
+        if picture.shape[1::-1] != size:
+            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return picture if picture.ndim == 3 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR), np.uint8)
+
+    def search(self, picture: Picture) -> Any:
+        """(status, rows of 15 numbers or None)."""
+        size = (picture.shape[1], picture.shape[0])
         if size != self._size:
             self._net.setInputSize(size)
             self._size = size
-        _, rows = self._net.detect(picture)
-        factor = frame.width / size[0]
-        faces = [] if rows is None else [_face(row, factor) for row in rows]
-        return [face for face in faces if max(face.box.w, face.box.h) >= self._min_face]
+        return self._net.detect(picture)
 
 
 def _face(row: NDArray[np.float32], factor: float) -> Face:

@@ -1,0 +1,84 @@
+"""Listens to what a ferd publishes, this one or another: the other end of the line, for `ferd watch`."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from ferd.errors import FerdError
+from ferd.publish.mqtt import Link, OnMessage, Protocol, Wake
+from ferd.publish.publisher import ANSWER_WAITS_S
+from ferd.publish.target import Target
+
+AGAIN_AFTER_S = 2.0
+NAP_S = 0.5
+
+
+def listen(
+    target: Target,
+    topics: Sequence[str],
+    on_message: OnMessage,
+    on_state: Callable[[str], None],
+    stop: threading.Event,
+) -> None:
+    """Blocks until `stop` is set, and calls `on_message(topic, payload)` in this thread.
+
+    `on_state` hears one line when the connection changes. Raises FerdError with the remedy when the very first
+    connection fails; later ones are tried again every AGAIN_AFTER_S.
+    """
+    wake = Wake()
+    listened = False
+    try:
+        while not stop.is_set():
+            link, reason = _connect(target, wake, on_message, stop)
+            if link is not None:
+                listened = True
+                on_state(f"listening at {target.host}:{target.port} (MQTT {link.protocol})")
+                reason = _serve(link, topics, stop)
+            elif not listened:
+                raise FerdError(f"no connection to the broker at {target.host}:{target.port}: {reason}")
+            on_state(f"connection lost ({reason}), trying again")
+            stop.wait(AGAIN_AFTER_S)
+    finally:
+        wake.close()
+
+
+def _connect(target: Target, wake: Wake, on_message: OnMessage, stop: threading.Event) -> tuple[Link | None, str]:
+    """A connected link, or None and why there is none. Version 5 first, then 3.1.1, also on silence."""
+    reason = ""
+    protocols: tuple[Protocol, ...] = ("5", "3.1.1")
+    for protocol in protocols:
+        client_id = f"ferd-watch-{os.getpid()}-{time.monotonic_ns() % 100000}"
+        link = Link(target, protocol, client_id, wake, on_message=on_message)
+        try:
+            link.open()
+        except OSError as error:
+            return None, f"{error.strerror or error}. Is it running? See [mqtt] host and port, or --host and --port"
+        until = time.monotonic() + ANSWER_WAITS_S[protocol]
+        while link.answer is None and link.ended is None and time.monotonic() < until and not stop.is_set():
+            link.turn(NAP_S)
+        if link.connected:
+            return link, ""
+        reason = f"{link.answer or link.ended or 'no answer'}"
+        if link.bad_credentials:
+            reason += ". Check mqtt.username and mqtt.password_file"
+        link.close()
+        if link.answer is not None and not link.bad_protocol:
+            break
+    return None, reason
+
+
+def _serve(link: Link, topics: Sequence[str], stop: threading.Event) -> str:
+    """Until the connection ends or `stop` is set; returns why it ended."""
+    try:
+        link.listen(topics)
+        while link.connected and not stop.is_set():
+            link.turn(NAP_S)
+        link.leave()
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        link.close()
+    return link.ended or "stopped"
