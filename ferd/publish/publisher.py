@@ -1,0 +1,259 @@
+"""Keeps the connection to the broker and sends what the board has. The only place that connects again.
+
+One thread of our own. Whatever goes wrong (an exception included) ends the connection that was; the next one is
+built from scratch, so nothing half-broken survives.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ferd.config.schema import MqttConfig
+from ferd.publish import topics
+from ferd.publish.backoff import Backoff
+from ferd.publish.board import Board
+from ferd.publish.mqtt import Link, Protocol, Wake
+from ferd.publish.target import Target, target_of
+
+ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
+"""A broker may leave a version 5 connect unanswered for ever (amqtt 0.12), so silence makes us fall back."""
+STABLE_AFTER_S = 30.0
+"""A connection that ended earlier does not calm the backoff: two clients with one id kick each other out."""
+GOODBYE_WAITS_S = 1.0
+STOP_WAITS_S = 1.4
+NAP_S = 1.0
+BIRTH_WAITS_S = (3.0, 8.0)
+"""After its birth message Home Assistant needs a few seconds before it takes discovery documents."""
+
+log = logging.getLogger("ferd.publish.mqtt")
+
+Kind = Literal[
+    "connected", "lost", "absent", "silent", "refused", "unwilling", "untrusted", "protocol", "broken", "stopped"
+]
+
+_REMEDIES: dict[Kind, str] = {
+    "absent": "is the broker running and reachable?",
+    "silent": "is this an MQTT broker? with TLS?",
+    "refused": "check mqtt.username and mqtt.password_file",
+    "unwilling": "see the broker's log",
+    "untrusted": "check mqtt.ca_file and mqtt.host",
+    "protocol": "is this an MQTT broker? with TLS?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MqttStatus:
+    """``reason`` says why there is no connection (empty while there is one)."""
+
+    connected: bool = False
+    protocol: Protocol | None = None
+    reason: str = "not started"
+    reconnects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt to connect, or a connection, ended. ``lasted_s`` is None where there was none."""
+
+    kind: Kind
+    reason: str = ""
+    lasted_s: float | None = None
+
+
+class Publisher:
+    """Sends the board's messages to the broker, for as long as it runs.
+
+    ``cameras``: those that a clean stop says are offline. ``identity``: see home_assistant.identity; with the
+    node's name it makes the client id. Raises ConfigError when a file that the configuration names is wrong.
+    """
+
+    def __init__(
+        self,
+        config: MqttConfig,
+        node: str,
+        identity: str,
+        board: Board,
+        *,
+        cameras: Sequence[str] = (),
+        target: Target | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._target = target or target_of(config)
+        self._node, self._cameras, self._board = node, tuple(cameras), board
+        self._client_id = f"{identity}-{node}"
+        self._birth = topics.birth(config.discovery_prefix) if config.discovery else None
+        self._discovery = topics.discovery(config.discovery_prefix, identity)
+        self._discovery_at: float | None = None
+        self._backoff = backoff or Backoff()
+        self._preferred: Protocol = "5"
+        self._told: Kind | None = None
+        self._refused_topics: set[str] = set()
+        self._stopping = threading.Event()
+        self._wake: Wake | None = None
+        self._thread: threading.Thread | None = None
+        self.status = MqttStatus()
+        """The connection as it is now; replaced as a whole, so any thread may read it."""
+
+    def start(self) -> None:
+        """Returns at once, broker or not."""
+        self._wake = wake = Wake()
+        self._end_watch = self._board.subscribe(lambda _message: wake.set())
+        self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Says offline, waits for the broker to have it, and ends the thread: in 1.5 s at most, broker or not."""
+        if self._thread is None or self._wake is None:
+            return
+        self._stopping.set()
+        self._wake.set()
+        self._end_watch()
+        self._thread.join(STOP_WAITS_S)
+        if self._thread.is_alive():  # in the resolver or a TCP connect; a daemon thread, it ends by itself
+            log.debug("still connecting while stopping host=%s", self._target.host)
+        self._thread = None
+
+    def _run(self, wake: Wake) -> None:
+        try:
+            while not self._stopping.is_set():
+                ending = self._attempt(wake)
+                self._tell(ending)
+                self._stopping.wait(self._pause(ending))
+        finally:
+            wake.close()
+
+    def _attempt(self, wake: Wake) -> Ending:
+        """One connection from begin to end, with the version that worked last or else the other one."""
+        other: Protocol = "3.1.1" if self._preferred == "5" else "5"
+        ending = self._connection(self._preferred, wake)
+        if ending.kind in ("silent", "protocol") and not self._stopping.is_set():
+            ending = self._connection(other, wake)
+        return ending
+
+    def _connection(self, protocol: Protocol, wake: Wake) -> Ending:
+        link = Link(
+            self._target,
+            protocol,
+            self._client_id,
+            wake,
+            will=topics.node_status_message(self._node, "offline"),
+            on_message=self._heard,
+            on_refused=self._publish_refused,
+        )
+        try:
+            link.open()
+            return self._await_answer(link) or self._session(link)
+        except Exception as error:  # noqa: BLE001  # told below; nothing may end this thread
+            return self._failure(link, error)
+        finally:
+            self._board.give_back(link.unacked.values())
+            link.close()
+
+    def _session(self, link: Link) -> Ending:
+        """From the broker's welcome until one of us leaves."""
+        began = time.monotonic()
+        self._greet(link, began)
+        self._serve(link)
+        if not link.connected:
+            return Ending("lost", link.ended or "", time.monotonic() - began)
+        self._say_goodbye(link)
+        return Ending("stopped")
+
+    def _failure(self, link: Link, error: Exception) -> Ending:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Ending("untrusted", error.verify_message)
+        if isinstance(error, OSError):
+            return Ending("absent" if link.answer is None else "lost", error.strerror or str(error))
+        if link.answer is None:  # paho could not read the answer
+            return Ending("protocol", repr(error))
+        log.error("broken, connecting anew", exc_info=error)
+        return Ending("broken", repr(error))
+
+    def _await_answer(self, link: Link) -> Ending | None:
+        """None once the broker let us in, else how it ended."""
+        until = time.monotonic() + ANSWER_WAITS_S[link.protocol]
+        while link.answer is None and link.ended is None:
+            left = until - time.monotonic()
+            if self._stopping.is_set():
+                return Ending("stopped")
+            if left <= 0:
+                return Ending("silent", "no answer to our connect")
+            link.turn(left)
+        if link.connected:
+            return None
+        if link.bad_protocol:
+            return Ending("protocol", str(link.answer or link.ended))
+        return Ending("refused" if link.bad_credentials else "unwilling", str(link.answer))
+
+    def _greet(self, link: Link, now: float) -> None:
+        self._preferred = link.protocol
+        reconnects = self.status.reconnects + (self.status.protocol is not None)
+        self.status = MqttStatus(True, link.protocol, "", reconnects)
+        self._told = "connected"
+        self._refused_topics.clear()
+        log.info("connected host=%s port=%d protocol=%s", self._target.host, self._target.port, link.protocol)
+        link.send(topics.node_status_message(self._node, "online"), now)
+        if self._birth is not None:
+            link.listen([self._birth])
+        self._board.replay_all()
+
+    def _serve(self, link: Link) -> None:
+        while link.connected and not self._stopping.is_set():
+            now = time.monotonic()
+            if self._discovery_at is not None and now >= self._discovery_at:
+                self._discovery_at = None
+                self._board.send_again(self._discovery)
+            for message in self._board.due(now, link.room):
+                link.send(message, now)
+            link.turn(self._nap(link, now))
+
+    def _nap(self, link: Link, now: float) -> float:
+        """How long nothing is to be done, unless the broker or the board wakes us."""
+        due = self._board.next_at() if link.room else None
+        waits = [at - now for at in (due, self._discovery_at) if at is not None]
+        return min([NAP_S, *(max(0.0, wait) for wait in waits)])
+
+    def _say_goodbye(self, link: Link) -> None:
+        now = time.monotonic()
+        for message in topics.farewell(self._node, self._cameras):
+            link.send(message, now)
+        until = now + GOODBYE_WAITS_S
+        while link.connected and link.unacked and (left := until - time.monotonic()) > 0:
+            link.turn(left)
+        link.leave()
+
+    def _heard(self, topic: str, payload: bytes) -> None:
+        if topic == self._birth and payload == topics.ONLINE.encode():
+            self._discovery_at = time.monotonic() + random.uniform(*BIRTH_WAITS_S)  # noqa: S311  # not a secret
+
+    def _publish_refused(self, topic: str, reason: str) -> None:
+        if topic not in self._refused_topics:
+            self._refused_topics.add(topic)
+            log.warning('publish refused topic=%s reason="%s" remedy="check the broker\'s ACL"', topic, reason)
+
+    def _tell(self, ending: Ending) -> None:
+        """One line per change of state; what stays as it is was told already."""
+        reason = ending.reason if ending.kind != "stopped" else "stopped"
+        self.status = replace(self.status, connected=False, reason=reason)
+        if ending.kind == self._told:
+            return
+        self._told = ending.kind
+        where = f"host={self._target.host} port={self._target.port}"
+        if ending.kind == "lost":
+            log.warning('lost %s reason="%s" after_s=%.0f', where, ending.reason, ending.lasted_s or 0.0)
+        elif ending.kind in _REMEDIES:
+            log.warning('%s %s reason="%s" remedy="%s"', ending.kind, where, reason, _REMEDIES[ending.kind])
+
+    def _pause(self, ending: Ending) -> float:
+        if ending.kind in ("refused", "untrusted"):
+            return self._backoff.slow()
+        if ending.lasted_s is not None and ending.lasted_s >= STABLE_AFTER_S:
+            self._backoff.reset()
+        return self._backoff.next()

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brokers import Ear, Mosquitto, free_port, mosquitto, wait_for
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from ferd.config.schema import MqttConfig
+from ferd.publish import publisher as module
+from ferd.publish import topics
+from ferd.publish.backoff import Backoff
+from ferd.publish.board import Board
+from ferd.publish.embedded import EmbeddedBroker, is_broker_there
+from ferd.publish.publisher import Publisher
+from ferd.publish.topics import Event, Info, State
+
+STATUS, STATE, EVENT = "ferd/hall/status", "ferd/hall/desk/state", "ferd/hall/desk/event"
+DISCOVERY = "homeassistant/device/ferd_abcdef/config"
+
+
+@pytest.fixture(autouse=True)
+def _log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "ferd.publish.mqtt")
+
+
+@pytest.fixture
+def board() -> Board:
+    board = Board()
+    board.put(topics.info_message("hall", Info("0.1", "expression", ["joy"], ["desk"])), now())
+    board.put(topics.camera_status_message("hall", "desk", "online"), now())
+    put_state(board, 1)
+    return board
+
+
+def now() -> float:
+    return time.monotonic()
+
+
+def put_state(board: Board, seq: int) -> None:
+    board.put(topics.state_message("hall", "desk", State("joy", 0.8, 1, 0.0, seq)), now())
+
+
+def put_event(board: Board, name: str) -> None:
+    event = Event("face_left", name, 1, None, None, None, 3.0, 0.0)
+    board.put(topics.event_message("hall", "desk", event), now())
+
+
+@contextmanager
+def publishing(port: int, board: Board, **more: Any) -> Iterator[Publisher]:
+    config = MqttConfig(host="127.0.0.1", port=port, **more)
+    publisher = Publisher(config, "hall", "ferd_abcdef", board, cameras=["desk"], backoff=Backoff(0.1, 0.3))
+    publisher.start()
+    try:
+        yield publisher
+    finally:
+        begin = now()
+        publisher.stop()
+        assert now() - begin < 1.5
+
+
+def connected(publisher: Publisher) -> None:
+    wait_for(lambda: publisher.status.connected, 10, f"not connected: {publisher.status}")
+
+
+def lines(caplog: pytest.LogCaptureFixture, word: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.getMessage().startswith(word)]
+
+
+def test_who_subscribes_later_finds_everything_retained(tmp_path: Path, board: Board):
+    with mosquitto(tmp_path) as broker, publishing(broker.port, board) as publisher:
+        connected(publisher)
+        assert publisher.status.protocol == "5"
+        with Ear(broker.port) as before:
+            before.wait(STATE)
+        with Ear(broker.port) as ear:
+            ear.wait(STATE)
+            assert {(topic, retained) for topic, _, retained in ear.heard} == {
+                (STATUS, True),
+                ("ferd/hall/info", True),
+                ("ferd/hall/desk/status", True),
+                (STATE, True),
+            }
+            put_event(board, "now")
+            assert json.loads(ear.wait(EVENT))["id"] == "now"
+            assert ear.heard[-1][2] is False
+
+
+def test_a_clean_stop_says_offline_last(tmp_path: Path, board: Board):
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        with publishing(broker.port, board) as publisher:
+            ear.wait(STATE)
+        ear.wait(STATUS, "offline")
+        assert [topic for topic, payload, _ in ear.heard if payload == "offline"] == ["ferd/hall/desk/status", STATUS]
+        assert ear.heard[-1][0] == STATUS
+        assert publisher.status.reason == "stopped"
+        publisher.stop()
+
+
+def test_a_new_broker_gets_the_last_values_again(tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture):
+    with mosquitto(tmp_path) as broker, publishing(broker.port, board) as publisher:
+        connected(publisher)
+        broker.stop()
+        wait_for(lambda: not publisher.status.connected)
+        for seq in range(2, 9):
+            put_state(board, seq)
+            put_event(board, str(seq))
+        broker.start()
+        with Ear(broker.port) as ear:
+            wait_for(lambda: len(ear.payloads(EVENT)) == 7, 10)
+            assert json.loads(ear.wait(STATE))["seq"] == 8
+            assert len(ear.payloads(STATE)) == 1
+            assert ear.wait(STATUS) == "online"
+            ear.wait("ferd/hall/info")
+        assert publisher.status.reconnects == 1
+        assert len(lines(caplog, "lost")) == 1
+        assert len(lines(caplog, "connected")) == 2
+
+
+def test_no_broker_at_the_start_is_told_once(tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture):
+    with mosquitto(tmp_path, started=False) as broker, publishing(broker.port, board) as publisher:
+        time.sleep(1)
+        assert len(lines(caplog, "absent")) == 1
+        assert "refused" in publisher.status.reason
+        broker.start()
+        connected(publisher)
+        assert publisher.status.reconnects == 0
+
+
+def test_a_wrong_password_is_told_once_and_never_written(
+    tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.DEBUG)
+    password_file = tmp_path / "password"
+    password_file.write_text("wr0ng\n")
+    with mosquitto(tmp_path, users={"ferd": "right"}) as broker:
+        settings = {"username": "ferd", "password_file": password_file}
+        with publishing(broker.port, board, **settings) as publisher:
+            wait_for(lambda: lines(caplog, "refused"))
+            time.sleep(0.8)
+            assert not publisher.status.connected
+        assert len(lines(caplog, "refused")) == 1
+        assert "password_file" in lines(caplog, "refused")[0]
+        assert "wr0ng" not in caplog.text
+        password_file.write_text("right\n")
+        with publishing(broker.port, board, **settings) as publisher:
+            connected(publisher)
+
+
+def test_the_embedded_broker_is_reached_with_the_older_protocol(
+    board: Board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(module.ANSWER_WAITS_S, "5", 0.5)
+    broker = EmbeddedBroker(free_port())
+    broker.start()
+    try:
+        assert is_broker_there(broker.host, broker.port)
+        with Ear(broker.port) as ear, publishing(broker.port, board) as publisher:
+            ear.wait(STATE)
+            assert publisher.status.protocol == "3.1.1"
+        with publishing(broker.port, board) as publisher:
+            connected(publisher)
+    finally:
+        broker.stop()
+    assert not is_broker_there(broker.host, broker.port)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_frozen_broker_does_not_hold_up_the_stop(tmp_path: Path, board: Board, when: str):
+    with mosquitto(tmp_path) as broker:
+        if when == "before":
+            broker.freeze()
+        with publishing(broker.port, board) as publisher:
+            if when == "after":
+                connected(publisher)
+                broker.freeze()
+                put_state(board, 2)
+            time.sleep(0.2)
+
+
+def test_an_error_of_ours_ends_the_connection_not_the_thread(
+    tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, publishing(broker.port, board) as publisher:
+        ear.wait(STATE)
+        with monkeypatch.context() as patch:
+            patch.setattr(board, "due", lambda *_: 1 / 0)
+            wait_for(lambda: lines(caplog, "broken"))
+        connected(publisher)
+        put_event(board, "later")
+        ear.wait(EVENT)
+
+
+def test_discovery_is_sent_again_when_home_assistant_was_born(
+    tmp_path: Path, board: Board, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "BIRTH_WAITS_S", (0.2, 0.3))
+    board.put(topics.discovery_message("homeassistant", "ferd_abcdef", {}), now())
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, publishing(broker.port, board):
+        ear.wait(DISCOVERY)
+        time.sleep(0.2)
+        ear.say("homeassistant/status", "offline")
+        ear.say("homeassistant/status", "online")
+        wait_for(lambda: ear.payloads(DISCOVERY) == ["{}", "{}"])
+
+
+def test_who_is_kicked_out_again_and_again_backs_off(tmp_path: Path, board: Board):
+    with mosquitto(tmp_path) as broker:
+        thief = Client(CallbackAPIVersion.VERSION2, "ferd_abcdef-hall")
+        with publishing(broker.port, board) as publisher:
+            publisher._backoff = Backoff(0.2, 60, chance=lambda: 1.0)  # waits 0.2, 0.4, 0.8, 1.6 seconds
+            connected(publisher)
+            until = now() + 2.5
+            while now() < until:
+                if publisher.status.connected:
+                    thief.connect(broker.host, broker.port)
+                    wait_for(lambda: thief.loop(0.05) == 0 and not publisher.status.connected)
+                thief.loop(0.05)
+            thief.disconnect()
+            assert 2 <= publisher.status.reconnects <= 3
+
+
+def test_what_the_acl_refuses_is_told_once(tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture):
+    with (
+        mosquitto(tmp_path, acl="topic write ferd/hall/status\n") as broker,
+        publishing(broker.port, board, discovery=False),
+    ):
+        wait_for(lambda: lines(caplog, f"publish refused topic={STATE}"))
+        put_state(board, 2)
+        time.sleep(1.2)
+        assert len(lines(caplog, f"publish refused topic={STATE}")) == 1
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_and_a_certificate_that_nobody_knows(tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *curve, "-keyout", key, "-out", cert, *name], check=True, capture_output=True
+    )
+    with mosquitto(tmp_path, tls=(cert, key)) as broker:
+        with publishing(broker.port, board, tls=True, ca_file=cert) as publisher:
+            connected(publisher)
+        with publishing(broker.port, board, tls=True):
+            wait_for(lambda: lines(caplog, "untrusted"))
+
+
+def test_a_start_and_stop_without_any_broker_is_quick(board: Board):
+    with publishing(free_port(), board):
+        pass
+
+
+@pytest.fixture(name="broker")
+def _broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path) as broker:
+        yield broker
+
+
+def test_a_probe_knows_a_broker(broker: Mosquitto):
+    assert is_broker_there(broker.host, broker.port)
+    broker.freeze()
+    assert not is_broker_there(broker.host, broker.port, timeout_s=0.2)
