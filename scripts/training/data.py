@@ -62,9 +62,7 @@ def load_ferplus(folder: Path) -> Ferplus:
     top = votes.argmax(axis=1)
     clear = (votes.max(axis=1) > total / 2) & (top < 8)
     order = {column: index for index, column in enumerate(_COLUMNS)}
-    majority = np.array(
-        [order[t] if c else _NO_LABEL for t, c in zip(top, clear, strict=True)], dtype=np.int64
-    )
+    majority = np.array([order[t] if c else _NO_LABEL for t, c in zip(top, clear, strict=True)], dtype=np.int64)
     return Ferplus(
         tiles=tiles,
         votes=votes[:, _COLUMNS],

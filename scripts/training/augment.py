@@ -1,0 +1,100 @@
+"""What a camera, a room and a detector do to a face, for a whole batch at a time."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def augment(pixels: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """(B, 1, 48, 48) in 0..1 to the same shape; strength 1 is full, 0 is a flip only."""
+    g = generator
+    out = _flip_and_place(pixels, strength, g)
+    if strength <= 0:
+        return out
+    out = _some(out, _low_resolution(out, g), 0.25 * strength, g)
+    out = _some(out, _blur(out, g), 0.25 * strength, g)
+    out = _light(out, strength, g)
+    out = _some(out, out + torch.randn(out.shape, generator=g) * 0.03, 0.3 * strength, g)
+    out = _cover(out, 0.35 * strength, g)
+    return out.clamp(0, 1)
+
+
+def _uniform(count: int, low: float, high: float, g: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=g) * (high - low) + low
+
+
+def _some(before: Tensor, after: Tensor, share: float, g: torch.Generator) -> Tensor:
+    picked = torch.rand(len(before), generator=g) < share
+    return torch.where(picked[:, None, None, None], after, before)
+
+
+def _flip_and_place(x: Tensor, strength: float, g: torch.Generator) -> Tensor:
+    """Flip, roll, scale, stretch and shift: detectors cut no face twice alike."""
+    n = len(x)
+    flip = torch.where(torch.rand(n, generator=g) < 0.5, -1.0, 1.0)
+    angle = _uniform(n, -16, 16, g) * strength * math.pi / 180
+    scale = 1 + _uniform(n, -0.16, 0.16, g) * strength
+    stretch = 1 + _uniform(n, -0.06, 0.06, g) * strength
+    shift_x = _uniform(n, -0.18, 0.18, g) * strength  # of half a side
+    shift_y = _uniform(n, -0.18, 0.18, g) * strength
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    theta = torch.stack(
+        [
+            torch.stack([flip * cos * scale * stretch, -sin * scale, shift_x], dim=1),
+            torch.stack([flip * sin * scale, cos * scale / stretch, shift_y], dim=1),
+        ],
+        dim=1,
+    )
+    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def _low_resolution(x: Tensor, g: torch.Generator) -> Tensor:
+    """A far face: fewer pixels, enlarged again."""
+    side = int(torch.randint(18, 36, (1,), generator=g))
+    small = F.interpolate(x, size=side, mode="area")
+    return F.interpolate(small, size=x.shape[-1], mode="bilinear", align_corners=False)
+
+
+def _blur(x: Tensor, g: torch.Generator) -> Tensor:
+    sigma = float(_uniform(1, 0.5, 1.3, g))
+    ticks = torch.arange(-2.0, 3.0)
+    line = torch.exp(-(ticks**2) / (2 * sigma**2))
+    line = line / line.sum()
+    x = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    return F.conv2d(F.conv2d(x, line.view(1, 1, 1, 5)), line.view(1, 1, 5, 1))
+
+
+def _light(x: Tensor, strength: float, g: torch.Generator) -> Tensor:
+    """Gamma, contrast, brightness and a lamp from one side."""
+    n = len(x)
+    shape = (n, 1, 1, 1)
+    gamma = torch.exp(_uniform(n, -0.45, 0.45, g) * strength).view(shape)
+    contrast = torch.exp(_uniform(n, -0.45, 0.3, g) * strength).view(shape)
+    bright = (_uniform(n, -0.15, 0.15, g) * strength).view(shape)
+    x = x.clamp(1e-3, 1) ** gamma
+    middle = x.mean(dim=(1, 2, 3), keepdim=True)
+    x = (x - middle) * contrast + middle + bright
+    ramp = torch.linspace(-1, 1, x.shape[-1])
+    across = _uniform(n, -0.2, 0.2, g).view(shape) * ramp.view(1, 1, 1, -1)
+    down = _uniform(n, -0.15, 0.15, g).view(shape) * ramp.view(1, 1, -1, 1)
+    return _some(x, x * (1 + across + down), 0.5 * strength, g)
+
+
+def _cover(x: Tensor, share: float, g: torch.Generator) -> Tensor:
+    """A hand, a cup, a strand of hair: a gray rectangle over part of the face."""
+    n, side = len(x), x.shape[-1]
+    ticks = torch.arange(side).view(1, -1)
+
+    def span() -> Tensor:
+        length = _uniform(n, 6, 18, g).view(-1, 1)
+        start = _uniform(n, -4, side - 4, g).view(-1, 1)
+        return (ticks >= start) & (ticks < start + length)
+
+    covered = span()[:, None, :, None] & span()[:, None, None, :]
+    shade = torch.rand(n, generator=g).view(n, 1, 1, 1)
+    return _some(x, torch.where(covered, shade, x), share, g)

@@ -1,0 +1,77 @@
+"""The shipped expression model and its card belong together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ferd.model.runtime import Network
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+MODEL = MODELS / "expression.tflite"
+
+
+@pytest.fixture(scope="module")
+def card() -> dict[str, Any]:
+    return json.loads((MODELS / "expression.json").read_text(encoding="utf-8"))
+
+
+def test_the_card_was_written_for_this_file(card: dict[str, Any]) -> None:
+    assert hashlib.sha256(MODEL.read_bytes()).hexdigest() == card["sha256"]
+
+
+def test_labels_are_the_seven_in_their_fixed_order(card: dict[str, Any]) -> None:
+    assert card["labels"] == ["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+
+
+def test_the_file_is_small_enough_for_a_zero(card: dict[str, Any]) -> None:
+    assert MODEL.stat().st_size < 600_000
+    assert card["macs"] <= 25_000_000
+
+
+def test_the_file_takes_and_gives_what_the_card_says(card: dict[str, Any]) -> None:
+    network = Network(MODEL)
+    spec = card["input"]
+    assert network.input.shape == (1, spec["height"], spec["width"], 1)
+    assert network.input.dtype == np.int8
+    assert len(network.outputs) == 1
+    assert network.outputs[0].shape == (1, len(card["labels"]))
+    assert network.outputs[0].dtype == np.int8
+    assert card["output"] == "logits"
+
+
+def test_black_and_white_lie_within_the_range_of_the_input(card: dict[str, Any]) -> None:
+    """A range that clips would make dark rooms look alike."""
+    tensor = Network(MODEL).input
+    spec = card["input"]
+    ends = (np.array([0.0, 1.0], dtype=np.float32) - spec["mean"]) / spec["std"]
+    stored = tensor.quantise(ends).astype(int)
+    assert stored[1] - stored[0] >= 240
+
+
+def test_figures_hold_what_is_promised(card: dict[str, Any]) -> None:
+    figures = card["figures"]
+    assert figures["accuracy"] >= 0.80
+    assert abs(figures["accuracy"] - figures["accuracy_float"]) < 0.01
+    assert figures["ece"] < 0.05
+    assert set(figures["recall"]) == set(card["labels"])
+
+
+def test_the_crop_puts_the_eyes_in_the_upper_half(card: dict[str, Any]) -> None:
+    (rx, ry), (lx, ly) = card["crop"]["eyes"]
+    assert 0 < rx < lx < 1
+    assert 0 < ry < 0.5
+    assert 0 < ly < 0.5
+    for detector in ("haar", "yunet"):
+        assert {"dx", "dy", "scale"} == set(card["crop"][detector])
+
+
+def test_the_card_names_its_limits(card: dict[str, Any]) -> None:
+    assert "5(1)(f)" in card["not_for"]
+    assert card["licence"] == "Apache-2.0"
+    assert all({"name", "what", "licence"} == set(entry) for entry in card["trained_on"])
