@@ -104,7 +104,8 @@ class LiveCapture:
     def _read(self) -> Frame:
         if self._capture is None:
             raise SourceError(f"{self.name}: is not open")
-        ok, image = self._capture.read()
+        with quiet():
+            ok, image = self._capture.read()
         if not ok:
             raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
         return Frame(t=self._clock(), image=as_picture(image, self.name))

@@ -16,7 +16,7 @@ from ferd.errors import SourceError
 
 log = logging.getLogger(__name__)
 
-OPEN_S = 10.0
+OPEN_S = 8.0
 READ_S = 2.0
 CLOSE_S = 1.0
 BUFFERS = 3

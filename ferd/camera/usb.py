@@ -16,7 +16,7 @@ from ferd.errors import SourceError
 
 log = logging.getLogger(__name__)
 
-OPEN_S = 10.0
+OPEN_S = 8.0
 READ_S = 5.0
 
 Connect = Callable[[str], cv2.VideoCapture]
