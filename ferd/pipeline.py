@@ -36,10 +36,12 @@ class Pipeline:
         )
         self.classify: Callable[[Picture], Scores] = classifier
         self._ignore = camera.ignore
-        self.track = Tracker()
+        self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
         self.main_face = MainFace()
         self.rules = rules
-        self.mind = Mind(classifier.labels, rules)
+        self.mind: Callable[[float, Sequence[Track], dict[int, Scores]], tuple[FaceReading, ...]] = Mind(
+            classifier.labels, rules
+        )
 
     def step(self, frame: Frame) -> Reading:
         """One frame through the whole chain. Frames come with rising `t`."""

@@ -95,7 +95,8 @@ def _tflite_file(path: Path) -> Path:
 def _check_is_tflite(file: Path) -> None:
     """The flatbuffer identifier "TFL3" at byte 4 tells a wrong file at once, before any runtime sees it."""
     try:
-        head = file.open("rb").read(8)
+        with file.open("rb") as stream:
+            head = stream.read(8)
     except OSError as error:
         raise ModelError(f"{file}: cannot be read ({error.strerror}). Check its owner and mode") from None
     if not head:
@@ -107,18 +108,11 @@ def _check_is_tflite(file: Path) -> None:
 def _from_card(file: Path, card_file: Path) -> Bundle:
     try:
         card = json.loads(card_file.read_text(encoding="utf-8"))
-        spec = card["input"]
         bundle = Bundle(
             name=str(card.get("name", file.stem)),
             path=file,
             labels=_distinct(tuple(str(label) for label in card["labels"]), card_file),
-            input=InputSpec(
-                int(spec["width"]),
-                int(spec["height"]),
-                spec["colour"],
-                float(spec["mean"]),
-                float(spec["std"]),
-            ),
+            input=_input_spec(card["input"]),
             output=card["output"],
             temperature=float(card.get("temperature", 1.0)),
             crop=Crop.from_card(card.get("crop", {})),
@@ -130,6 +124,15 @@ def _from_card(file: Path, card_file: Path) -> Bundle:
     if bundle.temperature <= 0 or bundle.output not in ("logits", "probabilities"):
         raise ModelError(f'{card_file}: temperature must be above 0, output "logits" or "probabilities"')
     return bundle
+
+
+def _input_spec(spec: dict[str, Any]) -> InputSpec:
+    if spec["colour"] not in ("gray", "rgb"):
+        raise ValueError(f'colour is {spec["colour"]!r}; "gray" or "rgb" is meant')
+    made = InputSpec(int(spec["width"]), int(spec["height"]), spec["colour"], float(spec["mean"]), float(spec["std"]))
+    if min(made.width, made.height) < 1 or made.std <= 0:
+        raise ValueError("width, height and std of the input must be above 0")
+    return made
 
 
 def _distinct(labels: tuple[str, ...], source: Path) -> tuple[str, ...]:

@@ -1,0 +1,84 @@
+"""The walls of the house: which module may know which library, and which way data flows."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FERD = ROOT / "ferd"
+MODULES = sorted(FERD.rglob("*.py"))
+
+# library -> the only modules (or folders) that may import it
+ONLY = {
+    "paho": ("publish/mqtt.py",),
+    "amqtt": ("publish/embedded.py",),
+    "picamera2": ("camera/picamera.py",),
+    "libcamera": ("camera/picamera.py",),
+    "gpiozero": ("buzzer.py",),
+    "lgpio": ("buzzer.py",),
+    "ai_edge_litert": ("model/runtime.py",),
+    "tflite_runtime": ("model/runtime.py",),
+    "pydantic": ("config/",),
+    "rich": ("cli/",),
+    "matplotlib": ("camera/demo.py",),
+}
+# folder -> what it may import of ferd
+PURE = {
+    "mind/": ("ferd.data", "ferd.mind"),
+    "data.py": (),
+    "errors.py": (),
+    "model/runtime.py": ("ferd.errors",),
+    "model/trial.py": ("ferd.errors", "ferd.model.runtime"),
+}
+CLOCKS = {"time", "datetime", "random", "socket", "threading", "os"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def place(path):
+    return path.relative_to(FERD).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_libraries_stay_behind_their_walls(path):
+    for name in imports(path):
+        allowed = ONLY.get(name.partition(".")[0])
+        assert allowed is None or place(path).startswith(allowed), f"{place(path)} imports {name}; only {allowed} may"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_pure_modules_know_no_edges(path):
+    for room, allowed in PURE.items():
+        if place(path).startswith(room):
+            ours = [name for name in imports(path) if name.partition(".")[0] == "ferd"]
+            assert all(name.startswith(allowed) for name in ours), f"{place(path)} imports {ours}"
+
+
+@pytest.mark.parametrize("path", sorted((FERD / "mind").rglob("*.py")), ids=place)
+def test_the_mind_has_no_clock(path):
+    assert not CLOCKS & {name.partition(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_only_cameras_open_cameras(path):
+    assert "VideoCapture" not in path.read_text(encoding="utf-8") or place(path).startswith("camera/")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_modules_are_small(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 320
+
+
+def test_no_picture_is_ever_written():
+    """DESIGN: no frame is copied to disk."""
+    writers = ("imwrite", "imencode", "VideoWriter(", ".tofile(", "np.save")
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in writers if word in text], place(path)
