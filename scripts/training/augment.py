@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 
 def augment(pixels: Tensor, strength: float, generator: torch.Generator) -> Tensor:
@@ -49,15 +49,15 @@ def _flip_and_place(x: Tensor, strength: float, g: torch.Generator) -> Tensor:
         ],
         dim=1,
     )
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
 def _low_resolution(x: Tensor, g: torch.Generator) -> Tensor:
     """A far face: fewer pixels, enlarged again."""
     side = int(torch.randint(18, 36, (1,), generator=g))
-    small = F.interpolate(x, size=side, mode="area")
-    return F.interpolate(small, size=x.shape[-1], mode="bilinear", align_corners=False)
+    small = functional.interpolate(x, size=side, mode="area")
+    return functional.interpolate(small, size=x.shape[-1], mode="bilinear", align_corners=False)
 
 
 def _blur(x: Tensor, g: torch.Generator) -> Tensor:
@@ -65,8 +65,8 @@ def _blur(x: Tensor, g: torch.Generator) -> Tensor:
     ticks = torch.arange(-2.0, 3.0)
     line = torch.exp(-(ticks**2) / (2 * sigma**2))
     line = line / line.sum()
-    x = F.pad(x, (2, 2, 2, 2), mode="replicate")
-    return F.conv2d(F.conv2d(x, line.view(1, 1, 1, 5)), line.view(1, 1, 5, 1))
+    x = functional.pad(x, (2, 2, 2, 2), mode="replicate")
+    return functional.conv2d(functional.conv2d(x, line.view(1, 1, 1, 5)), line.view(1, 1, 5, 1))
 
 
 def _light(x: Tensor, strength: float, g: torch.Generator) -> Tensor:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from training.sources import REPO, MissingData, data_folder, require
+from training.sources import REPO, MissingDataError, data_folder, require
 
 EPILOG = "On two cores: about 20 s an epoch of the small net, see models/README.md."
 
@@ -24,7 +24,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="for checkpoints, curves and prepared pictures",
     )
     add("--epochs", type=int, default=70, help="of the net that ships")
-    add("--teacher-epochs", type=int, default=30, help="of the larger net; 0: no teacher")
+    add("--teacher-epochs", type=int, default=20, help="of the larger net; 0: no teacher")
     add("--threads", type=int, default=2)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--resume", action="store_true", help="go on from a checkpoint (the default)")
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = data_folder(options.data)
     try:
         require(folder)
-    except MissingData as error:
+    except MissingDataError as error:
         print(f"train-expression: {error}", file=sys.stderr)
         return 1
     if options.check_data:

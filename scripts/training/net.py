@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.data import LABELS, SIDE, TRAIN_LABELS
 
@@ -69,7 +69,7 @@ class ExpressionNet(nn.Module):
         self.head = nn.Linear(shape.features, labels)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = F.avg_pool2d(self.body(x), SIDE // 8).flatten(1)
+        pooled = functional.avg_pool2d(self.body(x), SIDE // 8).flatten(1)
         return self.head(self.dropout(pooled))
 
 

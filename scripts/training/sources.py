@@ -31,7 +31,7 @@ YUNET = Source(
 )
 
 
-class MissingData(Exception):
+class MissingDataError(Exception):
     """A file that the training needs is not there; the text names it and its origin."""
 
 
@@ -42,10 +42,10 @@ def data_folder(option: str | None = None) -> Path:
 
 
 def require(folder: Path, sources: tuple[Source, ...] = FERPLUS) -> None:
-    """Raise MissingData that names every needed file that is not in the folder."""
+    """Raise MissingDataError that names every needed file that is not in the folder."""
     missing = [s for s in sources if s.needed and not (folder / s.path).exists()]
     if not missing:
         return
     lines = [f"missing: {folder / s.path}: {s.origin}" for s in missing]
     lines.append("remedy: put the files there, or name their folder with --data DIR or FERD_DATA")
-    raise MissingData("\n".join(lines))
+    raise MissingDataError("\n".join(lines))

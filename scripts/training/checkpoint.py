@@ -1,0 +1,96 @@
+"""A training that can be stopped: net, averaged net and optimizer, saved after every epoch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.net import ExpressionNet, Shape
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides the weights: a checkpoint of other settings is not resumed."""
+
+    shape: Shape
+    epochs: int
+    batch: int = 128
+    rate: float = 0.1
+    decay: float = 5e-4
+    warm_epochs: int = 1
+    average: float = 0.998
+    strength: float = 0.85  # of the augmentation
+    teacher_share: float = 0.0  # of the target; the rest are the crowd's votes
+    seed: int = 8322
+    pictures: int = 0
+
+
+class Average:
+    """Exponential mean of weights and batch statistics; young means follow faster."""
+
+    def __init__(self, net: ExpressionNet, keep: float) -> None:
+        self.net = ExpressionNet(net.shape).eval()
+        self.net.load_state_dict(net.state_dict())
+        self.keep = keep
+        self.steps = 0
+
+    def update(self, net: ExpressionNet) -> None:
+        self.steps += 1
+        keep = min(self.keep, (1 + self.steps) / (10 + self.steps))
+        pairs = zip(self.net.state_dict().values(), net.state_dict().values(), strict=True)
+        with torch.no_grad():
+            for mine, new in pairs:
+                if mine.dtype.is_floating_point:
+                    mine.lerp_(new, 1 - keep)
+                else:
+                    mine.copy_(new)
+
+
+class Run:
+    """What one training holds between its steps."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.folder = folder
+        self.net = ExpressionNet(settings.shape).to(memory_format=torch.channels_last)
+        self.average = Average(self.net, settings.average)
+        self.optimizer = torch.optim.SGD(_groups(self.net, settings.decay), settings.rate, momentum=0.9, nesterov=True)
+        self.epochs = 0
+
+    def save(self) -> None:
+        state = {
+            "settings": asdict(self.settings),
+            "net": self.net.state_dict(),
+            "average": self.average.net.state_dict(),
+            "steps": self.average.steps,
+            "optimizer": self.optimizer.state_dict(),
+            "epochs": self.epochs,
+        }
+        torch.save(state, self.folder / "checkpoint.new")
+        (self.folder / "checkpoint.new").replace(self.folder / "checkpoint.pt")
+
+    def load(self) -> bool:
+        """Take up the checkpoint in the folder, if there is one of the same settings."""
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return False
+        state = torch.load(path, weights_only=True)
+        if state["settings"] != asdict(self.settings):
+            return False
+        self.net.load_state_dict(state["net"])
+        self.average.net.load_state_dict(state["average"])
+        self.average.steps = state["steps"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epochs = int(state["epochs"])
+        return True
+
+
+def _groups(net: ExpressionNet, decay: float) -> list[dict[str, Any]]:
+    """Weights shrink; biases and the batch norms' scales do not."""
+    weights = [p for p in net.parameters() if p.ndim > 1]
+    others = [p for p in net.parameters() if p.ndim <= 1]
+    return [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
