@@ -89,7 +89,10 @@ def _reading(line: dict[str, Any], labels: tuple[str, ...], mind: Mind, seen: di
         fresh = bool(face["scores"])
         before = seen.get(number)
         track = Track(
-            number, Face(Box(*map(float, face["box"]))), before.born if before else t, t if fresh or not before else before.seen
+            number,
+            Face(Box(*map(float, face["box"]))),
+            before.born if before else t,
+            t if fresh or not before else before.seen,
         )
         seen[number] = track
         tracks.append(track)

@@ -50,9 +50,9 @@ def _picture(file: Path | None) -> Any:
     import cv2
 
     if file is None:
-        from ferd.camera.demo import portrait
+        from ferd.camera.demo import picture
 
-        return portrait()
+        return picture()
     image = cv2.imread(str(file)) if file.is_file() else None
     if image is None:
         raise FerdError(f"{file}: is not a picture that OpenCV can read")

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([asdict(camera) for camera in found], indent=2, default=str, ensure_ascii=False))
     elif not found:
         print("no camera found. Plug in a webcam, or connect a Pi camera and: sudo apt install python3-picamera2")
-        print('Without one: `ferd run --source demo`, a video file, or an address (rtsp://…, http://…)')
+        print("Without one: `ferd run --source demo`, a video file, or an address (rtsp://…, http://…)")
     for camera in [] if args.json else found:
         print(f"{camera.source}\n    {camera.name}: {camera.reason or 'can be opened'}")
     return 0 if any(camera.usable for camera in found) else 1

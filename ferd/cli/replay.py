@@ -25,7 +25,7 @@ state and events are what would be published, their wall time beginning in 1970.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", help="a video file, a folder of pictures, or a trace (.jsonl)")
+    parser.add_argument("source", help='a video file, a folder of pictures, a trace (.jsonl), or "demo"')
     parser.add_argument("--jsonl", action="store_true", help="one JSON object for each analysed frame")
     parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
     parser.add_argument("--fps", type=float, default=10.0, help="pictures a second of a folder (default: 10)")
@@ -53,8 +53,8 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]
     from ferd.replay import frames, lines, read_trace
 
     path = Path(args.source)
-    if not path.exists():
-        raise SourceError(f"{path}: no such file or folder")
+    if not path.exists() and args.source != "demo":
+        raise SourceError(f"{path}: no such file or folder. replay reads recordings; cameras are for `ferd run`")
     parts = Parts(config)
     pipeline = parts.pipeline(CameraConfig(source=args.source))
     narrator = Narrator(config.node.name, "replay")

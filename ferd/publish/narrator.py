@@ -94,6 +94,13 @@ class Narrator:
             self._held_from = self._now - _age(reading, state.expression)
         return messages
 
+    def lost(self, wall: float) -> list[Message]:
+        """The camera is gone: nobody is seen any more, and there is nothing to wait for."""
+        if self._t is None:
+            return []
+        gone, settled = Reading(self._t), Reading(self._t + self._hold_s)
+        return [*self.tell(gone, wall), *self.tell(settled, wall)]
+
     def _move_to(self, t: float) -> None:
         if self._t is not None:
             self._now += max(0.0, t - self._t)

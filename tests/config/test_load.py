@@ -81,7 +81,7 @@ def test_the_environment_goes_over_the_file(write):
 
 
 def test_an_error_from_the_environment_names_the_variable(write):
-    with pytest.raises(ConfigError, match="environment FERD_MQTT__TLS: mqtt.tls = 'maybe'"):
+    with pytest.raises(ConfigError, match=r"environment FERD_MQTT__TLS: mqtt\.tls = 'maybe'"):
         load_config(write(""), {"FERD_MQTT__TLS": "maybe"})
 
 

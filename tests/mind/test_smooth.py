@@ -1,5 +1,6 @@
 """Smoothing holds in seconds: whatever the frame rate, with gaps and jitter."""
 
+import itertools
 import random
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_constant_input_is_told_after_the_hold_and_never_below_enter(scores):
     if max(scores) < RULES.enter:
         assert changes == []
     else:
-        (t, label), = changes
+        ((t, label),) = changes
         assert t == pytest.approx(RULES.hold_s, abs=0.1 + 1e-6)
         assert label == LABELS[int(np.argmax(scores))]
 
@@ -77,7 +78,7 @@ def test_the_same_scene_reads_the_same_at_3_10_and_30_fps(seed, cuts, order):
     exact = told(np.arange(0, length, 0.001), scene)
     for fps in (3, 10, 30):
         times = sampled(fps, length, rng)
-        frame = max(b - a for a, b in zip(times, times[1:], strict=False))
+        frame = max(b - a for a, b in itertools.pairwise(times))
         seen = told(times, scene)
         assert [label for _, label in seen] == [label for _, label in exact], fps
         for (t, _), (t0, _) in zip(seen, exact, strict=True):
@@ -134,5 +135,5 @@ def test_changes_are_at_least_the_hold_apart_less_one_frame(scores, dts):
     times = np.cumsum(dts[: len(scores)])
     by_time = dict(zip(times, scores, strict=True))
     changes = told(times, by_time.__getitem__)
-    for (t0, _), (t1, _) in zip(changes, changes[1:], strict=False):
+    for (t0, _), (t1, _) in itertools.pairwise(changes):
         assert t1 - t0 >= RULES.hold_s - 0.5 - 1e-6

@@ -1,0 +1,141 @@
+"""ferd run: the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferd.config import CameraConfig, Config, MqttConfig, load_config
+
+if TYPE_CHECKING:
+    from ferd.daemon import Daemon
+    from ferd.publish.topics import Message
+
+HELP = "run the daemon: read expressions from the cameras and publish them"
+MORE = """
+  ferd run                              /etc/ferd/ferd.toml if it is there, else the defaults
+  ferd run --config ./my.toml           another configuration
+  ferd run --source usb:1               one camera, whatever the configuration says
+  ferd run --try                        for a first look (what ./scripts/run does): without a camera it plays a demo
+                                        scene, without a broker it starts one of its own on this machine, and the
+                                        terminal shows live what is published
+
+Ctrl-C or SIGTERM ends it; the last message says offline.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
+    parser.add_argument("--source", metavar="S", help='"auto", "usb", "picamera2", "demo", a file, an address …')
+    parser.add_argument(
+        "--try", dest="trying", action="store_true", help="a first look: demo scene, own broker, screen"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log more")
+
+
+def run(args: argparse.Namespace) -> int:
+    from ferd.cli import logs
+
+    config = load_config(args.config, os.environ)
+    if args.source:
+        config = config.model_copy(update={"cameras": _one_camera(config, args.source)})
+    logs.set_up(logging.DEBUG if args.verbose else logging.INFO)
+    if args.trying:
+        return _try(config)
+    from ferd.daemon import Daemon
+
+    daemon = Daemon(config)
+    _stop_on_signals(daemon)
+    daemon.run()
+    return 0
+
+
+def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
+    """The first configured camera, with another source."""
+    name, camera = next(iter(config.cameras.items()))
+    return {name: camera.model_copy(update={"source": source})}
+
+
+def _stop_on_signals(daemon: Daemon) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: daemon.stop())
+
+
+def _try(config: Config) -> int:
+    """A first look: everything that is missing is replaced, and said."""
+    from ferd.camera.open import open_source
+    from ferd.cli import logs
+    from ferd.daemon import Daemon
+
+    with _broker(config) as (mqtt, broker_line):
+        config = config.model_copy(update={"mqtt": mqtt})
+        daemon = Daemon(config, open_camera=lambda camera: open_source(camera, live=True, demo=True))
+        _stop_on_signals(daemon)
+        subscribe = f"subscribe with: mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t 'ferd/#'"
+        if sys.stdout.isatty():
+            with _screen(daemon, [broker_line, subscribe]) as handler:
+                logs.set_up(logging.WARNING, handler)
+                daemon.run()
+        else:
+            print(broker_line, subscribe, sep="\n", flush=True)
+            daemon.board.subscribe(_print_message)
+            daemon.run()
+    print("ferd ended; its last message was: offline")
+    return 0
+
+
+@contextmanager
+def _broker(config: Config) -> Iterator[tuple[MqttConfig, str]]:
+    """The configured broker, or the one on this machine, or a new one in this process."""
+    from ferd.publish.embedded import EmbeddedBroker, is_broker_there
+
+    mqtt = config.mqtt
+    where = f"{mqtt.host}:{mqtt.port}"
+    configured = bool({"host", "port"} & mqtt.model_fields_set)
+    if configured or is_broker_there(mqtt.host, mqtt.port):
+        yield mqtt, f"broker: {where}{'' if configured else ' (found on this machine)'}"
+        return
+    broker = EmbeddedBroker()
+    broker.start()
+    try:
+        own = mqtt.model_copy(update={"host": broker.host, "port": broker.port})
+        yield own, f"broker: none on {where}, so ferd runs one of its own on {broker.host}:{broker.port}"
+    finally:
+        broker.stop()
+
+
+@contextmanager
+def _screen(daemon: Daemon, head: list[str]) -> Iterator[logging.Handler]:
+    """The live screen; yields a handler that shows the last log line in its foot instead of breaking it up."""
+    from rich.live import Live
+
+    from ferd.cli.screen import Screen
+
+    screen = Screen(head)
+    end = daemon.board.subscribe(lambda message: screen.feed(message.topic, message.payload, time.monotonic()))
+
+    def render() -> object:
+        cameras = ", ".join(f"{name}: {source}" for name, source in daemon.camera_names().items() if source)
+        status = daemon.publisher.status
+        screen.head = [*head, f"camera {cameras or 'opening …'}   broker {status.reason or 'connected'}"]
+        return screen.render(time.monotonic())
+
+    class Foot(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            screen.foot = record.getMessage()
+
+    with Live(get_renderable=render, refresh_per_second=8, screen=True):  # type: ignore[arg-type]
+        yield Foot()
+    end()
+
+
+def _print_message(message: Message) -> None:
+    print(message.topic, message.payload.decode(errors="replace"), flush=True)
