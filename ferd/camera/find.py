@@ -48,7 +48,7 @@ def pi_cameras() -> list[Found]:
         # Not news on a box without a Pi camera: a laptop needs no picamera2.
         return [Found("picamera2", "picamera2", "Raspberry Pi camera", reason=str(error))] if on_a_pi() else []
     except Exception as error:  # noqa: BLE001  # libcamera's own errors, or none within the time
-        reason = f"libcamera does not answer ({error or 'no answer in time'}). Start the Pi again"
+        reason = f"libcamera does not answer ({str(error) or 'no answer in time'}). Start the Pi again"
         return [Found("picamera2", "picamera2", "Raspberry Pi camera", reason=reason)]
     finally:
         worker.stop(lambda: None, 0)

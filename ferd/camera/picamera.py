@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -84,7 +85,9 @@ class PiCamera:
         except TimeoutError:
             raise SourceError(f"{self.name}: no picture for {self._read_s:g} s. {TROUBLE}") from None
         except Exception as error:  # as above
-            raise SourceError(f"{self.name}: capture failed ({error or type(error).__name__}). {TROUBLE}") from error
+            raise SourceError(
+                f"{self.name}: capture failed ({str(error) or type(error).__name__}). {TROUBLE}"
+            ) from error
 
     def close(self) -> None:
         if not self._worker.stop(self._release, self._close_s):
@@ -120,8 +123,9 @@ class PiCamera:
         camera, self._camera = self._camera, None
         if camera is None:
             return
-        # Without this a capture that timed out is still queued, and close() waits behind it.
-        camera.cancel_all_and_flush()
+        # A capture that timed out is still queued, and close() would wait behind it. Old versions lack this call.
+        with contextlib.suppress(Exception):
+            camera.cancel_all_and_flush()
         camera.close()
 
 
