@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ferd.model.bundle import Bundle
-from ferd.model.classify import Classifier
-from ferd.model.shelf import find_bundle, list_bundles
+if TYPE_CHECKING:
+    from ferd.model.bundle import Bundle
+    from ferd.model.classify import Classifier
 
 HELP = "show the models on the shelf, and what a card says"
 MORE = """
@@ -34,6 +34,8 @@ def _list() -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from ferd.model.shelf import list_bundles
+
     table = Table(box=None, pad_edge=False)
     for column in ("name", "labels", "size", "accuracy", "file"):
         table.add_column(column, overflow="fold")
@@ -51,6 +53,9 @@ def _list() -> int:
 
 
 def _show(name: str, as_json: bool) -> int:
+    from ferd.model.classify import Classifier
+    from ferd.model.shelf import find_bundle
+
     bundle = find_bundle(name)
     classifier = Classifier(bundle)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -86,7 +87,7 @@ class Screen:
             camera.status = payload.decode(errors="replace")
         elif key == "state":
             camera.state = _object(payload)
-            camera.band.append((now, camera.state.get("expression")))
+            camera.band.append((now, _word(camera.state.get("expression"))))
         elif key == "event" and (event := _object(payload)):
             self._events.appendleft((name[1], event))
 
@@ -96,17 +97,16 @@ class Screen:
         line = Text.assemble((name, "bold"), "  ", (status, "green" if status == "online" else "red"))
         if model := (facts.get("info") or {}).get("model"):
             line.append(f"  model {model}", style="dim")
-        if health.get("rss_mb"):
-            line.append(f"  {health['rss_mb']:.0f} MB", style="dim")
-        if health.get("temperature_c"):
-            line.append(f"  {health['temperature_c']:.0f} °C", style="dim")
+        for key, unit in (("rss_mb", "MB"), ("temperature_c", "°C")):
+            if (value := _number(health.get(key))) is not None:
+                line.append(f"  {value:.0f} {unit}", style="dim")
         return line
 
     def _draw_camera(self, key: tuple[str, str], camera: _Camera, now: float) -> RenderableType:
         table = Table(box=None, show_header=False, pad_edge=False)
-        expression = camera.state.get("expression")
-        faces = camera.state.get("faces", 0)
-        confidence = camera.state.get("confidence")
+        expression = _word(camera.state.get("expression"))
+        faces = round(_number(camera.state.get("faces")) or 0)
+        confidence = _number(camera.state.get("confidence"))
         what = expression or ("nobody" if not faces else "unsure")
         table.add_row(
             Text(f"{key[1]:<10}"),
@@ -125,7 +125,7 @@ class Screen:
                 Text(str(event.get("at", ""))[11:19], style="dim"),
                 Text(camera, style="dim"),
                 Text(str(event.get("event_type", "")).replace("_", " ")),
-                Text(f"{event['from'] or '-'} -> {event['to'] or '-'}" if "from" in event else ""),
+                Text(_change(event)),
             )
         return Group(Text(""), table) if self._events else Text("")
 
@@ -138,12 +138,26 @@ def _object(payload: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _change(event: dict[str, Any]) -> str:
+    if event.get("event_type") != "expression_changed":
+        return ""
+    return f"{event.get('from') or '-'} -> {event.get('to') or '-'}"
+
+
 def _colour(expression: str | None) -> str:
     return "bright_black" if expression is None else COLOURS.get(expression, OTHER_COLOUR)
 
 
 def _bar(share: float | None, colour: str) -> Text:
-    full = round(BAR_WIDTH * (share or 0))
+    full = round(BAR_WIDTH * min(max(share or 0.0, 0.0), 1.0))
     return Text.assemble(("█" * full, colour), ("░" * (BAR_WIDTH - full), "bright_black"))
 
 
