@@ -1,8 +1,10 @@
-"""The demo scene: a person who needs no camera. She comes, smiles, is surprised, sad, angry, dozes off and leaves.
+"""The demo scene: a person who needs no camera. She comes, smiles, is surprised, sad, dozes off, leaves.
 
-The portrait is the official one of Rear Admiral Grace Hopper, taken for the US Navy in 1984 and in the public domain.
-matplotlib ships it for its examples, so ferd neither carries nor downloads a picture. The scene is a function of the
-time alone: the same t gives the same picture, to the bit.
+The portrait is the official one of Commodore (later Rear Admiral) Grace M. Hopper, 20 January 1984, from the US Naval
+History and Heritage Command: a work of the US government, in the public domain (17 USC 105). matplotlib ships it for
+its examples (without a word on its licence), so ferd neither carries nor downloads a picture.
+
+The scene is a function of the time alone: the same t gives the same picture, to the bit.
 """
 
 from __future__ import annotations
@@ -35,40 +37,44 @@ FACE_Y = 235.0
 MISSING = "the demo scene needs the portrait that matplotlib ships: `pip install 'ferd[demo]'`"
 
 
+REST = Look()
+
+
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something that happens in the scene, from `start` to `end` in seconds."""
+    """Something that happens in the scene, from `start` to `end` in seconds.
+
+    ``label``: the expression that a model is meant to read from it; None where that is not what the act is about.
+    """
 
     start: float
     end: float
     what: str
-    look: Look
+    label: str | None = None
+    look: Look = REST
 
-
-REST = Look()
 
 SCRIPT = (
-    Act(0.0, 1.5, "nobody is there", REST),
-    Act(1.5, 3.5, "she comes in", REST),
-    Act(3.5, 7.0, "she is calm", REST),
-    Act(7.0, 12.0, "she smiles", Look(smile=1.0, teeth=1.0)),
-    Act(12.0, 14.5, "she is calm again", REST),
-    Act(14.5, 18.5, "she is surprised", Look(jaw=1.0, brows=1.0)),
-    Act(18.5, 20.5, "she comes nearer", REST),
-    Act(20.5, 25.5, "she is sad", Look(sad=1.0, lids=0.2)),
-    Act(25.5, 27.0, "she is calm", REST),
-    Act(27.0, 31.0, "she closes her eyes", Look(lids=1.0)),
-    Act(31.0, 32.5, "she wakes up and steps back", REST),
-    Act(32.5, 35.5, "she is angry", Look(frown=1.0)),
-    Act(35.5, 37.5, "she leaves", REST),
-    Act(37.5, DURATION_S, "nobody is there", REST),
+    Act(0.0, 1.5, "nobody is there"),
+    Act(1.5, 3.5, "she comes in"),
+    Act(3.5, 7.0, "she is calm", "neutral"),
+    Act(7.0, 12.0, "she smiles", "happiness", Look(smile=1.0, teeth=1.0)),
+    Act(12.0, 14.5, "she is calm again", "neutral"),
+    Act(14.5, 19.0, "she is surprised", "surprise", Look(jaw=1.2, brows=0.6)),
+    Act(19.0, 21.0, "she comes nearer", "neutral"),
+    Act(21.0, 27.0, "she is sad", "sadness", Look(sad=1.0, jaw=0.31)),
+    Act(27.0, 29.0, "she calms down", "neutral"),
+    Act(29.0, 33.0, "she closes her eyes", None, Look(lids=1.0)),
+    Act(33.0, 35.5, "she wakes up and steps back", "neutral"),
+    Act(35.5, 37.5, "she leaves"),
+    Act(37.5, DURATION_S, "nobody is there"),
 )
 """What happens when. The scene repeats: nobody is seen for the 4 s around its end."""
 
 # Where she is: seconds, x of her face in pixels, size (1: the portrait's own, a face about 150 pixels wide).
 WAY = (
-    (0.0, -215.0, 0.85), (1.5, -215.0, 0.85), (3.5, 300.0, 0.85), (18.5, 330.0, 0.90), (20.5, 310.0, 1.15),
-    (31.0, 325.0, 1.15), (32.5, 330.0, 0.95), (35.5, 340.0, 0.95), (37.5, 850.0, 0.95), (40.0, 850.0, 0.95),
+    (0.0, -215.0, 0.85), (1.5, -215.0, 0.85), (3.5, 300.0, 0.85), (19.0, 330.0, 0.90), (21.0, 310.0, 1.15),
+    (33.0, 325.0, 1.15), (34.5, 330.0, 0.95), (35.5, 335.0, 0.95), (37.5, 870.0, 0.95), (40.0, 870.0, 0.95),
 )  # fmt: skip
 
 NEUTRAL_AT = 5.0

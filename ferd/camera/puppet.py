@@ -1,4 +1,4 @@
-"""A portrait that moves its face: it smiles, frowns, is surprised, closes its eyes. Only for the demo scene.
+"""A portrait that moves its face: it smiles, weeps, is surprised, closes its eyes. Only for the demo scene.
 
 All positions are pixels of the portrait (512 x 600), found by looking at it. Shapes are made by moving the picture's
 own pixels with smooth displacement fields, which are computed once and blended by weight for each frame; what no
@@ -23,8 +23,8 @@ PORTRAIT_SIZE = (512, 600)
 
 OUTLINE = (
     (218, 31), (200, 46), (186, 53), (177, 73), (175, 86), (158, 98), (151, 112), (149, 140), (150, 185), (154, 200),
-    (155, 219), (161, 228), (168, 255), (176, 270), (177, 283), (194, 298), (196, 322), (165, 344), (117, 360),
-    (80, 369), (55, 383), (40, 405), (29, 440), (22, 500), (15, 600), (509, 600), (508, 500), (505, 450), (501, 420),
+    (155, 219), (161, 228), (168, 255), (175, 268), (180, 282), (197, 293), (206, 312), (201, 331), (166, 346),
+    (117, 360), (80, 369), (55, 383), (40, 405), (29, 440), (22, 500), (15, 600), (509, 600), (508, 500), (505, 450), (501, 420),
     (492, 396), (464, 379), (422, 367), (365, 343), (331, 315), (331, 302), (349, 285), (356, 266), (361, 261),
     (367, 236), (369, 208), (374, 199), (374, 188), (369, 180), (370, 134), (368, 104), (363, 91), (351, 86),
     (348, 71), (335, 56), (313, 44), (299, 41), (281, 28), (249, 23), (237, 25),
@@ -43,13 +43,12 @@ EYES = ((221.0, 187.0, 24.0), (306.0, 186.0, 24.0))
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How far each part of the face is moved: 0 is at rest, 1 is as far as it looks natural."""
+    """How far each part of the face is moved: 0 is at rest, 1 is about as far as it looks natural."""
 
     smile: float = 0.0
     teeth: float = 0.0
     sad: float = 0.0
     brows: float = 0.0
-    frown: float = 0.0
     jaw: float = 0.0
     lids: float = 0.0
 
@@ -72,24 +71,24 @@ PUSHES: dict[str, tuple[Push, ...]] = {
         Push(306, 203, 0, -4, 22, 9),
     ),
     "sad": (
-        Push(227, 280, -2, 12, 15, 15), Push(308, 279, 2, 12, 15, 15), Push(267, 274, 0, -5, 20, 11),
-        Push(267, 300, 0, -5, 26, 12), Push(240, 164, 3, -7, 13, 11), Push(290, 162, -3, -7, 13, 11),
-        Push(198, 168, 0, 4, 14, 10), Push(333, 164, 0, 4, 14, 10),
+        Push(227, 280, -10, 7, 16, 15), Push(308, 279, 10, 7, 16, 15), Push(267, 274, 0, -7, 20, 11),
+        Push(267, 281, 0, 3, 18, 10), Push(267, 300, 0, -7, 26, 12), Push(210, 243, -3, -7, 20, 17),
+        Push(324, 241, 3, -7, 20, 17), Push(221, 204, 0, -3, 22, 9), Push(306, 203, 0, -3, 22, 9),
+        Push(240, 164, 4, -9, 13, 11), Push(290, 162, -4, -9, 13, 11), Push(198, 168, 0, 5, 14, 10),
+        Push(333, 164, 0, 5, 14, 10),
     ),
     "brows": (
         Push(214, 163, 0, -10, 30, 12), Push(314, 160, 0, -10, 30, 12), Push(221, 178, 0, -3, 24, 7),
         Push(306, 177, 0, -3, 24, 7),
-    ),
-    "frown": (
-        Push(241, 166, 6, 8, 14, 11), Push(289, 164, -6, 8, 14, 11), Push(200, 166, 0, -4, 14, 10),
-        Push(331, 163, 0, -4, 14, 10), Push(267, 277, 0, 0, 30, 8), Push(227, 279, 6, 3, 14, 12),
-        Push(308, 277, -6, 3, 14, 12),
     ),
     "jaw": (Push(267, 325, 0, 16, 48, 26), Push(227, 281, 5, 4, 14, 18), Push(308, 279, -5, 4, 14, 18)),
 }  # fmt: skip
 
 GAP = 30.0
 """Pixels between the lips when the jaw is all the way down."""
+
+TEETH, TEETH_GAP = 10.0, 0.33
+"""How many pixels of the upper teeth can be seen, and how far (of GAP) the lips part to show them."""
 
 
 class Puppet:
@@ -111,9 +110,10 @@ class Puppet:
         picture = self._portrait.copy()
         self._lower_lids(picture, look.lids)
         x, y = self._moved(look)
-        y, inside, depth = open_mouth(x, y, look.jaw + 0.33 * look.teeth)
+        y, mouth = open_mouth(x, y, max(look.jaw, TEETH_GAP * look.teeth))
         face = np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR), np.uint8)
-        paint_mouth(face, x, inside, depth, look.teeth)
+        if mouth is not None:
+            paint_mouth(face, x, mouth, look.teeth)
         picture[TOP:BOTTOM, LEFT:RIGHT] = face
         return picture
 
@@ -160,39 +160,50 @@ def outline_mask() -> Field:
     return (np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.2)) / 255).astype(np.float32)
 
 
-def open_mouth(x: Field, y: Field, jaw: float) -> tuple[Field, Field, Field]:
-    """Parts the lips: (y of the pixels with closed lips, inside 0 to 1, depth 0 at the upper lip to 1 at the lower).
+class Mouth(NamedTuple):
+    """An opened mouth, pixel by pixel, (H, W) each.
+
+    ``inside`` is 1 where neither lip is, else 0. ``depth`` goes from 0 at the upper lip to 1 at the lower. ``gap`` is
+    the distance between them in pixels.
+    """
+
+    inside: Field
+    depth: Field
+    gap: Field
+
+
+def open_mouth(x: Field, y: Field, jaw: float) -> tuple[Field, Mouth | None]:
+    """Parts the lips: y of the pixels while they were closed, and the mouth, None when they stay closed.
 
     Above the lip line the face is raised a little, below it lowered by `jaw` times GAP, less and less towards nose
-    and chin. `inside` is 1 where neither lip is.
+    and chin.
     """
     if jaw < 0.01:
-        return y, np.zeros_like(y), np.zeros_like(y)
+        return y, None
     across = np.clip(1 - np.square((x - MOUTH_X) / MOUTH_HALF), 0, 1)
     line = MOUTH_Y + 1.5 * (1 - across)
-    drop = 0.78 * GAP * jaw * np.sqrt(across)
-    lift = 0.22 * GAP * jaw * np.sqrt(across)
-    lower, upper = line + drop, line - lift
+    gap = GAP * jaw * np.sqrt(across)
+    lower, upper = line + 0.78 * gap, line - 0.22 * gap
     below = np.clip(1 - (y - lower) / 85.0, 0, 1)
     above = np.clip(1 - (upper - y) / 28.0, 0, 1)
-    closed = np.where(y >= lower, y - drop * below * below, np.where(y <= upper, y + lift * above * above, line))
-    edge = np.minimum(y - upper, lower - y)
-    depth = np.clip((y - upper) / np.maximum(lower - upper, 1e-3), 0, 1)
-    return closed.astype(np.float32), np.clip(edge / 2.0 + 0.2, 0, 1) * (across > 0), depth
+    closed = np.where(y >= lower, y - 0.78 * gap * below * below, line)
+    closed = np.where(y <= upper, y + 0.22 * gap * above * above, closed)
+    inside = np.clip(np.minimum(y - upper, lower - y) / 2.0 + 0.2, 0, 1) * (across > 0)
+    return closed, Mouth(inside, np.clip((y - upper) / np.maximum(gap, 1e-3), 0, 1), gap)
 
 
-def paint_mouth(face: Picture, x: Field, inside: Field, depth: Field, teeth: float) -> None:
+def paint_mouth(face: Picture, x: Field, mouth: Mouth, teeth: float) -> None:
     """Draws the dark of an open mouth, and the upper teeth as far as `teeth` says, into `face`."""
-    rows, columns = np.nonzero(inside)
+    rows, columns = np.nonzero(mouth.inside)
     if not rows.size:
         return
     part = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
-    x, inside, depth = x[part], inside[part], depth[part]
-    dark = np.array([38, 28, 62], np.float32) + 30 * np.square(depth)[..., None] * np.array([0.7, 0.8, 1.6], np.float32)
+    x, inside, depth, gap = x[part], mouth.inside[part], mouth.depth[part], mouth.gap[part]
+    dark = np.array([38, 28, 62], np.float32) + np.square(depth)[..., None] * np.array([21, 24, 48], np.float32)
     seams = 1 - 0.16 * np.exp(-np.square((np.mod(x - MOUTH_X, 9.0) - 4.5) / 0.9))
     curve = 1 - 0.35 * np.square((x - MOUTH_X) / MOUTH_HALF)
     white = np.array([196, 208, 214], np.float32) * (seams * curve)[..., None]
-    shown = np.clip((0.95 - depth) * 6, 0, 1) * teeth
+    shown = np.clip((0.95 - depth) * 6, 0, 1) * np.clip((TEETH - depth * gap) * 0.7, 0, 1) * teeth
     colour = dark + (white - dark) * shown[..., None]
     face[part] = (face[part] + (colour - face[part]) * inside[..., None]).astype(np.uint8)
 
