@@ -102,7 +102,7 @@ class Publisher:
         """The connection as it is now; replaced as a whole, so any thread may read it."""
 
     def start(self) -> None:
-        """Returns at once, broker or not."""
+        """Returns at once, broker or not. A publisher is started once; after `stop` make a new one."""
         self._wake = wake = Wake()
         self._end_watch = self._board.subscribe(lambda _message: wake.set())
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)

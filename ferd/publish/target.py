@@ -67,8 +67,21 @@ def _tls(config: MqttConfig) -> ssl.SSLContext | None:
     if not config.tls:
         return None
     try:
-        return ssl.create_default_context(cafile=config.ca_file)
+        context = ssl.create_default_context(cafile=config.ca_file)
     except FileNotFoundError:
         raise ConfigError(f"mqtt.ca_file: {config.ca_file} is not there. Copy the broker's CA certificate") from None
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(f"mqtt.ca_file: {config.ca_file} is not a readable PEM certificate ({error})") from None
+    context.sslsocket_class = _TidySocket
+    return context
+
+
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails; paho 2.2 leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
