@@ -69,10 +69,7 @@ def test_the_shipped_model_reads_what_the_script_says(act: demo.Act) -> None:
     """In the middle of each act, on the crops that the daemon makes. What the demo promises must hold."""
     detect = HaarDetector(find_cascade() or Path(), 48)
     bundle = find_bundle("expression")
-    classify, crop = (
-        Classifier(bundle),
-        Crop.from_card(json.loads(bundle.path.with_suffix(".json").read_text())["crop"]),
-    )
+    classify = Classifier(bundle)
     readings = []
     for t in np.linspace(act.start + demo.EASE_S, act.end - demo.EASE_S, 7):
         frame = render(float(t))
