@@ -36,8 +36,8 @@ class FirstThatDelivers:
         return "auto" if self._source is None else self._source.name
 
     @property
-    def live(self) -> bool:
-        return self._source is None or self._source.live
+    def noisy(self) -> bool:
+        return self._source is None or self._source.noisy
 
     def open(self) -> None:
         reasons = []

@@ -84,7 +84,7 @@ class DemoScene:
     """Plays the scene at `fps`, once or (`loop`) for ever. ``Frame.t`` counts on from one round to the next."""
 
     name = "demo scene"
-    live = False
+    noisy = False
 
     def __init__(self, *, fps: float = 15.0, loop: bool = False) -> None:
         self._fps = fps
@@ -96,13 +96,14 @@ class DemoScene:
         self._scene = scene()
 
     def read(self) -> Frame:
-        if self._scene is None:
+        scene = self._scene
+        if scene is None:
             raise SourceError(f"{self.name}: is not open")
         t = self._index / self._fps
         if t >= DURATION_S and not self._loop:
             raise SourceEnded(f"{self.name}: ended at {DURATION_S:g} s")
         self._index += 1
-        return self._scene.render(t)
+        return scene.render(t)
 
     def close(self) -> None:
         self._scene = None

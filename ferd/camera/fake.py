@@ -83,13 +83,13 @@ class FakeCamera:
         *,
         fps: float = 15.0,
         size: tuple[int, int] = (640, 480),
-        live: bool = True,
+        noisy: bool = True,
         name: str = "fake camera",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.name = name
-        self.live = live
+        self.noisy = noisy
         self.record: list[Happened] = []
         self._script = list(script)
         self._interval = 1 / fps
@@ -160,15 +160,15 @@ class FakeCamera:
 class FakeCameras:
     """A factory for the keeper: the n-th camera it makes plays the n-th script, the last script for ever after."""
 
-    def __init__(self, scripts: Sequence[Sequence[Step]], *, fps: float = 15.0, live: bool = True) -> None:
+    def __init__(self, scripts: Sequence[Sequence[Step]], *, fps: float = 15.0, noisy: bool = True) -> None:
         self.made: list[FakeCamera] = []
         self._scripts = scripts
         self._fps = fps
-        self._live = live
+        self._noisy = noisy
 
     def __call__(self) -> FakeCamera:
         script = self._scripts[min(len(self.made), len(self._scripts) - 1)]
-        camera = FakeCamera(script, fps=self._fps, size=(64, 48), live=self._live)
+        camera = FakeCamera(script, fps=self._fps, size=(64, 48), noisy=self._noisy)
         self.made.append(camera)
         return camera
 

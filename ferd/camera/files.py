@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,13 +31,15 @@ class VideoFile:
     the frame rate counts on. With `loop` the file starts anew at its end, and t keeps growing.
     """
 
-    live = False
+    noisy = False
 
     def __init__(self, path: str | Path, *, loop: bool = False) -> None:
         self._path = Path(path)
         self.name = f"video {self._path.name}"
         self._loop = loop
         self._capture: cv2.VideoCapture | None = None
+        # A decoder must not be released while another thread reads from it. One frame is decoded in no time.
+        self._lock = threading.Lock()
         self._step = 1 / ASSUMED_FPS
         self._offset = 0.0
         self._last: float | None = None
@@ -49,15 +52,20 @@ class VideoFile:
             self._step = 1 / fps
 
     def read(self) -> Frame:
-        image = self._next()
-        if image is None and self._loop and self._last is not None:
-            self._rewind()
+        with self._lock:
             image = self._next()
-        if image is None:
-            raise self._end()
-        return Frame(t=self._time(), image=as_picture(image, self.name))
+            if image is None and self._loop and self._last is not None:
+                self._rewind()
+                image = self._next()
+            if image is None:
+                raise self._end()
+            return Frame(t=self._time(), image=as_picture(image, self.name))
 
     def close(self) -> None:
+        with self._lock:
+            self._release()
+
+    def _release(self) -> None:
         capture, self._capture = self._capture, None
         if capture is not None:
             capture.release()
@@ -82,7 +90,7 @@ class VideoFile:
 
     def _rewind(self) -> None:
         # Opened anew: seeking to 0 does not work in every container (MPEG-TS, raw H.264).
-        self.close()
+        self._release()
         self._offset = (self._last or 0.0) + self._step
         self._capture = self._start()
 
@@ -109,7 +117,7 @@ class PictureFolder:
     line and skipped; its time stays empty.
     """
 
-    live = False
+    noisy = False
 
     def __init__(self, path: str | Path, *, fps: float = 1.0, loop: bool = False) -> None:
         self._path = Path(path)

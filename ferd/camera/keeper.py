@@ -169,7 +169,7 @@ class Keeper:
             if reader is not self._reader:
                 return
             now = self._clock()
-            reader.watch.frame(now, frame.image, live=reader.source.live)
+            reader.watch.frame(now, frame.image, noisy=reader.source.noisy)
             report = self._report
             self._report = replace(
                 report,

@@ -53,7 +53,7 @@ class LiveCapture:
     to wait, in seconds. Frames carry the time at which they came, by `clock`.
     """
 
-    live = True
+    noisy = True
 
     def __init__(
         self,

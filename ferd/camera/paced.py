@@ -31,33 +31,29 @@ class Paced:
         self._closed = threading.Event()
         self._wait = wait or self._closed.wait
         self._begin: float | None = None
-        self._reading = threading.Lock()
 
     @property
     def name(self) -> str:
         return self._source.name
 
     @property
-    def live(self) -> bool:
-        return self._source.live
+    def noisy(self) -> bool:
+        return self._source.noisy
 
     def open(self) -> None:
         self._source.open()
 
     def read(self) -> Frame:
-        with self._reading:
-            if self._closed.is_set():
-                raise SourceError(f"{self.name}: is closed")
-            frame = self._source.read()
+        if self._closed.is_set():
+            raise SourceError(f"{self.name}: is closed")
+        frame = self._source.read()
         if self._wait(self._ahead(frame.t)):
             raise SourceError(f"{self.name}: is closed")
         return frame
 
     def close(self) -> None:
         self._closed.set()
-        # A decoder must not be released while another thread reads from it; decoding one frame takes no time.
-        with self._reading:
-            self._source.close()
+        self._source.close()
 
     def _ahead(self, t: float) -> float:
         """Seconds until the frame of time `t` is due; 0 if it is late."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +40,7 @@ class PiCamera:
     of them, `close` too, can block for ever.
     """
 
-    live = True
+    noisy = True
 
     def __init__(
         self,
@@ -131,6 +132,8 @@ class PiCamera:
 
 def picamera2() -> Any:
     """The library, imported when a Pi camera is wanted and not before: it takes a second and is not on every box."""
+    # libcamera tells half a dozen lines of every start; read once, when the library is loaded.
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")
     try:
         import picamera2 as library
     except ImportError as error:

@@ -27,10 +27,10 @@ class Source(Protocol):
         """For logs and people: "usb camera /dev/video0". Never holds a password."""
 
     @property
-    def live(self) -> bool:
-        """True for cameras and streams: late frames are worthless, and equal frames mean that it hangs.
+    def noisy(self) -> bool:
+        """True where a sensor's noise makes every picture differ: pictures equal to the bit mean that it hangs.
 
-        False for files and the demo scene, where every frame counts and a still picture is nothing to worry about.
+        False for files, and for network streams, whose coders repeat a quiet scene bit by bit.
         """
 
     def open(self) -> None: ...

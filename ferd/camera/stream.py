@@ -25,6 +25,8 @@ class StreamCamera(LiveCapture):
     OpenCV's own limits are passed to the constructor: without them a stalled stream blocks for 30 s.
     """
 
+    noisy = False
+
     def __init__(
         self,
         url: str,

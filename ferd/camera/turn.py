@@ -28,8 +28,8 @@ class Turned:
         return self._source.name
 
     @property
-    def live(self) -> bool:
-        return self._source.live
+    def noisy(self) -> bool:
+        return self._source.noisy
 
     def open(self) -> None:
         self._source.open()

@@ -27,10 +27,10 @@ class UsbCamera:
 
     Asks for MJPG, the only format in which cheap webcams reach their frame rate over USB 2, and logs what was got.
     What OpenCV hands out is not trusted: its read() may say True after the camera was unplugged, or repeat the last
-    picture, so the node is looked at before and after every read.
+    picture (opencv issues 5746 and 14044), so the node is looked at before and after every read.
     """
 
-    live = True
+    noisy = True
 
     def __init__(
         self,

@@ -50,10 +50,10 @@ class Watch:
         self._picture: Picture | None = None
         self._some: Picture | None = None
 
-    def frame(self, now: float, picture: Picture, *, live: bool) -> None:
-        """A picture came at `now`. Those of a `live` source must change; a film may hold one as long as it likes."""
+    def frame(self, now: float, picture: Picture, *, noisy: bool) -> None:
+        """A picture came at `now`. Those of a `noisy` source must change; a film may hold one as long as it likes."""
         self._last = now
-        if not live or self._is_new(picture):
+        if not noisy or self._is_new(picture):
             self._changed = now
 
     def complaint(self, now: float) -> str | None:

@@ -34,7 +34,7 @@ def test_the_first_that_delivers_and_not_the_first_that_opens() -> None:
     source.open()
     frames = [source.read() for _ in range(3)]
     assert source.name == "good"
-    assert source.live
+    assert source.noisy
     assert [frame.image[0, 0, 0] for frame in frames] == [1, 2, 3], "the picture it was tried with is not lost"
     assert unused.record == []
     source.close()
@@ -55,11 +55,11 @@ def test_closed_while_it_looks() -> None:
     assert later.record == []
 
 
-def test_a_film_is_not_live_even_when_it_was_found_by_auto() -> None:
-    film = FakeCamera([play(1)], live=False, fps=1000)
+def test_is_as_noisy_as_what_it_found() -> None:
+    film = FakeCamera([play(1)], noisy=False, fps=1000)
     source = FirstThatDelivers(lambda: [film])
     source.open()
-    assert not source.live
+    assert not source.noisy
     source.close()
 
 

@@ -29,8 +29,8 @@ class Stage:
         self.cameras = FakeCameras([])
         self.keeper = Keeper("desk", self.cameras, self.wake, timing=FAST)
 
-    def play(self, *scripts: Sequence[Step], live: bool = True, timing: Timing = FAST) -> Keeper:
-        self.cameras = FakeCameras(scripts, fps=100, live=live)
+    def play(self, *scripts: Sequence[Step], noisy: bool = True, timing: Timing = FAST) -> Keeper:
+        self.cameras = FakeCameras(scripts, fps=100, noisy=noisy)
         return self.begin(self.cameras, timing)
 
     def begin(self, factory: Callable[[], Source], timing: Timing = FAST) -> Keeper:
@@ -80,7 +80,7 @@ class TestFails:
     def test_a_driver_with_a_bug(self, stage: Stage) -> None:
         class Buggy:
             name = "buggy"
-            live = True
+            noisy = True
 
             def open(self) -> None:
                 raise ZeroDivisionError("oh")
@@ -123,12 +123,12 @@ class TestFails:
         assert keeper.report().last_error == "fake camera: the same picture for 0.3 s: the camera hangs"
 
     def test_a_film_may_hold_still(self, stage: Stage) -> None:
-        keeper = stage.play([play(0.1), freeze(3600)], live=False, timing=Timing(frozen_s=0.02, check_s=0.005))
+        keeper = stage.play([play(0.1), freeze(3600)], noisy=False, timing=Timing(frozen_s=0.02, check_s=0.005))
         wait_for(lambda: keeper.report().frames > 30)
         assert keeper.report().opens == 1
 
     def test_the_end_of_a_film_opens_it_again(self, stage: Stage) -> None:
-        keeper = stage.play([play(0.1), end()], live=False)
+        keeper = stage.play([play(0.1), end()], noisy=False)
         wait_for(lambda: keeper.report().opens >= 3)
         assert keeper.report().last_error == "fake camera: ended"
 

@@ -53,7 +53,7 @@ def test_a_password_does_not_show_in_the_error() -> None:
 def test_cameras(text: str, kind: type, name: str) -> None:
     source = source_of(text)
     assert type(source) is kind
-    assert (source.name, source.live) == (name, True)
+    assert source.name == name
     source.close()
 
 
@@ -67,7 +67,7 @@ def test_the_daemon_plays_them(tmp_path: Path) -> None:
     for text in (str(tmp_path), "film.mp4"):
         source = source_of(text)
         assert type(source) is Paced
-        assert source.live is False
+        assert source.noisy is False
 
 
 def test_a_file_that_is_not_there_is_said_when_it_is_opened() -> None:

@@ -12,7 +12,7 @@ class Positions:
     """A file of which only the frame times are of interest. `work_s`: what decoding one takes, by the fake clock."""
 
     name = "positions"
-    live = False
+    noisy = False
 
     def __init__(self, times: list[float]) -> None:
         self.times = list(times)
@@ -82,4 +82,4 @@ def test_close_ends_the_wait() -> None:
 
 def test_is_what_it_plays() -> None:
     source = Paced(Positions([]))
-    assert (source.name, source.live) == ("positions", False)
+    assert (source.name, source.noisy) == ("positions", False)

@@ -26,7 +26,7 @@ def test_turn(rotate: Rotation, mirror: bool, expected: list[list[int]]) -> None
 
 class One:
     name = "one"
-    live = True
+    noisy = True
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
@@ -52,7 +52,7 @@ def test_turns_the_small_picture_too_and_keeps_the_time() -> None:
     assert frame.image.shape == (3, 2, 3)
     assert frame.small is not None
     assert frame.small.tolist() == [[4, 1], [5, 2], [6, 3]]
-    assert (source.name, source.live, one.calls) == ("one", True, ["open", "close"])
+    assert (source.name, source.noisy, one.calls) == ("one", True, ["open", "close"])
 
 
 def test_a_picture_without_a_small_one() -> None:

@@ -19,7 +19,7 @@ class TestInTime:
 
     def test_the_next_two(self) -> None:
         watch = Watch(100.0, TIMING)
-        watch.frame(109.0, picture_number(0, SIZE), live=True)
+        watch.frame(109.0, picture_number(0, SIZE), noisy=True)
         assert watch.complaint(111.0) is None
         assert watch.complaint(111.1) == "no picture for 2 s"
 
@@ -28,7 +28,7 @@ class TestInTime:
         for number in range(100):
             now += (0.33, 1.9, 0.01)[number % 3]
             assert watch.complaint(now) is None
-            watch.frame(now, picture_number(number, SIZE), live=True)
+            watch.frame(now, picture_number(number, SIZE), noisy=True)
             assert watch.complaint(now) is None
 
     def test_a_slow_source_is_given_three_of_its_intervals(self) -> None:
@@ -40,9 +40,9 @@ class TestFrozen:
     def test_the_same_picture_for_five_seconds(self) -> None:
         watch = Watch(0.0, TIMING)
         for step in range(11):
-            watch.frame(step / 2, picture_number(7, SIZE), live=True)
+            watch.frame(step / 2, picture_number(7, SIZE), noisy=True)
             assert watch.complaint(step / 2) is None
-        watch.frame(5.5, picture_number(7, SIZE), live=True)
+        watch.frame(5.5, picture_number(7, SIZE), noisy=True)
         assert watch.complaint(5.5) == "the same picture for 5 s: the camera hangs"
 
     def test_one_other_pixel_anywhere_is_a_new_picture(self) -> None:
@@ -50,26 +50,26 @@ class TestFrozen:
         for step in range(20):
             picture = picture_number(7, SIZE)
             picture[33, 13, 2] = step
-            watch.frame(float(step), picture, live=True)
+            watch.frame(float(step), picture, noisy=True)
             assert watch.complaint(float(step)) is None
 
     def test_a_film_may_hold_a_picture(self) -> None:
         watch = Watch(0.0, TIMING)
         for step in range(20):
-            watch.frame(float(step), picture_number(7, SIZE), live=False)
+            watch.frame(float(step), picture_number(7, SIZE), noisy=False)
             assert watch.complaint(float(step)) is None
 
     def test_a_covered_lens_is_no_hang(self) -> None:
         watch = Watch(0.0, TIMING)
         for step in range(20):
-            watch.frame(float(step), gray_picture(16), live=True)
+            watch.frame(float(step), gray_picture(16), noisy=True)
             assert watch.complaint(float(step)) is None
 
     def test_a_source_that_fills_the_same_array_again(self) -> None:
         watch, picture = Watch(0.0, TIMING), np.array(picture_number(0, SIZE))
         for step in range(20):
             picture[...] = picture_number(step, SIZE)
-            watch.frame(float(step), picture, live=True)
+            watch.frame(float(step), picture, noisy=True)
             assert watch.complaint(float(step)) is None
 
 
