@@ -16,6 +16,7 @@ from ferd.lane import Lane
 from ferd.pipeline import Parts
 from ferd.publish.board import Board
 from ferd.publish.home_assistant import Device, announcement, identity
+from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
 from ferd.publish.topics import Info, info_message
 from ferd.systemd import Systemd
@@ -32,6 +33,7 @@ class Daemon:
 
     The constructor loads the model and reads all files that the configuration names, so it raises ConfigError (exit
     78) before anything is started. `open_camera` makes the source of a camera; the default opens the real thing.
+    `protocol`: the MQTT version to try first.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Daemon:
         *,
         open_camera: Callable[[CameraConfig], Source] | None = None,
         systemd: Systemd | None = None,
+        protocol: Protocol = "5",
     ) -> None:
         self.config = config
         self.board = Board()
@@ -49,7 +52,9 @@ class Daemon:
         self._systemd = systemd or Systemd()
         opener = open_camera or (lambda camera: open_source(camera, live=True))
         self._lanes = [self._lane(name, camera, opener) for name, camera in config.cameras.items()]
-        self.publisher = Publisher(config.mqtt, config.node.name, identity(), self.board, cameras=tuple(config.cameras))
+        self.publisher = Publisher(
+            config.mqtt, config.node.name, identity(), self.board, cameras=tuple(config.cameras), prefer=protocol
+        )
         self._health = HealthReport(config.node.name, time.monotonic())
 
     @property

@@ -10,6 +10,8 @@ from pathlib import Path
 from ferd.publish.topics import CameraHealth, Health, Message, health_message
 
 EVERY_S = 60.0
+FIRST_AFTER_S = 5.0
+"""Whoever has just started ferd does not want to wait a minute for the frame rate."""
 STATM = Path("/proc/self/statm")
 THERMAL = Path("/sys/class/thermal")
 
@@ -42,7 +44,8 @@ class HealthReport:
 
     def tell(self, now: float, cameras: Mapping[str, Counters], mqtt_reconnects: int) -> Message | None:
         """The message when one is due, else None."""
-        if now - self._before.at < EVERY_S:
+        first = self._before.at == self._started
+        if now - self._before.at < (FIRST_AFTER_S if first else EVERY_S):
             return None
         sample = Sample(now, dict(cameras))
         health = build_health(

@@ -15,24 +15,24 @@ def zone(thermal: Path, number: int, kind: str, temp: str) -> None:
     (folder / "temp").write_text(temp + "\n")
 
 
-def test_health_is_told_every_minute(tmp_path: Path):
+def test_health_is_told_soon_and_then_every_minute(tmp_path: Path):
     zone(tmp_path, 0, "cpu-thermal", "48312")
     report = HealthReport("hall", started=100.0, thermal=tmp_path)
-    assert report.tell(159.9, {}, 0) is None
-    first = report.tell(160.0, {"desk": Counters(frames=600, skipped=3, latency_s=0.0312)}, 1)
+    assert report.tell(104.9, {}, 0) is None
+    first = report.tell(105.0, {"desk": Counters(frames=50, skipped=3, latency_s=0.0312)}, 1)
     assert first is not None
     assert (first.topic, first.retain) == ("ferd/hall/health", True)
     told = json.loads(first.payload)
     assert told.pop("rss_mb") > 5
     assert told == {
         "v": 1,
-        "uptime_s": 60,
+        "uptime_s": 5,
         "temperature_c": 48.3,
         "mqtt_reconnects": 1,
-        "cameras": {"desk": {"fps": 10.0, "frames": 600, "skipped": 3, "reopened": 0, "latency_ms": 31.2}},
+        "cameras": {"desk": {"fps": 10.0, "frames": 50, "skipped": 3, "reopened": 0, "latency_ms": 31.2}},
     }
-    assert report.tell(161.0, {}, 1) is None
-    later = report.tell(220.0, {"desk": Counters(frames=900), "door": Counters()}, 1)
+    assert report.tell(164.9, {}, 1) is None
+    later = report.tell(165.0, {"desk": Counters(frames=350), "door": Counters()}, 1)
     assert later is not None
     cameras = json.loads(later.payload)["cameras"]
     assert (cameras["desk"]["fps"], cameras["door"]["fps"], cameras["door"]["latency_ms"]) == (5.0, 0.0, None)

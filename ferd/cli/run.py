@@ -17,6 +17,7 @@ from ferd.config import CameraConfig, Config, MqttConfig, load_config
 
 if TYPE_CHECKING:
     from ferd.daemon import Daemon
+    from ferd.publish.mqtt import Protocol
     from ferd.publish.topics import Message
 
 HELP = "run the daemon: read expressions from the cameras and publish them"
@@ -75,9 +76,9 @@ def _try(config: Config) -> int:
     from ferd.cli import logs
     from ferd.daemon import Daemon
 
-    with _broker(config) as (mqtt, broker_line):
+    with _broker(config) as (mqtt, protocol, broker_line):
         config = config.model_copy(update={"mqtt": mqtt})
-        daemon = Daemon(config, open_camera=lambda camera: open_source(camera, live=True, demo=True))
+        daemon = Daemon(config, open_camera=lambda camera: open_source(camera, live=True, demo=True), protocol=protocol)
         _stop_on_signals(daemon)
         subscribe = f"subscribe with: mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t 'ferd/#'"
         if sys.stdout.isatty():
@@ -93,7 +94,7 @@ def _try(config: Config) -> int:
 
 
 @contextmanager
-def _broker(config: Config) -> Iterator[tuple[MqttConfig, str]]:
+def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
     """The configured broker, or the one on this machine, or a new one in this process."""
     from ferd.publish.embedded import EmbeddedBroker, is_broker_there
 
@@ -101,13 +102,14 @@ def _broker(config: Config) -> Iterator[tuple[MqttConfig, str]]:
     where = f"{mqtt.host}:{mqtt.port}"
     configured = bool({"host", "port"} & mqtt.model_fields_set)
     if configured or is_broker_there(mqtt.host, mqtt.port):
-        yield mqtt, f"broker: {where}{'' if configured else ' (found on this machine)'}"
+        yield mqtt, "5", f"broker: {where}{'' if configured else ' (found on this machine)'}"
         return
     broker = EmbeddedBroker()
     broker.start()
     try:
         own = mqtt.model_copy(update={"host": broker.host, "port": broker.port})
-        yield own, f"broker: none on {where}, so ferd runs one of its own on {broker.host}:{broker.port}"
+        # It never answers a version 5 connect: do not make the user wait for the fallback.
+        yield own, "3.1.1", f"broker: none on {where}, so ferd runs one of its own on {broker.host}:{broker.port}"
     finally:
         broker.stop()
 

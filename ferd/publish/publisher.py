@@ -71,7 +71,8 @@ class Publisher:
     """Sends the board's messages to the broker, for as long as it runs.
 
     ``cameras``: those that a clean stop says are offline. ``identity``: see home_assistant.identity; with the
-    node's name it makes the client id. Raises ConfigError when a file that the configuration names is wrong.
+    node's name it makes the client id. ``prefer``: the version to try first. Raises ConfigError when
+    a file that the configuration names is wrong.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Publisher:
         cameras: Sequence[str] = (),
         target: Target | None = None,
         backoff: Backoff | None = None,
+        prefer: Protocol = "5",
     ) -> None:
         self._target = target or target_of(config)
         self._node, self._cameras, self._board = node, tuple(cameras), board
@@ -92,7 +94,7 @@ class Publisher:
         self._discovery = topics.discovery(config.discovery_prefix, identity)
         self._discovery_at: float | None = None
         self._backoff = backoff or Backoff()
-        self._preferred: Protocol = "5"
+        self._preferred = prefer
         self._told: Kind | None = None
         self._refused_topics: set[str] = set()
         self._stopping = threading.Event()
