@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Change = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def augment(pixels: Tensor, strength: float, generator: torch.Generator) -> Tensor:
@@ -15,11 +18,11 @@ def augment(pixels: Tensor, strength: float, generator: torch.Generator) -> Tens
     out = _flip_and_place(pixels, strength, g)
     if strength <= 0:
         return out
-    out = _some(out, _low_resolution(out, g), 0.25 * strength, g)
-    out = _some(out, _blur(out, g), 0.25 * strength, g)
+    out = _some(out, 0.25 * strength, _low_resolution, g)
+    out = _some(out, 0.25 * strength, _blur, g)
     out = _light(out, strength, g)
-    out = _some(out, out + torch.randn(out.shape, generator=g) * 0.03, 0.3 * strength, g)
-    out = _cover(out, 0.35 * strength, g)
+    out = _some(out, 0.3 * strength, _noise, g)
+    out = _some(out, 0.35 * strength, _cover, g)
     return out.clamp(0, 1)
 
 
@@ -27,9 +30,12 @@ def _uniform(count: int, low: float, high: float, g: torch.Generator) -> Tensor:
     return torch.rand(count, generator=g) * (high - low) + low
 
 
-def _some(before: Tensor, after: Tensor, share: float, g: torch.Generator) -> Tensor:
-    picked = torch.rand(len(before), generator=g) < share
-    return torch.where(picked[:, None, None, None], after, before)
+def _some(x: Tensor, share: float, change: Change, g: torch.Generator) -> Tensor:
+    """Change this share of the batch, in place."""
+    picked = torch.rand(len(x), generator=g) < share
+    if picked.any():
+        x[picked] = change(x[picked], g)
+    return x
 
 
 def _flip_and_place(x: Tensor, strength: float, g: torch.Generator) -> Tensor:
@@ -70,7 +76,7 @@ def _blur(x: Tensor, g: torch.Generator) -> Tensor:
 
 
 def _light(x: Tensor, strength: float, g: torch.Generator) -> Tensor:
-    """Gamma, contrast, brightness and a lamp from one side."""
+    """Gamma, contrast, brightness; for half of the faces a lamp from one side."""
     n = len(x)
     shape = (n, 1, 1, 1)
     gamma = torch.exp(_uniform(n, -0.45, 0.45, g) * strength).view(shape)
@@ -79,13 +85,22 @@ def _light(x: Tensor, strength: float, g: torch.Generator) -> Tensor:
     x = x.clamp(1e-3, 1) ** gamma
     middle = x.mean(dim=(1, 2, 3), keepdim=True)
     x = (x - middle) * contrast + middle + bright
+    return _some(x, 0.5 * strength, _side_lamp, g)
+
+
+def _side_lamp(x: Tensor, g: torch.Generator) -> Tensor:
+    shape = (len(x), 1, 1, 1)
     ramp = torch.linspace(-1, 1, x.shape[-1])
-    across = _uniform(n, -0.2, 0.2, g).view(shape) * ramp.view(1, 1, 1, -1)
-    down = _uniform(n, -0.15, 0.15, g).view(shape) * ramp.view(1, 1, -1, 1)
-    return _some(x, x * (1 + across + down), 0.5 * strength, g)
+    across = _uniform(len(x), -0.2, 0.2, g).view(shape) * ramp.view(1, 1, 1, -1)
+    down = _uniform(len(x), -0.15, 0.15, g).view(shape) * ramp.view(1, 1, -1, 1)
+    return x * (1 + across + down)
 
 
-def _cover(x: Tensor, share: float, g: torch.Generator) -> Tensor:
+def _noise(x: Tensor, g: torch.Generator) -> Tensor:
+    return x + torch.randn(x.shape, generator=g) * 0.03
+
+
+def _cover(x: Tensor, g: torch.Generator) -> Tensor:
     """A hand, a cup, a strand of hair: a gray rectangle over part of the face."""
     n, side = len(x), x.shape[-1]
     ticks = torch.arange(side).view(1, -1)
@@ -97,4 +112,4 @@ def _cover(x: Tensor, share: float, g: torch.Generator) -> Tensor:
 
     covered = span()[:, None, :, None] & span()[:, None, None, :]
     shade = torch.rand(n, generator=g).view(n, 1, 1, 1)
-    return _some(x, torch.where(covered, shade, x), share, g)
+    return torch.where(covered, shade, x)

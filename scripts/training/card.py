@@ -43,6 +43,7 @@ def card(
     model: Path,
     figures: Figures,
     more: dict[str, float],
+    stress: dict[str, float],
     *,
     mean: float,
     std: float,
@@ -50,7 +51,7 @@ def card(
     macs: int,
     with_photos: bool,
 ) -> dict[str, Any]:
-    """The card's content; `more` are further figures that stand beside the accuracy."""
+    """The card's content; `more` and `stress` are further accuracies."""
     recall = {k: round(v, 4) for k, v in zip(LABELS, figures.recall, strict=True)}
     return {
         "name": model.stem,
@@ -67,6 +68,7 @@ def card(
             **{name: round(value, 4) for name, value in more.items()},
             "ece": round(figures.ece, 4),
             "recall": recall,
+            "stress": {name: round(value, 4) for name, value in stress.items()},
             "n": figures.n,
             "protocol": PROTOCOL,
         },

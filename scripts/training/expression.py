@@ -25,12 +25,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--epochs", type=int, default=70, help="of the net that ships")
     add("--teacher-epochs", type=int, default=20, help="of the larger net; 0: no teacher")
-    add("--threads", type=int, default=2)
+    add("--threads", type=int, default=1)
+    add("--check-data", action="store_true", help="only say whether the data is there")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--resume", action="store_true", help="go on from a checkpoint (the default)")
     how.add_argument("--fresh", action="store_true", help="forget checkpoints, start anew")
     how.add_argument("--plot", action="store_true", help="draw the curves so far and stop")
-    how.add_argument("--check-data", action="store_true", help="only say whether the data is there")
     return parser.parse_args(arguments)
 
 
@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     folder = data_folder(options.data)
     try:
-        require(folder)
+        if not options.plot:
+            require(folder)
     except MissingDataError as error:
         print(f"train-expression: {error}", file=sys.stderr)
         return 1

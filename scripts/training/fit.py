@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 from training.augment import augment
@@ -78,14 +79,18 @@ def fit(
 def _epoch(run: Run, sample: Sample, teacher: ExpressionNet | None) -> float:
     """One pass over the pictures; returns the mean loss."""
     settings, net = run.settings, run.net.train()
-    steps = len(sample) // settings.batch
+    batches = Batches(sample, settings, run.epochs, teacher)
+    # A second process makes the batches: on a busy machine two processes of one thread each are
+    # several times quicker than one with two threads, which wait for each other at every layer.
+    loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
+    steps = len(batches)
     title = f"{run.folder.name} {run.epochs + 1}/{settings.epochs}"
-    progress = tqdm(_batches(sample, settings, run.epochs), title, steps, unit="step", mininterval=2)
+    progress = tqdm(loader, title, steps, unit="step", mininterval=2)
     loss_sum = 0.0
     for step, (pixels, targets) in enumerate(progress):
         for group in run.optimizer.param_groups:
             group["lr"] = _rate(settings, run.epochs + step / steps)
-        loss = _loss(net, pixels, _taught(targets, pixels, teacher, settings.teacher_share))
+        loss = _loss(net, pixels, targets)
         run.optimizer.zero_grad()
         loss.backward()
         run.optimizer.step()
@@ -105,26 +110,37 @@ def _loss(net: ExpressionNet, pixels: Tensor, targets: Tensor) -> Tensor:
     return (losses * weights).sum() / weights.sum()
 
 
-def _taught(targets: Tensor, pixels: Tensor, teacher: ExpressionNet | None, share: float) -> Tensor:
-    """The crowd's votes, mixed with what the teacher says to this very distorted picture."""
-    if teacher is None:
-        return targets
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
-        said = teacher(pixels).float().softmax(dim=1)
-    return torch.lerp(targets, said, share)
+class Batches(IterableDataset[tuple[Tensor, Tensor]]):
+    """One epoch, shuffled, augmented and taught; its seed is its own, so that resuming changes nothing."""
 
+    def __init__(self, sample: Sample, settings: Settings, epoch: int, teacher: ExpressionNet | None) -> None:
+        self.sample = sample
+        self.settings = settings
+        self.epoch = epoch
+        self.teacher = teacher
 
-def _batches(sample: Sample, settings: Settings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled and augmented; the seed is the epoch's own, so that resuming changes nothing."""
-    g = torch.Generator().manual_seed(settings.seed * 10_000 + epoch)
-    left = 1 - (epoch + 1) / settings.epochs  # the last quarter comes closer to what is met in use
-    strength = settings.strength * min(1.0, 0.4 + 2.4 * left)
-    tiles, targets = torch.from_numpy(sample.tiles), torch.from_numpy(sample.targets)
-    order = torch.randperm(len(sample), generator=g)
-    for picked in order[: len(order) // settings.batch * settings.batch].split(settings.batch):
-        pixels = augment(tiles[picked][:, None].float() / 255, strength, g)
-        inputs = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-        yield inputs, targets[picked]
+    def __len__(self) -> int:
+        return len(self.sample) // self.settings.batch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        settings = self.settings
+        g = torch.Generator().manual_seed(settings.seed * 10_000 + self.epoch)
+        left = 1 - (self.epoch + 1) / settings.epochs  # the last quarter comes closer to what is met in use
+        strength = settings.strength * min(1.0, 0.4 + 2.4 * left)
+        tiles, targets = torch.from_numpy(self.sample.tiles), torch.from_numpy(self.sample.targets)
+        order = torch.randperm(len(self.sample), generator=g)
+        for picked in order[: len(self) * settings.batch].split(settings.batch):
+            pixels = augment(tiles[picked][:, None].float() / 255, strength, g)
+            inputs = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+            yield inputs, self._taught(targets[picked], inputs)
+
+    def _taught(self, targets: Tensor, pixels: Tensor) -> Tensor:
+        """The crowd's votes, mixed with what the teacher says to this very distorted picture."""
+        if self.teacher is None:
+            return targets
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
+            said = self.teacher(pixels).float().softmax(dim=1)
+        return torch.lerp(targets, said, self.settings.teacher_share)
 
 
 def _rate(settings: Settings, epoch: float) -> float:

@@ -83,8 +83,8 @@ def shipped(net: ExpressionNet) -> ExpressionNet:
     return copy.eval()
 
 
-def multiply_adds(net: nn.Module) -> int:
-    """Multiply-adds of one picture, convolutions and linear layers, counted by running it."""
+def multiply_adds(net: nn.Module, size: tuple[int, int] = (SIDE, SIDE)) -> int:
+    """Multiply-adds of one picture of (height, width), convolutions and linear layers, counted by running it."""
     total = 0
 
     def count(module: nn.Module, _inputs: Any, output: Tensor) -> None:
@@ -97,7 +97,7 @@ def multiply_adds(net: nn.Module) -> int:
 
     hooks = [m.register_forward_hook(count) for m in net.modules()]
     with torch.no_grad():
-        net.eval()(torch.zeros(1, 1, SIDE, SIDE))
+        net.eval()(torch.zeros(1, 1, *size))
     for hook in hooks:
         hook.remove()
     return total

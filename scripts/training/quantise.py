@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from training.data import SIDE
 from training.fit import to_input
-from training.net import ExpressionNet
 
 CALIBRATION_PICTURES = 512
 
@@ -29,13 +27,13 @@ def fold(module: nn.Module) -> nn.Module:
     return module
 
 
-def quantise(net: ExpressionNet, tiles: NDArray[np.uint8], path: Path) -> None:
+def quantise(net: nn.Module, tiles: NDArray[np.uint8], path: Path) -> None:
     """Write the net as a full int8 file; the tiles say how far its activations reach."""
     import litert_torch
     from ai_edge_quantizer import calibrator, quantizer, recipe, recipe_manager
     from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
-    example = torch.zeros(1, 1, SIDE, SIDE)
+    example = torch.zeros(1, 1, *tiles.shape[1:])
     nhwc = litert_torch.to_channel_last_io(fold(copy.deepcopy(net).eval()), args=[0]).eval()
     converted = litert_torch.convert(nhwc, (example.permute(0, 2, 3, 1).contiguous(),))
     with tempfile.TemporaryDirectory() as folder:
