@@ -51,7 +51,7 @@ class FirstThatDelivers:
                 source.close()
                 reasons.append(str(error))
             else:
-                log.info("camera chosen name=%r", source.name)
+                log.info("camera chosen name=%r passed_over=%r", source.name, reasons)
                 return
         self._source = None
         raise SourceError("\n  ".join([NONE_FOUND, *reasons]))

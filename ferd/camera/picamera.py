@@ -18,6 +18,8 @@ from ferd.errors import SourceError
 
 log = logging.getLogger(__name__)
 
+LOAD_S = 30.0
+"""Seconds for loading the library, once: it draws in much, and a Zero 2 W reads it from a slow card."""
 OPEN_S = 8.0
 READ_S = 2.0
 CLOSE_S = 1.0
@@ -66,6 +68,7 @@ class PiCamera:
 
     def open(self) -> None:
         try:
+            self._worker.call(picamera2, LOAD_S)
             self._worker.call(self._start, self._open_s)
         except SourceError:
             self.close()
