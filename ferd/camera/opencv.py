@@ -32,7 +32,10 @@ def quiet() -> Iterator[None]:
     The level is one for the whole process, so overlapping uses are counted.
     """
     global _quiet_depth, _loud_level  # noqa: PLW0603  # OpenCV's log level is global; so is our count of it
-    log = cv2.utils.logging
+    log = getattr(cv2.utils, "logging", None)
+    if log is None:  # the OpenCV of older distributions
+        yield
+        return
     with _quiet_lock:
         if _quiet_depth == 0:
             _loud_level = log.setLogLevel(log.LOG_LEVEL_SILENT)
