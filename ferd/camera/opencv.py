@@ -25,6 +25,13 @@ _quiet_depth = 0
 _loud_level = 0
 
 
+def set_log_level(level: int) -> int:
+    """Sets OpenCV's log level (0 is silent) and returns the one before."""
+    # cv2.setLogLevel up to 4.11, cv2.utils.logging.setLogLevel in 4.14.
+    place = cv2 if hasattr(cv2, "setLogLevel") else getattr(cv2.utils, "logging", None)
+    return int(place.setLogLevel(level)) if place else level
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """OpenCV writes no warnings meanwhile: what it has to say is said better by our own errors.
@@ -32,13 +39,9 @@ def quiet() -> Iterator[None]:
     The level is one for the whole process, so overlapping uses are counted.
     """
     global _quiet_depth, _loud_level  # noqa: PLW0603  # OpenCV's log level is global; so is our count of it
-    log = getattr(cv2.utils, "logging", None)
-    if log is None:  # the OpenCV of older distributions
-        yield
-        return
     with _quiet_lock:
         if _quiet_depth == 0:
-            _loud_level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+            _loud_level = set_log_level(0)
         _quiet_depth += 1
     try:
         yield
@@ -46,7 +49,7 @@ def quiet() -> Iterator[None]:
         with _quiet_lock:
             _quiet_depth -= 1
             if _quiet_depth == 0:
-                log.setLogLevel(_loud_level)
+                set_log_level(_loud_level)
 
 
 class LiveCapture:
