@@ -55,29 +55,29 @@ class Act:
 
 
 SCRIPT = (
-    Act(0.0, 1.5, "nobody is there"),
-    Act(1.5, 3.5, "she comes in"),
-    Act(3.5, 7.0, "she is calm", "neutral"),
-    Act(7.0, 12.0, "she smiles", "happiness", Look(smile=1.0, teeth=1.0)),
-    Act(12.0, 14.5, "she is calm again", "neutral"),
-    Act(14.5, 19.0, "she is surprised", "surprise", Look(jaw=1.2, brows=0.6)),
-    Act(19.0, 21.0, "she comes nearer", "neutral"),
-    Act(21.0, 27.0, "she is sad", "sadness", Look(sad=1.0, jaw=0.31)),
-    Act(27.0, 29.0, "she calms down", "neutral"),
-    Act(29.0, 33.0, "she closes her eyes", None, Look(lids=1.0)),
-    Act(33.0, 35.5, "she wakes up and steps back", "neutral"),
-    Act(35.5, 37.5, "she leaves"),
-    Act(37.5, DURATION_S, "nobody is there"),
+    Act(0.0, 3.5, "she is calm", "neutral"),
+    Act(3.5, 8.5, "she smiles", "happiness", Look(smile=1.0, teeth=1.0)),
+    Act(8.5, 11.0, "she is calm again", "neutral"),
+    Act(11.0, 15.5, "she is surprised", "surprise", Look(jaw=1.2, brows=0.6)),
+    Act(15.5, 17.5, "she comes nearer", "neutral"),
+    Act(17.5, 23.5, "she is sad", "sadness", Look(sad=1.0, jaw=0.31)),
+    Act(23.5, 25.5, "she calms down", "neutral"),
+    Act(25.5, 29.5, "she closes her eyes", None, Look(lids=1.0)),
+    Act(29.5, 32.0, "she wakes up and steps back", "neutral"),
+    Act(32.0, 34.0, "she leaves"),
+    Act(34.0, 38.0, "nobody is there"),
+    Act(38.0, DURATION_S, "she comes in"),
 )
-"""What happens when. The scene repeats: nobody is seen for the 4 s around its end."""
+"""What happens when. The scene repeats; somebody is there from the start, so that a first look begins at once."""
 
 # Where she is: seconds, x of her face in pixels, size (1: the portrait's own, a face about 150 pixels wide).
+# She leaves to the right and comes in from the left: between the two she jumps, out of the picture.
 WAY = (
-    (0.0, -215.0, 0.85), (1.5, -215.0, 0.85), (3.5, 300.0, 0.85), (19.0, 330.0, 0.90), (21.0, 310.0, 1.15),
-    (33.0, 325.0, 1.15), (34.5, 330.0, 0.95), (35.5, 335.0, 0.95), (37.5, 870.0, 0.95), (40.0, 870.0, 0.95),
+    (0.0, 300.0, 0.85), (15.5, 330.0, 0.90), (17.5, 310.0, 1.15), (29.5, 325.0, 1.15), (31.0, 330.0, 0.95),
+    (32.0, 335.0, 0.95), (34.0, 870.0, 0.95), (37.99, 870.0, 0.95), (38.0, -215.0, 0.85), (40.0, 300.0, 0.85),
 )  # fmt: skip
 
-NEUTRAL_AT = 5.0
+NEUTRAL_AT = 1.5
 
 
 class DemoScene:

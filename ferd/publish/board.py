@@ -66,6 +66,10 @@ class Board:
                 self._unsent[message.topic] = None
             else:
                 self._events.append((now, message))
+        self.show(message)
+
+    def show(self, message: Message) -> None:
+        """Tells the observers of a message that takes another way than over the board (the node's own status)."""
         for observer in self._observers:
             try:
                 observer(message)

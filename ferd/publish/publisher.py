@@ -201,7 +201,9 @@ class Publisher:
         self._told = "connected"
         self._refused_topics.clear()
         log.info("connected host=%s port=%d protocol=%s", self._target.host, self._target.port, link.protocol)
-        link.send(topics.node_status_message(self._node, "online"), now)
+        online = topics.node_status_message(self._node, "online")
+        link.send(online, now)
+        self._board.show(online)
         if self._birth is not None:
             link.listen([self._birth])
         self._board.replay_all()
@@ -242,6 +244,8 @@ class Publisher:
 
     def _tell(self, ending: Ending) -> None:
         """One line per change of state; what stays as it is was told already."""
+        if self.status.connected:
+            self._board.show(topics.node_status_message(self._node, "offline"))
         reason = ending.reason if ending.kind != "stopped" else "stopped"
         self.status = replace(self.status, connected=False, reason=reason)
         if ending.kind == self._told:

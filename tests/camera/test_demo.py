@@ -82,7 +82,7 @@ def test_the_shipped_model_reads_what_the_script_says(act: demo.Act) -> None:
 
 
 def test_looks_come_and_go_smoothly() -> None:
-    looks = [look_at(7.0 + i / 30) for i in range(150)]
+    looks = [look_at(3.5 + i / 30) for i in range(150)]
     smiles = [look.smile for look in looks]
     assert smiles[0] == pytest.approx(0, abs=0.01)
     assert max(smiles) == 1
