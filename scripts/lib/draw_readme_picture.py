@@ -72,7 +72,7 @@ def band(story: list[tuple[Frame, Reading]], width: int) -> np.ndarray:
     """What was held when, from left to right."""
     strip = np.full((70, width, 3), 24, np.uint8)
     before = None
-    for index, (frame, reading) in enumerate(story):
+    for index, (_, reading) in enumerate(story):
         left, right = (round(width * i / len(story)) for i in (index, index + 1))
         face = reading.main_face
         label = face.expression if face else None

@@ -23,8 +23,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=REPO / "build" / "train-expression",
         help="for checkpoints, curves and prepared pictures",
     )
-    add("--epochs", type=int, default=70, help="of the net that ships")
-    add("--teacher-epochs", type=int, default=20, help="of the larger net; 0: no teacher")
+    add("--epochs", type=int, default=54, help="of the net that ships")
+    add("--teacher-epochs", type=int, default=15, help="of the larger net; 0: no teacher")
     add("--threads", type=int, default=1)
     add("--check-data", action="store_true", help="only say whether the data is there")
     how = parser.add_mutually_exclusive_group()

@@ -44,7 +44,7 @@ class Shape:
     widths: tuple[int, ...] = (24, 48, 96)
     blocks: tuple[int, ...] = (1, 1, 1)
     features: int = 192
-    dropout: float = 0.3
+    dropout: float = 0.15
 
 
 STUDENT = Shape()

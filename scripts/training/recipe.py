@@ -17,7 +17,7 @@ from training.net import STUDENT, TEACHER, shipped
 from training.quantise import CALIBRATION_PICTURES, quantise
 from training.report import report
 
-TEACHER_SHARE = 0.6
+TEACHER_SHARE = 0.4
 
 
 def train(options: argparse.Namespace, folder: Path) -> None:
@@ -27,7 +27,7 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     print(f"{len(data.train)} pictures to train on, {len(data.validation.tiles)} to judge by")
     resume = not options.fresh
     teacher = None
-    student = Settings(STUDENT, options.epochs, strength=0.7, pictures=len(data.train))
+    student = Settings(STUDENT, options.epochs, strength=0.65, decay=2e-4, pictures=len(data.train))
     if options.teacher_epochs:
         settings = Settings(TEACHER, options.teacher_epochs, pictures=len(data.train))
         teacher = fit(settings, data, options.work / "teacher", resume=resume)

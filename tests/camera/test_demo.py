@@ -87,7 +87,7 @@ def test_looks_come_and_go_smoothly() -> None:
     assert smiles[0] == pytest.approx(0, abs=0.01)
     assert max(smiles) == 1
     assert max(abs(a - b) for a, b in itertools.pairwise(smiles)) < 0.1
-    assert look_at(31.0).lids == 1
+    assert look_at(27.5).lids == 1
 
 
 def test_every_part_of_the_face_moves_something() -> None:
