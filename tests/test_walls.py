@@ -21,7 +21,7 @@ ONLY = {
     "tflite_runtime": ("model/runtime.py",),
     "pydantic": ("config/",),
     "rich": ("cli/",),
-    "matplotlib": ("camera/demo.py",),
+    "matplotlib": ("evaluate/plot.py",),
 }
 # folder -> what it may import of ferd
 PURE = {

@@ -6,28 +6,43 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from ferd.cli import model_eval
+
 if TYPE_CHECKING:
     from ferd.model.bundle import Bundle
     from ferd.model.classify import Classifier
 
-HELP = "show the models on the shelf, and what a card says"
+HELP = "the models on the shelf: list, show, eval"
 MORE = """
   ferd model list                  what is there
   ferd model show expression       labels, input, figures, data, licence; the file is loaded and run once
   ferd model show ./my.tflite      the same for a file with labels.txt beside it (Teachable Machine)
+  ferd model eval expression DATA  how good it is; see `ferd model eval --help`
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(dest="what", metavar="list|show", required=True)
-    what.add_parser("list", help="the models on the shelf")
+    what = parser.add_subparsers(metavar="list|show|eval", required=True)
+    listing = what.add_parser("list", help="the models on the shelf")
+    listing.set_defaults(do=lambda _args: _list())
     show = what.add_parser("show", help="everything about one model")
     show.add_argument("name", help="a name on the shelf, or a path to a .tflite file or a bundle's folder")
     show.add_argument("--json", action="store_true", help="for programs")
+    show.set_defaults(do=lambda args: _show(args.name, args.json))
+    judge = what.add_parser(
+        "eval",
+        help=model_eval.HELP,
+        description=model_eval.HELP,
+        epilog=model_eval.MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    model_eval.add_arguments(judge)
+    judge.set_defaults(do=model_eval.run)
 
 
 def run(args: argparse.Namespace) -> int:
-    return _list() if args.what == "list" else _show(args.name, args.json)
+    code: int = args.do(args)
+    return code
 
 
 def _list() -> int:

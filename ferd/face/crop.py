@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from ferd.data import Box, Face, Picture, Points
 
+Eyes = tuple[tuple[float, float], tuple[float, float]]
+
 
 class Relation(NamedTuple):
     """Where the square lies: its centre is the box's centre + (dx * w, dy * h), its side is scale * max(w, h)."""
@@ -30,45 +32,48 @@ class Relation(NamedTuple):
 class Crop:
     """How a model wants its faces cut. `eyes`: where the subject's right and left eye lie, in units of the side.
 
-    `relations`: by detector name, for detectors without landmarks.
+    `least`: the least side of a cut by the eyes, in units of the side that the box would give: the eyes of a turned
+    head lie close together, and their distance alone would cut into the face. `relations`: by detector name.
     """
 
-    eyes: tuple[tuple[float, float], tuple[float, float]] | None = None
+    eyes: Eyes | None = None
+    least: float = 0.0
     relations: Mapping[str, Relation] = field(default_factory=dict)
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Crop:
         """From the `crop` of a model card. Raises KeyError, TypeError or ValueError when it is malformed."""
-        eyes = card.get("eyes")
         relations = {
             name: Relation(float(r["dx"]), float(r["dy"]), float(r["scale"]))
             for name, r in card.items()
             if isinstance(r, Mapping)
         }
+        eyes = card.get("eyes")
         if not eyes:
-            return cls(None, relations)
+            return cls(relations=relations)
         (rx, ry), (lx, ly) = eyes
-        return cls(((float(rx), float(ry)), (float(lx), float(ly))), relations)
+        return cls(((float(rx), float(ry)), (float(lx), float(ly))), float(card.get("least", 0.0)), relations)
 
 
 def cut(picture: Picture, face: Face, crop: Crop, detector: str, size: tuple[int, int]) -> Picture:
     """The face as (height, width[, 3]) uint8, `size` = (width, height). Outside the picture its edge is repeated."""
+    relation = crop.relations.get(detector, Relation())
     if face.points and crop.eyes:
-        matrix = _by_eyes(face.points, crop.eyes, size)
+        least = crop.least * relation.scale * max(face.box.w, face.box.h)
+        matrix = _by_eyes(face.points, crop.eyes, least, size)
     else:
-        matrix = _by_box(face.box, crop.relations.get(detector, Relation()), size)
+        matrix = _by_box(face.box, relation, size)
     return _warp(picture, matrix, size)
 
 
-def _by_eyes(
-    points: Points, eyes: tuple[tuple[float, float], tuple[float, float]], size: tuple[int, int]
-) -> NDArray[np.float64]:
-    """2x3 similarity that takes the two eyes of the picture to their places in the crop."""
-    source = complex(*points.left_eye) - complex(*points.right_eye)
-    right = complex(eyes[0][0] * size[0], eyes[0][1] * size[1])
-    left = complex(eyes[1][0] * size[0], eyes[1][1] * size[1])
-    turn = (left - right) / (source or 1)  # rotation and scale as one complex factor
-    shift = right - turn * complex(*points.right_eye)
+def _by_eyes(points: Points, eyes: Eyes, least: float, size: tuple[int, int]) -> NDArray[np.float64]:
+    """2x3 similarity that takes the two eyes to their places in the crop, or their middle where `least` forbids it."""
+    right, left = complex(*points.right_eye), complex(*points.left_eye)
+    to_right, to_left = (complex(x * size[0], y * size[1]) for x, y in eyes)
+    turn = (to_left - to_right) / ((left - right) or 1)  # rotation and scale as one complex factor
+    if abs(turn) * least > size[0]:
+        turn *= size[0] / (abs(turn) * least)
+    shift = (to_right + to_left) / 2 - turn * (right + left) / 2
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 

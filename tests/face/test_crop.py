@@ -43,7 +43,7 @@ def test_without_points_the_square_stands_in_its_relation_to_the_box(side):
     picture = np.zeros((700, 700), np.uint8)
     box = Box(120, 80, side, side)
     dot(picture, box.x + side * 0.6, box.y + side * 0.7, radius=max(2, side // 20))
-    crop = cut(picture, Face(box), Crop(None, {"haar": relation}), "haar", (48, 48))
+    crop = cut(picture, Face(box), Crop(relations={"haar": relation}), "haar", (48, 48))
     x, y = brightest(crop)
     assert (x + 0.5, y + 0.5) == (pytest.approx(24, abs=1), pytest.approx(24, abs=1))
 
@@ -71,3 +71,13 @@ def test_colour_stays_colour():
 def test_two_eyes_on_one_spot_do_not_divide_by_zero():
     points = Points(*[(50.0, 50.0)] * 5)
     assert cut(np.zeros((99, 99), np.uint8), Face(Box(0, 0, 9, 9), points), Crop(EYES), "x", (48, 48)).shape == (48, 48)
+
+
+def test_close_eyes_of_a_turned_head_do_not_cut_into_the_face():
+    box = Box(100, 100, 100, 120)
+    points = Points((145.0, 145.0), (155.0, 145.0), (0, 0), (0, 0), (0, 0))  # far closer than a frontal face's
+    picture = np.zeros((400, 400), np.uint8)
+    dot(picture, 190, 145)  # at the edge of the face
+    crop = Crop(EYES, 0.85, {"yunet": Relation(scale=1.0)})
+    assert cut(picture, Face(box, points), Crop(EYES), "yunet", (48, 48)).max() == 0
+    assert cut(picture, Face(box, points), crop, "yunet", (48, 48)).max() > 0
