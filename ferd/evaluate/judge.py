@@ -17,7 +17,8 @@ BINS = 15
 class Verdict:
     """`true`: index into `labels` for each picture; labels that the model lacks come behind its own.
 
-    `probabilities`: (n, labels of the model). A picture of a label that the model lacks counts as wrong.
+    `probabilities`: (n, labels of the model), zeros where no face was found to read. A picture of a label that the
+    model lacks counts as wrong, and so does one without a face.
     """
 
     labels: tuple[str, ...]
@@ -31,7 +32,9 @@ class Verdict:
 
     @property
     def told(self) -> NDArray[np.int64]:
-        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+        """Index of the told label, -1 where nothing was told."""
+        read = self.probabilities.any(axis=1)
+        return np.where(read, self.probabilities.argmax(axis=1), -1)
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -49,7 +52,8 @@ class Verdict:
     def confusion(self) -> NDArray[np.int64]:
         """Pictures by true label (row) and told label (column): (all labels, labels of the model)."""
         counts = np.zeros((len(self.labels), self.known), np.int64)
-        np.add.at(counts, (self.true, self.told), 1)
+        read = self.told >= 0
+        np.add.at(counts, (self.true[read], self.told[read]), 1)
         return counts
 
     def reliability(self) -> list[tuple[float, float, int]]:

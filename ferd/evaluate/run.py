@@ -68,18 +68,19 @@ def evaluate(
 ) -> dict[str, Verdict]:
     """The verdict for each of the `stresses`. `seen` wraps the samples as they are read (a progress bar).
 
-    What cannot be judged is added to `samples.problems`. Raises FerdError when nothing was left.
+    What cannot be judged is added to `samples.problems`; a face that is lost under a later stress counts as wrong.
+    Raises FerdError when nothing was left.
     """
+    nothing = np.zeros(len(classifier.labels), np.float32)
     run = Run(scores={name: [] for name in stresses})
     for sample in seen(samples):
         pictures = {name: cutter(STRESSES[name](sample.picture)) for name in stresses}
-        ready = {name: picture for name, picture in pictures.items() if picture is not None}
-        if len(ready) < len(pictures):
+        if pictures[stresses[0]] is None:
             samples.problems.append(f"{sample.name}: no face found")
             continue
         run.true.append(sample.label)
-        for name, picture in ready.items():
-            run.scores[name].append(classifier(picture))
+        for name, picture in pictures.items():
+            run.scores[name].append(nothing if picture is None else classifier(picture))
     if not run.true:
         raise FerdError("\n  ".join(["nothing was left to judge", *samples.problems[:10]]))
     return {name: verdict(classifier.labels, run.true, np.array(scores)) for name, scores in run.scores.items()}

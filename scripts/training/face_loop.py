@@ -38,8 +38,9 @@ class Run:
     def __init__(self, net: nn.Module, plan: Plan, folder: Path) -> None:
         self.plan = plan
         self.folder = folder
-        self.net = net.to(memory_format=torch.channels_last)
+        # The copy keeps its weights contiguous: litert-torch converts a first layer in channels_last wrongly.
         self.average = copy.deepcopy(net).eval()
+        self.net = net.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(_groups(net, plan.decay), plan.rate)
         self.epochs = 0
         self.steps = 0

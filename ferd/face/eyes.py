@@ -1,0 +1,156 @@
+"""Are eyes closed, is the mouth wide open: crops placed by the five points of a face, and the model that reads them.
+
+How the crops lie was measured by matching mean pictures of the training crops with mean pictures of 600 frontal
+faces (scripts/training/eyes_data.py cuts by the same functions). Unit of all sizes is the eye distance.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ferd.data import Box, Face, Picture, Points
+from ferd.errors import ModelError
+from ferd.face.crop import Crop, cut
+from ferd.model.bundle import Bundle
+from ferd.model.classify import Classifier
+
+LABELS = ("eye_closed", "eye_open", "mouth_closed", "mouth_open", "other")
+"""What the model tells apart. `other`: sunglasses, a hand, an ear, a crop that lies wrong."""
+
+EYE_SIDE, EYE_DOWN = 0.65, -0.05
+"""The square around an eye: its side, and how far its centre lies below the eye point, in eye distances."""
+MOUTH_SIDE, MOUTH_DOWN = 1.0, 0.12
+"""The square around the mouth: the same, from the middle between the mouth's corners."""
+LEAST_BY_MOUTH = 0.9
+"""The eye distance counts as at least this share of the way from eyes to mouth: a turned head has its eyes close
+together. In frontal faces the way is 0.94 eye distances (median of 1,600; 0.73 to 1.21 from the 5th to the 95th
+percentile)."""
+
+CONTRAST = 48.0
+LEAST_SPREAD = 5.0
+"""Crops are brought to mean 128 and this standard deviation; flat ones (below `LEAST_SPREAD`) are not blown up
+further, they would be noise. Infrared crops spread over 10 to 20 of the 256 steps only."""
+
+_ACROSS = Crop(eyes=((0.0, 0.5), (1.0, 0.5)))  # both "eyes" at the middle of the crop's sides: a turned square
+
+
+class Part(NamedTuple):
+    """One eye or the mouth. `share`: eyes 0 open to 1 closed, mouth 0 closed to 1 wide open.
+
+    `sure`: the probability of the likelier of the two answers. Near 0 when the crop shows neither.
+    """
+
+    share: float
+    sure: float
+
+
+class Openness(NamedTuple):
+    """What one face says in one frame. Right and left are the subject's own."""
+
+    right_eye: Part
+    left_eye: Part
+    mouth: Part
+
+    @property
+    def eyes(self) -> Part:
+        """Both eyes as one: the surer eye counts more, a hidden one hardly."""
+        weights = self.right_eye.sure, self.left_eye.sure
+        total = max(sum(weights), 1e-6)
+        share = (self.right_eye.share * weights[0] + self.left_eye.share * weights[1]) / total
+        return Part(share, max(share, 1 - share) * max(weights))
+
+
+class Squares(NamedTuple):
+    """Three turned squares in the picture: (centre x, centre y, side, roll in radians)."""
+
+    right_eye: tuple[float, float, float, float]
+    left_eye: tuple[float, float, float, float]
+    mouth: tuple[float, float, float, float]
+
+
+def squares(points: Points) -> Squares:
+    """Where the crops lie, upright by the line between the eyes."""
+    right, left = complex(*points.right_eye), complex(*points.left_eye)
+    mouth = (complex(*points.mouth_right) + complex(*points.mouth_left)) / 2
+    between = left - right
+    unit = max(abs(between), LEAST_BY_MOUTH * abs(mouth - (right + left) / 2), 1e-3)
+    along = between / abs(between) if abs(between) > 1e-3 else complex(1, 0)
+    roll, down = math.atan2(along.imag, along.real), along * 1j * unit
+
+    def square(centre: complex, side: float, lower: float) -> tuple[float, float, float, float]:
+        at = centre + lower * down
+        return at.real, at.imag, side * unit, roll
+
+    return Squares(
+        square(right, EYE_SIDE, EYE_DOWN), square(left, EYE_SIDE, EYE_DOWN), square(mouth, MOUTH_SIDE, MOUTH_DOWN)
+    )
+
+
+def cut_square(picture: Picture, square: tuple[float, float, float, float], size: int) -> Picture:
+    """(size, size) uint8 of a gray picture (H, W), upright. Outside the picture its edge is repeated."""
+    x, y, side, roll = square
+    half = side / 2 * complex(math.cos(roll), math.sin(roll))
+    middle = complex(x, y)
+    ends = Points(*(_pair(p) for p in (middle - half, middle + half, middle, middle, middle)))
+    return cut(picture, Face(Box(x, y, side, side), ends), _ACROSS, "", (size, size))
+
+
+def level(crop: Picture) -> Picture:
+    """The same crop in the light of the training: mean 128, standard deviation CONTRAST."""
+    mean, spread = (float(v[0, 0]) for v in cv2.meanStdDev(crop))
+    gain = CONTRAST / max(spread, LEAST_SPREAD)
+    table = np.clip(np.rint((np.arange(256) - mean) * gain + 128), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(crop, table), np.uint8)
+
+
+class EyeReader:
+    """The eyes model, loaded. Call it with a picture and the points of one face in it."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Raises ModelError when the file is broken or is not an eyes model."""
+        if bundle.labels != LABELS:
+            raise ModelError(f"{bundle.path}: is no eyes model: its labels are not {', '.join(LABELS)}")
+        self._classifier = Classifier(bundle)
+        self.size = self._classifier.input.width
+        self.threshold = float(bundle.card.get("threshold", 0.6))
+        """Below this `sure`, the answer is "cannot tell"."""
+
+    def __call__(self, picture: Picture, points: Points) -> Openness:
+        """`picture`: (H, W, 3) BGR or (H, W) gray, uint8; `points` in its pixels."""
+        gray = picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+        where = squares(points)
+        right, left, mouth = (level(cut_square(gray, square, self.size)) for square in where)
+        return Openness(self._part(right, "eye"), self._part(left, "eye"), self._part(mouth, "mouth"))
+
+    def read(self, crop: Picture, what: Literal["eye", "mouth"]) -> Part:
+        """One crop that somebody else has cut, gray or BGR, any size: for evaluating."""
+        gray = crop if crop.ndim == 2 else np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
+        shrinks = gray.shape[0] > self.size
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return self._part(level(np.asarray(cv2.resize(gray, (self.size, self.size), interpolation=method))), what)
+
+    def sure(self, part: Part) -> bool:
+        return part.sure >= self.threshold
+
+    def _part(self, crop: Picture, what: Literal["eye", "mouth"]) -> Part:
+        said = self._classifier(crop)
+        closed, opened = _two(said, what)
+        share = (closed if what == "eye" else opened) / max(closed + opened, 1e-9)
+        return Part(share, max(closed, opened))
+
+    def __repr__(self) -> str:
+        return f"<EyeReader {self._classifier!r}>"
+
+
+def _two(said: NDArray[np.float32], what: Literal["eye", "mouth"]) -> tuple[float, float]:
+    first = 0 if what == "eye" else 2
+    return float(said[first]), float(said[first + 1])
+
+
+def _pair(value: complex) -> tuple[float, float]:
+    return value.real, value.imag

@@ -1,0 +1,164 @@
+"""Our own detector: one pass of a small net over a gray picture gives boxes and five points.
+
+The net looks at a picture of a fixed size and answers, for each cell of three grids (strides of 8, 16 and 32
+pixels), with 15 numbers: the logit of "the centre of a face of this grid's size is here", the box, the points.
+No anchors, as in CenterNet (Zhou et al. 2019) and FCOS (Tian et al. 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ferd.data import Box, Face, Frame, Picture, Points
+from ferd.errors import ModelError
+from ferd.model import trial
+from ferd.model.bundle import Bundle
+from ferd.model.runtime import Network
+
+STRIDES = (8, 16, 32)
+VALUES = 15
+"""Of one cell: logit, centre x and y, width, height, five points (x, y)."""
+SIZE_UNIT = 4.0
+"""A width is stride * 4 * exp(value / 4): all values then have about the same range, as one int8 scale wants it."""
+PLACE_UNIT = 0.5
+"""Centre and points lie value * stride / 2 from the middle of the cell."""
+SAME_FACE = 0.4
+"""Two boxes that overlap by more than this are one face. Heads side by side overlap less."""
+
+
+def letterbox(picture: Picture, size: tuple[int, int]) -> tuple[Picture, float]:
+    """A gray picture (H, W) in the top left corner of a black one of `size` (width, height), as large as fits.
+
+    Also returns by how much it was scaled.
+    """
+    height, width = picture.shape
+    scale = min(size[0] / width, size[1] / height)
+    new = min(size[0], max(1, round(width * scale))), min(size[1], max(1, round(height * scale)))
+    if new != (width, height):
+        picture = np.asarray(
+            cv2.resize(picture, new, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8
+        )
+    if new == size:
+        return picture, scale
+    canvas = np.zeros((size[1], size[0]), np.uint8)
+    canvas[: new[1], : new[0]] = picture
+    return canvas, scale
+
+
+def grid(size: tuple[int, int]) -> NDArray[np.float32]:
+    """(cells, 3): x and y of the middle of each cell and its stride, in pixels, in the order of the net's output."""
+    parts = []
+    for stride in STRIDES:
+        y, x = np.mgrid[: size[1] // stride, : size[0] // stride]
+        middle = np.stack([x, y], axis=-1).reshape(-1, 2) * stride + stride / 2
+        parts.append(np.column_stack([middle, np.full(len(middle), stride)]))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def decode(values: NDArray[np.floating], cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 15) numbers of the net for n cells -> (n, 15): score, box x y w h, points, in pixels of the input."""
+    stride = cells[:, 2:3]
+    out = np.empty(values.shape, np.float32)
+    out[:, 0] = 1 / (1 + np.exp(-values[:, 0]))
+    size = stride * np.float32(SIZE_UNIT) * np.exp(np.clip(values[:, 3:5], -8, 8) / np.float32(SIZE_UNIT))
+    out[:, 1:3] = cells[:, :2] + values[:, 1:3] * stride * np.float32(PLACE_UNIT) - size / 2
+    out[:, 3:5] = size
+    middle = np.tile(cells[:, :2], 5)
+    out[:, 5:] = middle + values[:, 5:] * stride * np.float32(PLACE_UNIT)
+    return out
+
+
+def merge(rows: NDArray[np.float32], least_overlap: float = SAME_FACE) -> NDArray[np.float32]:
+    """Rows of `decode` that mean the same face become one: their mean, weighted by score; the best score stays.
+
+    The mean of neighbouring cells is a little truer than the best cell alone, and smooths int8 steps.
+    """
+    rows = rows[np.argsort(-rows[:, 0], kind="stable")]
+    ends = rows[:, 1:3] + rows[:, 3:5]
+    area = rows[:, 3] * rows[:, 4]
+    merged = []
+    left = np.ones(len(rows), bool)
+    for best in range(len(rows)):
+        if not left[best]:
+            continue
+        both = np.minimum(ends[best], ends) - np.maximum(rows[best, 1:3], rows[:, 1:3])
+        shared = np.prod(np.maximum(both, 0), axis=1)
+        same = left & (shared > least_overlap * (area[best] + area - shared))
+        left &= ~same
+        same[best] = True
+        left[best] = False
+        weights = rows[same, 0] ** 2
+        row = (weights[:, None] * rows[same]).sum(axis=0) / weights.sum()
+        row[0] = rows[best, 0]
+        merged.append(row)
+    return np.array(merged, np.float32).reshape(-1, VALUES)
+
+
+class FaceDetector:
+    """The shipped `face` model behind the detector seam. Gray only: infrared pictures are as good as any."""
+
+    name = "face"
+
+    def __init__(self, bundle: Bundle, min_face: int, threshold: float | None = None) -> None:
+        """`min_face` in pixels of the frame; `threshold`: the least score, by default that of the card.
+
+        Raises ModelError when the file is broken or is not a face model.
+        """
+        if bundle.input is None or bundle.input.colour != "gray" or bundle.card.get("kind") != "face":
+            raise ModelError(f"{bundle.path}: is no face model of ferd: its card does not say so")
+        if not bundle.vouched_for and (reason := trial.why_not(bundle.path)):
+            raise ModelError(f"{bundle.path}: {reason.removeprefix(f'{bundle.path}: ')}. Copy it again")
+        self._network = Network(bundle.path)
+        spec = bundle.input
+        self.size = (spec.width, spec.height)
+        self._cells = grid(self.size)
+        output = self._network.outputs[0]
+        if self._network.input.shape != (1, spec.height, spec.width, 1) or output.shape != (
+            1,
+            len(self._cells),
+            VALUES,
+        ):
+            raise ModelError(f"{bundle.path}: its shapes are not those of its card; the two do not belong together")
+        values = (np.arange(256, dtype=np.float32) / 255 - np.float32(spec.mean)) / np.float32(spec.std)
+        self._lookup = self._network.input.quantise(values)
+        self._output = output
+        self._min_face = min_face
+        self.threshold = float(bundle.card.get("threshold", 0.5) if threshold is None else threshold)
+        chance = min(max(self.threshold, 1e-4), 1 - 1e-4)
+        self._least = output.quantise(np.array(math.log(chance / (1 - chance)), np.float32))
+
+    def __call__(self, frame: Frame) -> list[Face]:
+        rows = self.search(self.prepare(frame))
+        factor = 1 / min(self.size[0] / frame.width, self.size[1] / frame.height)
+        faces = [_face(row, factor) for row in rows if row[0] >= self.threshold]
+        return [face for face in faces if max(face.box.w, face.box.h) >= self._min_face]
+
+    def prepare(self, frame: Frame) -> Picture:
+        """(height, width) gray of the input's size; from the camera's own small stream where that is large enough."""
+        small = frame.small
+        if small is not None and (small.shape[1] >= self.size[0] or small.shape[0] >= self.size[1]):
+            return letterbox(small, self.size)[0]
+        picture = frame.image
+        if picture.ndim == 3:
+            picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+        return letterbox(picture, self.size)[0]
+
+    def search(self, picture: Picture) -> Any:
+        """Rows of score, box, points in pixels of the picture, one for each face, best first."""
+        stored = self._network.invoke(self._lookup[picture][None, :, :, None])[0]
+        found = np.flatnonzero(stored[:, 0] >= self._least)
+        return merge(decode(self._output.dequantise(stored[found]), self._cells[found]))
+
+    def __repr__(self) -> str:
+        return f"<FaceDetector {self.size[0]}x{self.size[1]} threshold={self.threshold:.2f} {self._network!r}>"
+
+
+def _face(row: NDArray[np.float32], factor: float) -> Face:
+    score, *rest = (float(v) for v in row)
+    x, y, w, h, *places = (value * factor for value in rest)
+    return Face(Box(x, y, w, h), Points(*zip(places[::2], places[1::2], strict=True)), score)

@@ -1,0 +1,91 @@
+"""The whole recipe of the eyes model: tiles, training, int8 file, figures, card."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ferd.face.eyes import level
+from training.eyes_augment import augment, centre
+from training.eyes_data import CROP, TILE, Tiles, sources
+from training.eyes_net import SIDE, EyesNet
+from training.eyes_report import report
+from training.face_loop import Plan, fit, plot
+from training.quantise import CALIBRATION_PICTURES, quantise
+
+# pictures of one batch by source
+MIX = {"infrared": 56, "colour": 40, "faces": 32, "mouths": 56, "others": 56}
+STEPS = 150
+
+
+def train(options: argparse.Namespace, folder: Path) -> None:
+    torch.set_num_threads(options.threads)
+    begun = time.monotonic()
+    data = sources(folder, options.work / "tiles.npz")
+    learned = {name: tiles.part(held=False) for name, tiles in data.items() if name in MIX}
+    held = {name: tiles.part(held=True) for name, tiles in data.items()}
+    plan = Plan("eyes", options.epochs, STEPS, sum(MIX.values()), rate=3e-3, decay=2e-2)
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        g = torch.Generator().manual_seed(plan.seed * 10_000 + epoch)
+        for _ in range(plan.steps):
+            tiles, labels = _draw(learned, g)
+            yield augment(tiles, labels, g)
+
+    def loss(logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, label_smoothing=0.05)
+
+    net = fit(
+        EyesNet(), plan, options.work, batches, loss, lambda n: judge(n, held), resume=not options.fresh
+    )
+    plot(options.work)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "eyes.tflite"
+    g = torch.Generator().manual_seed(plan.seed)
+    quantise(net, _inputs(torch.cat([_draw(learned, g)[0] for _ in range(3)]), CALIBRATION_PICTURES), path)
+    report(path, net, data, folder)
+    print(f"\n{(time.monotonic() - begun) / 60:.0f} minutes")
+
+
+def judge(net: nn.Module, held: dict[str, Tiles]) -> dict[str, float]:
+    """Share of right answers by source: open or closed for eyes and mouths, `other` or not for the others."""
+    figures = {}
+    for name, tiles in held.items():
+        with torch.no_grad():
+            said = torch.cat([net(centre(p)) for p in torch.from_numpy(tiles.tiles).split(512)]).numpy()
+        figures[name] = float(right(said, tiles.labels).mean())
+    return figures
+
+
+def right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(N,) bool: the likelier of the two answers that the crop can have; any of the five for `other`."""
+    first = labels // 2 * 2
+    rows = np.arange(len(labels))
+    pair = logits[rows, np.minimum(first, 4)], logits[rows, np.minimum(first + 1, 4)]
+    chosen = first + (pair[1] > pair[0])
+    return np.where(labels == 4, logits.argmax(axis=1) == 4, chosen == labels)  # noqa: PLR2004
+
+
+def _draw(learned: dict[str, Tiles], g: torch.Generator) -> tuple[Tensor, Tensor]:
+    tiles, labels = [], []
+    for name, count in MIX.items():
+        source = learned[name]
+        picked = torch.multinomial(torch.from_numpy(source.weights), count, replacement=True, generator=g).numpy()
+        tiles.append(source.tiles[picked])
+        labels.append(source.labels[picked])
+    return torch.from_numpy(np.concatenate(tiles)), torch.from_numpy(np.concatenate(labels))
+
+
+def _inputs(tiles: Tensor, count: int) -> np.ndarray:
+    """(count, 32, 32) uint8 as the reader hands them to the file."""
+    edge = (TILE - CROP) // 2
+    crops = tiles.numpy()[:count, edge:-edge, edge:-edge]
+    return np.stack([level(cv2.resize(c, (SIDE, SIDE), interpolation=cv2.INTER_AREA)) for c in crops])

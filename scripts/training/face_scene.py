@@ -1,0 +1,205 @@
+"""Scenes to train the detector on: one picture turned and scaled, mosaics of several, rooms without a face.
+
+97 of 100 heads in the pictures are upright and few are small: turning, scaling and mosaics make up for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ferd.face.own import PLACE_UNIT, SIZE_UNIT, grid
+from training.face_data import Gray, Labelled
+from training.face_net import HEIGHT, WIDTH
+
+CELLS = grid((WIDTH, HEIGHT))
+RANGES = {8: (0.0, 56.0), 16: (42.0, 120.0), 32: (92.0, 1e9)}  # longer sides that a grid answers for, pixels
+SMALLEST = 13.0  # below: neither a face nor none
+FLIPPED = [1, 0, 2, 4, 3]
+Floats = NDArray[np.float32]
+
+
+@dataclass
+class Scene:
+    picture: Gray
+    boxes: Floats  # (n, 4) x y w h
+    points: Floats  # (n, 5, 2)
+    ignored: NDArray[np.bool_]  # (n,) too small or cut off: no loss there
+
+
+def make(faces: list[Labelled], empty: list[Labelled], rng: np.random.Generator) -> Scene:
+    kind = rng.random()
+    if kind < 0.45:
+        areas = [(0, 0, WIDTH, HEIGHT)]
+    elif kind < 0.8:
+        areas = list(_mosaic(rng))
+    else:
+        areas = [(0, 0, WIDTH, HEIGHT)] if rng.random() < 0.5 else list(_mosaic(rng))
+    canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
+    parts = []
+    for x, y, w, h in areas:
+        with_face = kind < 0.8 and (len(areas) == 1 or rng.random() < 0.75)
+        source = faces[rng.integers(len(faces))] if with_face else empty[rng.integers(len(empty))]
+        behind = empty[rng.integers(len(empty))].grays[0] if rng.random() < 0.6 else None
+        part = _place(source, (w, h), behind, rng)
+        canvas[y : y + h, x : x + w] = part.picture
+        part.boxes[:, :2] += (x, y)
+        part.points += (x, y)
+        parts.append(part)
+    if len(areas) == 1 and rng.random() < 0.3:  # the black bar of other shapes
+        canvas[HEIGHT - 16 :] = 0
+    return Scene(
+        _degrade(canvas, rng),
+        np.concatenate([p.boxes for p in parts]),
+        np.concatenate([p.points for p in parts]),
+        np.concatenate([p.ignored for p in parts]),
+    )
+
+
+def _mosaic(rng: np.random.Generator) -> Iterator[tuple[int, int, int, int]]:
+    """Two to nine areas that fill the picture."""
+    columns, rows = ((2, 1), (2, 2), (3, 2), (3, 3), (1, 2))[rng.integers(5)]
+    xs = [0, *(int((i + rng.uniform(-0.15, 0.15)) * WIDTH / columns) for i in range(1, columns)), WIDTH]
+    ys = [0, *(int((i + rng.uniform(-0.15, 0.15)) * HEIGHT / rows) for i in range(1, rows)), HEIGHT]
+    for x, x2 in zip(xs, xs[1:], strict=False):
+        for y, y2 in zip(ys, ys[1:], strict=False):
+            yield x, y, x2 - x, y2 - y
+
+
+def _place(source: Labelled, size: tuple[int, int], behind: Gray | None, rng: np.random.Generator) -> Scene:
+    """The picture, turned, scaled and shifted into an area of `size`; what it leaves free shows another or black."""
+    gray = source.grays[0 if rng.random() < 0.75 else 1]
+    height, width = gray.shape
+    boxes, points = source.boxes, source.points
+    fits = min(size[0] / width, size[1] / height)
+    centre = np.array([width / 2, height / 2])
+    if len(boxes):
+        chosen = boxes[rng.integers(len(boxes))]
+        longest = min(size) * 1.05
+        wanted = math.exp(rng.uniform(math.log(15), math.log(max(20.0, longest))))
+        if rng.random() < 0.35:  # as it comes from the letterbox
+            scale = fits * rng.uniform(0.85, 1.1)
+        else:
+            scale = min(max(wanted / max(chosen[2:]), 0.25 * fits), 3.5 * fits)
+        if rng.random() < 0.8:
+            centre = chosen[:2] + chosen[2:] / 2
+    else:
+        scale = fits * math.exp(rng.uniform(-0.3, 1.4))
+        centre = np.array([rng.uniform(0, width), rng.uniform(0, height)])
+    angle = math.radians(float(np.clip(rng.normal(0, 10), -40, 40) if rng.random() < 0.6 else rng.uniform(-42, 42)))
+    if rng.random() < 0.35:
+        angle = 0.0
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    turn = scale * np.array([[math.cos(angle) * flip, -math.sin(angle)], [math.sin(angle) * flip, math.cos(angle)]])
+    half = scale * (max(chosen[2:]) / 2 if len(boxes) else 0.0)
+    room = np.maximum(np.array(size) / 2 - half * 0.8, np.array(size) * 0.05)
+    goal = np.array(size) / 2 + rng.uniform(-1, 1, 2) * room
+    matrix = np.column_stack([turn, goal - turn @ centre])
+    picture = _warp(gray, matrix, scale, size)
+    if behind is not None:
+        mask = cv2.warpAffine(np.full(gray.shape, 255, np.uint8), matrix, size)
+        back = cv2.resize(behind, size, interpolation=cv2.INTER_AREA)
+        picture = np.where(mask > 0, picture, back)
+    return Scene(picture, *_moved(boxes, points, matrix, angle, scale, flip, size))
+
+
+def _warp(gray: Gray, matrix: NDArray[np.float64], scale: float, size: tuple[int, int]) -> Gray:
+    """Averaged down first where it shrinks by more than a third: a bilinear warp alone would alias."""
+    if scale < 0.67:
+        small = cv2.resize(gray, None, fx=scale * 1.2, fy=scale * 1.2, interpolation=cv2.INTER_AREA)
+        factor = np.array([gray.shape[1] / small.shape[1], gray.shape[0] / small.shape[0]])
+        matrix = np.column_stack([matrix[:, :2] * factor, matrix[:, 2]])
+        gray = small
+    shifted = matrix.copy()
+    shifted[:, 2] += shifted[:, :2] @ (0.5, 0.5) - 0.5
+    return np.asarray(cv2.warpAffine(gray, shifted, size, flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _moved(
+    boxes: Floats, points: Floats, matrix: NDArray[np.float64], angle: float, scale: float, flip: float,
+    size: tuple[int, int],
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:  # fmt: skip
+    """Boxes, points and which to ignore. A turned box is the upright box around the turned ellipse in the old one."""
+    half = boxes[:, 2:] / 2 * scale
+    centres = (boxes[:, :2] + boxes[:, 2:] / 2) @ matrix[:, :2].T + matrix[:, 2]
+    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+    new_half = np.column_stack(
+        [np.hypot(half[:, 0] * cos, half[:, 1] * sin), np.hypot(half[:, 0] * sin, half[:, 1] * cos)]
+    )
+    moved = points @ matrix[:, :2].T + matrix[:, 2]
+    if flip < 0:
+        moved = moved[:, FLIPPED]
+    low, high = centres - new_half, centres + new_half
+    seen = np.prod(np.clip(np.minimum(high, size) - np.maximum(low, 0), 0, None), axis=1) / np.prod(
+        np.maximum(high - low, 1e-3), axis=1
+    )
+    inside = seen > 0.1
+    ignored = (seen < 0.6) | (np.max(high - low, axis=1) < SMALLEST)
+    new = np.column_stack([low, high - low])
+    return new[inside].astype(np.float32), moved[inside].astype(np.float32), ignored[inside]
+
+
+def _degrade(picture: Gray, rng: np.random.Generator) -> Gray:
+    """Light, contrast, gamma, blur, coarse pixels, noise, JPEG: what cheap cameras and night do."""
+    if rng.random() < 0.25:
+        sigma = rng.uniform(0.4, 1.4)
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
+    if rng.random() < 0.12:
+        factor = rng.uniform(0.5, 0.9)
+        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        picture = np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.uint8)
+    x = picture.astype(np.float32) / 255
+    if rng.random() < 0.6:
+        x = x ** math.exp(rng.uniform(-0.7, 0.7))
+        low, high = (0.0, 1.0) if rng.random() < 0.6 else (rng.uniform(0, 0.3), rng.uniform(0.4, 1.0))
+        x = low + x * (high - low)
+        x = x * math.exp(rng.uniform(-0.5, 0.4))
+    if rng.random() < 0.25:  # a lamp from one side, or one in the middle as infrared lamps are
+        yy, xx = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j].astype(np.float32)
+        if rng.random() < 0.5:
+            x = x * (1 + rng.uniform(-0.6, 0.6) * xx + rng.uniform(-0.4, 0.4) * yy)
+        else:
+            x = x * (1.2 - rng.uniform(0.3, 0.9) * (xx**2 + yy**2))
+    if rng.random() < 0.4:
+        x = x + rng.standard_normal(x.shape, np.float32) * np.float32(rng.uniform(0.005, 0.06))
+    picture = (np.clip(x, 0, 1) * 255).astype(np.uint8)
+    if rng.random() < 0.25:
+        done, code = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
+        picture = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.uint8) if done else picture
+    return picture
+
+
+def targets(scene: Scene) -> Floats:
+    """(cells, 16): 1 face, 0 none, -1 no loss; box and points as the net says them; the longer side in pixels."""
+    out = np.zeros((len(CELLS), 16), np.float32)
+    nearest = np.full(len(CELLS), np.inf, np.float32)
+    stride = CELLS[:, 2]
+    for box, points, ignored in zip(scene.boxes, scene.points, scene.ignored, strict=True):
+        longest = float(box[2:].max())
+        middle = box[:2] + box[2:] / 2
+        away = (CELLS[:, :2] - middle) / box[2:]
+        far = np.hypot(away[:, 0], away[:, 1])
+        if ignored:
+            out[(far < 0.6) & (out[:, 0] == 0), 0] = -1
+            continue
+        low = np.select([stride == s for s in RANGES], [r[0] for r in RANGES.values()])
+        high = np.select([stride == s for s in RANGES], [r[1] for r in RANGES.values()])
+        mine = (low <= longest) & (longest < high)
+        cell_off = np.abs(CELLS[:, :2] - middle).max(axis=1)
+        hit = mine & ((far < 0.16) | (cell_off <= stride / 2))
+        near = ~hit & (far < 0.34) & (out[:, 0] != 1)
+        out[near, 0] = -1
+        hit &= far < nearest
+        nearest[hit] = far[hit]
+        s = stride[hit, None]
+        out[hit, 0] = 1
+        out[hit, 1:3] = (middle - CELLS[hit, :2]) / (s * PLACE_UNIT)
+        out[hit, 3:5] = np.log(box[2:] / (s * SIZE_UNIT)) * SIZE_UNIT
+        out[hit, 5:15] = (points.reshape(1, 10) - np.tile(CELLS[hit, :2], 5)) / (s * PLACE_UNIT)
+        out[hit, 15] = longest
+    return out
