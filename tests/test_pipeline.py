@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ferd.config import CameraConfig
+from ferd.config import CameraConfig, SmoothingConfig
 from ferd.data import Box, Face, Frame
 from ferd.face.crop import Crop
 from ferd.mind.smooth import Rules
@@ -52,7 +52,7 @@ def frame(t, level=255, at=(100, 100)):
 
 
 def pipeline(**camera):
-    return Pipeline(Spots(), Brightness(), Rules(), CameraConfig(**camera))
+    return Pipeline(Spots(), Brightness(), Rules(**SmoothingConfig().model_dump()), CameraConfig(**camera))
 
 
 def test_a_face_becomes_a_held_expression():

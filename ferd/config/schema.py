@@ -70,13 +70,15 @@ class ExpressionConfig(Section):
 
 
 class SmoothingConfig(Section):
-    tau_s: Annotated[float, Field(ge=0, le=60)] = 0.6
+    tau_s: Annotated[float, Field(ge=0, le=60)] = 0.15
     """Time constant of the filter over the probabilities, in seconds. More is calmer and later."""
-    enter: Fraction = 0.5
+    enter: Fraction = 0.4
     """A label is taken up when its filtered probability is the highest and at least this."""
-    leave: Fraction = 0.35
+    leave: Fraction = 0.2
     """A held label is dropped when its filtered probability falls below this. Below `enter`: hysteresis."""
-    hold_s: Seconds = 0.5
+    lead: Annotated[float, Field(ge=1, le=100)] = 3.0
+    """A new label must be so many times as probable as the held one to take its place."""
+    hold_s: Seconds = 0.1
     """A new label must stay ahead for so long before it is told."""
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from ferd.evaluate.samples import Sample, read_samples
+from ferd.config import SmoothingConfig
 from ferd.mind.smooth import Rules, Smoother
 from ferd.model.classify import Classifier
 from ferd.model.shelf import find_bundle
@@ -130,7 +131,7 @@ def exponential(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | 
 
 
 def ours(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | None]]:
-    smoother = Smoother(labels, Rules())
+    smoother = Smoother(labels, Rules(**SmoothingConfig().model_dump()))
     return [(t, smoother.update(t, p).label) for t, p in scene.frames]
 
 

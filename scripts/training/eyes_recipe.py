@@ -43,9 +43,7 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     def loss(logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels, label_smoothing=0.05)
 
-    net = fit(
-        EyesNet(), plan, options.work, batches, loss, lambda n: judge(n, held), resume=not options.fresh
-    )
+    net = fit(EyesNet(), plan, options.work, batches, loss, lambda n: judge(n, held), resume=not options.fresh)
     plot(options.work)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "eyes.tflite"
@@ -71,7 +69,7 @@ def right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     rows = np.arange(len(labels))
     pair = logits[rows, np.minimum(first, 4)], logits[rows, np.minimum(first + 1, 4)]
     chosen = first + (pair[1] > pair[0])
-    return np.where(labels == 4, logits.argmax(axis=1) == 4, chosen == labels)  # noqa: PLR2004
+    return np.where(labels == 4, logits.argmax(axis=1) == 4, chosen == labels)
 
 
 def _draw(learned: dict[str, Tiles], g: torch.Generator) -> tuple[Tensor, Tensor]:

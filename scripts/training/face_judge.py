@@ -24,11 +24,13 @@ LOWEST = 0.02  # scores below are never looked at
 
 @dataclass(frozen=True)
 class Held:
-    """Letterboxed pictures (n, 256, 320), by how much each was scaled, and their true faces."""
+    """Letterboxed pictures (n, 256, 320), by how much each was scaled, and their faces: as the teacher sees them
+    now (`true`) and as the file tells them (`told`)."""
 
     pictures: np.ndarray
     scales: list[float]
     true: list[list[Face]]
+    told: list[list[Face]]
     empty: np.ndarray
     empty_scales: list[float]
 
@@ -36,16 +38,19 @@ class Held:
 def preview(data: Data, folder: Path) -> Held:
     boxed = [letterbox(_gray(folder / row["file"]), (WIDTH, HEIGHT)) for row in data.held_faces]
     empty = [letterbox(_gray(file), (WIDTH, HEIGHT)) for file in data.held_empty]
-    true = [score.true_faces(row) for row in data.held_faces]
+    told = [score.true_faces(row) for row in data.held_faces]
     return Held(
-        np.stack([p for p, _ in boxed]), [s for _, s in boxed], true,
+        np.stack([p for p, _ in boxed]), [s for _, s in boxed], data.held_again, told,
         np.stack([p for p, _ in empty]), [s for _, s in empty],
     )  # fmt: skip
 
 
 def judge_net(net: nn.Module, held: Held) -> dict[str, float]:
     """Figures of the float net at the threshold that gives ALARMS on the held back pictures without a face."""
-    return at_alarms(_faces(net, held.pictures, held.scales), held.true, _faces(net, held.empty, held.empty_scales))
+    found, empty = _faces(net, held.pictures, held.scales), _faces(net, held.empty, held.empty_scales)
+    figures = at_alarms(found, held.true, empty)
+    told = at_alarms(found, held.told, empty)
+    return figures | {"recall_told": told["recall"], "point_error_told": told["point_error"]}
 
 
 def at_alarms(found: list[list[Face]], true: list[list[Face]], empty: list[list[Face]]) -> dict[str, float]:
@@ -108,5 +113,3 @@ def _gray(file: Path) -> np.ndarray:
     if picture is None:
         raise ValueError(f"{file} is not a picture that OpenCV can read")
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-
-

@@ -64,12 +64,12 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     plot(options.work)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "face.tflite"
-    quantise(net, _calibration(data, folder, plan.seed), path)
+    quantise(net, _calibration(data, plan.seed), path)
     report(path, net, data, folder)
     print(f"\n{(time.monotonic() - begun) / 60:.0f} minutes")
 
 
-def _calibration(data: Data, folder: Path, seed: int) -> np.ndarray:
+def _calibration(data: Data, seed: int) -> np.ndarray:
     """Half scenes, half whole pictures as the detector sees them."""
     scenes = Scenes(data, seed, CALIBRATION_SCENES // 2)
     made = [scenes[n][0] for n in range(len(scenes))]
@@ -115,5 +115,3 @@ def _overlap(mine: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     hull = (torch.maximum(mine[:, 2:], truth[:, 2:]) - torch.minimum(mine[:, :2], truth[:, :2])).prod(1)
     iou = both / union.clamp(min=1e-6)
     return iou, iou - (hull - union) / hull.clamp(min=1e-6)
-
-

@@ -1,0 +1,18 @@
+# Sourced by scripts/train-face and scripts/train-eyes: runs a training module in the training venv.
+train() { # module, its arguments
+  local module=$1 python=${PYTHON:-python3} venv=.venv-train
+  shift
+  export PYTHONPATH=scripts:.
+  case " $* " in *" --help "* | *" -h "* | *" --check-data "*) exec "$python" -m "$module" "$@" ;; esac
+  "$python" -m "$module" --check-data "$@" # tell what is missing before 2 GB are fetched
+  if [[ ! -e $venv/complete ]]; then
+    echo "making $venv (about 2 GB, once)"
+    "$python" -m venv "$venv"
+    # torch by its exact version in the same line: so pip takes the build that the others agree with
+    "$venv/bin/pip" install --quiet \
+      "torch==2.13.0" "litert-torch==0.10.*" "ai-edge-quantizer==0.10.*" "ai-edge-litert>=2.1" \
+      "opencv-python-headless>=4.11,<5" "numpy" "tqdm" "matplotlib"
+    touch "$venv/complete"
+  fi
+  exec "$venv/bin/python" -m "$module" "$@"
+}
