@@ -8,72 +8,141 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ferd.config import load_config
+from ferd.config import DetectorConfig, load_config
 
 if TYPE_CHECKING:
+    from ferd.evaluate.faces import FaceVerdict
     from ferd.evaluate.judge import Verdict
-    from ferd.evaluate.samples import Sample, Samples
+    from ferd.evaluate.samples import Samples
+    from ferd.model.bundle import Bundle
 
 HELP = "how good a model is: accuracy, recall, calibration, and what another lamp does to it"
 MORE = """
+A classifier of faces:
   ferd model eval expression faces/                  faces/happiness/…, faces/anger/…: pictures of faces
   ferd model eval expression photos/ --detect        whole pictures: the largest face is found and cut out first
   ferd model eval expression ferplus.npz             FER2013 with FER+ votes, majority protocol
   ferd model eval ./mine.tflite faces/ --stress      the same under other light, blur, size and tilt
   ferd model eval expression faces/ --plot eval.png  confusion matrix and reliability diagram
+A face detector (face, yunet, haar):
+  ferd model eval face faces.jsonl                   pictures with known faces: recall, error of the points
+  ferd model eval face rooms/                        pictures without faces: false alarms
+Eyes, or with --mouth the mouth:
+  ferd model eval eyes crops.npz                     images and open; or a folder with open/ and closed/
+  ferd model eval eyes faces_eye_state.jsonl         whole pictures: the face and its eyes are found first
 
-A label that the model lacks counts as wrong. What cannot be read is told by name and passed over; exit code 1 when
-nothing was left.
+A label that the model lacks counts as wrong, and so does a face that is not found. What cannot be read is told by
+name and passed over; exit code 1 when nothing was left.
 """
+
+LEAST_FACE = 32
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", help="a name on the shelf, or a path to a .tflite file or a bundle's folder")
-    parser.add_argument("data", type=Path, help="a folder with one folder a label, or ferplus.npz")
+    parser.add_argument("name", help="a name on the shelf, yunet, haar, or a path to a .tflite file or bundle folder")
+    parser.add_argument("data", type=Path, help="what to judge by, see below")
     parser.add_argument("--detect", action="store_true", help="find the face first, as the daemon does")
     parser.add_argument("--stress", action="store_true", help="also under other light, blur, size and tilt")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw confusion matrix and reliability diagram")
+    parser.add_argument("--mouth", action="store_true", help="judge the mouth (wide open or not) instead of the eyes")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def run(args: argparse.Namespace) -> int:
+    from ferd.model.shelf import find_bundle
+
+    # Recall counts faces from 40 pixels on; a detector may see such a face a little smaller.
+    config = load_config(None, os.environ).detector.model_copy(update={"min_face": LEAST_FACE})
+    if args.name in ("haar", "yunet"):
+        return _detector(config.model_copy(update={"kind": args.name}), args)
+    bundle = find_bundle(args.name)
+    kind = bundle.card.get("kind")
+    if kind == "face":
+        return _own_detector(bundle, config, args)
+    if kind == "eyes":
+        return _eyes(bundle, config, args)
+    return _classifier(bundle, config, args)
+
+
+def _detector(config: DetectorConfig, args: argparse.Namespace) -> int:
+    from ferd.evaluate.faces import evaluate_detector
+    from ferd.face.detect import make_detector
+
+    return _tell_figures(evaluate_detector(make_detector(config), args.data, _seen), args)
+
+
+def _own_detector(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
+    from ferd.evaluate.faces import evaluate_detector
+    from ferd.face.own import FaceDetector
+
+    return _tell_figures(evaluate_detector(FaceDetector(bundle, config.min_face), args.data, _seen), args)
+
+
+def _eyes(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
+    from ferd.evaluate.eyes import evaluate_eyes, needs_points
+    from ferd.face.detect import make_detector
+    from ferd.face.eyes import EyeReader
+
+    detector = make_detector(config)
+    if args.data.suffix == ".jsonl":
+        needs_points(detector)
+    what: Literal["eye", "mouth"] = "mouth" if args.mouth else "eye"
+    return _tell_figures(evaluate_eyes(EyeReader(bundle), detector, args.data, what, _seen), args)
+
+
+def _tell_figures(verdict: FaceVerdict, args: argparse.Namespace) -> int:
+    _tell_problems(verdict.problems)
+    if args.json:
+        print(json.dumps(verdict.figures | {"problems": verdict.problems}, indent=2, ensure_ascii=False))
+        return 0
+    for key, value in verdict.figures.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{label} {100 * share:.1f} %" for label, share in value.items())  # noqa: PLW2901
+        elif isinstance(value, float) and not key.endswith("_per_picture"):
+            value = f"{100 * value:.1f} %"  # noqa: PLW2901
+        print(f"{key.replace('_', ' '):<26}{value}")
+    return 0
+
+
+def _classifier(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
     from ferd.evaluate.run import detected, evaluate, whole
     from ferd.evaluate.samples import read_samples
     from ferd.evaluate.stress import STRESSES
     from ferd.face.detect import make_detector
     from ferd.model.classify import Classifier
-    from ferd.model.shelf import find_bundle
 
-    classifier = Classifier(find_bundle(args.name))
+    classifier = Classifier(bundle)
     samples = read_samples(args.data)
-    if args.detect:
-        cutter = detected(classifier, make_detector(load_config(None, os.environ).detector))
-    else:
-        cutter = whole(classifier)
+    cutter = detected(classifier, make_detector(config)) if args.detect else whole(classifier)
     stresses = tuple(STRESSES) if args.stress else ("as it is",)
-    verdicts = evaluate(classifier, samples, cutter, stresses, lambda given: _with_progress(given, samples.total))
+    verdicts = evaluate(classifier, samples, cutter, stresses, lambda given: _seen(given, samples.total))
     plain = verdicts["as it is"]
-    for problem in samples.problems:
-        print(f"ferd: passed over: {problem}", file=sys.stderr)
-    _tell(plain, verdicts, samples, args)
+    _tell_problems(samples.problems)
+    _tell_verdicts(plain, verdicts, samples, args)
     if args.plot:
         from ferd.evaluate.plot import draw
 
-        draw(plain, f"{classifier.bundle.name} on {args.data.name}", args.plot)
+        draw(plain, f"{bundle.name} on {args.data.name}", args.plot)
     return 0
 
 
-def _with_progress(samples: Iterable[Sample], total: int) -> Iterator[Sample]:
+def _tell_problems(problems: list[str]) -> None:
+    for problem in problems:
+        print(f"ferd: passed over: {problem}", file=sys.stderr)
+
+
+def _seen(items: Iterable[Any], total: int) -> Iterator[Any]:
+    """The same items, with a progress bar on the terminal's error stream while they come."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    return iter(track(samples, "judging", total=total, console=console, transient=True))
+    return iter(track(items, "judging", total=total, console=console, transient=True))
 
 
-def _tell(plain: Verdict, verdicts: dict[str, Verdict], samples: Samples, args: argparse.Namespace) -> None:
+def _tell_verdicts(plain: Verdict, verdicts: dict[str, Verdict], samples: Samples, args: argparse.Namespace) -> None:
     if args.json:
         stress = {name: verdict.to_dict() for name, verdict in verdicts.items()} if args.stress else None
         figures: dict[str, Any] = plain.to_dict() | {"problems": samples.problems}

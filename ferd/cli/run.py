@@ -125,9 +125,9 @@ def _screen(daemon: Daemon, head: list[str]) -> Iterator[logging.Handler]:
     end = daemon.board.subscribe(lambda message: screen.feed(message.topic, message.payload, time.monotonic()))
 
     def render() -> object:
-        cameras = ", ".join(f"{name}: {source}" for name, source in daemon.camera_names().items() if source)
-        status = daemon.publisher.status
-        screen.head = [*head, f"camera {cameras or 'opening …'}   broker {status.reason or 'connected'}"]
+        screen.head = [*head, *_camera_lines(daemon)]
+        if reason := daemon.publisher.status.reason:
+            screen.head.append(f"broker: {reason}")
         return screen.render(time.monotonic())
 
     class Foot(logging.Handler):
@@ -137,6 +137,15 @@ def _screen(daemon: Daemon, head: list[str]) -> Iterator[logging.Handler]:
     with Live(get_renderable=render, refresh_per_second=8, screen=True):  # type: ignore[arg-type]
         yield Foot()
     end()
+
+
+def _camera_lines(daemon: Daemon) -> list[str]:
+    """What each camera really is, and what that means where it is none."""
+    lines = []
+    for name, source in daemon.camera_names().items():
+        made_up = source == "demo scene" and daemon.config.cameras[name].source == "auto"
+        lines.append(f"camera {name}: {'no camera found, so this is the ' if made_up else ''}{source or 'opening …'}")
+    return lines
 
 
 def _print_message(message: Message) -> None:

@@ -1,0 +1,155 @@
+"""How good the eyes model is: on crops of eyes (or mouths), or on whole pictures through the whole chain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ferd.data import Frame, Picture
+from ferd.errors import ConfigError, FerdError
+from ferd.evaluate.faces import FaceVerdict, Seen
+from ferd.evaluate.samples import PICTURES, read_picture
+from ferd.face import score
+from ferd.face.detect import Detector
+from ferd.face.eyes import EyeReader, Part
+
+What = Literal["eye", "mouth"]
+Answer = tuple[str, str | None, bool]
+"""True label, told label (None: nothing to read), whether the reader was sure."""
+
+
+@dataclass(slots=True)
+class _Cases:
+    """(name, picture, label) one by one; `whole` pictures need their face found first."""
+
+    items: Iterator[tuple[str, Picture, str]]
+    total: int
+    whole: bool
+    problems: list[str] = field(default_factory=list)
+
+
+def evaluate_eyes(reader: EyeReader, detector: Detector, data: Path, what: What, seen: Seen) -> FaceVerdict:
+    """`data`: an .npz with `images` (N, H, W) and `open` (N), a folder with open/ and closed/ (crops), or a file like
+    faces_eye_state.jsonl (one picture a line: file, eyes "open" or "closed"), whose faces the detector must find.
+
+    `accuracy` is over all cases: an unsure reader must choose, and a face that is not found is wrong.
+    """
+    cases = _cases(data, what)
+    answers: list[Answer] = []
+    for _, picture, label in seen(cases.items, cases.total):
+        part = _on_face(reader, detector, picture, what) if cases.whole else reader.read(picture, what)
+        answers.append((label, None if part is None else _told(part, what), part is not None and reader.sure(part)))
+    if not answers:
+        raise FerdError("\n  ".join([f"{data}: nothing was left to judge", *cases.problems[:10]]))
+    figures = score.eyes(answers)
+    by_label = {label: [told == true for true, told, _ in answers if true == label] for label in ("closed", "open")}
+    return FaceVerdict(
+        {
+            "n": figures.n,
+            "accuracy": round(figures.accuracy_forced, 4),
+            "recall": {label: round(float(np.mean(right)), 4) for label, right in by_label.items() if right},
+            "unsure": round(figures.unsure, 4),
+            "accuracy_when_sure": round(figures.accuracy, 4),
+        },
+        cases.problems,
+    )
+
+
+def _told(part: Part, what: What) -> str:
+    """An eye's share counts how closed it is, a mouth's how open."""
+    return "closed" if (part.share > 0.5) == (what == "eye") else "open"
+
+
+def _on_face(reader: EyeReader, detector: Detector, picture: Picture, what: What) -> Part | None:
+    faces = [face for face in detector(Frame(0.0, picture)) if face.points]
+    if not faces:
+        return None
+    largest = max(faces, key=lambda face: face.box.area)
+    assert largest.points is not None
+    said = reader(picture, largest.points)
+    return said.eyes if what == "eye" else said.mouth
+
+
+def _cases(data: Path, what: What) -> _Cases:
+    if data.suffix == ".npz" and data.is_file():
+        return _from_npz(data)
+    if data.is_dir():
+        return _from_folders(data)
+    if data.suffix == ".jsonl" and data.is_file():
+        return _from_lines(data, what)
+    problem = "is nothing that eyes can be judged by" if data.exists() else "is not there"
+    raise FerdError(f"{data}: {problem}. An .npz with images and open, a folder with open/ and closed/, or a .jsonl")
+
+
+def _from_npz(data: Path) -> _Cases:
+    try:
+        with np.load(data) as file:
+            images, opened = file["images"], file["open"].astype(bool)
+    except (KeyError, ValueError, OSError) as error:
+        raise FerdError(f"{data}: holds no images and open ({error})") from None
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(opened):
+        raise FerdError(f"{data}: images must be (N, height, width) uint8, open (N); they are {images.shape}")
+    label = ("closed", "open")
+    items = ((f"{data.name}:{i}", np.asarray(images[i]), label[int(opened[i])]) for i in range(len(images)))
+    return _Cases(items, len(images), whole=False)
+
+
+def _from_folders(data: Path) -> _Cases:
+    files = [
+        (file, label)
+        for label in ("closed", "open")
+        if (data / label).is_dir()
+        for file in sorted((data / label).iterdir())
+        if file.suffix.lower() in PICTURES
+    ]
+    if not files:
+        raise FerdError(f"{data}: no pictures in {data}/open and {data}/closed")
+    cases = _Cases(iter(()), len(files), whole=False)
+
+    def items() -> Iterator[tuple[str, Picture, str]]:
+        for file, label in files:
+            picture = read_picture(file)
+            if picture is None:
+                cases.problems.append(f"{file}: does not decode")
+            else:
+                yield str(file), picture, label
+
+    cases.items = items()
+    return cases
+
+
+def _from_lines(data: Path, what: What) -> _Cases:
+    lines = data.read_text(encoding="utf-8", errors="replace").splitlines()
+    cases = _Cases(iter(()), len(lines), whole=True)
+    key = "eyes" if what == "eye" else "mouth"
+
+    def items() -> Iterator[tuple[str, Picture, str]]:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+                file, label = data.parent / row["file"], row[key]
+            except (ValueError, KeyError, TypeError) as error:
+                cases.problems.append(f"{data}:{number}: {error!r}")
+                continue
+            picture = read_picture(file) if label in ("open", "closed") else None
+            if picture is None:
+                cases.problems.append(f"{file}: is not there, does not decode, or is neither open nor closed")
+            else:
+                yield str(file), picture, label
+
+    cases.items = items()
+    return cases
+
+
+def needs_points(detector: Detector) -> None:
+    """Raises ConfigError when the detector cannot say where the eyes are."""
+    if detector.name == "haar":
+        raise ConfigError(
+            "eyes are cut at a face's points, and the haar detector has none: "
+            'set detector.kind = "face", or bring YuNet (detector.yunet)'
+        )

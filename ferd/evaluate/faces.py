@@ -1,0 +1,89 @@
+"""How good a face detector is: on pictures with known faces, or on pictures without any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ferd.data import Face, Frame
+from ferd.errors import FerdError
+from ferd.evaluate.samples import PICTURES, read_picture
+from ferd.face import score
+from ferd.face.detect import Detector
+
+Seen = Callable[[Iterable[Any], int], Iterable[Any]]
+"""Wraps what is read one by one, of which there are so many: a progress bar."""
+
+
+@dataclass(slots=True)
+class FaceVerdict:
+    """`figures`: the keys of `ferd model eval --json`. `problems`: what was passed over, and why."""
+
+    figures: dict[str, Any]
+    problems: list[str] = field(default_factory=list)
+
+
+def evaluate_detector(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
+    """`data`: a file like faces.jsonl (one picture a line: file, faces with box and points), its pictures beside it,
+    or a folder of pictures without faces. Raises FerdError with the remedy when nothing was left.
+    """
+    if data.is_dir():
+        return _on_empty_pictures(detector, data, seen)
+    if data.suffix == ".jsonl" and data.is_file():
+        return _on_known_faces(detector, data, seen)
+    what = "is neither a folder nor a .jsonl file" if data.exists() else "is not there"
+    raise FerdError(
+        f"{data}: {what}. A detector is judged by a file with one picture a line "
+        '({"file": …, "faces": [{"box": [x, y, w, h], "points": […]}]}) or by a folder of pictures without faces'
+    )
+
+
+def _on_known_faces(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
+    problems: list[str] = []
+    pairs: list[tuple[list[Face], list[Face]]] = []
+    lines = data.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in seen(list(enumerate(lines, start=1)), len(lines)):
+        try:
+            row = json.loads(line)
+            file, true = data.parent / row["file"], score.true_faces(row)
+        except (ValueError, KeyError, TypeError) as error:
+            problems.append(f"{data}:{number}: {error!r}")
+            continue
+        picture = read_picture(file)
+        if picture is None:
+            problems.append(f"{file}: {'does not decode' if file.exists() else 'is not there'}")
+            continue
+        pairs.append((detector(Frame(0.0, picture)), true))
+    if not pairs:
+        raise FerdError("\n  ".join(["nothing was left to judge", *problems[:10]]))
+    figures = score.faces(pairs)
+    alarms = sum(max(0, len(found) - len(score.pairs(found, true))) for found, true in pairs)
+    return FaceVerdict(
+        {
+            "n": len(pairs),
+            "faces": figures.faces,
+            "recall": round(figures.recall, 4),
+            "point_error": round(figures.point_error, 4),
+            "unmatched_per_picture": round(alarms / len(pairs), 4),
+        },
+        problems,
+    )
+
+
+def _on_empty_pictures(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
+    problems: list[str] = []
+    files = sorted(file for file in data.iterdir() if file.suffix.lower() in PICTURES)
+    found: list[list[Face]] = []
+    for file in seen(files, len(files)):
+        picture = read_picture(file)
+        if picture is None:
+            problems.append(f"{file}: does not decode")
+        else:
+            found.append(detector(Frame(0.0, picture)))
+    if not found:
+        raise FerdError("\n  ".join([f"{data}: nothing was left to judge", *problems[:10]]))
+    alarms = score.false_alarms_per_picture(found)
+    return FaceVerdict({"n": len(found), "false_alarms_per_picture": round(alarms, 4)}, problems)
