@@ -75,6 +75,8 @@ class Daemon:
             self._loop()
         finally:
             self._systemd.stopping()
+            for lane in self._lanes:
+                lane.ask_to_stop()  # side by side, while the broker hears that we go
             self.publisher.stop()
             for lane in self._lanes:
                 lane.stop()

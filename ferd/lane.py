@@ -47,6 +47,9 @@ class Lane:
     def start(self) -> None:
         self.keeper.start()
 
+    def ask_to_stop(self) -> None:
+        self.keeper.ask_to_stop()
+
     def stop(self) -> None:
         self.keeper.stop()
 

@@ -20,6 +20,9 @@ from ferd.pipeline import Mind, Scores
 from ferd.publish.narrator import Narrator
 from ferd.publish.topics import Message, is_camera_state
 
+LONGEST_S = 1e9
+"""Seconds: thirty years. Times beyond it are no times."""
+
 
 def frames(source: Source) -> Iterator[Frame]:
     """All frames of an opened source. Raises SourceError when it breaks off."""
@@ -51,17 +54,22 @@ def to_json(line: dict[str, Any]) -> str:
 def read_trace(path: Path, labels: Iterable[str], mind: Mind) -> Iterator[Reading]:
     """The readings of a trace. Raises SourceError with the line that is wrong."""
     labels = tuple(labels)
+    empty = True
     seen: dict[int, Track] = {}
     with path.open(encoding="utf-8") as file:
         for number, text in enumerate(file, start=1):
             try:
-                yield _reading(json.loads(text), labels, mind, seen)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                reading = _reading(json.loads(text), labels, mind, seen)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
                 problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
                 raise SourceError(
                     f"{path}:{number}: not a line of a trace for this model ({problem}). "
                     "`ferd replay VIDEO --jsonl` writes traces"
                 ) from None
+            empty = False
+            yield reading
+    if empty:
+        raise SourceError(f"{path}: is empty; `ferd replay VIDEO --jsonl` writes traces")
 
 
 def _face(face: FaceReading) -> dict[str, Any]:
@@ -82,6 +90,8 @@ def _events(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 def _reading(line: dict[str, Any], labels: tuple[str, ...], mind: Mind, seen: dict[int, Track]) -> Reading:
     t = float(line["t"])
+    if not 0 <= t < LONGEST_S:
+        raise ValueError(f"t is {t}")
     tracks: list[Track] = []
     scores: dict[int, Scores] = {}
     for face in line["faces"]:

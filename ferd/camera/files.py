@@ -16,6 +16,7 @@ from ferd.camera.opencv import quiet
 from ferd.camera.source import as_picture
 from ferd.data import Frame, Picture
 from ferd.errors import SourceEnded, SourceError
+from ferd.paths import exists, is_dir, is_file
 
 log = logging.getLogger(__name__)
 
@@ -158,10 +159,12 @@ class PictureFolder:
 
 def check_file(path: Path) -> None:
     """SourceError that says why `path` cannot be read as a file: missing, a folder, empty, forbidden."""
-    if not path.exists():
+    if not exists(path):
         raise SourceError(f"{path}: no such file. Check the name, and that it is visible to the user that ferd runs as")
-    if path.is_dir():
+    if is_dir(path):
         raise SourceError(f"{path}: is a folder, not a file")
+    if not is_file(path):
+        raise SourceError(f"{path}: is a pipe or a device, not a file with a recording")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -173,14 +176,14 @@ def check_file(path: Path) -> None:
 
 def pictures_of(path: Path) -> list[Path]:
     """The picture files of a folder in natural order, or `path` itself. SourceError when there is none."""
-    if path.is_file():
+    if not is_dir(path):
         check_file(path)
         return [path]
     try:
         inside = list(path.iterdir())
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}). Check the name, its owner and mode") from None
-    found = [file for file in inside if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()]
+    found = [file for file in inside if file.suffix.lower() in PICTURE_SUFFIXES and is_file(file)]
     if not found:
         raise SourceError(f"{path}: holds no pictures. ferd reads {', '.join(sorted(PICTURE_SUFFIXES))}")
     return natural_order(found)

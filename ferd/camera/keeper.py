@@ -92,6 +92,10 @@ class Keeper:
         )
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """Begins to close the source and returns at once: several keepers then stop side by side."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Closes the source and forgets its last picture. Waits for that at most `timing.stop_s`."""
         thread, self._thread = self._thread, None
@@ -130,15 +134,19 @@ class Keeper:
         self._hung = [reader for reader in self._hung if reader.is_alive()]
         if len(self._hung) >= MOST_HUNG:
             return f"{MOST_HUNG} attempts still hang in the driver. Unplug the camera, or start ferd again"
+        with self._lock:
+            self._report = replace(self._report, opens=self._report.opens + 1)
         try:
             source = self._factory()
         except FerdError as error:
             return str(error)
+        except Exception as error:  # whatever it is, this thread must live on to try again
+            log.debug("source cannot be made name=%s", self.name, exc_info=True)
+            return f"{type(error).__name__}: {error}"
         watch = Watch(self._clock(), self._timing)
         reader = _Reader(source, watch, self._deliver, f"ferd-camera-{self.name}-reader")
         with self._lock:
             self._reader = reader
-            self._report = replace(self._report, opens=self._report.opens + 1)
         reader.start()
         try:
             return self._observe(reader, stopping)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypedDict
 
 from ferd.camera import v4l2
@@ -13,24 +12,19 @@ from ferd.camera.files import PICTURE_SUFFIXES, PictureFolder, VideoFile
 from ferd.camera.paced import Paced
 from ferd.camera.picamera import PiCamera
 from ferd.camera.source import Source
-from ferd.camera.stream import SCHEMES, StreamCamera, redact
+from ferd.camera.stream import StreamCamera
 from ferd.camera.turn import Turned
 from ferd.camera.usb import UsbCamera
 from ferd.config.schema import CameraConfig
-from ferd.errors import ConfigError
-
-FORMS = (
-    '"auto", "picamera2" or "picamera2:1", "usb" (the first webcam), "usb:1" or "/dev/video1", "/dev/v4l/by-id/…", '
-    'a video file, a folder of pictures, "rtsp://…", "http://…", "https://…", "demo"'
-)
+from ferd.config.source import SCHEMES
+from ferd.paths import expand, is_dir
 
 
 def open_source(config: CameraConfig, *, live: bool, demo: bool = False) -> Source:
     """The source that `config` names, turned as it says. Nothing is opened yet: its ``open()`` does that.
 
     `live`: for the daemon, where files and the demo scene repeat at their own speed; else (replay) they are read as
-    fast as they can, once. `demo`: "auto" falls back to the demo scene. ConfigError lists the forms of a source when
-    the string is none of them.
+    fast as they can, once. `demo`: "auto" falls back to the demo scene. What forms a source has: config/source.py.
     """
     source = _plain(config, live=live, demo=demo)
     if config.rotate or config.mirror:
@@ -39,7 +33,7 @@ def open_source(config: CameraConfig, *, live: bool, demo: bool = False) -> Sour
 
 
 def _plain(config: CameraConfig, *, live: bool, demo: bool) -> Source:
-    text = config.source.strip()
+    text = config.source
     words: dict[str, Callable[[], Source]] = {
         "auto": lambda: FirstThatDelivers(lambda: _candidates(config, live=live, demo=demo)),
         "demo": lambda: _demo(config, live=live),
@@ -57,16 +51,10 @@ def _numbered(text: str, config: CameraConfig) -> Source | None:
     """A camera by its number or its device node; None when `text` is neither."""
     kind, _, number = text.partition(":")
     if kind == "picamera2":
-        return PiCamera(_number(text, number), **_wishes(config))
+        return PiCamera(int(number), **_wishes(config))
     if kind == "usb" or text.isdecimal():
-        return UsbCamera(v4l2.DEV / f"video{_number(text, number or text)}", **_wishes(config))
+        return UsbCamera(v4l2.DEV / f"video{int(number or text)}", **_wishes(config))
     return UsbCamera(text, **_wishes(config)) if text.startswith("/dev/") else None
-
-
-def _number(text: str, number: str) -> int:
-    if not number.isdecimal():
-        raise ConfigError(f'source "{text}": the part behind the colon is not a number. A source is one of {FORMS}')
-    return int(number)
 
 
 class Wishes(TypedDict):
@@ -82,11 +70,9 @@ def _wishes(config: CameraConfig) -> Wishes:
 
 
 def _file(text: str, config: CameraConfig, *, live: bool) -> Source:
-    path = Path(text).expanduser()
-    if "://" in text or not (path.exists() or "/" in text or path.suffix):
-        raise ConfigError(f'source "{redact(text)}" is not known, and no such file is here. A source is one of {FORMS}')
+    path = expand(text)
     source: Source
-    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+    if is_dir(path) or path.suffix.lower() in PICTURE_SUFFIXES:
         source = PictureFolder(path, fps=config.fps, loop=live)
     else:
         source = VideoFile(path, loop=live)

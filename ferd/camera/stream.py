@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 
 import cv2
 
 from ferd.camera.opencv import LiveCapture
+from ferd.config.source import redact
 from ferd.errors import SourceError
 
 OPEN_S = 8.0
 READ_S = 5.0
-
-SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
-
-_SECRET = re.compile(r"((?:pass(?:word|wd)?|pwd|token|key|auth|secret)[^=/?&]*=)[^&/?#]*", re.IGNORECASE)
 
 
 class StreamCamera(LiveCapture):
@@ -56,14 +52,3 @@ class StreamCamera(LiveCapture):
                 "stream is switched on, and whether `ffplay ADDRESS` shows it from this machine"
             )
         return capture
-
-
-def redact(url: str) -> str:
-    """The address without its secrets: the password (or anything that could be one) becomes ***."""
-    scheme, separator, rest = url.partition("://")
-    # By the last @, not by the rules: a password with an unescaped / or @ must not slip through.
-    login, at, place = rest.rpartition("@")
-    if at:
-        user, colon, _password = login.partition(":")
-        rest = (f"{user}:***@" if colon else f"{user}@") + place
-    return scheme + separator + _SECRET.sub(r"\1***", rest)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ferd.config import load_config
 from ferd.errors import FerdError
+from ferd.paths import is_file
 
 HELP = "measure time and memory: each stage, the whole chain, and its floor"
 MORE = """
@@ -53,7 +54,7 @@ def _picture(file: Path | None) -> Any:
         from ferd.camera.demo import picture
 
         return picture()
-    image = cv2.imread(str(file)) if file.is_file() else None
+    image = cv2.imread(str(file)) if is_file(file) else None
     if image is None:
         raise FerdError(f"{file}: is not a picture that OpenCV can read")
     return cv2.resize(image, (640, 480), interpolation=cv2.INTER_AREA)

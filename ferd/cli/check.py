@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ferd.config import load_config
 from ferd.config.load import SYSTEM_FILE
+from ferd.config.source import redact
+from ferd.paths import exists
 
 HELP = "validate a configuration: every error with its line, key and remedy"
 MORE = """
@@ -28,11 +30,11 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args.file, os.environ)
     parts = Parts(config)
-    file = args.file or (SYSTEM_FILE if SYSTEM_FILE.exists() else "the defaults (there is no file)")
+    file = args.file or (SYSTEM_FILE if exists(SYSTEM_FILE) else "the defaults (there is no file)")
     print(f"{file}: fine")
     print(f"  node      {config.node.name}")
     for name, camera in config.cameras.items():
-        print(f"  camera    {name}: {camera.source}, {camera.width}x{camera.height} at {camera.fps:g} fps")
+        print(f"  camera    {name}: {redact(camera.source)}, {camera.width}x{camera.height} at {camera.fps:g} fps")
     print(f"  detector  {parts.detector.name}")
     print(f"  model     {parts.classifier.bundle.name}: {', '.join(parts.classifier.labels)}")
     print(f"  broker    {config.mqtt.host}:{config.mqtt.port}")

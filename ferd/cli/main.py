@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
 from ferd import __version__
 from ferd.cli import bench, cameras, check, config, model, replay, run, watch
-from ferd.errors import EXIT_USAGE, FerdError
+from ferd.errors import EXIT_FAILED, FerdError
 
 COMMANDS = (run, replay, check, cameras, watch, bench, model, config)
 
@@ -38,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it lacks
     args = parser().parse_args(argv)
     try:
         code: int = args.run(args)
@@ -47,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away (`| head`): nothing to say, and nobody to say it to
         return 0
+    except OSError as error:
+        print(f"ferd: {error}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return 130
     return code
-
-
-__all__ = ["EXIT_USAGE", "main", "parser"]

@@ -47,14 +47,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _lines(config: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from ferd.camera.open import open_source
+    from ferd.config.source import redact
     from ferd.errors import SourceError
+    from ferd.paths import exists, expand
     from ferd.pipeline import Mind, Parts, run
     from ferd.publish.narrator import Narrator
     from ferd.replay import frames, lines, read_trace
 
-    path = Path(args.source)
-    if not path.exists() and args.source != "demo":
-        raise SourceError(f"{path}: no such file or folder. replay reads recordings; cameras are for `ferd run`")
+    path = expand(args.source)
+    if not exists(path) and args.source != "demo":
+        raise SourceError(f"{redact(args.source)}: no such file or folder. replay reads recordings, not cameras")
     parts = Parts(config)
     pipeline = parts.pipeline(CameraConfig(source=args.source))
     narrator = Narrator(config.node.name, "replay")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferd.config import CameraConfig, Config, MqttConfig, load_config
+from ferd.config.source import check_source
+from ferd.errors import ConfigError
 
 if TYPE_CHECKING:
     from ferd.daemon import Daemon
@@ -32,6 +34,9 @@ MORE = """
 Ctrl-C or SIGTERM ends it; the last message says offline.
 """
 
+PORT_ENV = "FERD_TRY_PORT"
+"""Where --try looks for a broker, and begins to look for a free port, when none is configured (1883)."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
@@ -46,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from ferd.cli import logs
 
     config = load_config(args.config, os.environ)
-    if args.source:
+    if args.source is not None:
         config = config.model_copy(update={"cameras": _one_camera(config, args.source)})
     logs.set_up(logging.DEBUG if args.verbose else logging.INFO)
     if args.trying:
@@ -62,7 +67,10 @@ def run(args: argparse.Namespace) -> int:
 def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
     """The first configured camera, with another source."""
     name, camera = next(iter(config.cameras.items()))
-    return {name: camera.model_copy(update={"source": source})}
+    try:
+        return {name: camera.model_copy(update={"source": check_source(source)})}
+    except ValueError as error:
+        raise ConfigError(f"--source: {error}") from None
 
 
 def _stop_on_signals(daemon: Daemon) -> None:
@@ -99,12 +107,14 @@ def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
     from ferd.publish.embedded import EmbeddedBroker, is_broker_there
 
     mqtt = config.mqtt
-    where = f"{mqtt.host}:{mqtt.port}"
     configured = bool({"host", "port"} & mqtt.model_fields_set)
+    if not configured:
+        mqtt = mqtt.model_copy(update={"port": int(os.environ.get(PORT_ENV, mqtt.port))})
+    where = f"{mqtt.host}:{mqtt.port}"
     if configured or is_broker_there(mqtt.host, mqtt.port):
         yield mqtt, "5", f"broker: {where}{'' if configured else ' (found on this machine)'}"
         return
-    broker = EmbeddedBroker()
+    broker = EmbeddedBroker(mqtt.port)
     broker.start()
     try:
         own = mqtt.model_copy(update={"host": broker.host, "port": broker.port})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import threading
 import time
 from pathlib import Path
 
 from ferd.config import load_config
+from ferd.config.schema import NAME_PATTERN
 
 HELP = "show live in the terminal what this or another ferd publishes"
 MORE = """
@@ -21,10 +23,22 @@ MORE = """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--node", default="+", metavar="NAME", help="only this node (default: all)")
+    parser.add_argument("--node", default="+", type=_node, metavar="NAME", help="only this node (default: all)")
     parser.add_argument("--host", help="the broker, instead of the configured one")
-    parser.add_argument("--port", type=int, help="its port")
+    parser.add_argument("--port", type=_port, help="its port")
     parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
+
+
+def _node(text: str) -> str:
+    if text != "+" and not re.fullmatch(NAME_PATTERN, text):
+        raise argparse.ArgumentTypeError("a node's name is 1 to 32 of a-z, 0-9 and hyphen")
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

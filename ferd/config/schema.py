@@ -7,13 +7,28 @@ import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo, model_validator
+
+from ferd.config.source import check_source
 
 NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, le=3600)]
+# Strict: `port = true` and `width = "640"` are slips of the pen, and are told.
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
+
+
+def _beside_the_configuration(path: Path, info: ValidationInfo) -> Path:
+    folder = info.context and info.context.get("folder")
+    return Path(folder) / path if folder and not str(path).startswith("~") else path
+
+
+File = Annotated[Path, AfterValidator(_beside_the_configuration)]
+"""A path; a relative one in a configuration file counts from that file's folder."""
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Seconds = Annotated[Number, Field(ge=0, le=3600)]
 
 
 def host_name() -> str:
@@ -37,19 +52,32 @@ def _rectangles(value: list[tuple[int, int, int, int]]) -> list[tuple[int, int, 
     return value
 
 
+RESERVED = ("request", "response")
+"""Topics of the node itself, ferd/<node>/request/…, beside those of its cameras."""
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"{name} is a topic of the node itself; give the camera another name")
+    return name
+
+
+CameraName = Annotated[Name, AfterValidator(_not_reserved)]
+
+
 class CameraConfig(Section):
-    source: Annotated[str, Field(min_length=1)] = "auto"
+    source: Annotated[str, AfterValidator(check_source)] = "auto"
     """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a folder of pictures,
     "rtsp://…", "http://…" or "demo"."""
-    width: Annotated[int, Field(ge=64, le=4096)] = 640
+    width: Annotated[Whole, Field(ge=64, le=4096)] = 640
     """Width of the picture that is asked for, in pixels."""
-    height: Annotated[int, Field(ge=48, le=4096)] = 480
+    height: Annotated[Whole, Field(ge=48, le=4096)] = 480
     """Height of the picture that is asked for, in pixels."""
-    fps: Annotated[float, Field(gt=0, le=120)] = 15
+    fps: Annotated[Number, Field(gt=0, le=120)] = 15
     """Pictures a second that are asked for. More than the board can analyse are skipped and counted."""
     rotate: Literal[0, 90, 180, 270] = 0
     """Turn the picture clockwise by so many degrees."""
-    mirror: bool = False
+    mirror: Flag = False
     """Swap left and right, as in a mirror."""
     ignore: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = []
     """Rectangles [left, top, width, height] in pixels in which faces are ignored (a poster, a television)."""
@@ -58,9 +86,9 @@ class CameraConfig(Section):
 class DetectorConfig(Section):
     kind: Literal["auto", "yunet", "haar"] = "auto"
     """"auto" takes the best that is there: yunet if its file is found, else haar."""
-    yunet: Path | None = None
+    yunet: File | None = None
     """The YuNet file (face_detection_yunet_2023mar.onnx, from OpenCV Zoo). Also found on the model shelf."""
-    min_face: Annotated[int, Field(ge=16, le=1000)] = 48
+    min_face: Annotated[Whole, Field(ge=16, le=1000)] = 48
     """Faces smaller than this (pixels of the picture) are not looked for."""
 
 
@@ -70,13 +98,13 @@ class ExpressionConfig(Section):
 
 
 class SmoothingConfig(Section):
-    tau_s: Annotated[float, Field(ge=0, le=60)] = 0.15
+    tau_s: Annotated[Number, Field(ge=0, le=60)] = 0.15
     """Time constant of the filter over the probabilities, in seconds. More is calmer and later."""
     enter: Fraction = 0.4
     """A label is taken up when its filtered probability is the highest and at least this."""
     leave: Fraction = 0.2
-    """A held label is dropped when its filtered probability falls below this. Below `enter`: hysteresis."""
-    lead: Annotated[float, Field(ge=1, le=100)] = 3.0
+    """A held label is dropped when its filtered probability stays below this for hold_s. Below `enter`: hysteresis."""
+    lead: Annotated[Number, Field(ge=1, le=100)] = 3.0
     """A new label must be so many times as probable as the held one to take its place."""
     hold_s: Seconds = 0.1
     """A new label must stay ahead for so long before it is told."""
@@ -88,20 +116,26 @@ class SmoothingConfig(Section):
         return self
 
 
+def _bare_host(host: str) -> str:
+    if not host or "/" in host or any(c.isspace() for c in host):
+        raise ValueError("only the name or the address belongs here, without mqtt:// and without blanks")
+    return host
+
+
 class MqttConfig(Section):
-    host: Annotated[str, Field(min_length=1)] = "localhost"
+    host: Annotated[str, AfterValidator(_bare_host)] = "localhost"
     """Name or address of the broker."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 1883
     """Port of the broker (8883 is usual with TLS)."""
     username: str | None = None
     """User name at the broker."""
-    password_file: Path | None = None
+    password_file: File | None = None
     """File whose first line is the password. The systemd credential `mqtt.password` is used when this is not set."""
-    tls: bool = False
+    tls: Flag = False
     """Encrypt the connection."""
-    ca_file: Path | None = None
+    ca_file: File | None = None
     """Certificate of the authority that signed the broker's. Default: those of the system."""
-    discovery: bool = True
+    discovery: Flag = True
     """Announce the entities to Home Assistant."""
     discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
     """Home Assistant's discovery prefix."""
@@ -111,7 +145,7 @@ class Config(Section):
     """The whole configuration. Defaults work without a file."""
 
     node: NodeConfig = Field(default_factory=NodeConfig)
-    cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1, max_length=8)] = Field(
+    cameras: Annotated[dict[CameraName, CameraConfig], Field(min_length=1, max_length=8)] = Field(
         default_factory=lambda: {"camera": CameraConfig()}
     )
     detector: DetectorConfig = Field(default_factory=DetectorConfig)

@@ -17,6 +17,7 @@ from ferd.evaluate.samples import PICTURES, read_picture
 from ferd.face import score
 from ferd.face.detect import Detector
 from ferd.face.eyes import EyeReader, Part
+from ferd.paths import exists, is_dir, is_file
 
 What = Literal["eye", "mouth"]
 Answer = tuple[str, str | None, bool]
@@ -76,13 +77,13 @@ def _on_face(reader: EyeReader, detector: Detector, picture: Picture, what: What
 
 
 def _cases(data: Path, what: What) -> _Cases:
-    if data.suffix == ".npz" and data.is_file():
+    if data.suffix == ".npz" and is_file(data):
         return _from_npz(data)
-    if data.is_dir():
+    if is_dir(data):
         return _from_folders(data)
-    if data.suffix == ".jsonl" and data.is_file():
+    if data.suffix == ".jsonl" and is_file(data):
         return _from_lines(data, what)
-    problem = "is nothing that eyes can be judged by" if data.exists() else "is not there"
+    problem = "is nothing that eyes can be judged by" if exists(data) else "is not there"
     raise FerdError(f"{data}: {problem}. An .npz with images and open, a folder with open/ and closed/, or a .jsonl")
 
 
@@ -103,7 +104,7 @@ def _from_folders(data: Path) -> _Cases:
     files = [
         (file, label)
         for label in ("closed", "open")
-        if (data / label).is_dir()
+        if is_dir(data / label)
         for file in sorted((data / label).iterdir())
         if file.suffix.lower() in PICTURES
     ]

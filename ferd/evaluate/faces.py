@@ -13,6 +13,7 @@ from ferd.errors import FerdError
 from ferd.evaluate.samples import PICTURES, read_picture
 from ferd.face import score
 from ferd.face.detect import Detector
+from ferd.paths import exists, is_dir, is_file
 
 Seen = Callable[[Iterable[Any], int], Iterable[Any]]
 """Wraps what is read one by one, of which there are so many: a progress bar."""
@@ -30,11 +31,11 @@ def evaluate_detector(detector: Detector, data: Path, seen: Seen) -> FaceVerdict
     """`data`: a file like faces.jsonl (one picture a line: file, faces with box and points), its pictures beside it,
     or a folder of pictures without faces. Raises FerdError with the remedy when nothing was left.
     """
-    if data.is_dir():
+    if is_dir(data):
         return _on_empty_pictures(detector, data, seen)
-    if data.suffix == ".jsonl" and data.is_file():
+    if data.suffix == ".jsonl" and is_file(data):
         return _on_known_faces(detector, data, seen)
-    what = "is neither a folder nor a .jsonl file" if data.exists() else "is not there"
+    what = "is neither a folder nor a .jsonl file" if exists(data) else "is not there"
     raise FerdError(
         f"{data}: {what}. A detector is judged by a file with one picture a line "
         '({"file": …, "faces": [{"box": [x, y, w, h], "points": […]}]}) or by a folder of pictures without faces'
@@ -54,7 +55,7 @@ def _on_known_faces(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
             continue
         picture = read_picture(file)
         if picture is None:
-            problems.append(f"{file}: {'does not decode' if file.exists() else 'is not there'}")
+            problems.append(f"{file}: {'does not decode' if exists(file) else 'is not there'}")
             continue
         pairs.append((detector(Frame(0.0, picture)), true))
     if not pairs:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ferd.data import Picture
 from ferd.errors import FerdError
+from ferd.paths import exists, is_dir, is_file
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +46,16 @@ class Samples:
 
 def read_samples(data: Path) -> Samples:
     """The samples at a path. Raises FerdError with the remedy when it is nothing that we know."""
-    if data.is_dir():
+    if is_dir(data):
         return _read_folders(data)
-    if data.suffix == ".npz" and data.is_file():
+    if data.suffix == ".npz" and is_file(data):
         return _read_ferplus(data)
-    what = "is neither a folder nor an .npz file" if data.exists() else "is not there"
+    what = "is neither a folder nor an .npz file" if exists(data) else "is not there"
     raise FerdError(f"{data}: {what}. A classifier is judged by a folder with one folder a label, or by ferplus.npz")
 
 
 def _read_folders(data: Path) -> Samples:
-    folders = sorted(path for path in data.iterdir() if path.is_dir())
+    folders = sorted(path for path in data.iterdir() if is_dir(path))
     if not folders:
         raise FerdError(f"{data}: holds no folders. One folder a label is expected: {data}/happiness/….jpg")
     files = {folder: sorted(f for f in folder.iterdir() if f.suffix.lower() in PICTURES) for folder in folders}
@@ -91,7 +92,7 @@ def _read_ferplus(data: Path) -> Samples:
     (N, 10), `split` (1: validation) and `duplicate_in_train`; the pictures are a lossless mosaic of 48x48 tiles
     beside it, under the same name, 170 a row.
     """
-    mosaic_file = next((data.with_suffix(s) for s in (".webp", ".png") if data.with_suffix(s).is_file()), None)
+    mosaic_file = next((data.with_suffix(s) for s in (".webp", ".png") if is_file(data.with_suffix(s))), None)
     if mosaic_file is None:
         raise FerdError(f"{data.with_suffix('.webp')}: is not there; it holds the pictures of {data.name}")
     try:

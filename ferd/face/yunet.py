@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ferd.data import Box, Face, Frame, Picture, Points
 from ferd.errors import ConfigError
 from ferd.face.detect import scaled_box, scaled_points, working_size
+from ferd.paths import is_file
 
 LEAST_SCORE = 0.7
 
@@ -26,7 +27,7 @@ class YunetDetector:
         """`min_face` in pixels of the frame. Raises ConfigError when the file is missing or is not YuNet."""
         self._min_face = min_face
         self._size = (0, 0)
-        if not file.is_file():
+        if not is_file(file):
             raise ConfigError(f"{file}: no such file; detector.yunet must name the YuNet .onnx file")
         try:
             self._net = cv2.FaceDetectorYN.create(str(file), "", (320, 240), LEAST_SCORE)

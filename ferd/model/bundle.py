@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ferd.errors import ModelError
 from ferd.face.crop import Crop
+from ferd.paths import exists, is_dir, is_file
 
 Colour = Literal["gray", "rgb"]
 
@@ -61,10 +62,10 @@ def read_bundle(path: Path) -> Bundle:
     file = _tflite_file(path)
     _check_is_tflite(file)
     card_file = file.with_suffix(".json")
-    if card_file.exists():
+    if exists(card_file):
         return _from_card(file, card_file)
     labels_file = file.with_name("labels.txt")
-    if not labels_file.exists():
+    if not exists(labels_file):
         raise ModelError(f"{file}: no {card_file.name} and no labels.txt beside it; put the export's labels.txt there")
     return Bundle(name=file.stem, path=file, labels=parse_labels(labels_file))
 
@@ -82,12 +83,12 @@ def parse_labels(path: Path) -> tuple[str, ...]:
 
 
 def _tflite_file(path: Path) -> Path:
-    if path.is_dir():
+    if is_dir(path):
         files = sorted(path.glob("*.tflite"))
         if len(files) != 1:
             raise ModelError(f"{path}: holds {len(files)} .tflite files; name the one that is meant")
         return files[0]
-    if not path.is_file():
+    if not is_file(path):
         raise ModelError(f"{path}: no such model file. `ferd model list` shows what is on the shelf")
     return path
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ferd.errors import ModelError
 from ferd.model.bundle import Bundle, read_bundle
+from ferd.paths import exists, expand, is_file
 
 YUNET_NAME = "face_detection_yunet_2023mar.onnx"
 
@@ -34,12 +35,12 @@ def shelves() -> tuple[Path, ...]:
 
 def find_bundle(name_or_path: str) -> Bundle:
     """The bundle for a name on the shelf or a path. Raises ModelError that lists what there is."""
-    path = Path(name_or_path).expanduser()
+    path = expand(name_or_path)
     if path.suffix == ".tflite" or "/" in name_or_path:
         return read_bundle(path)
     for shelf in shelves():
         for place in (shelf / f"{name_or_path}.tflite", shelf / name_or_path):
-            if place.exists():
+            if exists(place):
                 return read_bundle(place)
     known = ", ".join(sorted({bundle.name for bundle in list_bundles()})) or "nothing"
     raise ModelError(f"no model named {name_or_path!r}. On the shelf: {known}. A path to a .tflite file works as well")
@@ -59,5 +60,5 @@ def list_bundles() -> Iterator[Bundle]:
 def find_yunet(configured: Path | None) -> Path | None:
     """The YuNet file: the configured one (whether it is there or not), else one on a shelf, else None."""
     if configured:
-        return configured.expanduser()
-    return next((shelf / YUNET_NAME for shelf in shelves() if (shelf / YUNET_NAME).is_file()), None)
+        return expand(configured)
+    return next((shelf / YUNET_NAME for shelf in shelves() if is_file(shelf / YUNET_NAME)), None)

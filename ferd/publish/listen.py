@@ -77,6 +77,8 @@ def _serve(link: Link, topics: Sequence[str], stop: threading.Event) -> str:
         while link.connected and not stop.is_set():
             link.turn(NAP_S)
         link.leave()
+    except BrokenPipeError:
+        raise  # not the network: whoever reads our output has gone
     except OSError as error:
         return error.strerror or str(error)
     finally:

@@ -24,6 +24,8 @@ from ferd.publish.target import Target, target_of
 
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
 """A broker may leave a version 5 connect unanswered for ever (amqtt 0.12), so silence makes us fall back."""
+SHORT_LIVES = 3
+"""So many connections in a row that did not last: somebody takes them away."""
 STABLE_AFTER_S = 30.0
 """A connection that ended earlier does not calm the backoff: two clients with one id kick each other out."""
 GOODBYE_WAITS_S = 1.0
@@ -96,6 +98,7 @@ class Publisher:
         self._backoff = backoff or Backoff()
         self._preferred = prefer
         self._told: Kind | None = None
+        self._short_lives = 0
         self._refused_topics: set[str] = set()
         self._stopping = threading.Event()
         self._wake: Wake | None = None
@@ -200,7 +203,8 @@ class Publisher:
         self.status = MqttStatus(True, link.protocol, "", reconnects)
         self._told = "connected"
         self._refused_topics.clear()
-        log.info("connected host=%s port=%d protocol=%s", self._target.host, self._target.port, link.protocol)
+        if self._short_lives <= SHORT_LIVES:
+            log.info("connected host=%s port=%d protocol=%s", self._target.host, self._target.port, link.protocol)
         online = topics.node_status_message(self._node, "online")
         link.send(online, now)
         self._board.show(online)
@@ -248,12 +252,19 @@ class Publisher:
             self._board.show(topics.node_status_message(self._node, "offline"))
         reason = ending.reason if ending.kind != "stopped" else "stopped"
         self.status = replace(self.status, connected=False, reason=reason)
-        if ending.kind == self._told:
+        if ending.lasted_s is not None:
+            self._short_lives = 0 if ending.lasted_s >= STABLE_AFTER_S else self._short_lives + 1
+        if ending.kind == self._told or self._short_lives > SHORT_LIVES:
             return
         self._told = ending.kind
         where = f"host={self._target.host} port={self._target.port}"
         if ending.kind == "lost":
             log.warning('lost %s reason="%s" after_s=%.0f', where, ending.reason, ending.lasted_s or 0.0)
+            if self._short_lives == SHORT_LIVES:
+                log.warning(
+                    'no connection lasts client_id=%s remedy="is another ferd running on this machine under the same '
+                    'node.name? give one another name"', self._client_id,
+                )  # fmt: skip
         elif ending.kind in _REMEDIES:
             log.warning('%s %s reason="%s" remedy="%s"', ending.kind, where, reason, _REMEDIES[ending.kind])
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ferd.evaluate.samples import Sample, read_samples
 from ferd.config import SmoothingConfig
+from ferd.evaluate.samples import Sample, read_samples
 from ferd.mind.smooth import Rules, Smoother
 from ferd.model.classify import Classifier
 from ferd.model.shelf import find_bundle

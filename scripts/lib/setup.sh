@@ -46,15 +46,18 @@ make_venv() {
         options=(--system-site-packages)
     fi
     say "making a virtual environment in $dir with $("$python" --version)"
-    "$python" -m venv "${options[@]}" "$dir"
+    "$python" -m venv --clear "${options[@]}" "$dir"
 }
+
+# venv_works DIR: it is there, complete (a set-up may have been interrupted), and its Python was not removed.
+venv_works() { "$1/bin/python" -m pip --version >/dev/null 2>&1; }
 
 # ensure_venv DIR EXTRAS: ferd, editable, with these extras. Done once for each state of pyproject.toml.
 ensure_venv() {
     local dir=$1 extras=$2 stamp constraints
     stamp=$(printf '%s ' "$extras" | cat - pyproject.toml | sha256sum | cut -c1-16)
-    [ -e "$dir/.ferd-$stamp" ] && return
-    [ -x "$dir/bin/python" ] || make_venv "$dir"
+    [ -e "$dir/.ferd-$stamp" ] && "$dir/bin/python" -c '' 2>/dev/null && return
+    venv_works "$dir" || make_venv "$dir"
     constraints=$(mktemp)
     # picamera2 of Bookworm breaks under numpy 2: keep the numpy that the system's packages were built for.
     if "$dir/bin/python" -c 'import picamera2' 2>/dev/null; then

@@ -69,6 +69,16 @@ class TestFails:
         assert len(lines(caplog)) == 1, "the same reason is told once"
         assert lines(caplog)[0].startswith("camera offline name=desk reason='fake camera: device is busy' retry_s=")
 
+    def test_a_factory_that_fails_in_a_way_that_nobody_thought_of(self, stage: Stage) -> None:
+        def no_source() -> Source:
+            raise RuntimeError("a bug")
+
+        keeper = stage.begin(no_source)
+        wait_for(lambda: keeper.report().failures >= 2)
+        assert keeper.report().state is State.OFFLINE
+        assert keeper.report().last_error == "RuntimeError: a bug"
+        assert keeper.report().opens >= 2, "each attempt counts, so that the watchdog sees that we try"
+
     def test_a_factory_that_fails(self, stage: Stage) -> None:
         def factory() -> Source:
             raise SourceError("no camera found")

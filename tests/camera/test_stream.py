@@ -10,7 +10,8 @@ import cv2
 import pytest
 from camera_tools import gray_picture
 
-from ferd.camera.stream import StreamCamera, redact
+from ferd.camera.stream import StreamCamera
+from ferd.config.source import redact
 from ferd.errors import SourceError
 
 

@@ -1,13 +1,17 @@
 """What a user types, what comes back, and with which exit code."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
+from brokers import Ear, mosquitto
 
 from ferd.camera.demo import picture
 from ferd.cli.main import COMMANDS, main
@@ -199,6 +203,9 @@ BAD_SOURCES = {
     "text.mp4": b"this is a text file, whatever its name says\n" * 50,
     "empty.mp4": b"",
     "broken.jsonl": b'{"t": 0}\n',
+    "nan.jsonl": b'{"t": NaN, "faces": [], "main": null}\n',
+    "deep.jsonl": b"[" * 100_000,
+    "empty.jsonl": b"",
     "text.jsonl": b"hello\n",
 }
 
@@ -212,6 +219,57 @@ def test_replay_of_a_bad_source_ends_with_1_and_the_reason(tmp_path, capsys, nam
     told = capsys.readouterr()
     assert name in told.err
     assert "Traceback" not in told.err
+
+
+def test_replay_of_a_pipe_does_not_wait_for_ever(tmp_path, capsys):
+    os.mkfifo(tmp_path / "film.mp4")
+    assert main(["replay", str(tmp_path / "film.mp4")]) == 1
+    assert "is a pipe or a device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--node", "#"], ["--node", "A b"], ["--port", "99999"], ["--port", "x"]])
+def test_watch_refuses_what_is_no_node_or_port(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["watch", *arguments])
+    assert ended.value.code == 2
+
+
+def test_watch_ends_when_its_reader_does(tmp_path):
+    """ferd watch | head -1"""
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        ear.say("ferd/a/status", "online", retain=True)
+        command = [sys.executable, "-m", "ferd", "watch", "--host", "127.0.0.1", "--port", str(broker.port)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as watch:
+            assert watch.stdout.readline() == b"ferd/a/status online\n"
+            watch.stdout.close()
+            for _ in range(5):
+                ear.say("ferd/a/status", "online")
+            assert watch.wait(10) == 0
+
+
+def test_a_home_of_nobody_is_told(capsys, monkeypatch):
+    monkeypatch.setenv("FERD_EXPRESSION__MODEL", "~nosuchuser/a.tflite")
+    assert main(["check"]) == 78
+    assert "no such user's home" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["", "usb:x", "webcam", "ftp://me:geheim@host/x"])
+def test_run_with_a_source_that_is_none_starts_nothing(capsys, source):
+    assert main(["run", "--source", source]) == 78
+    told = capsys.readouterr().err
+    assert "A source is one of" in told
+    assert "geheim" not in told
+
+
+def test_ctrl_c_during_the_start_leaves_no_traceback(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "ferd", "bench"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as started:
+        time.sleep(0.15)
+        started.send_signal(signal.SIGINT)
+        _, told = started.communicate(timeout=30)
+    assert b"Traceback" not in told
+    assert started.returncode != 0
 
 
 def test_replay_of_an_empty_folder(tmp_path, capsys):

@@ -2,10 +2,11 @@
 
 import json
 import signal
+import socket
 import time
 
 import pytest
-from brokers import Ear, mosquitto, wait_for
+from brokers import Ear, free_port, mosquitto, wait_for
 from ferd_process import broker_environ, ferd
 
 from ferd.camera.demo import SCRIPT
@@ -122,14 +123,41 @@ def test_no_camera_is_offline_and_no_exit(tmp_path):
 
 def test_a_first_look_without_camera_and_broker(tmp_path):
     """`ferd run --try`, as ./scripts/run starts it: demo scene, own broker; anybody may subscribe to it."""
-    with ferd("run", "--try", "--source", "demo", folder=tmp_path) as daemon:
+    environ = {"FERD_TRY_PORT": str(free_port())}
+    with ferd("run", "--try", "--source", "demo", folder=tmp_path, environ=environ) as daemon:
         wait_for(lambda: "subscribe with: mosquitto_sub -h " in daemon.log, EXPRESSION_S, daemon.log)
         port = int(daemon.log.partition(" -p ")[2].split()[0])
         with Ear(port) as ear:
             node = next_topic(ear, "/camera/state", EXPRESSION_S).split("/")[1]
             assert daemon.stop(signal.SIGINT) == 0
             wait_for(lambda: ear.payloads(f"ferd/{node}/status")[-1] == "offline")
+    assert "so ferd runs one of its own" in daemon.log
     assert "its last message was: offline" in daemon.log
+
+
+def test_no_camera_at_all_and_a_first_look_plays_the_demo_scene(tmp_path):
+    """`auto` finds what there is; here that is nothing, unless somebody has a webcam."""
+    environ = {"FERD_TRY_PORT": str(free_port())}
+    with ferd("run", "--try", folder=tmp_path, environ=environ) as daemon:
+        wait_for(lambda: "camera chosen" in daemon.log, EXPRESSION_S, daemon.log)
+        wait_for(lambda: "/camera/state" in daemon.log, EXPRESSION_S, daemon.log)
+        assert daemon.stop(signal.SIGINT) == 0
+
+
+def test_three_cameras_that_hang_do_not_hold_up_the_end(tmp_path):
+    """Servers that take the connection and never answer."""
+    silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    environ = {f"FERD_CAMERAS__C{n}__SOURCE": f"http://127.0.0.1:{s.getsockname()[1]}/" for n, s in enumerate(silent)}
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        with ferd("run", folder=tmp_path, environ=environ | broker_environ(broker.port)) as daemon:
+            ear.wait("ferd/test-pi/status", "online", EXPRESSION_S)
+            time.sleep(1)
+            asked = time.monotonic()
+            assert daemon.stop() == 0
+            assert time.monotonic() - asked < 4, "2 s, twice that on a busy machine; one after the other takes longer"
+        ear.wait("ferd/test-pi/status", "offline")
+    for server in silent:
+        server.close()
 
 
 def next_topic(ear, ending, timeout_s):
