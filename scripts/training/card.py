@@ -30,7 +30,7 @@ FERPLUS = {
 }
 PHOTOS = {
     "name": "gray press photos",
-    "what": "about 3,400 faces of public figures, one label each by students",
+    "what": "about 3,300 faces of public figures, one label each by students",
     "licence": "Apache-2.0",
 }
 

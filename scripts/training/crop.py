@@ -6,6 +6,7 @@ box (x, y, w, h) of a detector. Points are in units of the tile's side, 0 to 1 f
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import SIDE
+from training.data import SIDE, load_ferplus, training_sample
 
+TILES_MEASURED = 1200
 ZOOM = 4
 PAD = 64  # pixels of the zoomed picture: detectors want some room around a face
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
@@ -110,6 +112,13 @@ def measure(tiles: NDArray[np.uint8], folder: Path) -> dict[str, Any]:
         "yunet": _cut(np.array(boxes)),
         "n": {"tiles": len(tiles), "yunet": len(boxes), "haar": len(haar_boxes)},
     }
+
+
+def print_measured(folder: Path) -> None:
+    """What the constants above were rounded from."""
+    tiles = training_sample(load_ferplus(folder)).tiles
+    picked = np.random.default_rng(1).choice(len(tiles), TILES_MEASURED, replace=False)
+    print(json.dumps(measure(tiles[picked], folder), indent=2))
 
 
 def _in_tile(points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,13 +23,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=REPO / "build" / "train-expression",
         help="for checkpoints, curves and prepared pictures",
     )
-    add("--epochs", type=int, default=54, help="of the net that ships")
+    add("--epochs", type=int, default=40, help="of the net that ships")
     add("--teacher-epochs", type=int, default=15, help="of the larger net; 0: no teacher")
     add("--threads", type=int, default=1)
     add("--check-data", action="store_true", help="only say whether the data is there")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--resume", action="store_true", help="go on from a checkpoint (the default)")
     how.add_argument("--fresh", action="store_true", help="forget checkpoints, start anew")
+    how.add_argument("--measure-crop", action="store_true", help="print where the tiles lie on faces and stop")
     how.add_argument("--plot", action="store_true", help="draw the curves so far and stop")
     return parser.parse_args(arguments)
 
@@ -50,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
         from training.curves import plot
 
         print(plot(options.work))
+        return 0
+    if options.measure_crop:
+        from training.crop import print_measured
+
+        print_measured(folder)
         return 0
     from training.recipe import train
 
