@@ -25,6 +25,7 @@ HELD_PARTS = 6  # one group in so many is kept for validation
 HELD_EMPTY = 3  # one picture without a face in so many
 UNSURE, SURE = 0.5, 0.75  # the teacher's score: below the first it says nothing, from the second on it is believed
 AGREE, NEAR = 0.75, 0.06  # overlap, point error
+PHOTOS = 2500  # press photos beside the pictures of faces.jsonl
 LARGE = 480  # pixels, longer side
 Gray = NDArray[np.uint8]
 
@@ -58,9 +59,11 @@ def load(folder: Path) -> Data:
     empty = sorted((folder / "no_faces").glob("*.jpg"))
     held_empty = [file for file in empty if _aside(file.name, HELD_EMPTY)]
     teacher = Teacher(folder)
+    photos = [f for f in sorted((folder / "photos").glob("*/*.jpg")) if not _aside(re.sub(r"[_\d]+$", "", f.stem), 8)]
     none = _arrays([])
     return Data(
-        [_labelled(folder, row, teacher) for row in tqdm(rows, "teacher", mininterval=5) if row not in held],
+        [_labelled(folder, row, teacher) for row in tqdm(rows, "teacher", mininterval=5) if row not in held]
+        + [teacher.photo(file) for file in tqdm(photos[:: max(1, len(photos) // PHOTOS)], "photos", mininterval=5)],
         [Labelled(file.name, _grays(file), *none) for file in empty if file not in held_empty],
         held,
         held_empty,
@@ -78,13 +81,28 @@ class Teacher:
         picture = cv2.imread(str(folder / row["file"]))
         if picture is None:
             raise ValueError(f"{folder / row['file']} is not a picture that OpenCV can read")
-        zoom = 1.25 if max(picture.shape) >= LARGE else 1.0
+        return looked_at_again(score.true_faces(row), self._look(picture, 1.25 if max(picture.shape) >= LARGE else 1.0))
+
+    def photo(self, file: Path) -> Labelled:
+        """A press photo of one face, cut rather tightly."""
+        grays = _grays(file)
+        edge = max(grays[0].shape) // 3
+        wide = cv2.copyMakeBorder(cv2.imread(str(file)), edge, edge, edge, edge, cv2.BORDER_REPLICATE)
+        seen = [(_shifted(face, -edge), face.score < SURE) for face in self._look(wide, 1.5)]
+        return Labelled(str(file), grays, *_arrays(seen))
+
+    def _look(self, picture: NDArray[np.uint8], zoom: float) -> list[Face]:
         if zoom > 1:
-            picture = cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+            picture = np.asarray(cv2.resize(picture, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR), np.uint8)
         self._net.setInputSize((picture.shape[1], picture.shape[0]))
         found = self._net.detect(picture)[1]
-        seen = [] if found is None else [_face(values, 1 / zoom) for values in found]
-        return looked_at_again(score.true_faces(row), seen)
+        return [] if found is None else [_face(values, 1 / zoom) for values in found]
+
+
+def _shifted(face: Face, by: float) -> Face:
+    x, y, w, h = face.box
+    assert face.points
+    return Face(Box(x + by, y + by, w, h), Points(*((px + by, py + by) for px, py in face.points)), face.score)
 
 
 def looked_at_again(told: list[Face], seen: list[Face]) -> list[tuple[Face, bool]]:

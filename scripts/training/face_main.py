@@ -13,6 +13,7 @@ NEEDED = (
     Source("faces.jsonl", "boxes and points of the faces, YuNet's, checked by eye on samples"),
     Source("faces", "the pictures of faces.jsonl"),
     Source("no_faces", "pictures without a face: rooms, things, nature"),
+    Source("photos", "gray press photos in one folder a label (Apache-2.0)", needed=False),
     Source("yunet", f"the teacher, {YUNET.origin}"),
 )
 

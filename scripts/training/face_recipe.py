@@ -25,8 +25,9 @@ from training.fit import to_input
 from training.quantise import quantise
 
 BATCH, STEPS = 32, 400
+FIRST_EPOCHS = 15
 CALIBRATION_SCENES = 256
-OVERLAP_WEIGHT, POINT_WEIGHT = 1.0, 4.0
+SCORE_WEIGHT, OVERLAP_WEIGHT, POINT_WEIGHT = 5.0, 1.0, 3.0
 LIMIT = 7.5  # beyond it the int8 steps of the one output would grow coarse
 
 
@@ -51,20 +52,26 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     data = load(folder)
     print(f"{len(data.faces)} pictures with faces, {len(data.empty)} without; held back: {len(data.held_faces)}, "
           f"{len(data.held_empty)}")  # fmt: skip
-    plan = Plan("face", options.epochs, STEPS, BATCH, rate=2.5e-3, decay=1e-2, warm_steps=500)
-    net = FaceNet()
     held = preview(data, folder)
+    net = FaceNet()
+    first = Plan("face, first round", FIRST_EPOCHS, STEPS, BATCH, rate=2.5e-3, warm_steps=500)
+    second = Plan("face", options.epochs, STEPS, BATCH, rate=1.5e-3, warm_steps=200, seed=8323)
+    for plan, by_overlap in ((first, True), (second, False)):
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        scenes = Scenes(data, plan.seed * 10_000 + epoch, plan.steps * plan.batch)
-        for pictures, wanted in DataLoader(scenes, plan.batch, num_workers=options.workers):
-            yield to_input(pictures), wanted
+        def batches(epoch: int, seed: int = plan.seed) -> Iterator[tuple[Tensor, Tensor]]:
+            scenes = Scenes(data, seed * 10_000 + epoch, STEPS * BATCH)
+            for pictures, wanted in DataLoader(scenes, BATCH, num_workers=options.workers):
+                yield to_input(pictures), wanted
 
-    net = fit(net, plan, options.work, batches, loss, lambda n: judge_net(n, held), resume=not options.fresh)
+        def its_loss(said: Tensor, wanted: Tensor, by_overlap: bool = by_overlap) -> Tensor:
+            return loss(said, wanted, by_overlap)
+
+        work = options.work / ("first" if by_overlap else "")
+        net = fit(net, plan, work, batches, its_loss, lambda n: judge_net(n, held), resume=not options.fresh)
     plot(options.work)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "face.tflite"
-    quantise(net, _calibration(data, plan.seed), path)
+    quantise(net, _calibration(data, second.seed), path)
     report(path, net, data, folder)
     print(f"\n{(time.monotonic() - begun) / 60:.0f} minutes")
 
@@ -78,11 +85,19 @@ def _calibration(data: Data, seed: int) -> np.ndarray:
     return np.stack(made + [letterbox(data.faces[n].grays[0], (WIDTH, HEIGHT))[0] for n in picked])
 
 
-def loss(said: Tensor, wanted: Tensor) -> Tensor:
-    """`said` (B, cells, 15), `wanted` (B, cells, 16) as face_scene.targets gives it.
+def loss(said: Tensor, wanted: Tensor, by_overlap: bool = True) -> Tensor:
+    """The weighted sum of the parts below."""
+    scores, boxes, points, beyond = parts(said, wanted, by_overlap)
+    return scores * SCORE_WEIGHT + boxes * OVERLAP_WEIGHT + points * POINT_WEIGHT + beyond * 0.02
 
-    The score learns the overlap that its box reaches (quality focal loss, Li et al. 2020), so that the best box
-    has the best score; boxes learn by overlap (GIoU), points by their distance in shares of the face.
+
+def parts(said: Tensor, wanted: Tensor, by_overlap: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Losses of scores, boxes, points, and of values beyond LIMIT; by positive cell.
+
+    `said` (B, cells, 15), `wanted` (B, cells, 16) as face_scene.targets gives it. In the first round the score
+    learns the overlap that its box reaches (quality focal loss, Li et al. 2020), so that the best box has the best
+    score; in the second it learns face or no face, which parts hard faces from hard backgrounds better. Boxes learn
+    by overlap (GIoU), points by their distance in shares of the face.
     """
     is_face = wanted[..., 0] == 1
     cells = torch.from_numpy(CELLS).expand(len(said), -1, -1)[is_face]
@@ -90,7 +105,7 @@ def loss(said: Tensor, wanted: Tensor) -> Tensor:
     count = max(1.0, float(is_face.sum()))
     overlap, giou = _overlap(_corners(mine, cells), _corners(truth[:, 1:], cells, shift=-1))
     goal = torch.zeros_like(said[..., 0])
-    goal[is_face] = overlap.detach().clamp(0.05, 1)
+    goal[is_face] = overlap.detach().clamp(0.05, 1) if by_overlap else 1.0
     logits = said[..., 0]
     focal = (goal - logits.sigmoid()).abs() ** 2
     scores = focal * functional.binary_cross_entropy_with_logits(logits, goal, reduction="none")
@@ -98,7 +113,7 @@ def loss(said: Tensor, wanted: Tensor) -> Tensor:
     off = (mine[:, 5:] - truth[:, 5:15]) * (cells[:, 2:3] * PLACE_UNIT) / truth[:, 15:]
     points = functional.smooth_l1_loss(off, torch.zeros_like(off), beta=0.02, reduction="none").sum(dim=1)
     beyond = (said.abs() - LIMIT).clamp(min=0).square().sum()
-    return (scores * 2 + ((1 - giou) * OVERLAP_WEIGHT + points * POINT_WEIGHT).sum() + 0.02 * beyond) / count
+    return scores / count, (1 - giou).sum() / count, points.sum() / count, beyond / count
 
 
 def _corners(values: Tensor, cells: Tensor, shift: int = 0) -> Tensor:

@@ -35,16 +35,16 @@ class Scene:
 
 def make(faces: list[Labelled], empty: list[Labelled], rng: np.random.Generator) -> Scene:
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.42:
         areas = [(0, 0, WIDTH, HEIGHT)]
-    elif kind < 0.8:
+    elif kind < 0.75:
         areas = list(_mosaic(rng))
     else:
         areas = [(0, 0, WIDTH, HEIGHT)] if rng.random() < 0.5 else list(_mosaic(rng))
     canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
     parts = []
     for x, y, w, h in areas:
-        with_face = kind < 0.8 and (len(areas) == 1 or rng.random() < 0.75)
+        with_face = kind < 0.75 and (len(areas) == 1 or rng.random() < 0.75)
         source = faces[rng.integers(len(faces))] if with_face else empty[rng.integers(len(empty))]
         behind = empty[rng.integers(len(empty))].grays[0] if rng.random() < 0.6 else None
         part = _place(source, (w, h), behind, rng)
@@ -90,8 +90,10 @@ def _place(source: Labelled, size: tuple[int, int], behind: Gray | None, rng: np
         if rng.random() < 0.8:
             centre = chosen[:2] + chosen[2:] / 2
     else:
-        scale = fits * math.exp(rng.uniform(-0.3, 1.4))
-        centre = np.array([rng.uniform(0, width), rng.uniform(0, height)])
+        scale = fits * rng.uniform(0.85, 1.1)
+        if rng.random() < 0.5:
+            scale = fits * math.exp(rng.uniform(-0.3, 1.4))
+            centre = np.array([rng.uniform(0, width), rng.uniform(0, height)])
     angle = _roll(rng)
     flip = -1.0 if rng.random() < 0.5 else 1.0
     turn = scale * np.array([[math.cos(angle) * flip, -math.sin(angle)], [math.sin(angle) * flip, math.cos(angle)]])
@@ -108,13 +110,11 @@ def _place(source: Labelled, size: tuple[int, int], behind: Gray | None, rng: np
 
 
 def _roll(rng: np.random.Generator) -> float:
-    """Radians: a third upright, most tilted somewhat, one in ten at any angle (heads that lie)."""
+    """Radians: most upright or nearly so, a quarter tilted by up to 42 degrees, one in sixteen at any angle."""
     kind = rng.random()
-    if kind < 0.33:
-        return 0.0
-    if kind < 0.65:
-        return math.radians(float(np.clip(rng.normal(0, 10), -40, 40)))
-    return math.radians(float(rng.uniform(-42, 42) if kind < 0.9 else rng.uniform(-180, 180)))
+    if kind < 0.69:
+        return math.radians(float(np.clip(rng.normal(0, 8), -40, 40))) if kind > 0.33 else 0.0
+    return math.radians(float(rng.uniform(-42, 42) if kind < 0.94 else rng.uniform(-180, 180)))
 
 
 def _warp(gray: Gray, matrix: NDArray[np.float64], scale: float, size: tuple[int, int]) -> Gray:
@@ -163,7 +163,7 @@ def _degrade(picture: Gray, rng: np.random.Generator) -> Gray:
         small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         picture = np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.uint8)
     x = picture.astype(np.float32) / 255
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         x = x ** math.exp(rng.uniform(-0.7, 0.7))
         low, high = (0.0, 1.0) if rng.random() < 0.6 else (rng.uniform(0, 0.3), rng.uniform(0.4, 1.0))
         x = low + x * (high - low)
@@ -174,7 +174,7 @@ def _degrade(picture: Gray, rng: np.random.Generator) -> Gray:
             x = x * (1 + rng.uniform(-0.6, 0.6) * xx + rng.uniform(-0.4, 0.4) * yy)
         else:
             x = x * (1.2 - rng.uniform(0.3, 0.9) * (xx**2 + yy**2))
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         x = x + rng.standard_normal(x.shape, np.float32) * np.float32(rng.uniform(0.005, 0.06))
     picture = (np.clip(x, 0, 1) * 255).astype(np.uint8)
     if rng.random() < 0.25:
