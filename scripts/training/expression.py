@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.sources import REPO, MissingDataError, data_folder, require
 
-EPILOG = "On two cores: about 20 s an epoch of the small net, see models/README.md."
+EPILOG = "On two cores that others use too the whole run took 75 minutes; see models/README.md."
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
