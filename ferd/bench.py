@@ -24,6 +24,7 @@ from ferd.publish.narrator import Narrator
 P = ParamSpec("P")
 R = TypeVar("R")
 
+STAGES = ("prepare", "detect", "track", "crop", "classify", "smooth", "tell")
 FPS = 15.0
 WARM_UP = 15
 """Frames before anything is counted: the track must have earned its existence, caches must be warm."""
@@ -64,7 +65,7 @@ def measure(config: Config, picture: Picture, frames: int) -> dict[str, Any]:
     narrator = Narrator(config.node.name, "bench")
     whole = Stage()
     floor = _Floor(parts, pipeline, picture)
-    stages = {name: Stage() for name in ("detect", "track", "prepare", "crop", "classify", "smooth", "tell")}
+    stages = {name: Stage() for name in STAGES}
     timed = _timed_pipeline(parts.pipeline(CameraConfig()), stages)
     tell = stages["tell"].timed(Narrator(config.node.name, "bench").tell)
 
@@ -107,7 +108,8 @@ class _Floor:
 
     def __init__(self, parts: Parts, pipeline: Pipeline, picture: Picture) -> None:
         self.stage = Stage()
-        self._parts, self._pipeline, self._frame = parts, pipeline, Frame(0.0, picture)
+        self._parts, self._pipeline = parts, pipeline
+        self._frame = pipeline.prepare(Frame(0.0, picture))
         self._searched = parts.detector.prepare(self._frame)
 
     def find_face(self) -> None:
@@ -115,7 +117,7 @@ class _Floor:
         faces = self._pipeline.detect(self._frame)
         if len(faces) != 1:
             raise FerdError(f"the picture must show one face, the detector finds {len(faces)}; give another --image")
-        crop = self._pipeline.crop(self._pipeline.prepare(self._frame), faces[0])
+        crop = self._pipeline.crop(self._frame.image, faces[0])
         self._input = self._parts.classifier.prepare(crop)
         self.run = self.stage.timed(self._bare_calls)
 

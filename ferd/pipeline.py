@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,17 +23,18 @@ Scores = NDArray[np.float32]
 class Pipeline:
     """One camera's chain. The steps are plain attributes: each can be replaced or timed on its own.
 
-    `detect`: frame -> faces. `prepare`: frame -> picture in the model's colour. `crop`: (picture, face) -> input
-    picture. `classify`: input picture -> probabilities.
+    `prepare`: frame -> frame, in gray where nobody needs its colours. `detect`: frame -> faces. `crop`: (picture,
+    face) -> the model's input picture. `classify`: input picture -> probabilities.
     """
 
     def __init__(self, detector: Detector, classifier: Classifier, rules: Rules, camera: CameraConfig) -> None:
         spec, bundle = classifier.input, classifier.bundle
         size = (spec.width, spec.height)
+        all_gray = detector.gray and spec.colour == "gray"
+        self.prepare: Callable[[Frame], Frame] = in_gray if all_gray else lambda frame: frame
         self.detect: Callable[[Frame], list[Face]] = detector
-        self.prepare: Callable[[Frame], Picture] = lambda frame: to_input_colour(frame.image, spec)
-        self.crop: Callable[[Picture, Face], Picture] = lambda picture, face: cut(
-            picture, face, bundle.crop, detector.name, size
+        self.crop: Callable[[Picture, Face], Picture] = lambda picture, face: to_input_colour(
+            cut(picture, face, bundle.crop, detector.name, size), spec
         )
         self.classify: Callable[[Picture], Scores] = classifier
         self._ignore = camera.ignore
@@ -45,12 +47,19 @@ class Pipeline:
 
     def step(self, frame: Frame) -> Reading:
         """One frame through the whole chain. Frames come with rising `t`."""
+        frame = self.prepare(frame)
         faces = outside(self.detect(frame), self._ignore)
         tracks = self.track(frame.t, faces)
         seen = [track for track in tracks if track.seen >= frame.t]
-        picture = self.prepare(frame) if seen else None
-        scores = {} if picture is None else {t.id: self.classify(self.crop(picture, t.face)) for t in seen}
+        scores = {track.id: self.classify(self.crop(frame.image, track.face)) for track in seen}
         return Reading(frame.t, self.mind(frame.t, tracks, scores), self.main_face(frame.t, tracks))
+
+
+def in_gray(frame: Frame) -> Frame:
+    """The same frame without colours: converted once, for the detector and the crops."""
+    if frame.image.ndim == 2:
+        return frame
+    return Frame(frame.t, np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8), frame.small)
 
 
 class Mind:
@@ -68,18 +77,19 @@ class Mind:
 
     def _read(self, t: float, track: Track, scores: Scores | None) -> FaceReading:
         smoother = self._smoothers[track.id]
-        held = smoother.now if scores is None else smoother.update(t, scores)
+        plain = None if scores is None else scores.tolist()
+        held = smoother.now if plain is None else smoother.update(t, plain)
         return FaceReading(
             track=track,
-            scores={} if scores is None else self._by_label(scores),
+            scores={} if plain is None else self._by_label(plain),
             smooth=self._by_label(held.smooth),
             expression=held.label,
             confidence=held.confidence,
             since=held.since,
         )
 
-    def _by_label(self, values: NDArray[np.floating]) -> dict[str, float]:
-        return dict(zip(self._labels, map(float, values), strict=True))
+    def _by_label(self, values: Sequence[float]) -> dict[str, float]:
+        return dict(zip(self._labels, values, strict=True))
 
 
 class Parts:

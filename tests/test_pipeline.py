@@ -17,9 +17,10 @@ class Spots:
     """A detector that finds a face wherever a white square of 80 pixels is."""
 
     name = "spots"
+    gray = True
 
     def __call__(self, frame):
-        rows, columns = np.nonzero(frame.image.max(axis=-1) > 100)
+        rows, columns = np.nonzero(frame.image > 100)
         if not len(rows):
             return []
         x, y = columns.min(), rows.min()

@@ -27,6 +27,8 @@ class Detector(Protocol):
     """
 
     name: str
+    gray: bool
+    """True when it needs no colours."""
 
     def __call__(self, frame: Frame) -> list[Face]: ...
 

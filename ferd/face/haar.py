@@ -31,6 +31,7 @@ def find_cascade() -> Path | None:
 
 class HaarDetector:
     name = "haar"
+    gray = True
 
     def __init__(self, cascade: Path, min_face: int) -> None:
         """`min_face` in pixels of the frame. Raises ConfigError when the file is no cascade."""

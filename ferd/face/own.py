@@ -103,6 +103,7 @@ class FaceDetector:
     """The shipped `face` model behind the detector seam. Gray only: infrared pictures are as good as any."""
 
     name = "face"
+    gray = True
 
     def __init__(self, bundle: Bundle, min_face: int, threshold: float | None = None) -> None:
         """`min_face` in pixels of the frame; `threshold`: the least score, by default that of the card.

@@ -22,6 +22,7 @@ LEAST_SCORE = 0.7
 
 class YunetDetector:
     name = "yunet"
+    gray = False
 
     def __init__(self, file: Path, min_face: int) -> None:
         """`min_face` in pixels of the frame. Raises ConfigError when the file is missing or is not YuNet."""

@@ -14,16 +14,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 STEP_S = 0.5
 """After a gap one frame's scores stand for at most so long: one picture is no evidence for a minute."""
 FLOOR = 1e-3
 """No single frame is surer than this that a label is not there."""
 HALVINGS = 20
 
-Values = NDArray[np.float64]
+Values = tuple[float, ...]
+"""One number a label. Plain floats: for so few of them numpy takes three times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """`smooth`: filtered probabilities, shape (labels,). `label`: what is held, None while unsure, told at `since`."""
+    """`smooth`: filtered probabilities. `label`: what is held, None while unsure, told at `since`."""
 
     smooth: Values
     label: str | None
@@ -70,9 +68,9 @@ class Smoother:
         self._since = 0.0
         self._rival: _Rival | None = None
 
-    def update(self, t: float, scores: Sequence[float] | NDArray[np.floating]) -> Held:
+    def update(self, t: float, scores: Sequence[float]) -> Held:
         """One frame: `t` in seconds, `scores` with one probability a label."""
-        target = np.log(np.maximum(np.asarray(scores, dtype=np.float64), FLOOR))
+        target = tuple(math.log(max(score, FLOOR)) for score in scores)
         if self._logs is None:
             self._logs, self._t, self._since = target, t, t
         before, step = self._logs, min(max(t - self._t, 0.0), STEP_S)
@@ -89,18 +87,19 @@ class Smoother:
         smooth = _probabilities(self._logs)
         if self._held is None:
             return Held(smooth, None, None, self._since)
-        return Held(smooth, self._labels[self._held], float(smooth[self._held]), self._since)
+        return Held(smooth, self._labels[self._held], smooth[self._held], self._since)
 
     def _moved(self, before: Values, target: Values, seconds: float) -> Values:
         """The filter's answer so many seconds after `before`, while the scores are `target`."""
         if self._rules.tau_s <= 0:
             return target if seconds > 0 else before
-        return target + (before - target) * math.exp(-seconds / self._rules.tau_s)
+        left = math.exp(-seconds / self._rules.tau_s)
+        return tuple(new + (old - new) * left for old, new in zip(before, target, strict=True))
 
     def _wanted(self, logs: Values) -> int | None:
         """What these filtered values say should be held, given what is held."""
         smooth = _probabilities(logs)
-        top = int(np.argmax(smooth))
+        top = smooth.index(max(smooth))
         leads = self._held is None or top == self._held or smooth[top] >= self._rules.lead * smooth[self._held]
         if smooth[top] >= self._rules.enter and leads:
             return top
@@ -130,5 +129,7 @@ class Smoother:
 
 
 def _probabilities(logs: Values) -> Values:
-    powers = np.exp(logs - logs.max())
-    return np.asarray(powers / powers.sum())
+    most = max(logs)
+    powers = [math.exp(value - most) for value in logs]
+    total = sum(powers)
+    return tuple(power / total for power in powers)
