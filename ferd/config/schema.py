@@ -84,8 +84,8 @@ class CameraConfig(Section):
 
 
 class DetectorConfig(Section):
-    kind: Literal["auto", "yunet", "haar"] = "auto"
-    """"auto" takes the best that is there: yunet if its file is found, else haar."""
+    kind: Literal["auto", "face", "yunet", "haar"] = "auto"
+    """"auto" takes the first that is there: face (ferd's own), yunet if its file is found, haar."""
     yunet: File | None = None
     """The YuNet file (face_detection_yunet_2023mar.onnx, from OpenCV Zoo). Also found on the model shelf."""
     min_face: Annotated[Whole, Field(ge=16, le=1000)] = 48

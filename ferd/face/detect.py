@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import cv2
@@ -12,12 +12,28 @@ import numpy as np
 from ferd.config.schema import DetectorConfig
 from ferd.data import Box, Face, Frame, Picture, Points
 from ferd.errors import ConfigError
-from ferd.model.shelf import YUNET_NAME, find_yunet
+from ferd.model.shelf import YUNET_NAME, find_on_shelf, find_yunet
 
 log = logging.getLogger(__name__)
 
 WORKING_WIDTH = 320
 """Detectors look at a picture of this width: a face of 48 pixels at 640 is then 24, the least that they find."""
+
+
+FACE_MODEL = "face"
+_NO_CASCADE = (
+    "this OpenCV carries no cascade files (version 5 wheels do not). "
+    "Install opencv-python-headless<5 or the apt package opencv-data, or bring YuNet and set detector.yunet"
+)
+_MISSING = {
+    "auto": f"no face detector: the face model is not on the shelf, and {_NO_CASCADE}",
+    "face": 'detector.kind = "face", but the model is not on the shelf; it comes with ferd: install ferd again',
+    "yunet": (
+        f'detector.kind = "yunet", but there is no {YUNET_NAME}: get it from OpenCV Zoo, put it on the model shelf '
+        "or name it in detector.yunet"
+    ),
+    "haar": f'detector.kind = "haar", but {_NO_CASCADE}',
+}
 
 
 class Detector(Protocol):
@@ -40,25 +56,39 @@ class Detector(Protocol):
 
 
 def make_detector(config: DetectorConfig) -> Detector:
-    """The configured detector. Raises ConfigError with the remedy when it cannot be had."""
-    from ferd.face.haar import HaarDetector, find_cascade
+    """The configured detector; `auto`: our own, then YuNet if its file is there, then Haar.
+
+    Raises ConfigError with the remedy when it cannot be had.
+    """
+    makers: dict[str, Callable[[DetectorConfig], Detector | None]] = {"face": _face, "yunet": _yunet, "haar": _haar}
+    if config.kind != "auto":
+        makers = {config.kind: makers[config.kind]}
+    for make in makers.values():
+        if detector := make(config):
+            log.info("detector chosen name=%s", detector.name)
+            return detector
+    raise ConfigError(_MISSING[config.kind])
+
+
+def _face(config: DetectorConfig) -> Detector | None:
+    from ferd.face.own import FaceDetector
+
+    bundle = find_on_shelf(FACE_MODEL)
+    return FaceDetector(bundle, config.min_face) if bundle else None
+
+
+def _yunet(config: DetectorConfig) -> Detector | None:
     from ferd.face.yunet import YunetDetector
 
     file = find_yunet(config.yunet)
-    if config.kind == "yunet" and file is None:
-        raise ConfigError(
-            f'detector.kind = "yunet", but there is no {YUNET_NAME}: get it from OpenCV Zoo, put it on the model '
-            "shelf or name it in detector.yunet"
-        )
-    if file and config.kind != "haar":
-        return YunetDetector(file, config.min_face)
+    return YunetDetector(file, config.min_face) if file else None
+
+
+def _haar(config: DetectorConfig) -> Detector | None:
+    from ferd.face.haar import HaarDetector, find_cascade
+
     cascade = find_cascade()
-    if cascade is None:
-        raise ConfigError(
-            "no face detector: this OpenCV carries no cascade files (version 5 wheels do not). "
-            "Install opencv-python-headless<5 or the apt package opencv-data, or bring YuNet and set detector.yunet"
-        )
-    return HaarDetector(cascade, config.min_face)
+    return HaarDetector(cascade, config.min_face) if cascade else None
 
 
 def outside(faces: Sequence[Face], ignore: Sequence[tuple[int, int, int, int]]) -> list[Face]:

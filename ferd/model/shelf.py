@@ -38,12 +38,19 @@ def find_bundle(name_or_path: str) -> Bundle:
     path = expand(name_or_path)
     if path.suffix == ".tflite" or "/" in name_or_path:
         return read_bundle(path)
-    for shelf in shelves():
-        for place in (shelf / f"{name_or_path}.tflite", shelf / name_or_path):
-            if exists(place):
-                return read_bundle(place)
+    if bundle := find_on_shelf(name_or_path):
+        return bundle
     known = ", ".join(sorted({bundle.name for bundle in list_bundles()})) or "nothing"
     raise ModelError(f"no model named {name_or_path!r}. On the shelf: {known}. A path to a .tflite file works as well")
+
+
+def find_on_shelf(name: str) -> Bundle | None:
+    """The bundle of that name, None when there is none. Raises ModelError when it is there and broken."""
+    for shelf in shelves():
+        for place in (shelf / f"{name}.tflite", shelf / name):
+            if exists(place):
+                return read_bundle(place)
+    return None
 
 
 def list_bundles() -> Iterator[Bundle]:
