@@ -35,11 +35,9 @@ class HaarDetector:
 
     def __init__(self, cascade: Path, min_face: int) -> None:
         """`min_face` in pixels of the frame. Raises ConfigError when the file is no cascade."""
-        self._cascade = cv2.CascadeClassifier(str(cascade))
+        self._cascade = _load(cascade)
         self._min_face = min_face
         self._least = 24
-        if self._cascade.empty():  # a missing or broken file constructs without a word
-            raise ConfigError(f"{cascade}: is not a cascade file; install the package that it came with again")
 
     def __call__(self, frame: Frame) -> list[Face]:
         gray = self.prepare(frame)
@@ -55,3 +53,14 @@ class HaarDetector:
         return self._cascade.detectMultiScale(
             picture, scaleFactor=SCALE_STEP, minNeighbors=NEIGHBOURS, minSize=(self._least, self._least)
         )
+
+
+def _load(cascade: Path) -> cv2.CascadeClassifier:
+    """A missing file constructs without a word, a broken one raises SystemError or cv2.error."""
+    try:
+        loaded = cv2.CascadeClassifier(str(cascade))
+    except (cv2.error, SystemError):
+        loaded = None
+    if loaded is None or loaded.empty():
+        raise ConfigError(f"{cascade}: is not a cascade file; install the package that it came with again")
+    return loaded
