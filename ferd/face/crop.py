@@ -54,6 +54,11 @@ class Crop:
         (rx, ry), (lx, ly) = eyes
         return cls(((float(rx), float(ry)), (float(lx), float(ly))), float(card.get("least", 0.0)), relations)
 
+    def to_card(self) -> dict[str, Any]:
+        """What `from_card` reads."""
+        card: dict[str, Any] = {name: dict(r._asdict()) for name, r in self.relations.items()}
+        return {"eyes": [list(eye) for eye in self.eyes], "least": self.least} | card if self.eyes else card
+
 
 def cut(picture: Picture, face: Face, crop: Crop, detector: str, size: tuple[int, int]) -> Picture:
     """The face as (height, width[, 3]) uint8, `size` = (width, height). Outside the picture its edge is repeated."""

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from training.crop import EYES, HAAR_CUT, LEAST, YUNET_CUT, Cut
+from training.crop import CROP
 from training.data import LABELS, SIDE
 from training.judge import Figures
 
@@ -61,7 +61,7 @@ def card(
         "input": {"width": SIDE, "height": SIDE, "colour": "gray", "mean": mean, "std": std},
         "output": "logits",
         "temperature": temperature,
-        "crop": {"eyes": EYES, "least": LEAST, "haar": _cut(HAAR_CUT), "yunet": _cut(YUNET_CUT)},
+        "crop": CROP.to_card(),
         "macs": macs,
         "figures": {
             "accuracy": round(figures.accuracy, 4),
@@ -83,7 +83,3 @@ def card(
 def write(path: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
-
-
-def _cut(cut: Cut) -> dict[str, float]:
-    return {"dx": cut.dx, "dy": cut.dy, "scale": cut.scale}

@@ -7,7 +7,6 @@ box (x, y, w, h) of a detector. Points are in units of the tile's side, 0 to 1 f
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ferd.face.crop import Crop, Relation
 from training.data import SIDE, load_ferplus, training_sample
 
 TILES_MEASURED = 1200
@@ -23,54 +23,13 @@ PAD = 64  # pixels of the zoomed picture: detectors want some room around a face
 POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 
 
-@dataclass(frozen=True)
-class Cut:
-    """How a detector's box becomes the square that the model sees."""
-
-    dx: float
-    dy: float
-    scale: float
-
-    def matrix(self, box: NDArray[np.float64]) -> NDArray[np.float64]:
-        """2x3 matrix from the picture to the 48x48 tile, for a box (x, y, w, h)."""
-        x, y, w, h = (float(v) for v in box[:4])
-        side = self.scale * max(w, h)
-        left, top = x + w / 2 + self.dx * w - side / 2, y + h / 2 + self.dy * h - side / 2
-        zoom = SIDE / side
-        return np.array([[zoom, 0, -left * zoom], [0, zoom, -top * zoom]])
-
-
-def by_eyes(eyes: NDArray[np.float64], places: list[list[float]], least: float = 0.0) -> NDArray[np.float64]:
-    """2x3 similarity (shift, roll, scale) that takes right and left eye to their places in the tile.
-
-    The square's side is at least `least` pixels: the eyes of a turned head lie close together, and
-    their distance alone would cut into the face.
-    """
-    right, left = (complex(x, y) for x, y in eyes)
-    to_right, to_left = (complex(x * SIDE, y * SIDE) for x, y in places)
-    turn = (to_left - to_right) / ((left - right) or 1)
-    if abs(turn) * least > SIDE:
-        turn *= SIDE / (abs(turn) * least)
-    shift = (to_right + to_left) / 2 - turn * (right + left) / 2
-    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
-
-
-def warp(picture: NDArray[np.uint8], matrix: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """The 48x48 tile; a large face is averaged down, as a bilinear warp alone would alias."""
-    factor = min(max(round(1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))), 1), 8)
-    grown = matrix * factor
-    grown[:, 2] += (factor - 1) / 2  # pixel centres lie at half
-    size = (SIDE * factor, SIDE * factor)
-    tile = cv2.warpAffine(picture, grown, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.resize(tile, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-
-
 # Rounded from measure() over 1,200 train tiles. YuNet's cut holds on press photos too; there
 # Haar, which sees no background around a tile, needs a slightly wider and lower square.
-EYES = [[0.319, 0.379], [0.681, 0.379]]  # right eye, left eye, made symmetric
-YUNET_CUT = Cut(0.0, 0.01, 0.99)
-HAAR_CUT = Cut(0.0, 0.02, 1.08)
-LEAST = 0.85  # of the side that the box gives: the least side of a cut by the eyes
+CROP = Crop(
+    eyes=((0.319, 0.379), (0.681, 0.379)),  # right eye, left eye, made symmetric
+    least=0.85,  # of the side that the box gives: the least side of a cut by the eyes
+    relations={"haar": Relation(0.0, 0.02, 1.08), "yunet": Relation(0.0, 0.01, 0.99)},
+)
 
 
 def yunet(folder: Path, size: tuple[int, int], threshold: float = 0.7) -> cv2.FaceDetectorYN:

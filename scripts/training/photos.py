@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.crop import EYES, LEAST, YUNET_CUT, by_eyes, largest, warp, yunet
+from ferd.data import Box, Face, Points
+from ferd.face.crop import cut
+from training.crop import CROP, largest, yunet
 from training.data import LABELS, SIDE, TRAIN_LABELS, Judged, Sample
 
 ZOOMED = 192  # longest side while the face is searched
@@ -38,11 +40,10 @@ def cut_tile(picture: NDArray[np.uint8], detector: cv2.FaceDetectorYN, eyes: boo
     face = largest(detector.detect(cv2.cvtColor(large, cv2.COLOR_GRAY2BGR))[1])
     if face is None:
         return None
-    box = (face[:4] - [PAD, PAD, 0, 0]) / zoom
-    if not eyes:
-        return warp(picture, YUNET_CUT.matrix(box))
-    least = LEAST * YUNET_CUT.scale * float(box[2:].max())
-    return warp(picture, by_eyes((face[4:8].reshape(2, 2) - PAD) / zoom, EYES, least))
+    box = Box(*(float(v) for v in (face[:4] - [PAD, PAD, 0, 0]) / zoom))
+    places = ((face[4:14].reshape(5, 2) - PAD) / zoom).tolist()
+    points = Points(*((x, y) for x, y in places)) if eyes else None
+    return cut(picture, Face(box, points), CROP, "yunet", (SIDE, SIDE))
 
 
 def load_photos(folder: Path) -> tuple[Sample, Judged]:

@@ -81,3 +81,8 @@ def test_close_eyes_of_a_turned_head_do_not_cut_into_the_face():
     crop = Crop(EYES, 0.85, {"yunet": Relation(scale=1.0)})
     assert cut(picture, Face(box, points), Crop(EYES), "yunet", (48, 48)).max() == 0
     assert cut(picture, Face(box, points), crop, "yunet", (48, 48)).max() > 0
+
+
+def test_a_card_holds_all_that_a_crop_is():
+    crop = Crop(EYES, 0.85, {"haar": Relation(0.0, 0.02, 1.08), "yunet": Relation()})
+    assert Crop.from_card(crop.to_card()) == crop
