@@ -91,22 +91,35 @@ def _by_box(box: Box, relation: Relation, size: tuple[int, int]) -> NDArray[np.f
 
 
 def _warp(picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int]) -> Picture:
-    """Bilinear warp; where it makes the face smaller, first to a whole multiple of the size, then averaged down.
+    """Bilinear warp; where it makes the face smaller, its surroundings are first averaged down by a whole factor.
 
     Bilinear alone would pick single pixels of a large face (aliasing), which no training picture shows.
     """
     shrink = 1 / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6)
-    factor = min(max(round(shrink), 1), 8)
-    grown = matrix * factor
-    # OpenCV counts from the centre of the first pixel, we from its corner: half a pixel on either side.
-    grown[:, 2] += grown[:, :2] @ (0.5, 0.5) - 0.5
-    wide = cv2.warpAffine(
-        picture,
-        grown,
-        (size[0] * factor, size[1] * factor),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    factor = max(round(shrink), 1)
     if factor > 1:
-        wide = cv2.resize(wide, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(wide, dtype=np.uint8)
+        picture, left, top = _shrunk(picture, matrix, size, factor)
+        matrix = matrix.copy()
+        matrix[:, 2] += matrix[:, :2] @ (left, top)
+        matrix[:, :2] *= factor
+    # OpenCV counts from the centre of the first pixel, we from its corner: half a pixel on either side.
+    matrix = matrix + np.array([[0, 0, matrix[0, 0] / 2 + matrix[0, 1] / 2 - 0.5],
+                                [0, 0, matrix[1, 0] / 2 + matrix[1, 1] / 2 - 0.5]])  # fmt: skip
+    crop = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, dtype=np.uint8)
+
+
+def _shrunk(
+    picture: Picture, matrix: NDArray[np.float64], size: tuple[int, int], factor: int
+) -> tuple[Picture, int, int]:
+    """The part of the picture that the crop sees, `factor` times smaller; and its left and top in the picture."""
+    back = cv2.invertAffineTransform(matrix)
+    corners = back[:, :2] @ np.array([[0, size[0], 0, size[0]], [0, 0, size[1], size[1]]]) + back[:, 2:]
+    height, width = picture.shape[:2]
+    # A part that lies outside still has one row of the picture's edge, which is then repeated.
+    left = int(min(max(corners[0].min() - 2 * factor, 0), max(width - factor, 0)))
+    top = int(min(max(corners[1].min() - 2 * factor, 0), max(height - factor, 0)))
+    columns = max(1, int(min(corners[0].max() + 2 * factor, width) - left) // factor)
+    rows = max(1, int(min(corners[1].max() + 2 * factor, height) - top) // factor)
+    part = picture[top : top + rows * factor, left : left + columns * factor]
+    return np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8), left, top

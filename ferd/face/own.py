@@ -151,7 +151,7 @@ class FaceDetector:
 
     def search(self, picture: Picture) -> Any:
         """Rows of score, box, points in pixels of the picture, one for each face, best first."""
-        stored = self._network.invoke(self._lookup[picture][None, :, :, None])[0]
+        stored = self._network.invoke(cv2.LUT(picture, self._lookup)[None, :, :, None])[0]
         found = np.flatnonzero(stored[:, 0] >= self._least)
         return merge(decode(self._output.dequantise(stored[found]), self._cells[found]))
 
