@@ -31,7 +31,7 @@ class Pipeline:
         spec, bundle = classifier.input, classifier.bundle
         size = (spec.width, spec.height)
         all_gray = detector.gray and spec.colour == "gray"
-        self.prepare: Callable[[Frame], Frame] = in_gray if all_gray else lambda frame: frame
+        self.prepare: Callable[[Frame], Frame] = InGray() if all_gray else lambda frame: frame
         self.detect: Callable[[Frame], list[Face]] = detector
         self.crop: Callable[[Picture, Face], Picture] = lambda picture, face: to_input_colour(
             cut(picture, face, bundle.crop, detector.name, size), spec
@@ -55,11 +55,20 @@ class Pipeline:
         return Reading(frame.t, self.mind(frame.t, tracks, scores), self.main_face(frame.t, tracks))
 
 
-def in_gray(frame: Frame) -> Frame:
-    """The same frame without colours: converted once, for the detector and the crops."""
-    if frame.image.ndim == 2:
-        return frame
-    return Frame(frame.t, np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8), frame.small)
+class InGray:
+    """The same frame without colours: converted once, for the detector and the crops.
+
+    The picture is kept and overwritten by the next call: taking new memory for each costs as much as the conversion.
+    """
+
+    def __init__(self) -> None:
+        self._gray: Picture | None = None
+
+    def __call__(self, frame: Frame) -> Frame:
+        if frame.image.ndim == 2:
+            return frame
+        self._gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY, self._gray), np.uint8)
+        return Frame(frame.t, self._gray, frame.small)
 
 
 class Mind:
