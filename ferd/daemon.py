@@ -18,7 +18,7 @@ from ferd.publish.board import Board
 from ferd.publish.home_assistant import Device, announcement, identity
 from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
-from ferd.publish.topics import Info, info_message
+from ferd.publish.topics import Info, camera_status_message, info_message
 from ferd.systemd import Systemd
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,8 @@ class Daemon:
         model = self._parts.classifier.bundle.name
         cameras = tuple(self.config.cameras)
         self.board.put(info_message(node, Info(__version__, model, self.labels, cameras)), now)
+        for camera in cameras:  # until it has delivered a picture; a run that was killed may have left it online
+            self.board.put(camera_status_message(node, camera, "offline"), now)
         if self.config.mqtt.discovery:
             device = Device(identity(), node, cameras, self.labels)
             self.board.put(announcement(self.config.mqtt.discovery_prefix, device), now)

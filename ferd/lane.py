@@ -40,7 +40,7 @@ class Lane:
         self._node, self._config, self._parts = node, config, parts
         self._pipeline = parts.pipeline(config)
         self._narrator = Narrator(node, name)
-        self._state: State | None = None
+        self._state = State.STARTING
         self._analysed = 0
         self._latency_s: float | None = None
 

@@ -1,0 +1,107 @@
+"""The daemon with a camera that fails on cue, and a line to systemd that is listened to."""
+
+import socket
+import threading
+import time
+
+import pytest
+from brokers import wait_for
+
+from ferd.camera.demo import picture
+from ferd.camera.fake import FakeCamera, FakeCameras, fail, play
+from ferd.config import Config
+from ferd.daemon import Daemon
+from ferd.data import Frame
+from ferd.systemd import Systemd
+
+
+@pytest.fixture
+def config():
+    """Nobody listens at port 1 of this machine: a daemon without a broker."""
+    return Config.model_validate({"node": {"name": "test"}, "mqtt": {"host": "127.0.0.1", "port": 1}})
+
+
+@pytest.fixture
+def run():
+    """Runs a daemon in a thread, and what it put on the board in a list."""
+    running = []
+
+    def start(daemon):
+        told = []
+        daemon.board.subscribe(lambda message: told.append((message.topic, message.payload.decode())))
+        thread = threading.Thread(target=daemon.run)
+        thread.start()
+        running.append((daemon, thread))
+        return told
+
+    yield start
+    for daemon, thread in running:
+        daemon.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+class Portrait(FakeCamera):
+    """Shows one real face, with a little noise."""
+
+    def read(self):
+        frame = super().read()
+        image = picture()
+        image[0, 0] = self.done("read") % 256
+        return Frame(frame.t, image)
+
+
+def statuses(told):
+    return [payload for topic, payload in told if topic == "ferd/test/camera/status"]
+
+
+def test_a_camera_that_comes_off_is_offline_and_comes_back(config, run):
+    cameras = FakeCameras([[play(1.0), fail("the cable came off")], [play(3600)]])
+    told = run(Daemon(config, open_camera=lambda _camera: cameras()))
+    wait_for(lambda: statuses(told) == ["offline", "online", "offline", "online"], 15, str(told))
+
+
+def test_what_was_seen_is_taken_back_when_the_camera_is_lost(config, run):
+    camera = Portrait([play(2.5), fail("the cable came off")], fps=10)
+    told = run(Daemon(config, open_camera=lambda _camera: camera))
+    wait_for(lambda: statuses(told)[:3] == ["offline", "online", "offline"], 20, str(told))
+    states = [payload for topic, payload in told if topic == "ferd/test/camera/state"]
+    assert '"expression":"neutral"' in "".join(states)
+    assert '"expression":null,"confidence":null,"faces":0' in states[-1]
+    kinds = [payload.partition('"event_type":"')[2].partition('"')[0] for topic, payload in told if "event" in topic]
+    assert kinds[-1] == "face_left"
+
+
+def test_systemd_hears_ready_and_signs_of_life_and_stopping(config, run, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(str(tmp_path / "notify"))
+        line.settimeout(10)
+        systemd = Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000"})
+        cameras = FakeCameras([[play(3600)]])
+        daemon = Daemon(config, open_camera=lambda _camera: cameras(), systemd=systemd)
+        run(daemon)
+        heard = {line.recv(500).decode().partition("=")[0] for _ in range(4)}
+        assert {"READY", "WATCHDOG"} <= heard
+        daemon.stop()
+        until = time.monotonic() + 10
+        while line.recv(500) != b"STOPPING=1":
+            assert time.monotonic() < until
+
+
+def test_a_camera_that_hangs_does_not_feed_the_watchdog(config, run, tmp_path):
+    """It hangs while it is opened: no frame, no new attempt, no sign of life."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(str(tmp_path / "notify"))
+        line.settimeout(1.0)
+        systemd = Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000"})
+        let_go = threading.Event()
+
+        class Stuck(FakeCamera):
+            def open(self):
+                let_go.wait()
+
+        run(Daemon(config, open_camera=lambda _camera: Stuck([]), systemd=systemd))
+        assert line.recv(500) == b"WATCHDOG=1", "the attempt itself is progress"
+        with pytest.raises(TimeoutError):
+            line.recv(500)
+        let_go.set()
