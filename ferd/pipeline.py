@@ -109,6 +109,10 @@ class Parts:
         self._config = config
         self.classifier = Classifier(find_bundle(config.expression.model))
         self.detector = make_detector(config.detector)
+        if self.detector.name != "haar":
+            # OpenCV's helper threads spin while they wait for work: for calls as small as ours they double the
+            # processor time and gain nothing. Haar's search is long enough to be shared.
+            cv2.setNumThreads(1)
 
     def pipeline(self, camera: CameraConfig) -> Pipeline:
         rules = Rules(**self._config.smoothing.model_dump())

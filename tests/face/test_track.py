@@ -23,6 +23,15 @@ def test_a_single_slip_of_the_detector_is_never_heard_of():
     assert all(ids == [] for _, ids in follow(frames))
 
 
+def test_an_unsure_detection_continues_a_track_but_never_begins_one():
+    def seen(score):
+        return Face(Box(100, 100, 80, 80), None, score)
+
+    assert all(ids == [] for _, ids in follow([(i / 10, [seen(0.6)]) for i in range(30)]))
+    frames = [(i / 10, [seen(0.9 if i < 10 else 0.6)]) for i in range(30)]
+    assert all(ids == [1] for t, ids in follow(frames) if t >= 1)
+
+
 def test_slips_in_one_place_now_and_then_do_not_add_up():
     frames = [(i / 10, [face()] if i % 4 == 0 else []) for i in range(200)]
     assert all(ids == [] for _, ids in follow(frames))
