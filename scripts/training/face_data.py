@@ -25,7 +25,6 @@ HELD_PARTS = 6  # one group in so many is kept for validation
 HELD_EMPTY = 3  # one picture without a face in so many
 UNSURE, SURE = 0.5, 0.75  # the teacher's score: below the first it says nothing, from the second on it is believed
 AGREE, NEAR = 0.75, 0.06  # overlap, point error
-PHOTOS = 2500  # press photos beside the pictures of faces.jsonl
 LARGE = 480  # pixels, longer side
 Gray = NDArray[np.uint8]
 
@@ -63,7 +62,7 @@ def load(folder: Path) -> Data:
     none = _arrays([])
     return Data(
         [_labelled(folder, row, teacher) for row in tqdm(rows, "teacher", mininterval=5) if row not in held]
-        + [teacher.photo(file) for file in tqdm(photos[:: max(1, len(photos) // PHOTOS)], "photos", mininterval=5)],
+        + [teacher.photo(file) for file in tqdm(photos, "photos", mininterval=5)],
         [Labelled(file.name, _grays(file), *none) for file in empty if file not in held_empty],
         held,
         held_empty,

@@ -20,6 +20,7 @@ from training.fit import to_input
 
 ALARMS = 0.01  # in a picture without a face
 LOWEST = 0.02  # scores below are never looked at
+MIN_FACE = 36  # pixels: faces of 40 are asked for, and boxes are never exact; below, neither face nor alarm counts
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _decoded(values: np.ndarray, scale: float) -> list[Face]:
         numbers = [float(v) / scale for v in row[1:]]
         points = Points(*zip(numbers[4::2], numbers[5::2], strict=True))
         faces.append(Face(Box(*numbers[:4]), points, float(row[0])))
-    return faces
+    return [face for face in faces if max(face.box.w, face.box.h) >= MIN_FACE]
 
 
 def rolled(picture: np.ndarray, true: list[Face], degrees: float) -> tuple[np.ndarray, list[Face]]:

@@ -82,11 +82,12 @@ def _place(source: Labelled, size: tuple[int, int], behind: Gray | None, rng: np
     if len(boxes):
         chosen = boxes[rng.integers(len(boxes))]
         longest = min(size) * 1.05
-        wanted = math.exp(rng.uniform(math.log(15), math.log(max(20.0, longest))))
-        if rng.random() < 0.35:  # as it comes from the letterbox
+        # Half of the faces are small: those are the hard ones, and rare in the pictures.
+        wanted = math.exp(rng.uniform(math.log(15), math.log(40.0 if rng.random() < 0.5 else max(40.0, longest))))
+        if rng.random() < 0.25:  # as it comes from the letterbox
             scale = fits * rng.uniform(0.85, 1.1)
         else:
-            scale = min(max(wanted / max(chosen[2:]), 0.25 * fits), 3.5 * fits)
+            scale = min(max(wanted / max(chosen[2:]), 0.1 * fits), 3.5 * fits)
         if rng.random() < 0.8:
             centre = chosen[:2] + chosen[2:] / 2
     else:
