@@ -1,4 +1,5 @@
-# Sourced by scripts/train-face and scripts/train-eyes: runs a training module in the training venv.
+# Sourced by scripts/train-*: runs a training module in the training venv.
+# scripts:. on the path, since ferd itself cuts the faces: training sees what use sees.
 train() { # module, its arguments
   local module=$1 python=${PYTHON:-python3} venv=.venv-train
   shift

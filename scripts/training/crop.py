@@ -28,7 +28,11 @@ POINTS = ("right_eye", "left_eye", "nose", "right_mouth", "left_mouth")
 CROP = Crop(
     eyes=((0.319, 0.379), (0.681, 0.379)),  # right eye, left eye, made symmetric
     least=0.85,  # of the side that the box gives: the least side of a cut by the eyes
-    relations={"haar": Relation(0.0, 0.02, 1.08), "yunet": Relation(0.0, 0.01, 0.99)},
+    relations={
+        "face": Relation(0.0, 0.01, 0.99),  # its boxes are in YuNet's form
+        "haar": Relation(0.0, 0.02, 1.08),
+        "yunet": Relation(0.0, 0.01, 0.99),
+    },
 )
 
 
