@@ -19,6 +19,8 @@ LOOPBACK = "127.0.0.1"
 PORT = 1883
 PORTS_TRIED = 100
 START_WAITS_S = 10.0
+LAST_WORDS_S = 0.3
+"""Whoever published last has its acknowledgement before the subscribers have the message: they get time for it."""
 SHUTDOWN_WAITS_S = 5.0
 STOP_WAITS_S = 10.0
 
@@ -77,6 +79,7 @@ class EmbeddedBroker:
         await broker.start()
         self._up.set()
         await self._end.wait()
+        await asyncio.sleep(LAST_WORDS_S)
         with suppress(TimeoutError):
             await asyncio.wait_for(broker.shutdown(), SHUTDOWN_WAITS_S)
 
