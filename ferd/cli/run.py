@@ -144,9 +144,11 @@ def _screen(daemon: Daemon, head: list[str]) -> Iterator[logging.Handler]:
         def emit(self, record: logging.LogRecord) -> None:
             screen.foot = record.getMessage()
 
-    with Live(get_renderable=render, refresh_per_second=8, screen=True):  # type: ignore[arg-type]
-        yield Foot()
-    end()
+    try:
+        with Live(get_renderable=render, refresh_per_second=8, screen=True):  # type: ignore[arg-type]
+            yield Foot()
+    finally:
+        end()
 
 
 def _camera_lines(daemon: Daemon) -> list[str]:
