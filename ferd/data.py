@@ -8,7 +8,7 @@ new value, it does not change the one it was handed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,11 +93,25 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Signals:
+    """What one frame says of one face's eyes and mouth. None: cannot be seen (sunglasses, a turned head, too small).
+
+    ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``nod``: how far the nose stands
+    below the middle of the eyes, in eye distances: it grows while the head sinks.
+    """
+
+    eyes_closed: float | None = None
+    mouth_open: float | None = None
+    nod: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FaceReading:
     """What one frame says of one tracked face.
 
     ``scores``: calibrated probabilities of this frame by label. ``smooth``: the same after the time filter.
-    ``expression``: the label that is held (None while none is). ``since``: when it was told.
+    ``expression``: the label that is held (None while none is). ``since``: when it was told. ``signals``: None where
+    nobody asked for them, or in a frame in which the track was not seen.
     """
 
     track: Track
@@ -106,15 +120,61 @@ class FaceReading:
     expression: str | None
     confidence: float | None
     since: float
+    signals: Signals | None = None
+
+
+Level = Literal["none", "notice", "warning", "alarm"]
+LEVELS: tuple[Level, ...] = ("none", "notice", "warning", "alarm")
+"""How urgent an alert is, from least to most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fatigue:
+    """How tired the main face is. ``awareness``: 1 wide awake to 0.
+
+    ``perclos``: share of the observed part of the last 60 s with eyes at least 80 % closed; ``observed``: how much
+    of these 60 s was observed, 0 to 1. ``blinks``: a minute. ``blink_s``: mean length. ``longest_s``: the longest
+    closure of the window. ``yawns``: in the last 5 minutes. None: too little was observed to say.
+    """
+
+    awareness: float
+    level: Level
+    reason: str | None
+    perclos: float | None
+    observed: float
+    blinks: float | None
+    blink_s: float | None
+    longest_s: float
+    yawns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that holds now. ``name``: "fatigue" or the rule's; ``reason``: "eyes_closed", "perclos", "not_seen",
+    a rule's label … ``since``: the source's time at which this level began. ``pattern``: what the buzzer plays, None
+    for silence. ``awareness``: of fatigue only.
+    """
+
+    name: str
+    level: Level
+    reason: str
+    since: float
+    pattern: str | None = None
+    awareness: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one frame of one camera says: all tracked faces, and which of them is the main one (a track id)."""
+    """What one frame of one camera says: all tracked faces, and which of them is the main one (a track id).
+
+    ``fatigue``: None where it is off. ``alerts``: all that hold now, the worst first.
+    """
 
     t: float
     faces: tuple[FaceReading, ...] = field(default=())
     main: int | None = None
+    fatigue: Fatigue | None = None
+    alerts: tuple[Alert, ...] = ()
 
     @property
     def main_face(self) -> FaceReading | None:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ferd.config import load_config
-from ferd.config.schema import NAME_PATTERN
+from ferd.config.types import NAME_PATTERN
 
 HELP = "show live in the terminal what this or another ferd publishes"
 MORE = """

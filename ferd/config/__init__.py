@@ -1,12 +1,12 @@
 """The configuration: one schema (schema.py), one reader (load.py), one printer (show.py)."""
 
 from ferd.config.load import load_config
+from ferd.config.mqtt import MqttConfig
 from ferd.config.schema import (
     CameraConfig,
     Config,
     DetectorConfig,
     ExpressionConfig,
-    MqttConfig,
     NodeConfig,
     SmoothingConfig,
 )

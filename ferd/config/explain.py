@@ -11,8 +11,8 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from ferd.config.fields import Keys, field_of, section_of
-from ferd.config.schema import NAME_PATTERN
 from ferd.config.source import redact
+from ferd.config.types import NAME_PATTERN
 
 _PLAIN_WORDS = {
     "bool_type": "must be true or false",

@@ -1,43 +1,24 @@
-"""Every configuration key, its type, range, default and meaning. `ferd config default` prints this."""
+"""Every configuration key, its type, range, default and meaning. `ferd config default` prints this.
+
+Large sections have a module of their own beside this one.
+"""
 
 from __future__ import annotations
 
 import re
 import socket
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from ferd.config.mqtt import MqttConfig
 from ferd.config.source import check_source
-
-NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
-
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-# Strict: `port = true` and `width = "640"` are slips of the pen, and are told.
-Whole = Annotated[int, Strict()]
-Number = Annotated[float, Strict()]
-Flag = Annotated[bool, Strict()]
-
-
-def _beside_the_configuration(path: Path, info: ValidationInfo) -> Path:
-    folder = info.context and info.context.get("folder")
-    return Path(folder) / path if folder and not str(path).startswith("~") else path
-
-
-File = Annotated[Path, AfterValidator(_beside_the_configuration)]
-"""A path; a relative one in a configuration file counts from that file's folder."""
-Fraction = Annotated[Number, Field(ge=0, le=1)]
-Seconds = Annotated[Number, Field(ge=0, le=3600)]
+from ferd.config.types import File, Flag, Fraction, Name, Number, Seconds, Section, Whole
 
 
 def host_name() -> str:
     """This machine's name in the form that topics allow: [a-z0-9-]{1,32}."""
     return re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:32] or "ferd"
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class NodeConfig(Section):
@@ -79,7 +60,7 @@ class CameraConfig(Section):
     """Turn the picture clockwise by so many degrees."""
     mirror: Flag = False
     """Swap left and right, as in a mirror."""
-    ignore: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = []
+    ignore: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = Field(default_factory=list)
     """Rectangles [left, top, width, height] in pixels in which faces are ignored (a poster, a television)."""
 
 
@@ -114,31 +95,6 @@ class SmoothingConfig(Section):
         if self.leave > self.enter:
             raise ValueError(f"leave ({self.leave}) must not be above enter ({self.enter}): lower leave or raise enter")
         return self
-
-
-def _bare_host(host: str) -> str:
-    if not host or "/" in host or any(c.isspace() for c in host):
-        raise ValueError("only the name or the address belongs here, without mqtt:// and without blanks")
-    return host
-
-
-class MqttConfig(Section):
-    host: Annotated[str, AfterValidator(_bare_host)] = "localhost"
-    """Name or address of the broker."""
-    port: Annotated[Whole, Field(ge=1, le=65535)] = 1883
-    """Port of the broker (8883 is usual with TLS)."""
-    username: str | None = None
-    """User name at the broker."""
-    password_file: File | None = None
-    """File whose first line is the password. The systemd credential `mqtt.password` is used when this is not set."""
-    tls: Flag = False
-    """Encrypt the connection."""
-    ca_file: File | None = None
-    """Certificate of the authority that signed the broker's. Default: those of the system."""
-    discovery: Flag = True
-    """Announce the entities to Home Assistant."""
-    discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
-    """Home Assistant's discovery prefix."""
 
 
 class Config(Section):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ferd.config.schema import MqttConfig
+from ferd.config.mqtt import MqttConfig
 from ferd.publish import topics
 from ferd.publish.backoff import Backoff
 from ferd.publish.board import Board

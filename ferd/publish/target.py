@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ferd.config.schema import MqttConfig
+from ferd.config.mqtt import MqttConfig
 from ferd.errors import ConfigError
 
 CREDENTIAL = "mqtt.password"

@@ -14,7 +14,7 @@ from brokers import Ear, Mosquitto, free_port, mosquitto, wait_for
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ferd.config.schema import MqttConfig
+from ferd.config.mqtt import MqttConfig
 from ferd.publish import publisher as module
 from ferd.publish import topics
 from ferd.publish.backoff import Backoff

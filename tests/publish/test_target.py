@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ferd.config.schema import MqttConfig
+from ferd.config.mqtt import MqttConfig
 from ferd.errors import ConfigError
 from ferd.publish.target import target_of
 
