@@ -48,6 +48,11 @@ class Bundle:
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def kind(self) -> str:
+        """What it is for: "expression" (any classifier of faces), "face" or "eyes"."""
+        return str(self.card.get("kind", "expression"))
+
+    @property
     def vouched_for(self) -> bool:
         """True when the file is, to the bit, the one that the card was written for."""
         return bool(self.card.get("sha256")) and self.card["sha256"] == sha256_of(self.path)

@@ -98,13 +98,24 @@ def test_config_schema_is_json_schema_and_explains(capsys):
 
 def test_model_list_and_show(capsys):
     assert main(["model", "list"]) == 0
-    assert "expression" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    for word in ("expression\n", "48x48 gray", "KB", "% right", "Apache-2.0", "FER2013", "face\n", "eyes\n"):
+        assert word in listed
+    assert main(["model", "list", "--json"]) == 0
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)} >= {"expression", "face", "eyes"}
     assert main(["model", "show", "expression", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["intact"] is True
     assert facts["figures"]["accuracy"] > 0.8
     assert main(["model", "show", "expression"]) == 0
     assert "not_for" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["expression", "face", "eyes"])
+def test_every_shipped_model_can_be_shown(name, capsys):
+    assert main(["model", "show", name, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["kind"], facts["intact"]) == (name, True)
 
 
 def test_cameras_is_a_list_even_where_there_are_none(capsys):
