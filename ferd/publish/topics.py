@@ -27,13 +27,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published. ``expires_s``: a broker that speaks MQTT 5 forgets it after so many seconds."""
+    """What is published. ``expires_s``: a broker that speaks MQTT 5 forgets it after so many seconds.
+
+    ``urgent``: an alert. No limit holds it back, and it waits for the broker until it is told.
+    """
 
     topic: str
     payload: bytes
     retain: bool = False
     qos: int = 0
     expires_s: int | None = None
+    urgent: bool = False
 
 
 def node_status(node: str) -> str:
@@ -222,7 +226,7 @@ def info_message(node: str, info: Info) -> Message:
 
 
 def health_message(node: str, health: Health) -> Message:
-    return Message(node_health(node), health.to_json(), retain=True)
+    return Message(node_health(node), health.to_json(), retain=True, qos=1)
 
 
 def camera_status_message(node: str, camera: str, status: CameraStatus) -> Message:
