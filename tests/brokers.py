@@ -83,12 +83,13 @@ def mosquitto(
     users: Mapping[str, str] | None = None,
     acl: str | None = None,
     tls: tuple[Path, Path] | None = None,
+    more: Sequence[str] = (),
     started: bool = True,
 ) -> Iterator[Mosquitto]:
     """A broker for as long as the block runs. ``folder`` (tmp_path) holds its files.
 
     ``users``: passwords by name, nobody else is let in. ``acl``: the text of an acl_file. ``tls``: certificate and
-    key. ``started``: False to begin without it.
+    key. ``more``: lines of its configuration. ``started``: False to begin without it.
     """
     lines = ["persistence false", f"user {getpass.getuser()}", "log_dest none"]
     lines.append(f"allow_anonymous {'false' if users else 'true'}")
@@ -105,6 +106,7 @@ def mosquitto(
         lines.append(f"acl_file {folder / 'acl'}")
     if tls is not None:
         lines += [f"certfile {tls[0]}", f"keyfile {tls[1]}"]
+    lines += more
     broker = Mosquitto(folder, free_port(), lines)
     try:
         if started:

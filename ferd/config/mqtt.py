@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from ferd.config.types import File, Flag, Section, Whole
 
@@ -21,14 +21,41 @@ class MqttConfig(Section):
     port: Annotated[Whole, Field(ge=1, le=65535)] = 1883
     """Port of the broker (8883 is usual with TLS)."""
     username: str | None = None
-    """User name at the broker."""
+    """User name at the broker. The systemd credential `mqtt.username` is used when neither this nor its file is set."""
+    username_file: File | None = None
+    """File whose first line is the user name, instead of `username`."""
     password_file: File | None = None
     """File whose first line is the password. The systemd credential `mqtt.password` is used when this is not set."""
     tls: Flag = False
     """Encrypt the connection."""
     ca_file: File | None = None
     """Certificate of the authority that signed the broker's. Default: those of the system."""
+    cert_file: File | None = None
+    """Certificate with which ferd shows who it is, where the broker asks for one (PEM)."""
+    key_file: File | None = None
+    """Private key of `cert_file` (PEM, without a passphrase). Default: it stands in `cert_file` as well."""
+    insecure: Flag = False
+    """Encrypt without looking at the broker's certificate: anybody on the way can read and change everything. For
+    a test only; each start warns."""
     discovery: Flag = True
     """Announce the entities to Home Assistant."""
     discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
     """Home Assistant's discovery prefix."""
+    journal: Flag = False
+    """Keep events on disk until the broker has acknowledged them, so that they outlive a broker that is away for long,
+    a restart and a power cut. Without it they wait at most a minute, in memory."""
+    journal_events: Annotated[Whole, Field(ge=16, le=200_000)] = 10_000
+    """The journal keeps so many events at most (about 0.5 kB each); then the oldest go first."""
+
+    @model_validator(mode="after")
+    def _certificates(self) -> MqttConfig:
+        if self.username is not None and self.username_file is not None:
+            raise ValueError("username and username_file are both set: remove one of them")
+        names = ("ca_file", "cert_file", "key_file", "insecure")
+        if not self.tls and (given := [name for name in names if getattr(self, name)]):
+            raise ValueError(f"{given[0]} is set but the connection is not encrypted: set tls = true")
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file is set but cert_file is not: set both")
+        if self.insecure and self.ca_file is not None:
+            raise ValueError("insecure switches off the check that ca_file is for: remove insecure")
+        return self

@@ -117,7 +117,7 @@ class Link:
             self._client.connect(self._target.host, self._target.port, KEEPALIVE_S)
 
     def turn(self, timeout_s: float) -> None:
-        """Does what the network has for us, or waits for it, for the wake or for the time to pass."""
+        """Does what the network has for us, or waits for it, for the wake or for the time to pass. Raises OSError."""
         line: Any = self._client.socket()
         if line is None:
             self.ended = self.ended or LOST
@@ -127,6 +127,8 @@ class Link:
             select.select([line, self._wake.out], writers, [], timeout_s)
         self._wake.clear()
         code = self._client.loop(0)
+        if trouble := getattr(line, "trouble", None):
+            raise trouble  # of TLS; paho says only that the connection is lost
         if code:
             self.ended = self.ended or error_string(code).rstrip(".")
 

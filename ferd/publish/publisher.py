@@ -21,6 +21,7 @@ from ferd.publish.backoff import Backoff
 from ferd.publish.board import Board
 from ferd.publish.mqtt import Link, Protocol, Wake
 from ferd.publish.target import Target, target_of
+from ferd.publish.tls import explain
 
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
 """A broker may leave a version 5 connect unanswered for ever (amqtt 0.12), so silence makes us fall back."""
@@ -45,7 +46,6 @@ _REMEDIES: dict[Kind, str] = {
     "silent": "is this an MQTT broker? with TLS?",
     "refused": "check mqtt.username and mqtt.password_file",
     "unwilling": "see the broker's log",
-    "untrusted": "check mqtt.ca_file and mqtt.host",
     "protocol": "is this an MQTT broker? with TLS?",
 }
 
@@ -62,11 +62,15 @@ class MqttStatus:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt to connect, or a connection, ended. ``lasted_s`` is None where there was none."""
+    """How an attempt to connect, or a connection, ended. ``lasted_s`` is None where there was none.
+
+    ``remedy``: where there is a better one than that of the kind.
+    """
 
     kind: Kind
     reason: str = ""
     lasted_s: float | None = None
+    remedy: str = ""
 
 
 class Publisher:
@@ -108,6 +112,8 @@ class Publisher:
 
     def start(self) -> None:
         """Returns at once, broker or not. A publisher is started once; after `stop` make a new one."""
+        for warning in self._target.warnings:
+            log.warning("%s", warning)
         self._wake = wake = Wake()
         self._end_watch = self._board.subscribe(lambda _message: wake.set())
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
@@ -172,8 +178,9 @@ class Publisher:
         return Ending("stopped")
 
     def _failure(self, link: Link, error: Exception) -> Ending:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return Ending("untrusted", error.verify_message)
+        if isinstance(error, ssl.SSLError) and link.answer is None:
+            reason, remedy = explain(error)
+            return Ending("untrusted", reason, remedy=remedy)
         if isinstance(error, OSError):
             return Ending("absent" if link.answer is None else "lost", error.strerror or str(error))
         if link.answer is None:  # paho could not read the answer
@@ -265,8 +272,8 @@ class Publisher:
                     'no connection lasts client_id=%s remedy="is another ferd running on this machine under the same '
                     'node.name? give one another name"', self._client_id,
                 )  # fmt: skip
-        elif ending.kind in _REMEDIES:
-            log.warning('%s %s reason="%s" remedy="%s"', ending.kind, where, reason, _REMEDIES[ending.kind])
+        elif remedy := ending.remedy or _REMEDIES.get(ending.kind):
+            log.warning('%s %s reason="%s" remedy="%s"', ending.kind, where, reason, remedy)
 
     def _pause(self, ending: Ending) -> float:
         if ending.kind in ("refused", "untrusted"):

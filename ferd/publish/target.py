@@ -4,84 +4,95 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ferd.config.mqtt import MqttConfig
 from ferd.errors import ConfigError
+from ferd.paths import exists, is_dir, is_file
+from ferd.publish.tls import context_of
 
-CREDENTIAL = "mqtt.password"
+USERNAME, PASSWORD = "mqtt.username", "mqtt.password"  # names of systemd credentials
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``password`` and ``tls`` are left out of the repr: it may be logged."""
+    """``password`` and ``tls`` are left out of the repr: it may be logged.
+
+    ``warnings``: what works and is not safe; to be told at each start.
+    """
 
     host: str
     port: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 def target_of(config: MqttConfig, environ: Mapping[str, str] | None = None) -> Target:
-    """Reads the password and the certificate. Raises ConfigError with the remedy; touches no network."""
-    password = _password(config, os.environ if environ is None else environ)
-    return Target(config.host, config.port, config.username, password, _tls(config))
+    """Reads user name, password and certificates. Raises ConfigError with the remedy; touches no network."""
+    credentials = _credentials(os.environ if environ is None else environ)
+    username = _username(config, credentials)
+    password = _password(config, credentials, username)
+    return Target(config.host, config.port, username, password, context_of(config), tuple(_warnings(config)))
 
 
-def _password(config: MqttConfig, environ: Mapping[str, str]) -> str | None:
-    """The first line of `password_file`, or of the systemd credential; None without both.
-
-    A credential without a user name is left alone: the unit may always load it.
-    """
-    if config.password_file is not None:
-        if config.username is None:
-            raise ConfigError("mqtt.password_file is set but mqtt.username is not: set both")
-        return _first_line(config.password_file)
+def _credentials(environ: Mapping[str, str]) -> Mapping[str, Path]:
+    """The files that systemd hands to us (LoadCredential=), by name: those that are there."""
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder and config.username is not None and (Path(folder) / CREDENTIAL).exists():
-        return _first_line(Path(folder) / CREDENTIAL)
+    files = {name: Path(folder) / name for name in (USERNAME, PASSWORD)} if folder else {}
+    return {name: file for name, file in files.items() if exists(file)}
+
+
+def _username(config: MqttConfig, credentials: Mapping[str, Path]) -> str | None:
+    if config.username is not None:
+        return config.username
+    if config.username_file is not None:
+        return _first_line("mqtt.username_file", config.username_file, "user name")
+    if USERNAME in credentials:
+        return _first_line(f"credential {USERNAME}", credentials[USERNAME], "user name")
     return None
 
 
-def _first_line(file: Path) -> str:
+def _password(config: MqttConfig, credentials: Mapping[str, Path], username: str | None) -> str | None:
+    """None without any. A credential without a user name is left alone: the unit may always load it."""
+    if config.password_file is not None:
+        if username is None:
+            raise ConfigError("mqtt.password_file is set but mqtt.username is not: set both")
+        return _first_line("mqtt.password_file", config.password_file, "password")
+    if PASSWORD in credentials and username is not None:
+        return _first_line(f"credential {PASSWORD}", credentials[PASSWORD], "password")
+    return None
+
+
+def _first_line(key: str, file: Path, what: str) -> str:
     try:
+        if exists(file) and not is_file(file) and not is_dir(file):  # reading a pipe could wait for ever
+            raise ConfigError(f"{key}: {file} is not a regular file. Write the {what} into one")
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise ConfigError(
-            f"mqtt.password_file: {file} is not there. Write the password into it (chmod 600), or remove the key"
+            f"{key}: {file} is not there. Write the {what} into it (chmod 600), or remove the key"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ConfigError(
-            f"mqtt.password_file: {file} cannot be read ({reason}). It must be a text file that ferd's user may read"
+            f"{key}: {file} cannot be read ({reason}). It must be a text file that ferd's user may read"
         ) from None
     if not lines or not lines[0]:
-        raise ConfigError(f"mqtt.password_file: the first line of {file} is empty. The password belongs there")
+        raise ConfigError(f"{key}: the first line of {file} is empty. The {what} belongs there")
     return lines[0]
 
 
-def _tls(config: MqttConfig) -> ssl.SSLContext | None:
-    if not config.tls:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-    except FileNotFoundError:
-        raise ConfigError(f"mqtt.ca_file: {config.ca_file} is not there. Copy the broker's CA certificate") from None
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigError(f"mqtt.ca_file: {config.ca_file} is not a readable PEM certificate ({error})") from None
-    context.sslsocket_class = _TidySocket
-    return context
-
-
-class _TidySocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails; paho 2.2 leaves that to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
+def _warnings(config: MqttConfig) -> Iterator[str]:
+    if config.insecure:
+        yield (
+            "mqtt.insecure is set: the broker's certificate is not checked, so anybody on the way can read and change "
+            "everything. Set mqtt.ca_file and remove mqtt.insecure"
+        )
+    for key, file in (("password_file", config.password_file), ("key_file", config.key_file)):
+        if file is not None and exists(file) and file.stat().st_mode & stat.S_IROTH:
+            yield f"mqtt.{key}: everybody on this machine can read {file}. Run: chmod 600 {file}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,48 @@ def test_the_credential_of_systemd_is_used_when_no_file_is_named(tmp_path: Path)
     assert target_of(MqttConfig(username="ferd"), {"CREDENTIALS_DIRECTORY": "/nowhere"}).password is None
 
 
+def test_the_user_name_comes_from_its_key_a_file_or_a_credential(tmp_path: Path):
+    for name, content in (("mqtt.username", "hall-pi\n"), ("mqtt.password", "s3cret\n"), ("user", "desk-pi\n")):
+        (tmp_path / name).write_text(content)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert target_of(MqttConfig(), environ).username == "hall-pi"
+    assert target_of(MqttConfig(), environ).password == "s3cret"
+    assert target_of(MqttConfig(username="ferd"), environ).username == "ferd"
+    assert target_of(MqttConfig(username_file=tmp_path / "user"), environ).username == "desk-pi"
+    assert target_of(MqttConfig(password_file=tmp_path / "mqtt.password"), environ).username == "hall-pi"
+
+
+def test_a_password_that_everybody_can_read_is_told(tmp_path: Path):
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    file.chmod(0o600)
+    config = MqttConfig(username="ferd", password_file=file)
+    assert target_of(config, {}).warnings == ()
+    file.chmod(0o644)
+    assert "chmod 600" in target_of(config, {}).warnings[0]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        target_of(MqttConfig(username="ferd", password_file=tmp_path / "pipe"), {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ca_file": "/ca"}, "ca_file is set but the connection is not encrypted: set tls = true"),
+        ({"insecure": True}, "insecure is set but the connection is not encrypted"),
+        ({"tls": True, "key_file": "/key"}, "key_file is set but cert_file is not"),
+        ({"tls": True, "ca_file": "/ca", "insecure": True}, "remove insecure"),
+        ({"username": "a", "username_file": "/a"}, "remove one of them"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_told(settings: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        MqttConfig(**settings)
+
+
 @pytest.mark.parametrize(
     ("settings", "content", "remedy"),
     [
@@ -35,6 +78,7 @@ def test_the_credential_of_systemd_is_used_when_no_file_is_named(tmp_path: Path)
         ({"username": "ferd", "password_file": "{}/file"}, b"\xff\n", "not UTF-8"),
         ({"username": "ferd", "password_file": "{}"}, b"", "cannot be read"),
         ({"password_file": "{}/file"}, b"secret\n", "mqtt.username is not"),
+        ({"username_file": "{}/none"}, b"", "Write the user name into it"),
         ({"tls": True, "ca_file": "{}/none"}, b"", "is not there. Copy"),
         ({"tls": True, "ca_file": "{}/file"}, b"no certificate", "not a readable PEM"),
     ],
