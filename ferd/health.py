@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferd.publish.topics import CameraHealth, Health, Message, health_message
+from ferd.publish.message import Message
+from ferd.publish.payloads import THROTTLINGS, CameraHealth, Health, Throttling
+from ferd.publish.topics import health_message
 
 EVERY_S = 60.0
 FIRST_AFTER_S = 5.0
 """Whoever has just started ferd does not want to wait a minute for the frame rate."""
 STATM = Path("/proc/self/statm")
 THERMAL = Path("/sys/class/thermal")
+THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+"""What `vcgencmd get_throttled` asks the firmware as well, but readable without its device (rpi-firmware driver)."""
+CLOCK_JUMP_S = 5.0
+"""A Pi has no battery clock: its time may jump after the start. Less than this is no jump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +42,21 @@ class Sample:
 
 
 class HealthReport:
-    """Says every EVERY_S how the daemon is. ``now`` is in monotonic seconds."""
+    """Says every EVERY_S how the daemon is. ``now`` is in monotonic seconds, ``wall`` in seconds since 1970."""
 
-    def __init__(self, node: str, started: float, statm: Path = STATM, thermal: Path = THERMAL) -> None:
+    def __init__(
+        self,
+        node: str,
+        started: float,
+        statm: Path = STATM,
+        thermal: Path = THERMAL,
+        *,
+        throttled: Path = THROTTLED,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._node, self._started = node, started
-        self._statm, self._thermal = statm, thermal
+        self._statm, self._thermal, self._throttled = statm, thermal, throttled
+        self._wall, self._started_wall = wall, float("-inf")
         self._before = Sample(started, {})
 
     def tell(self, now: float, cameras: Mapping[str, Counters], mqtt_reconnects: int) -> Message | None:
@@ -47,6 +64,9 @@ class HealthReport:
         first = self._before.at == self._started
         if now - self._before.at < (FIRST_AFTER_S if first else EVERY_S):
             return None
+        started_wall = self._wall() - (now - self._started)
+        if abs(started_wall - self._started_wall) > CLOCK_JUMP_S:  # else it would change with every report
+            self._started_wall = started_wall
         sample = Sample(now, dict(cameras))
         health = build_health(
             self._started,
@@ -55,6 +75,8 @@ class HealthReport:
             mqtt_reconnects=mqtt_reconnects,
             rss_mb=read_rss_mb(self._statm),
             temperature_c=read_temperature_c(self._thermal),
+            throttled=read_throttled(self._throttled),
+            started_wall=self._started_wall,
         )
         self._before = sample
         return health_message(self._node, health)
@@ -68,6 +90,8 @@ def build_health(
     mqtt_reconnects: int,
     rss_mb: float | None,
     temperature_c: float | None,
+    throttled: Sequence[Throttling] | None,
+    started_wall: float,
 ) -> Health:
     """The payload; frames a second are counted between the two samples."""
     passed = now.at - before.at
@@ -75,7 +99,7 @@ def build_health(
         name: _camera_health(counters, before.cameras.get(name, Counters()), passed)
         for name, counters in now.cameras.items()
     }
-    return Health(now.at - started, rss_mb, temperature_c, mqtt_reconnects, cameras)
+    return Health(now.at - started, rss_mb, temperature_c, mqtt_reconnects, cameras, throttled, started_wall)
 
 
 def _camera_health(now: Counters, before: Counters, passed: float) -> CameraHealth:
@@ -100,6 +124,15 @@ def read_temperature_c(thermal: Path = THERMAL) -> float | None:
         return int((zones[0] / "temp").read_text()) / 1000
     except (OSError, ValueError, IndexError):
         return None
+
+
+def read_throttled(throttled: Path = THROTTLED) -> list[Throttling] | None:
+    """What slows a Raspberry Pi down at this moment (the bits 0 to 3), None on a machine that does not tell."""
+    try:
+        bits = int(throttled.read_text(), 16)
+    except (OSError, ValueError):
+        return None
+    return [name for bit, name in enumerate(THROTTLINGS) if bits >> bit & 1]
 
 
 def _is_not_cpu(zone: Path) -> tuple[bool, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ferd.health import Counters, HealthReport, read_rss_mb, read_temperature_c
+from ferd.health import Counters, HealthReport, read_rss_mb, read_temperature_c, read_throttled
 
 
 def zone(thermal: Path, number: int, kind: str, temp: str) -> None:
@@ -17,7 +17,8 @@ def zone(thermal: Path, number: int, kind: str, temp: str) -> None:
 
 def test_health_is_told_soon_and_then_every_minute(tmp_path: Path):
     zone(tmp_path, 0, "cpu-thermal", "48312")
-    report = HealthReport("hall", started=100.0, thermal=tmp_path)
+    (tmp_path / "throttled").write_text("50005\n")
+    report = HealthReport("hall", 100.0, thermal=tmp_path, throttled=tmp_path / "throttled", wall=lambda: 1000.0)
     assert report.tell(104.9, {}, 0) is None
     first = report.tell(105.0, {"desk": Counters(frames=50, skipped=3, latency_s=0.0312)}, 1)
     assert first is not None
@@ -30,6 +31,8 @@ def test_health_is_told_soon_and_then_every_minute(tmp_path: Path):
         "temperature_c": 48.3,
         "mqtt_reconnects": 1,
         "cameras": {"desk": {"fps": 10.0, "frames": 50, "skipped": 3, "reopened": 0, "latency_ms": 31.2}},
+        "throttled": ["under_voltage", "throttled"],
+        "started": "1970-01-01T00:16:35.000Z",
     }
     assert report.tell(164.9, {}, 1) is None
     later = report.tell(165.0, {"desk": Counters(frames=350), "door": Counters()}, 1)
@@ -53,3 +56,20 @@ def test_a_broken_sensor_is_none(tmp_path: Path, text: str):
 def test_a_machine_that_tells_nothing(tmp_path: Path):
     assert read_temperature_c(tmp_path / "none") is None
     assert read_rss_mb(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("0\n", []), ("50000\n", []), ("8\n", ["soft_temperature_limit"]), ("?", None), (None, None)]
+)
+def test_throttling_is_what_holds_now(tmp_path: Path, text: str | None, told: list[str] | None):
+    file = tmp_path / "get_throttled"
+    if text is not None:
+        file.write_text(text)
+    assert read_throttled(file) == told
+
+
+def test_the_start_does_not_drift_but_follows_a_clock_that_is_set(tmp_path: Path):
+    walls = iter([1000.0, 1060.4, 5000.0])
+    report = HealthReport("hall", 0.0, thermal=tmp_path, wall=lambda: next(walls))
+    started = [json.loads(message.payload)["started"][11:] for t in (10, 70, 130) if (message := report.tell(t, {}, 0))]
+    assert started == ["00:16:30.000Z", "00:16:30.000Z", "01:21:10.000Z"]

@@ -15,17 +15,19 @@ ONLY = {
     "amqtt": ("publish/embedded.py",),
     "picamera2": ("camera/picamera.py",),
     "libcamera": ("camera/picamera.py",),
-    "gpiozero": ("buzzer.py",),
-    "lgpio": ("buzzer.py",),
+    "gpiozero": ("buzzer/pin.py",),
+    "lgpio": ("buzzer/pin.py",),
     "ai_edge_litert": ("model/runtime.py",),
     "tflite_runtime": ("model/runtime.py",),
-    "pydantic": ("config/",),
+    "pydantic": ("config/", "publish/payloads.py", "publish/topics.py", "publish/schema.py"),
     "rich": ("cli/",),
     "matplotlib": ("evaluate/plot.py",),
 }
 # folder -> what it may import of ferd
 PURE = {
     "mind/": ("ferd.data", "ferd.mind"),
+    "buzzer/patterns.py": (),
+    "buzzer/mixer.py": ("ferd.data", "ferd.buzzer.patterns"),
     "data.py": (),
     "errors.py": (),
     "model/runtime.py": ("ferd.errors",),

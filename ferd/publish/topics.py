@@ -1,256 +1,284 @@
-"""Every topic and every payload that ferd publishes, in one place.
+"""Every topic that ferd publishes to or listens to: the one list from which all others are made.
 
-``<node>`` and ``<camera>`` match [a-z0-9-]{1,32} (checked by the configuration). Payloads are UTF-8 JSON without
-spaces, ``"v":1`` first, the keys always in the same order. ``wall`` is in seconds since 1970, UTC.
+``{node}`` and ``{camera}`` match [a-z0-9-]{1,32} (checked by the configuration), ``{prefix}`` is Home Assistant's.
+JSON payloads are UTF-8 without spaces, ``"v":1`` first, the keys always in the same order.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any
 
-VERSION = 1
-ONLINE = "online"
-OFFLINE = "offline"
+from pydantic import Field
+
+from ferd.publish.message import Message, Topic, mark_late
+from ferd.publish.payloads import (
+    EVENT_TYPES,
+    OFFLINE,
+    ONLINE,
+    VERSION,
+    AlertEvent,
+    AlertState,
+    CameraHealth,
+    CameraStatus,
+    Event,
+    EventType,
+    FatigueState,
+    Health,
+    Info,
+    Json,
+    LogLevelRequest,
+    NodeStatus,
+    Request,
+    Response,
+    SnoozeRequest,
+    State,
+    Switch,
+    iso,
+    to_bytes,
+)
+
+__all__ = [
+    "EVENT_TYPES",
+    "OFFLINE",
+    "ONLINE",
+    "VERSION",
+    "AlertEvent",
+    "AlertState",
+    "CameraHealth",
+    "CameraStatus",
+    "Event",
+    "EventType",
+    "FatigueState",
+    "Health",
+    "Info",
+    "Json",
+    "Message",
+    "NodeStatus",
+    "Response",
+    "State",
+    "Switch",
+    "Topic",
+    "iso",
+    "mark_late",
+    "to_bytes",
+]
+
 EVENT_EXPIRES_S = 60
-EVENT_TYPES = ("expression_changed", "face_appeared", "face_left")
+RESPONSE_EXPIRES_S = 60
 
-CameraStatus = Literal["online", "offline", "disabled"]
-EventType = Literal["expression_changed", "face_appeared", "face_left"]
-Json = dict[str, Any]
+Percentage = Annotated[float, Field(ge=0, le=100)]
+_A_MOMENT = 1795347453.12
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NODE_STATUS: Topic[NodeStatus] = Topic(
+    "ferd/{node}/status",
+    "Whether ferd runs. The broker says offline for a ferd that is gone.",
+    NodeStatus,
+    "online",
+    retain=True,
+)
+NODE_INFO: Topic[Info] = Topic(
+    "ferd/{node}/info",
+    "What this node is.",
+    Info,
+    Info("0.1.0", "expression", ["neutral", "happiness"], ["desk"]),
+    retain=True,
+)
+NODE_HEALTH: Topic[Health] = Topic(
+    "ferd/{node}/health",
+    "How it is, every 60 s.",
+    Health,
+    Health(3605.2, 132.4, 51.5, 0, {"desk": CameraHealth(14.9, 53712, 12, 0, 31.0)}, [], _A_MOMENT),
+    retain=True,
+)
+CAMERA_STATUS: Topic[CameraStatus] = Topic(
+    "ferd/{node}/{camera}/status",
+    "Whether the camera gives pictures; disabled: switched off, and closed.",
+    CameraStatus,
+    "online",
+    retain=True,
+)
+STATE: Topic[State] = Topic(
+    "ferd/{node}/{camera}/state",
+    "What is seen. At most one a second and 30 a minute, and the last one always arrives.",
+    State,
+    State("happiness", 0.83, 1, _A_MOMENT, 412),
+    retain=True,
+)
+EVENT: Topic[Event | AlertEvent] = Topic(
+    "ferd/{node}/{camera}/event",
+    "Something happened. What waited for the broker says so: late.",
+    Event | AlertEvent,
+    Event("expression_changed", "8d0f6e1c", 7, "neutral", "happiness", 0.83, 12.4, _A_MOMENT),
+    expires_s=EVENT_EXPIRES_S,
+    late=True,
+)
+ALERT: Topic[AlertState] = Topic(
+    "ferd/{node}/{camera}/alert",
+    "The alerts that hold now.",
+    AlertState,
+    AlertState("warning", "eyes_closed", 0.41, _A_MOMENT, True, ["fatigue"]),
+    retain=True,
+    urgent=True,
+    late=True,
+)
+FATIGUE: Topic[FatigueState] = Topic(
+    "ferd/{node}/{camera}/fatigue",
+    "How tired the main face is. Only while fatigue is on.",
+    FatigueState,
+    FatigueState("notice", 0.72, 0.16, 0.97, 14.0, 0.21, 1.1, 1),
+    retain=True,
+)
+ENABLED: Topic[Switch] = Topic(
+    "ferd/{node}/{camera}/enabled/state", "Whether the camera is to be used.", Switch, "ON", retain=True
+)
+BUZZER: Topic[Switch] = Topic(
+    "ferd/{node}/{camera}/buzzer/state", "Whether this camera may sound the buzzer.", Switch, "ON", retain=True
+)
+SENSITIVITY: Topic[float] = Topic(
+    "ferd/{node}/{camera}/sensitivity/state",
+    "How easily expressions and alerts are taken up, from 0 to 100.",
+    Percentage,
+    50.0,
+    retain=True,
+)
+RESPONSE: Topic[Response] = Topic(
+    "ferd/{node}/response/{verb}",
+    "The answer to a request.",
+    Response,
+    Response("ok", None, {}, "a1"),
+    expires_s=RESPONSE_EXPIRES_S,
+)
+DISCOVERY: Topic[Json] = Topic(
+    "{prefix}/device/{identity}/config",
+    "Announces all entities to Home Assistant (2024.11 and newer).",
+    Json,
+    {"device": {}, "origin": {}, "components": {}},
+    retain=True,
+)
+DISCOVERY_COMPONENT: Topic[Json] = Topic(
+    "{prefix}/{platform}/{identity}/{key}/config",
+    'Announces one entity to an older Home Assistant (discovery = "components").',
+    Json,
+    {"device": {}, "origin": {}},
+    retain=True,
+)
 
+SET_ENABLED: Topic[Switch] = Topic(
+    "ferd/{node}/{camera}/enabled/set", "OFF closes the camera, ON opens it again.", Switch, "OFF", taken=True
+)
+SET_BUZZER: Topic[Switch] = Topic(
+    "ferd/{node}/{camera}/buzzer/set", "OFF: this camera does not sound the buzzer.", Switch, "OFF", taken=True
+)
+SET_SENSITIVITY: Topic[float] = Topic(
+    "ferd/{node}/{camera}/sensitivity/set", "From 0 to 100; 50 is what is configured.", Percentage, 70.0, taken=True
+)
+RESTART: Topic[Request] = Topic(
+    "ferd/{node}/request/restart", "Ends ferd and starts it anew.", Request, Request(), taken=True
+)
+REBIRTH: Topic[Request] = Topic(
+    "ferd/{node}/request/rebirth", "Everything retained is sent once more.", Request, Request(), taken=True
+)
+RELOAD: Topic[Request] = Topic(
+    "ferd/{node}/request/reload", "Reads the configuration again.", Request, Request(transaction="a1"), taken=True
+)
+SNOOZE: Topic[SnoozeRequest] = Topic(
+    "ferd/{node}/request/snooze", "The buzzer is silent for a while.", SnoozeRequest, SnoozeRequest(), taken=True
+)
+LOG_LEVEL: Topic[LogLevelRequest] = Topic(
+    "ferd/{node}/request/log_level", "Logs more or less.", LogLevelRequest, LogLevelRequest(level="debug"), taken=True
+)
+BIRTH: Topic[NodeStatus] = Topic(
+    "{prefix}/status", "Home Assistant has started: entities are announced again.", NodeStatus, "online", taken=True
+)
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is published. ``expires_s``: a broker that speaks MQTT 5 forgets it after so many seconds.
-
-    ``urgent``: an alert. No limit holds it back, and it waits for the broker until it is told.
-    """
-
-    topic: str
-    payload: bytes
-    retain: bool = False
-    qos: int = 0
-    expires_s: int | None = None
-    urgent: bool = False
-
-
-def node_status(node: str) -> str:
-    return f"ferd/{node}/status"
-
-
-def node_info(node: str) -> str:
-    return f"ferd/{node}/info"
-
-
-def node_health(node: str) -> str:
-    return f"ferd/{node}/health"
+PUBLISHED: tuple[Topic[Any], ...] = (
+    NODE_STATUS,
+    NODE_INFO,
+    NODE_HEALTH,
+    CAMERA_STATUS,
+    STATE,
+    EVENT,
+    ALERT,
+    FATIGUE,
+    ENABLED,
+    BUZZER,
+    SENSITIVITY,
+    RESPONSE,
+    DISCOVERY,
+    DISCOVERY_COMPONENT,
+)
+REQUESTS: tuple[Topic[Any], ...] = (RESTART, REBIRTH, RELOAD, SNOOZE, LOG_LEVEL)
+TAKEN: tuple[Topic[Any], ...] = (SET_ENABLED, SET_BUZZER, SET_SENSITIVITY, *REQUESTS, BIRTH)
 
 
 def camera_status(node: str, camera: str) -> str:
-    return f"ferd/{node}/{camera}/status"
+    return CAMERA_STATUS.at(node=node, camera=camera)
 
 
 def camera_state(node: str, camera: str) -> str:
-    return f"ferd/{node}/{camera}/state"
+    return STATE.at(node=node, camera=camera)
 
 
 def camera_event(node: str, camera: str) -> str:
-    return f"ferd/{node}/{camera}/event"
+    return EVENT.at(node=node, camera=camera)
+
+
+def node_status(node: str) -> str:
+    return NODE_STATUS.at(node=node)
+
+
+def node_info(node: str) -> str:
+    return NODE_INFO.at(node=node)
+
+
+def node_health(node: str) -> str:
+    return NODE_HEALTH.at(node=node)
 
 
 def discovery(prefix: str, identity: str) -> str:
-    return f"{prefix}/device/{identity}/config"
+    return DISCOVERY.at(prefix=prefix, identity=identity)
 
 
 def birth(prefix: str) -> str:
     """Where Home Assistant says that it has started."""
-    return f"{prefix}/status"
+    return BIRTH.at(prefix=prefix)
 
 
 def is_camera_state(topic: str) -> bool:
     """True for ferd/<node>/<camera>/state, the topics whose rate is limited."""
-    levels = topic.split("/")
-    return len(levels) == 4 and levels[0] == "ferd" and levels[3] == "state"
+    return STATE.names_in(topic) is not None
 
 
-def iso(wall: float) -> str:
-    """``wall`` in the form 2026-11-22T11:37:33.120Z."""
-    moment = _EPOCH + timedelta(milliseconds=round(wall * 1000))
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
-def to_bytes(document: Mapping[str, Any]) -> bytes:
-    """Compact JSON, keys in the order in which they stand."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-class Payload:
-    """A JSON payload: ``to_dict`` gives its keys in their order, ``to_json`` the bytes that are sent."""
-
-    __slots__ = ()
-
-    def to_dict(self) -> Json:
-        raise NotImplementedError
-
-    def to_json(self) -> bytes:
-        return to_bytes(self.to_dict())
-
-
-@dataclass(frozen=True, slots=True)
-class State(Payload):
-    """What a camera sees. ``since`` (wall): when the expression began. ``expression``: None without a face."""
-
-    expression: str | None
-    confidence: float | None
-    faces: int
-    since: float
-    seq: int
-
-    def to_dict(self) -> Json:
-        return {
-            "v": VERSION,
-            "expression": self.expression,
-            "confidence": rounded(self.confidence),
-            "faces": self.faces,
-            "since": iso(self.since),
-            "seq": self.seq,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Event(Payload):
-    """Something that happened. ``old``, ``new``: the main face's expression before and now ("from" and "to").
-
-    ``held_s``: how long the old expression was held, or how long the face that left was there. ``at`` is in wall.
-    """
-
-    event_type: EventType
-    id: str
-    track: int | None
-    old: str | None
-    new: str | None
-    confidence: float | None
-    held_s: float | None
-    at: float
-
-    def to_dict(self) -> Json:
-        return {
-            "v": VERSION,
-            "event_type": self.event_type,
-            "id": self.id,
-            "track": self.track,
-            "from": self.old,
-            "to": self.new,
-            "confidence": rounded(self.confidence),
-            "held_s": rounded(self.held_s, 1),
-            "at": iso(self.at),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Info(Payload):
-    """What this node is: it changes with the configuration only."""
-
-    version: str
-    model: str
-    labels: Sequence[str]
-    cameras: Sequence[str]
-
-    def to_dict(self) -> Json:
-        return {
-            "v": VERSION,
-            "version": self.version,
-            "model": self.model,
-            "labels": list(self.labels),
-            "cameras": list(self.cameras),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class CameraHealth(Payload):
-    """``fps``: analysed frames a second since the last report; the counters count from the start of the daemon."""
-
-    fps: float
-    frames: int
-    skipped: int
-    reopened: int
-    latency_ms: float | None
-
-    def to_dict(self) -> Json:
-        return {
-            "fps": rounded(self.fps, 1),
-            "frames": self.frames,
-            "skipped": self.skipped,
-            "reopened": self.reopened,
-            "latency_ms": rounded(self.latency_ms, 1),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Health(Payload):
-    """How the daemon is. None where this machine does not tell."""
-
-    uptime_s: float
-    rss_mb: float | None
-    temperature_c: float | None
-    mqtt_reconnects: int
-    cameras: Mapping[str, CameraHealth]
-
-    def to_dict(self) -> Json:
-        return {
-            "v": VERSION,
-            "uptime_s": round(self.uptime_s),
-            "rss_mb": rounded(self.rss_mb, 1),
-            "temperature_c": rounded(self.temperature_c, 1),
-            "mqtt_reconnects": self.mqtt_reconnects,
-            "cameras": {name: camera.to_dict() for name, camera in self.cameras.items()},
-        }
-
-
-def rounded(value: float | None, digits: int = 2) -> float | None:
-    return None if value is None else round(float(value), digits)
-
-
-def node_status_message(node: str, status: Literal["online", "offline"]) -> Message:
-    return Message(node_status(node), status.encode(), retain=True, qos=1)
+def node_status_message(node: str, status: NodeStatus) -> Message:
+    return NODE_STATUS.message(status, node=node)
 
 
 def info_message(node: str, info: Info) -> Message:
-    return Message(node_info(node), info.to_json(), retain=True, qos=1)
+    return NODE_INFO.message(info, node=node)
 
 
 def health_message(node: str, health: Health) -> Message:
-    return Message(node_health(node), health.to_json(), retain=True, qos=1)
+    return NODE_HEALTH.message(health, node=node)
 
 
 def camera_status_message(node: str, camera: str, status: CameraStatus) -> Message:
-    return Message(camera_status(node, camera), status.encode(), retain=True, qos=1)
+    return CAMERA_STATUS.message(status, node=node, camera=camera)
 
 
 def state_message(node: str, camera: str, state: State) -> Message:
-    return Message(camera_state(node, camera), state.to_json(), retain=True, qos=1)
+    return STATE.message(state, node=node, camera=camera)
 
 
 def event_message(node: str, camera: str, event: Event) -> Message:
-    return Message(camera_event(node, camera), event.to_json(), qos=1, expires_s=EVENT_EXPIRES_S)
+    return EVENT.message(event, node=node, camera=camera)
 
 
 def discovery_message(prefix: str, identity: str, document: Mapping[str, Any]) -> Message:
-    return Message(discovery(prefix, identity), to_bytes(document), retain=True, qos=1)
+    return DISCOVERY.message(dict(document), prefix=prefix, identity=identity)
 
 
 def farewell(node: str, cameras: Sequence[str]) -> list[Message]:
     """What a clean stop says: each camera is offline, then the node."""
     goodbyes = [camera_status_message(node, camera, "offline") for camera in cameras]
     return [*goodbyes, node_status_message(node, "offline")]
-
-
-def mark_late(message: Message) -> Message:
-    """The same event with ``"late":true``: it waited for the broker."""
-    return replace(message, payload=to_bytes(json.loads(message.payload) | {"late": True}))
