@@ -1,5 +1,6 @@
 """The configuration: one schema (schema.py), one reader (load.py), one printer (show.py)."""
 
+from ferd.config.buzzer import BuzzerConfig
 from ferd.config.load import load_config
 from ferd.config.mqtt import MqttConfig
 from ferd.config.schema import (
@@ -12,6 +13,7 @@ from ferd.config.schema import (
 )
 
 __all__ = [
+    "BuzzerConfig",
     "CameraConfig",
     "Config",
     "DetectorConfig",

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ferd.config.buzzer import BuzzerConfig
 from ferd.config.mqtt import MqttConfig
 from ferd.config.source import check_source
 from ferd.config.types import File, Flag, Fraction, Name, Number, Seconds, Section, Whole
@@ -107,4 +108,5 @@ class Config(Section):
     detector: DetectorConfig = Field(default_factory=DetectorConfig)
     expression: ExpressionConfig = Field(default_factory=ExpressionConfig)
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig)
+    buzzer: BuzzerConfig = Field(default_factory=BuzzerConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)

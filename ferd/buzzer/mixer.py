@@ -1,0 +1,239 @@
+"""Decides what is to be heard and seen: many cameras, many alerts, one buzzer. Pure: every call is told the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ferd.buzzer.patterns import KINDS, SILENT, Beat, Kind, Moment, Pattern
+from ferd.data import LEVELS, Alert, Level
+
+BLIND_EVERY_S = 60.0
+"""A lost camera is told again so often: once is overheard, more often is switched off."""
+BLIND_GAP_S = 10.0
+"""A camera that comes and goes is not told more often than this."""
+
+# Seconds that the level's lamp is on and off. At most 2.5 flashes a second: three are the limit of WCAG 2.2
+# (success criterion 2.3.1), for the sake of people with photosensitive epilepsy.
+LAMP: Mapping[Level, Pattern] = {
+    "notice": Pattern("steady", (Beat(1.0, 0.0),)),
+    "warning": Pattern("blinks", (Beat(0.5, 0.5),)),
+    "alarm": Pattern("flashes", (Beat(0.2, 0.2),)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the pins are to show now. ``tone``: in Hz, None for the buzzer's usual one."""
+
+    sound: bool = False
+    tone: float | None = None
+    watching: bool = False
+    level: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``patterns``: by name. ``defaults``: the name of the pattern that each kind plays. ``blind``: whether a lost
+    camera is told at all."""
+
+    patterns: Mapping[str, Pattern]
+    defaults: Mapping[Kind, str]
+    snooze_silences_alarm: bool = False
+    blind: bool = True
+
+
+@dataclass(slots=True)
+class Voice:
+    """A reason to sound. ``repeats_s``: period in which it begins again, None when it is played once.
+
+    ``over``: it has been played, or would have been but for silence that somebody asked for.
+    """
+
+    kind: Kind
+    camera: str
+    name: str
+    pattern: Pattern
+    begins: float
+    repeats_s: float | None
+    over: bool = False
+
+    @property
+    def rank(self) -> int:
+        return KINDS.index(self.kind)
+
+
+@dataclass(slots=True)
+class _Camera:
+    """``sees``: None while nobody expects pictures of it: at first, or when it is switched off."""
+
+    sees: bool | None = None
+    muted: bool = False
+    alerts: dict[str, tuple[Level, str | None]] = field(default_factory=dict)
+    voices: dict[str, Voice] = field(default_factory=dict)
+
+
+_BLIND = ""
+"""The name of the voice that tells of a lost camera: no alert is called so."""
+
+
+class Mixer:
+    """The worst kind wins over all cameras, and within a kind the voice that began first: one sound at a time.
+
+    A notice is played once, a warning and an alarm again and again for as long as they hold. ``now`` is in seconds of
+    one clock that never goes back.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._cameras: dict[str, _Camera] = {}
+        self._snoozed_until = float("-inf")
+        self._playing: Voice | None = None
+        self._started = 0.0
+        self._blind_at = float("-inf")
+        self._level: Level = "none"
+        self._level_since = 0.0
+
+    @property
+    def playing(self) -> Voice | None:
+        """What the latest call of `at` chose."""
+        return self._playing
+
+    def show(self, camera: str, alerts: Iterable[Alert], now: float) -> bool:
+        """These alerts hold now on this camera, and no others. True when something changed by that."""
+        one = self._camera(camera)
+        holding: dict[str, tuple[Level, str | None]] = {
+            alert.name: (alert.level, alert.pattern) for alert in alerts if alert.level != "none"
+        }
+        if holding == one.alerts:
+            return False
+        for name in one.alerts.keys() - holding.keys():
+            one.voices.pop(name, None)
+        for name, (level, pattern) in holding.items():
+            if one.alerts.get(name) != (level, pattern):
+                self._renew(one, camera, (name, level, pattern), now)
+        one.alerts = holding
+        return True
+
+    def blind(self, camera: str, blind: bool, now: float) -> bool:
+        """The camera is lost, or (False) is watching. True when something changed by that."""
+        one = self._camera(camera)
+        if one.sees is not blind and one.sees is not None:
+            return False
+        one.sees = not blind
+        one.voices.pop(_BLIND, None)
+        pattern = self._pattern("blind", None)
+        if blind and pattern is not None and self._settings.blind:
+            begins = max(now, self._blind_at + BLIND_GAP_S)
+            one.voices[_BLIND] = Voice("blind", camera, _BLIND, pattern, begins, BLIND_EVERY_S)
+        return True
+
+    def mute(self, camera: str, muted: bool) -> bool:
+        """Nothing of this camera is heard, alarms neither: somebody switched its buzzer off."""
+        one = self._camera(camera)
+        changed, one.muted = one.muted != muted, muted
+        return changed
+
+    def forget(self, camera: str) -> bool:
+        """The camera was switched off on purpose: it neither watches nor is blind, and nothing of it holds."""
+        self._cameras[camera] = _Camera(muted=self._camera(camera).muted)
+        return True
+
+    def snooze(self, until: float) -> bool:
+        """Silence until then; an alarm is heard all the same unless configured otherwise."""
+        self._snoozed_until = until
+        return True
+
+    def audible(self, camera: str, alert: Alert, now: float) -> bool:
+        """Whether this alert is to be heard, if it holds."""
+        if alert.level == "none" or self._pattern(alert.level, alert.pattern) is None:
+            return False
+        muted = camera in self._cameras and self._cameras[camera].muted
+        return not muted and not self._snoozed(alert.level, now)
+
+    def at(self, now: float) -> tuple[Output, float | None]:
+        """What is to be heard and seen, and the time at which that changes by itself (None: never)."""
+        self._end(now)
+        self._choose(now)
+        sound, lamp = self._sound(now), self._lamp(now)
+        sees = [camera.sees for camera in self._cameras.values() if camera.sees is not None]
+        changes = [now + moment.left_s for moment in (sound, lamp) if moment.left_s is not None]
+        changes += [voice.begins for voice in self._voices() if voice.begins > now]
+        if self._snoozed_until > now:
+            changes.append(self._snoozed_until)
+        return Output(sound.on, sound.tone, bool(sees) and all(sees), lamp.on), min(changes, default=None)
+
+    def _camera(self, name: str) -> _Camera:
+        return self._cameras.setdefault(name, _Camera())
+
+    def _voices(self) -> Iterator[Voice]:
+        for camera in self._cameras.values():
+            yield from camera.voices.values()
+
+    def _pattern(self, kind: Kind, name: str | None) -> Pattern | None:
+        name = self._settings.defaults[kind] if name is None else name
+        return None if name == SILENT else self._settings.patterns.get(name)
+
+    def _renew(self, one: _Camera, camera: str, alert: tuple[str, Level, str | None], now: float) -> None:
+        """The alert began or changed its level."""
+        name, level, pattern_name = alert
+        before = one.alerts.get(name, ("none", None))[0]
+        one.voices.pop(name, None)
+        pattern = None if level == "none" else self._pattern(level, pattern_name)
+        if level == "none" or pattern is None:
+            return
+        better = LEVELS.index(level) < LEVELS.index(before)
+        once = level == "notice"
+        # A notice that is left over from something worse is no news.
+        one.voices[name] = Voice(level, camera, name, pattern, now, None if once else 0.0, over=once and better)
+
+    def _snoozed(self, kind: Kind, now: float) -> bool:
+        return now < self._snoozed_until and (kind != "alarm" or self._settings.snooze_silences_alarm)
+
+    def _silenced(self, voice: Voice, now: float) -> bool:
+        return self._cameras[voice.camera].muted or self._snoozed(voice.kind, now)
+
+    def _end(self, now: float) -> None:
+        """What was played once is over when its pattern is."""
+        voice = self._playing
+        if voice and voice.repeats_s is None and voice.pattern.at(now - self._started).left_s is None:
+            voice.over = True
+
+    def _choose(self, now: float) -> None:
+        heard = []
+        for voice in self._voices():
+            if voice.begins > now or voice.over:
+                continue
+            if not self._silenced(voice, now):
+                heard.append(voice)
+            elif voice.repeats_s is None:
+                voice.over = True  # it is not made up for when the silence ends
+        best = max(heard, key=lambda voice: (voice.rank, voice is self._playing, -voice.begins), default=None)
+        if best is not self._playing:
+            self._play(best, heard, now)
+
+    def _play(self, best: Voice | None, heard: Iterable[Voice], now: float) -> None:
+        if self._playing is not None and self._playing.repeats_s is None:
+            self._playing.over = True
+        self._playing, self._started = best, now
+        if best is None:
+            return
+        if best.kind == "blind":
+            self._blind_at = now
+        for voice in heard:
+            if voice is not best and voice.repeats_s is None and voice.rank <= best.rank:
+                voice.over = True  # told by what sounds now
+
+    def _sound(self, now: float) -> Moment:
+        voice = self._playing
+        if voice is None:
+            return Moment(False, None, None)
+        return voice.pattern.at(now - self._started, voice.repeats_s)
+
+    def _lamp(self, now: float) -> Moment:
+        """Follows the worst alert, whether it is heard or not."""
+        levels = [level for camera in self._cameras.values() for level, _pattern in camera.alerts.values()]
+        worst: Level = max(levels, key=LEVELS.index, default="none")
+        if worst != self._level:
+            self._level, self._level_since = worst, now
+        return LAMP[worst].at(now - self._level_since, 0.0) if worst in LAMP else Moment(False, None, None)
