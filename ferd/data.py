@@ -126,6 +126,8 @@ class FaceReading:
 Level = Literal["none", "notice", "warning", "alarm"]
 LEVELS: tuple[Level, ...] = ("none", "notice", "warning", "alarm")
 """How urgent an alert is, from least to most."""
+LEVELS_OWN = "default"
+"""In place of a pattern's name: the one that the level plays unless said otherwise (`notice`, … in [buzzer])."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,8 @@ class Fatigue:
 @dataclass(frozen=True, slots=True)
 class Alert:
     """An alert that holds now. ``name``: "fatigue" or the rule's; ``reason``: "eyes_closed", "perclos", "not_seen",
-    a rule's label … ``since``: the source's time at which this level began. ``pattern``: what the buzzer plays, None
-    for silence. ``awareness``: of fatigue only.
+    a rule's label … ``since``: the source's time at which this level began. ``pattern``: what the buzzer plays,
+    LEVELS_OWN for what [buzzer] says for the level, None for silence. ``awareness``: of fatigue only.
     """
 
     name: str

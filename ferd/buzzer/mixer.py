@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ferd.buzzer.patterns import KINDS, SILENT, Beat, Kind, Moment, Pattern
-from ferd.data import LEVELS, Alert, Level
+from ferd.data import LEVELS, LEVELS_OWN, Alert, Level
 
 BLIND_EVERY_S = 60.0
 """A lost camera is told again so often: once is overheard, more often is switched off."""
@@ -122,7 +122,7 @@ class Mixer:
             return False
         one.sees = not blind
         one.voices.pop(_BLIND, None)
-        pattern = self._pattern("blind", None)
+        pattern = self._pattern("blind", LEVELS_OWN)
         if blind and pattern is not None and self._settings.blind:
             begins = max(now, self._blind_at + BLIND_GAP_S)
             one.voices[_BLIND] = Voice("blind", camera, _BLIND, pattern, begins, BLIND_EVERY_S)
@@ -171,8 +171,13 @@ class Mixer:
             yield from camera.voices.values()
 
     def _pattern(self, kind: Kind, name: str | None) -> Pattern | None:
-        name = self._settings.defaults[kind] if name is None else name
-        return None if name == SILENT else self._settings.patterns.get(name)
+        """None for silence. A name that is not known is not silence: a slip of the pen must not hide an alarm."""
+        if name is None or name == SILENT:
+            return None
+        usual = self._settings.defaults[kind]
+        if name not in self._settings.patterns and usual != SILENT:
+            name = usual
+        return self._settings.patterns.get(name)
 
     def _renew(self, one: _Camera, camera: str, alert: tuple[str, Level, str | None], now: float) -> None:
         """The alert began or changed its level."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from ferd.buzzer.patterns import BUILT_IN, DEFAULTS, MAX_HZ, MIN_HZ, SILENT, Kind, Pattern, pattern
 from ferd.config.types import Flag, Name, Number, Seconds, Section, Whole
+from ferd.data import LEVELS_OWN
 
 Pin = Annotated[Whole, Field(ge=2, le=27)]  # 0 and 1 are for the EEPROM of a HAT
 # Checked by `pattern`, whose words are clearer than those of a union of types.
@@ -17,8 +18,8 @@ Beats = list[list[Annotated[Any, WithJsonSchema({"type": ["number", "string"]})]
 
 def _playable(patterns: dict[str, Beats]) -> dict[str, Beats]:
     for name, beats in patterns.items():
-        if name == SILENT:
-            raise ValueError(f'"{SILENT}" means silence; give the pattern another name')
+        if name in (SILENT, LEVELS_OWN):
+            raise ValueError(f'"{name}" has a meaning of its own; give the pattern another name')
         pattern(name, beats)
     return patterns
 
@@ -76,18 +77,17 @@ class BuzzerConfig(Section):
         return {"notice": self.notice, "blind": self.blind, "warning": self.warning, "alarm": self.alarm}
 
     def check_pattern(self, name: str) -> None:
-        """Raises ValueError when there is no such pattern."""
-        known = [*self.playable, SILENT]
+        """For the `buzzer` of an alert. Raises ValueError when there is no such pattern."""
+        known = [*self.playable, SILENT, LEVELS_OWN]
         if name not in known:
             raise ValueError(f'no pattern is called "{name}". There are: {", ".join(known)}')
 
     @model_validator(mode="after")
     def _whole(self) -> BuzzerConfig:
+        known = [*self.playable, SILENT]
         for kind, name in self.defaults.items():
-            try:
-                self.check_pattern(name)
-            except ValueError as error:
-                raise ValueError(f"{kind}: {error}") from None
+            if name not in known:
+                raise ValueError(f'{kind}: no pattern is called "{name}". There are: {", ".join(known)}')
         for number, times in Counter(self.pins.values()).items():
             if times > 1:
                 keys = " and ".join(key for key, pin in self.pins.items() if pin == number)

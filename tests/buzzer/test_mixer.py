@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from ferd.buzzer.mixer import BLIND_EVERY_S, BLIND_GAP_S, Mixer, Settings
 from ferd.buzzer.patterns import BUILT_IN, DEFAULTS, SILENT
-from ferd.data import LEVELS, Alert
+from ferd.data import LEVELS, LEVELS_OWN, Alert
 
 
-def alert(level, name="fatigue", pattern=None):
+def alert(level, name="fatigue", pattern=LEVELS_OWN):
     return Alert(name, level, "eyes_closed", 0.0, pattern)
 
 
@@ -71,7 +71,7 @@ def test_the_same_alert_does_not_begin_again():
     one = mixer()
     assert one.show("cabin", [alert("alarm")], 0.0)
     assert heard(one, 0.15) == ("urgent", True), "it begins when it is first asked for"
-    assert not one.show("cabin", [Alert("fatigue", "alarm", "perclos", 3.0, awareness=0.2)], 0.3)
+    assert not one.show("cabin", [Alert("fatigue", "alarm", "perclos", 3.0, LEVELS_OWN, 0.2)], 0.3)
     assert heard(one, 0.15 + 0.15) == ("urgent", False)
 
 
@@ -121,8 +121,11 @@ def test_a_pattern_of_its_own_and_silence():
     one = mixer()
     one.show("cabin", [alert("alarm", pattern="continuous")], 0.0)
     assert edges(one, 0.0, 5.0) == [(0.0, True)]
-    one.show("cabin", [alert("alarm", pattern=SILENT)], 5.0)
-    assert heard(one, 5.0) == (None, False)
+    one.show("cabin", [alert("alarm", pattern="gone")], 5.0)
+    assert heard(one, 5.0) == ("urgent", True), "a name that is not known is not silence"
+    for silence in (None, SILENT):
+        one.show("cabin", [alert("alarm", pattern=silence)], 6.0)
+        assert heard(one, 6.0) == (None, False)
 
 
 @pytest.mark.parametrize("level", ["notice", "warning"])
