@@ -17,8 +17,9 @@ from ferd.camera.source import Source
 from ferd.data import Box, Face, FaceReading, Frame, Reading, Track
 from ferd.errors import SourceEnded, SourceError
 from ferd.pipeline import Mind, Scores
+from ferd.publish.message import Message
 from ferd.publish.narrator import Narrator
-from ferd.publish.topics import Message, is_camera_state
+from ferd.publish.topics import EVENT
 
 LONGEST_S = 1e9
 """Seconds: thirty years. Times beyond it are no times."""
@@ -85,7 +86,7 @@ def _face(face: FaceReading) -> dict[str, Any]:
 
 
 def _events(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    return [json.loads(m.payload) for m in messages if not is_camera_state(m.topic)]
+    return [json.loads(m.payload) for m in messages if EVENT.names_in(m.topic)]
 
 
 def _reading(line: dict[str, Any], labels: tuple[str, ...], mind: Mind, seen: dict[int, Track]) -> Reading:

@@ -6,10 +6,14 @@ Pure: no clock, no broker. The same readings and wall times give the same messag
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ferd.data import Reading
-from ferd.publish.topics import Event, EventType, Message, State, event_message, iso, state_message
+from ferd.publish.alerts import AlertTeller, FatigueTeller, Turn
+from ferd.publish.message import Message
+from ferd.publish.payloads import AlertEvent, AlertState, Event, EventType, FatigueState, State, iso
+from ferd.publish.topics import ALERT, EVENT, FATIGUE, STATE
 
 HOLD_S = 0.5
 CONFIDENCE_STEP = 0.15
@@ -53,15 +57,16 @@ class Narrator:
 
     A state is told when the main face's expression changed, when another number of faces held for ``hold_s``, or
     when the confidence is CONFIDENCE_STEP away from the told one and CONFIDENCE_EVERY_S have passed. A main face
-    that is lost for less than ``hold_s`` changes nothing.
+    that is lost for less than ``hold_s`` changes nothing. Alerts are told as they change, fatigue as `alerts` says.
     """
 
     def __init__(self, node: str, camera: str, hold_s: float = HOLD_S) -> None:
         self._node, self._camera, self._hold_s = node, camera, hold_s
         self.state: State | None = None
         """The state as last told; None before the first reading."""
-        self.events: tuple[Event, ...] = ()
-        """The events of the latest call of ``tell``."""
+        self.events: tuple[Event | AlertEvent, ...] = ()
+        """The events of the latest call of ``tell`` or ``lost``."""
+        self._alerts, self._fatigue = AlertTeller(), FatigueTeller()
         self._now = 0.0  # our own time line: a source that starts again jumps back, we stand still
         self._t: float | None = None
         self._count = HeldCount(hold_s)
@@ -72,34 +77,72 @@ class Narrator:
         self._held_from = 0.0  # on our time line, when the told expression began
         self._told_events = 0
 
+    @property
+    def alert(self) -> AlertState | None:
+        """The alerts as last told; None while there was nothing to tell."""
+        return self._alerts.state
+
+    @property
+    def fatigue(self) -> FatigueState | None:
+        """The fatigue as last told; None while it is off."""
+        return self._fatigue.state
+
+    def begin(self, wall: float) -> list[Message]:
+        """What is said at the start, before any picture: an alert that an earlier run left behind is over."""
+        return [self._message(self._alerts.begin(wall))]
+
     def tell(self, reading: Reading, wall: float) -> list[Message]:
-        """The messages that this reading is worth: at most one state, then events.
+        """The messages that this reading is worth: at most one alert, state and fatigue, then events.
 
         ``wall``: seconds since 1970 that belong to ``reading.t`` (for a file simply its t).
         """
         self._move_to(reading.t)
+        alert, turns = self._alerts.see(reading.alerts, reading.t, self._now, wall)
         first = self.state is None
         before = self.state
         state = self._state_after(reading, wall)
         self.events = (
+            *self._turned(turns, wall),
             *self._appeared(reading, wall, at_once=first),
             *self._expression_changed(before, state, wall),
             *self._left(reading, wall),
         )
-        messages = [event_message(self._node, self._camera, event) for event in self.events]
         if state != before:
             self.state, self._told_at = state, self._now
-            messages.insert(0, state_message(self._node, self._camera, state))
         if before is None or state.expression != before.expression:
             self._held_from = self._now - _age(reading, state.expression)
-        return messages
+        fatigue = self._fatigue.see(reading.fatigue, self._now)
+        news = (alert, state if state != before else None, fatigue, *self.events)
+        return [self._message(payload) for payload in news if payload is not None]
 
     def lost(self, wall: float) -> list[Message]:
         """The camera is gone: nobody is seen any more, and there is nothing to wait for."""
         if self._t is None:
             return []
-        gone, settled = Reading(self._t), Reading(self._t + self._hold_s)
-        return [*self.tell(gone, wall), *self.tell(settled, wall)]
+        alert, turns = self._alerts.see((), self._t, self._now, wall, "camera_lost")
+        fatigue = self._fatigue.lost(self._now)
+        ended = self._turned(turns, wall)
+        messages = [self._message(payload) for payload in (alert, fatigue, *ended) if payload is not None]
+        events: list[Event | AlertEvent] = [*ended]
+        for t in (self._t, self._t + self._hold_s):
+            messages += self.tell(Reading(t), wall)
+            events += self.events
+        self.events = tuple(events)
+        return messages
+
+    def _message(self, payload: AlertState | State | FatigueState | Event | AlertEvent) -> Message:
+        names = {"node": self._node, "camera": self._camera}
+        match payload:
+            case AlertState():
+                return ALERT.message(payload, **names)
+            case State():
+                return STATE.message(payload, **names)
+            case FatigueState():
+                return FATIGUE.message(payload, **names)
+            case AlertEvent():
+                return replace(EVENT.message(payload, **names), urgent=True)
+            case Event():
+                return EVENT.message(payload, **names)
 
     def _move_to(self, t: float) -> None:
         if self._t is not None:
@@ -193,10 +236,28 @@ class Narrator:
         confidence: float | None = None,
         held_s: float | None = None,
     ) -> Event:
+        return Event(event_type, self._next_id(wall), track, old, new, confidence, held_s, wall)
+
+    def _turned(self, turns: Sequence[Turn], wall: float) -> list[AlertEvent]:
+        return [
+            AlertEvent(
+                turn.event_type,
+                self._next_id(wall),
+                turn.name,
+                turn.level,
+                turn.reason,
+                turn.held_s,
+                turn.cause,
+                wall,
+            )
+            for turn in turns
+        ]
+
+    def _next_id(self, wall: float) -> str:
         self._told_events += 1
         # With the time, since the count starts again with the daemon and an id must never come twice.
         name = f"{self._node}/{self._camera}/{self._told_events}/{iso(wall)}"
-        return Event(event_type, str(uuid.uuid5(_EVENTS, name)), track, old, new, confidence, held_s, wall)
+        return str(uuid.uuid5(_EVENTS, name))
 
 
 def _age(reading: Reading, expression: str | None) -> float:
