@@ -1,7 +1,8 @@
 """The board between those who see and the one who sends: the last value of each topic, and a short ring of events.
 
 Nothing is queued blindly while the broker is away. Of a retained topic only the last value waits; what is not
-retained (events) waits at most EVENT_WAITS_S in a ring of EVENT_RING, the oldest falls out.
+retained (events) waits at most EVENT_WAITS_S in a ring of EVENT_RING, the oldest falls out. With a journal events go
+there instead, and wait until the broker has them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from ferd.publish.topics import Message, is_camera_state, mark_late
+from ferd.publish.journal import Journal
+from ferd.publish.topics import EVENT, Message, is_camera_state, mark_late
 
 EVENT_RING = 32
 EVENT_WAITS_S = 60.0
@@ -47,10 +49,12 @@ class Board:
     """Thread-safe. ``now`` is in monotonic seconds, the same clock for all calls.
 
     Many threads put, one sends: it asks ``due`` for what may go now and sends it. What it could not hand over it
-    gives back with ``give_back``; after a new connection it calls ``replay_all``.
+    gives back with ``give_back``, what the broker has it tells with ``acknowledge``; after a new connection it calls
+    ``replay_all``. ``journal``: whoever made it starts and stops it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal
         self._lock = threading.Lock()
         self._last: dict[str, Message] = {}
         self._unsent: dict[str, None] = {}  # an ordered set of retained topics
@@ -64,6 +68,8 @@ class Board:
             if message.retain:
                 self._last[message.topic] = message
                 self._unsent[message.topic] = None
+            elif self._journal is not None and _is_event(message):
+                self._journal.put(message, now)
             else:
                 self._events.append((now, message))
         self.show(message)
@@ -99,14 +105,17 @@ class Board:
                 if is_camera_state(topic):
                     self._limits.setdefault(topic, Limit()).note(now)
             states = [self._last[topic] for topic in topics]
-            return states + self._take_events(now, room - len(states))
+            told = states + self._take_events(now, room - len(states))
+            return told + self._journal.due(now, room - len(told)) if self._journal is not None else told
 
     def next_at(self) -> float | None:
         """When ``due`` will have something (monotonic seconds, possibly past), None while nothing waits."""
         with self._lock:
             if self._events:
                 return float("-inf")
-            return min((self._free_at(topic) for topic in self._unsent), default=None)
+            journal_at = self._journal.next_at() if self._journal is not None else None
+            waits = [self._free_at(topic) for topic in self._unsent]
+            return min(waits if journal_at is None else [*waits, journal_at], default=None)
 
     def replay_all(self) -> None:
         """Makes every retained last value due once more, at once. For a new connection: the broker may be a new one.
@@ -116,6 +125,8 @@ class Board:
         with self._lock:
             self._limits.clear()
             self._unsent = dict.fromkeys(self._last)
+            if self._journal is not None:
+                self._journal.rewind()
 
     def send_again(self, topic: str) -> None:
         """Makes the last value of one retained topic due once more; does nothing for an unknown topic."""
@@ -126,11 +137,18 @@ class Board:
     def give_back(self, sent: Iterable[tuple[float, Message]]) -> None:
         """Takes back what was due but never acknowledged: pairs of (when it was sent, message).
 
-        Only events wait again, for what remains of their time. Retained topics need it not: see ``replay_all``.
+        Only events wait again, for what remains of their time. Retained topics and the journal need it not: see
+        ``replay_all``.
         """
         with self._lock:
-            back = [(_put_at(message, when), message) for when, message in sent if not message.retain]
+            ring = [pair for pair in sent if not pair[1].retain and (self._journal is None or not _is_event(pair[1]))]
+            back = [(_put_at(message, when), message) for when, message in ring]
             self._events = deque([*back, *self._events], maxlen=EVENT_RING)
+
+    def acknowledge(self, message: Message, now: float) -> None:
+        """The broker has a message that was due."""
+        if self._journal is not None:
+            self._journal.acknowledge(message, now)
 
     def last(self, topic: str) -> Message | None:
         """The last value of a retained topic."""
@@ -149,6 +167,10 @@ class Board:
             if waited <= EVENT_WAITS_S:
                 taken.append(_after_waiting(message, waited))
         return taken
+
+
+def _is_event(message: Message) -> bool:
+    return EVENT.names_in(message.topic) is not None
 
 
 def _after_waiting(message: Message, waited: float) -> Message:

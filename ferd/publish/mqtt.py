@@ -38,6 +38,7 @@ _UNSUPPORTED_PROTOCOL = (0x81, 0x82, 0x84)  # "Malformed packet", "Protocol erro
 
 OnMessage = Callable[[str, bytes], None]
 OnRefused = Callable[[str, str], None]
+OnAcknowledged = Callable[[Message], None]
 
 
 class Wake:
@@ -75,6 +76,7 @@ class Link:
         will: Message | None = None,
         on_message: OnMessage | None = None,
         on_refused: OnRefused | None = None,
+        on_acknowledged: OnAcknowledged | None = None,
     ) -> None:
         self.protocol = protocol
         self.answer: ReasonCode | None = None
@@ -82,7 +84,7 @@ class Link:
         self.unacked: dict[int, tuple[float, Message]] = {}
         """QoS 1 messages without an acknowledgement: when they were sent (monotonic seconds), and they."""
         self._target, self._wake = target, wake
-        self._on_message, self._on_refused = on_message, on_refused
+        self._on_message, self._on_refused, self._on_acknowledged = on_message, on_refused, on_acknowledged
         self._client = self._build(client_id, will)
 
     @property
@@ -191,7 +193,11 @@ class Link:
     def _acknowledged(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties | None) -> None:
         # MQTT 5 only: with 3.1.1 a publish that the broker's ACL refuses is acknowledged like any other.
         _, message = self.unacked.pop(mid, (0.0, None))
-        if message is not None and code.is_failure and self._on_refused is not None:
+        if message is None:
+            return
+        if not code.is_failure and self._on_acknowledged is not None:
+            self._on_acknowledged(message)
+        if code.is_failure and self._on_refused is not None:
             self._on_refused(message.topic, str(code))
 
 

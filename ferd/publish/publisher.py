@@ -157,6 +157,7 @@ class Publisher:
             will=topics.node_status_message(self._node, "offline"),
             on_message=self._heard,
             on_refused=self._publish_refused,
+            on_acknowledged=lambda message: self._board.acknowledge(message, time.monotonic()),
         )
         try:
             link.open()
