@@ -5,6 +5,7 @@ Path.exists and its like raise PermissionError, ENAMETOOLONG and others before P
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def expand(text: str | Path) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise ConfigError(f"{text}: there is no such user's home; write the path in full") from None
+
+
+def state_dir() -> Path:
+    """Where ferd keeps what it must remember: systemd's StateDirectory, else the user's own data folder."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
+    return Path(data_home) / "ferd"
 
 
 def _mode(path: Path) -> int:

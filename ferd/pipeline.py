@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from ferd.config.schema import CameraConfig, Config
 from ferd.data import Face, FaceReading, Frame, Picture, Reading, Track
-from ferd.face.crop import cut
+from ferd.face.crop import cut, middle_square
 from ferd.face.detect import Detector, make_detector, outside
 from ferd.face.track import MainFace, Tracker
+from ferd.face.whole import WholePicture
+from ferd.mind.sensitivity import tuned
 from ferd.mind.smooth import Rules, Smoother
 from ferd.model.classify import Classifier, to_input_colour
 from ferd.model.shelf import find_bundle
@@ -36,14 +38,20 @@ class Pipeline:
         self.crop: Callable[[Picture, Face], Picture] = lambda picture, face: to_input_colour(
             cut(picture, face, bundle.crop, detector.name, size), spec
         )
+        if spec.of == "frame":
+            self.crop = lambda picture, _face: to_input_colour(middle_square(picture, size), spec)
         self.classify: Callable[[Picture], Scores] = classifier
         self._ignore = camera.ignore
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
         self.main_face = MainFace()
         self.rules = rules
-        self.mind: Callable[[float, Sequence[Track], dict[int, Scores]], tuple[FaceReading, ...]] = Mind(
-            classifier.labels, rules
-        )
+        mind = Mind(classifier.labels, rules)
+        self.mind: Callable[[float, Sequence[Track], dict[int, Scores]], tuple[FaceReading, ...]] = mind
+        self._tune = mind.tune
+
+    def tune(self, factor: float) -> None:
+        """`factor`: see ferd/mind/sensitivity.py. What is held stays held; the next frame is judged anew."""
+        self._tune(factor)
 
     def step(self, frame: Frame) -> Reading:
         """One frame through the whole chain. Frames come with rising `t`."""
@@ -76,8 +84,13 @@ class Mind:
 
     def __init__(self, labels: Sequence[str], rules: Rules) -> None:
         self._labels = tuple(labels)
-        self._rules = rules
+        self._configured = self._rules = rules
         self._smoothers: dict[int, Smoother] = {}
+
+    def tune(self, factor: float) -> None:
+        self._rules = tuned(self._configured, factor)
+        for smoother in self._smoothers.values():
+            smoother.rules = self._rules
 
     def __call__(self, t: float, tracks: Sequence[Track], scores: dict[int, Scores]) -> tuple[FaceReading, ...]:
         """`scores`: by track id; a track without scores was not seen in this frame and keeps what it had."""
@@ -108,7 +121,8 @@ class Parts:
         """Raises ConfigError or ModelError with the remedy."""
         self._config = config
         self.classifier = Classifier(find_bundle(config.expression.model))
-        self.detector = make_detector(config.detector)
+        whole = self.classifier.input.of == "frame"
+        self.detector: Detector = WholePicture() if whole else make_detector(config.detector)
         if self.detector.name != "haar":
             # OpenCV's helper threads spin while they wait for work: for calls as small as ours they double the
             # processor time and gain nothing. Haar's search is long enough to be shared.

@@ -57,14 +57,15 @@ class _Rival:
 
 
 class Smoother:
-    """Filters one face's scores. Feed it with `update` at rising times."""
+    """Filters one face's scores. Feed it with `update` at rising times. `rules` may be changed between two updates."""
 
     def __init__(self, labels: Sequence[str], rules: Rules) -> None:
         self._labels = tuple(labels)
-        self._rules = rules
+        self.rules = rules
         self._logs: Values | None = None
         self._t = 0.0
         self._held: int | None = None
+        self._confidence = 0.0
         self._since = 0.0
         self._rival: _Rival | None = None
 
@@ -76,8 +77,9 @@ class Smoother:
         before, step = self._logs, min(max(t - self._t, 0.0), STEP_S)
         self._logs, self._t = self._moved(before, target, step), t
         self._challenge(t - step, step, before, target)
-        if self._rival is not None and t - self._rival.since >= self._rules.hold_s - 1e-9:
+        if self._rival is not None and t - self._rival.since >= self.rules.hold_s - 1e-9:
             self._held, self._since, self._rival = self._rival.label, t, None
+        self._note_confidence()
         return self.now
 
     @property
@@ -87,23 +89,29 @@ class Smoother:
         smooth = _probabilities(self._logs)
         if self._held is None:
             return Held(smooth, None, None, self._since)
-        return Held(smooth, self._labels[self._held], smooth[self._held], self._since)
+        return Held(smooth, self._labels[self._held], self._confidence, self._since)
+
+    def _note_confidence(self) -> None:
+        """A label that is on its way out (below `leave`, and hold_s has not passed) keeps the confidence it had."""
+        assert self._logs is not None
+        if self._held is not None and (now := _probabilities(self._logs)[self._held]) >= self.rules.leave:
+            self._confidence = now
 
     def _moved(self, before: Values, target: Values, seconds: float) -> Values:
         """The filter's answer so many seconds after `before`, while the scores are `target`."""
-        if self._rules.tau_s <= 0:
+        if self.rules.tau_s <= 0:
             return target if seconds > 0 else before
-        left = math.exp(-seconds / self._rules.tau_s)
+        left = math.exp(-seconds / self.rules.tau_s)
         return tuple(new + (old - new) * left for old, new in zip(before, target, strict=True))
 
     def _wanted(self, logs: Values) -> int | None:
         """What these filtered values say should be held, given what is held."""
         smooth = _probabilities(logs)
         top = smooth.index(max(smooth))
-        leads = self._held is None or top == self._held or smooth[top] >= self._rules.lead * smooth[self._held]
-        if smooth[top] >= self._rules.enter and leads:
+        leads = self._held is None or top == self._held or smooth[top] >= self.rules.lead * smooth[self._held]
+        if smooth[top] >= self.rules.enter and leads:
             return top
-        return self._held if self._held is not None and smooth[self._held] >= self._rules.leave else None
+        return self._held if self._held is not None and smooth[self._held] >= self.rules.leave else None
 
     def _challenge(self, start: float, step: float, before: Values, target: Values) -> None:
         """Notes which label (or None) should be held now instead of the one that is, and since when."""

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ferd.errors import ModelError
 from ferd.model.bundle import Bundle, read_bundle
-from ferd.paths import exists, expand, is_file
+from ferd.paths import exists, expand, is_file, state_dir
+
+__all__ = ["find_bundle", "find_on_shelf", "find_yunet", "list_bundles", "shelves", "shipped_dir", "state_dir"]
 
 YUNET_NAME = "face_detection_yunet_2023mar.onnx"
-
-
-def state_dir() -> Path:
-    """Where ferd keeps what it must remember: systemd's StateDirectory, else the user's own data folder."""
-    if given := os.environ.get("STATE_DIRECTORY"):
-        return Path(given.partition(":")[0])
-    data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
-    return Path(data_home) / "ferd"
 
 
 def shipped_dir() -> Path:
