@@ -20,6 +20,9 @@ ONLY = {
     "ai_edge_litert": ("model/runtime.py",),
     "tflite_runtime": ("model/runtime.py",),
     "pydantic": ("config/", "publish/payloads.py", "publish/topics.py", "publish/schema.py"),
+    "tensorflow": ("model/add/to_int8.py",),
+    "tf_keras": ("model/add/to_int8.py",),
+    "keras": ("model/add/to_int8.py",),
     "rich": ("cli/",),
     "matplotlib": ("evaluate/plot.py",),
 }

@@ -93,6 +93,11 @@ def _show(name: str, as_json: bool) -> int:
     return 0
 
 
+def print_facts(bundle: Bundle) -> None:
+    """The card of a loaded model, for reading."""
+    _print_facts(_facts(bundle))
+
+
 def _facts(bundle: Bundle) -> dict[str, Any]:
     """What the loaded file says, with the card's own keys after it. Raises ModelError when it is broken."""
     network, spec = _loaded(bundle)

@@ -80,6 +80,16 @@ def cut(picture: Picture, face: Face, crop: Crop, detector: str, size: tuple[int
     return _warp(picture, way, size)
 
 
+def middle_square(picture: Picture, size: tuple[int, int]) -> Picture:
+    """The middle square of the whole picture as (height, width[, 3]) uint8, as Teachable Machine sees a webcam."""
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = picture[top : top + side, left : left + side]
+    method = cv2.INTER_AREA if side > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, size, interpolation=method), np.uint8)
+
+
 def _by_eyes(points: Points, eyes: Eyes, least: float, size: tuple[int, int]) -> Similarity:
     """Takes the two eyes to their places in the crop, or only their middle where `least` forbids it."""
     right, left = complex(*points.right_eye), complex(*points.left_eye)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,17 +18,26 @@ from ferd.face.crop import Crop
 from ferd.paths import exists, is_dir, is_file
 
 Colour = Literal["gray", "rgb"]
+View = Literal["face", "frame"]
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """How a picture becomes the input: size in pixels, colour, then (value / 255 - mean) / std."""
+    """How a picture becomes the input: size in pixels, colour, then (value / 255 - mean) / std.
+
+    `of`: what the picture shows: a face that was cut out, or the middle square of the whole frame.
+    """
 
     width: int
     height: int
     colour: Colour
     mean: float = 0.5
     std: float = 0.5
+    of: View = "face"
+
+    def to_card(self) -> dict[str, Any]:
+        """The `input` of a model card."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +93,7 @@ def parse_labels(path: Path) -> tuple[str, ...]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     numbered = all(re.match(rf"{number}(\s+\S|$)", line) for number, line in enumerate(lines))
     labels = tuple(line.partition(" ")[2].strip() or line if numbered else line for line in lines)
-    return _distinct(labels, path)
+    return distinct(labels, path)
 
 
 def _tflite_file(path: Path) -> Path:
@@ -117,7 +126,7 @@ def _from_card(file: Path, card_file: Path) -> Bundle:
         bundle = Bundle(
             name=str(card.get("name", file.stem)),
             path=file,
-            labels=_distinct(tuple(str(label) for label in card["labels"]), card_file),
+            labels=distinct(tuple(str(label) for label in card["labels"]), card_file),
             input=_input_spec(card["input"]),
             output=card["output"],
             temperature=float(card.get("temperature", 1.0)),
@@ -135,13 +144,22 @@ def _from_card(file: Path, card_file: Path) -> Bundle:
 def _input_spec(spec: dict[str, Any]) -> InputSpec:
     if spec["colour"] not in ("gray", "rgb"):
         raise ValueError(f'colour is {spec["colour"]!r}; "gray" or "rgb" is meant')
-    made = InputSpec(int(spec["width"]), int(spec["height"]), spec["colour"], float(spec["mean"]), float(spec["std"]))
+    if spec.get("of", "face") not in ("face", "frame"):
+        raise ValueError(f'of is {spec["of"]!r}; "face" or "frame" is meant')
+    made = InputSpec(
+        int(spec["width"]),
+        int(spec["height"]),
+        spec["colour"],
+        float(spec["mean"]),
+        float(spec["std"]),
+        spec.get("of", "face"),
+    )
     if min(made.width, made.height) < 1 or made.std <= 0:
         raise ValueError("width, height and std of the input must be above 0")
     return made
 
 
-def _distinct(labels: tuple[str, ...], source: Path) -> tuple[str, ...]:
+def distinct(labels: tuple[str, ...], source: Path) -> tuple[str, ...]:
     twice = {label for label in labels if labels.count(label) > 1}
     if twice or not labels:
         problem = f"holds {', '.join(sorted(twice))} twice" if twice else "holds no label"

@@ -35,6 +35,14 @@ class Tensor:
     def quantised(self) -> bool:
         return self.scale > 0 and self.dtype in (np.int8, np.uint8)
 
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The least and the largest real value that a quantised tensor can hold."""
+        if not self.quantised:
+            return None
+        info = np.iinfo(self.dtype)
+        return (info.min - self.zero_point) * self.scale, (info.max - self.zero_point) * self.scale
+
     def quantise(self, values: NDArray[np.floating]) -> NDArray[Any]:
         """Real values to what the tensor holds."""
         if not self.quantised:
@@ -79,6 +87,11 @@ class Network:
         self._interpreter.invoke()
         output: NDArray[Any] = self._interpreter.get_tensor(self.outputs[0].index)
         return output
+
+    @property
+    def half_floats(self) -> bool:
+        """True when weights are stored as float16: a fine size, but no gain in time on a Pi's processor."""
+        return any(np.dtype(details["dtype"]) == np.float16 for details in self._interpreter.get_tensor_details())
 
     def __repr__(self) -> str:
         return f"<Network {self.runtime} {self.input.shape} -> {self.outputs[0].shape} {self.input.dtype}>"

@@ -1,0 +1,118 @@
+"""Small TFLite files of any kind: what a test needs that nobody exports twice alike."""
+
+import io
+import zipfile
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int8": 9}
+QUANTISED = ("int8", "uint8")
+
+
+def classifier(shape=(1, 16, 16, 3), classes=3, dtype="float32", *, outputs=1, half=False, softmax=True, seed=1):
+    """A classifier of one fully connected layer (and softmax), as the bytes of a .tflite file.
+
+    `dtype`: of input and output. `outputs`: so many heads. `half`: weights stored as float16.
+    """
+    file = _File(
+        shape=shape, classes=classes, dtype=dtype, half=half, softmax=softmax, rng=np.random.default_rng(seed)
+    )
+    return file.build(outputs)
+
+
+def with_labels_inside(data, text):
+    """The same file with TFLite metadata's associated label file: a zip at its end."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("labels.txt", text)
+    return data + archive.getvalue()
+
+
+class _File:
+    def __init__(self, *, shape, classes, dtype, half, softmax, rng):
+        self.shape, self.classes, self.dtype = shape, classes, dtype
+        self.half, self.softmax, self.rng = half, softmax, rng
+        self.model = schema.ModelT()
+        self.model.version = 3
+        self.model.buffers = [schema.BufferT()]
+        self.model.operatorCodes = []
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.operators = [], []
+        self.model.subgraphs = [self.graph]
+
+    def build(self, outputs):
+        length = int(np.prod(self.shape[1:]))
+        entry = self.tensor("input", self.shape, self.dtype, self.quantisation(2 / 255))
+        ends = []
+        for n in range(outputs):
+            weights = self.rng.normal(0, 0.5 / np.sqrt(length), (self.classes, length)).astype(np.float32)
+            logits = self.fully_connected(entry, weights, n)
+            ends.append(self.softmaxed(logits, n) if self.softmax else logits)
+        self.graph.inputs, self.graph.outputs = [entry], ends
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def quantisation(self, scale, zero=None):
+        """What int8 and uint8 tensors carry; None for floats."""
+        if self.dtype not in QUANTISED:
+            return None
+        middle = 0 if self.dtype == "int8" else 128
+        return scale, middle if zero is None else zero + middle
+
+    def fully_connected(self, entry, weights, n):
+        if self.dtype in QUANTISED:
+            scale = float(np.abs(weights).max()) / 127
+            stored, kind, quantised = np.rint(weights / scale).astype(np.int8), "int8", (scale, 0)
+            if self.dtype == "uint8":
+                stored, kind, quantised = (stored.astype(np.int16) + 128).astype(np.uint8), "uint8", (scale, 128)
+            bias = self.tensor("bias", (self.classes,), "int32", (scale * 2 / 255, 0), np.zeros(self.classes, np.int32))
+        else:
+            stored, kind, quantised = weights, "float32", None
+            bias = self.tensor("bias", (self.classes,), "float32", None, np.zeros(self.classes, np.float32))
+        if self.half:
+            half = self.tensor("half", weights.shape, "float16", None, weights.astype(np.float16))
+            matrix = self.tensor("weights", weights.shape, "float32", None)
+            self.operator("DEQUANTIZE", [half], [matrix])
+        else:
+            matrix = self.tensor("weights", weights.shape, kind, quantised, stored)
+        logits = self.tensor(f"logits{n}", (1, self.classes), self.dtype, self.quantisation(4 / 255))
+        options = schema.FullyConnectedOptionsT()
+        self.operator("FULLY_CONNECTED", [entry, matrix, bias], [logits], options)
+        return logits
+
+    def softmaxed(self, logits, n):
+        options = schema.SoftmaxOptionsT()
+        options.beta = 1.0
+        result = self.tensor(f"scores{n}", (1, self.classes), self.dtype, self.quantisation(1 / 256, -128))
+        self.operator("SOFTMAX", [logits], [result], options)
+        return result
+
+    def tensor(self, name, shape, dtype, quantised, values=None):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), TYPES[dtype], 0
+        if quantised:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = [quantised[0]], [quantised[1]]
+        if values is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+            tensor.buffer = len(self.model.buffers)
+            self.model.buffers.append(buffer)
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def operator(self, name, inputs, outputs, options=None):
+        number = getattr(schema.BuiltinOperator, name)
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = number
+        code.version = 1 if name != "FULLY_CONNECTED" or self.dtype != "int8" else 4
+        self.model.operatorCodes.append(code)
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = len(self.model.operatorCodes) - 1, inputs, outputs
+        if options is not None:
+            operator.builtinOptions = options
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        self.graph.operators.append(operator)
