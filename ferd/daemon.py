@@ -13,9 +13,11 @@ from ferd.camera.source import Source
 from ferd.config import CameraConfig, Config
 from ferd.health import HealthReport
 from ferd.lane import Lane
+from ferd.paths import state_dir
 from ferd.pipeline import Parts
 from ferd.publish.board import Board
 from ferd.publish.home_assistant import Device, announcement, identity
+from ferd.publish.journal import Journal
 from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
 from ferd.publish.topics import Info, camera_status_message, info_message
@@ -45,7 +47,9 @@ class Daemon:
         protocol: Protocol = "5",
     ) -> None:
         self.config = config
-        self.board = Board()
+        mqtt = config.mqtt
+        self._journal = Journal(state_dir() / "journal.db", mqtt.journal_events) if mqtt.journal else None
+        self.board = Board(self._journal)
         self._parts = Parts(config)
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -67,6 +71,8 @@ class Daemon:
         self._wake.set()
 
     def run(self) -> None:
+        if self._journal is not None:
+            self._journal.start()
         self._introduce()
         self.publisher.start()
         try:
@@ -80,6 +86,8 @@ class Daemon:
             self.publisher.stop()
             for lane in self._lanes:
                 lane.stop()
+            if self._journal is not None:
+                self._journal.stop()
 
     def camera_names(self) -> Mapping[str, str]:
         """What each camera really is: "demo scene", "usb camera /dev/video0"."""
