@@ -13,13 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from brokers import wait_for
+from brokers import Ear, mosquitto, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferd.config.mqtt import MqttConfig
+from ferd.publish import topics
 from ferd.publish.backlog import LATE_A_SECOND
+from ferd.publish.board import Board
 from ferd.publish.journal import BATCH_S, FORGET_S, RETRY_S, Journal
-from ferd.publish.topics import Message
+from ferd.publish.publisher import Publisher
+from ferd.publish.topics import Message, State
 
 LIMIT = 8
 
@@ -410,6 +414,44 @@ def test_what_no_ferd_wrote_is_left_out(path: Path, caplog: pytest.LogCaptureFix
     journal = opened(path)
     assert ids(journal.due(0, 16)) == [1]
     assert "count=1 unreadable=6" in caplog.text
+
+
+def test_the_board_gives_events_to_the_journal_and_the_rest_to_nobody(path: Path):
+    board = Board(opened(path))
+    state = topics.state_message("hall", "desk", State("joy", 0.8, 1, 0.0, 1))
+    response = Message("ferd/hall/response/reload", b"{}", qos=1, expires_s=60)
+    for message in (event(1), state, response):
+        board.put(message, 0.0)
+    sent = board.due(0.0)
+    assert sent == [state, response, event(1)]
+    assert board.next_at() is None
+    board.give_back([(0.0, message) for message in sent])
+    board.replay_all()
+    assert board.next_at() == float("-inf")
+    assert board.due(0.1) == sent
+    for message in sent:
+        board.acknowledge(message, 0.2)
+    board.replay_all()
+    assert board.due(0.3) == [state]
+
+
+def test_what_the_broker_refuses_stays_until_it_is_allowed(tmp_path: Path, path: Path):
+    journal = opened(path)
+    board = Board(journal)
+    board.put(event(1), time.monotonic())
+    for allowed in (False, True):
+        acl = "topic write ferd/hall/#" if allowed else "topic write ferd/hall/status"
+        with mosquitto(tmp_path, acl=f"{acl}\ntopic read #\n") as broker, Ear(broker.port) as ear:
+            publisher = Publisher(MqttConfig(host="127.0.0.1", port=broker.port), "hall", "ferd_abcdef", board)
+            publisher.start()
+            ear.wait("ferd/hall/status", "online")
+            if allowed:
+                ear.wait("ferd/hall/desk/event")
+                wait_for(lambda: len(journal) == 0)
+            else:
+                time.sleep(0.3)
+                assert len(journal) == 1
+            publisher.stop()
 
 
 class _Refusing:
