@@ -14,6 +14,7 @@ from ferd.face.crop import cut, middle_square
 from ferd.face.detect import Detector, make_detector, outside
 from ferd.face.track import MainFace, Tracker
 from ferd.face.whole import WholePicture
+from ferd.mind.sensitivity import tuned
 from ferd.mind.smooth import Rules, Smoother
 from ferd.model.classify import Classifier, to_input_colour
 from ferd.model.shelf import find_bundle
@@ -44,9 +45,13 @@ class Pipeline:
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
         self.main_face = MainFace()
         self.rules = rules
-        self.mind: Callable[[float, Sequence[Track], dict[int, Scores]], tuple[FaceReading, ...]] = Mind(
-            classifier.labels, rules
-        )
+        mind = Mind(classifier.labels, rules)
+        self.mind: Callable[[float, Sequence[Track], dict[int, Scores]], tuple[FaceReading, ...]] = mind
+        self._tune = mind.tune
+
+    def tune(self, factor: float) -> None:
+        """`factor`: see ferd/mind/sensitivity.py. What is held stays held; the next frame is judged anew."""
+        self._tune(factor)
 
     def step(self, frame: Frame) -> Reading:
         """One frame through the whole chain. Frames come with rising `t`."""
@@ -79,8 +84,13 @@ class Mind:
 
     def __init__(self, labels: Sequence[str], rules: Rules) -> None:
         self._labels = tuple(labels)
-        self._rules = rules
+        self._configured = self._rules = rules
         self._smoothers: dict[int, Smoother] = {}
+
+    def tune(self, factor: float) -> None:
+        self._rules = tuned(self._configured, factor)
+        for smoother in self._smoothers.values():
+            smoother.rules = self._rules
 
     def __call__(self, t: float, tracks: Sequence[Track], scores: dict[int, Scores]) -> tuple[FaceReading, ...]:
         """`scores`: by track id; a track without scores was not seen in this frame and keeps what it had."""
