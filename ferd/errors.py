@@ -27,3 +27,7 @@ class SourceError(FerdError):
 
 class SourceEnded(SourceError):  # noqa: N818  # it is an end, and only an error for a live camera
     """A file or folder was read to its end."""
+
+
+class BuzzerError(FerdError):
+    """The pins of the buzzer, a lamp or the button cannot be used."""

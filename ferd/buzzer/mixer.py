@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ferd.buzzer.patterns import KINDS, SILENT, Beat, Kind, Moment, Pattern
+from ferd.buzzer.patterns import KINDS, SILENT, Beat, Kind, Moment, Output, Pattern
 from ferd.data import LEVELS, LEVELS_OWN, Alert, Level
 
 BLIND_EVERY_S = 60.0
@@ -20,16 +20,6 @@ LAMP: Mapping[Level, Pattern] = {
     "warning": Pattern("blinks", (Beat(0.5, 0.5),)),
     "alarm": Pattern("flashes", (Beat(0.2, 0.2),)),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What the pins are to show now. ``tone``: in Hz, None for the buzzer's usual one."""
-
-    sound: bool = False
-    tone: float | None = None
-    watching: bool = False
-    level: bool = False
 
 
 @dataclass(frozen=True, slots=True)

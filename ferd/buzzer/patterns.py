@@ -13,6 +13,8 @@ KINDS: tuple[Kind, ...] = ("notice", "blind", "warning", "alarm")
 
 SILENT = "off"
 """The name of no pattern at all."""
+LEVELS_OWN = "default"
+"""The same as in ferd.data, which is not imported here: numpy would take a tenth of a second of `ferd buzzer off`."""
 MIN_ON_S = 0.01
 MAX_S = 60.0
 MAX_BEATS = 64
@@ -68,6 +70,16 @@ class Pattern:
         if period_s is None:
             return Moment(False, None, None)
         return Moment(False, None, max(0.0, period_s - self.length_s - elapsed_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the pins are to show now. ``tone``: in Hz, None for the buzzer's usual one."""
+
+    sound: bool = False
+    tone: float | None = None
+    watching: bool = False
+    level: bool = False
 
 
 def pattern(name: str, beats: Sequence[Sequence[float | str]]) -> Pattern:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic_core import ErrorDetails
 
-from ferd.buzzer.patterns import BUILT_IN, DEFAULTS, MAX_HZ, MIN_HZ, SILENT, Kind, Pattern, pattern
+from ferd.buzzer.patterns import BUILT_IN, DEFAULTS, LEVELS_OWN, MAX_HZ, MIN_HZ, SILENT, Kind, Pattern, pattern
 from ferd.config.types import Flag, Name, Number, Seconds, Section, Whole
-from ferd.data import LEVELS_OWN
+from ferd.errors import ConfigError
 
 Pin = Annotated[Whole, Field(ge=2, le=27)]  # 0 and 1 are for the EEPROM of a HAT
 # Checked by `pattern`, whose words are clearer than those of a union of types.
@@ -22,6 +23,11 @@ def _playable(patterns: dict[str, Beats]) -> dict[str, Beats]:
             raise ValueError(f'"{name}" has a meaning of its own; give the pattern another name')
         pattern(name, beats)
     return patterns
+
+
+def _told(problem: ErrorDetails) -> str:
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    return f"{problem['loc'][0]} = {problem['input']}: {message}" if problem["loc"] else message
 
 
 class BuzzerConfig(Section):
@@ -81,6 +87,13 @@ class BuzzerConfig(Section):
         known = [*self.playable, SILENT, LEVELS_OWN]
         if name not in known:
             raise ValueError(f'no pattern is called "{name}". There are: {", ".join(known)}')
+
+    def changed(self, **changes: object) -> BuzzerConfig:
+        """With other values, checked. Raises ConfigError."""
+        try:
+            return BuzzerConfig.model_validate(self.model_dump() | changes)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_told(problem) for problem in error.errors())) from None
 
     @model_validator(mode="after")
     def _whole(self) -> BuzzerConfig:

@@ -1,0 +1,158 @@
+"""The thread that plays: it sleeps until something is to change, and drives the pins."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from ferd.buzzer import claims
+from ferd.buzzer.mixer import Mixer, Settings, Voice
+from ferd.buzzer.panel import Panel, open_panel
+from ferd.buzzer.patterns import Output
+from ferd.config import BuzzerConfig
+from ferd.data import Alert
+from ferd.errors import BuzzerError
+
+log = logging.getLogger(__name__)
+
+STOP_S = 2.0
+MAX_SNOOZE_S = 3600.0
+"""Longer silence is what the switch is for."""
+
+OpenPanel = Callable[[BuzzerConfig, Callable[[], None]], Panel]
+
+
+class Sounder:
+    """The daemon's buzzer. All methods may be called from any thread, before `start` and without any pin configured.
+
+    A pin that fails is told once and ends the sounds, never the daemon. ``tells_blind``: whether a lost camera is
+    told by a sound.
+    """
+
+    def __init__(
+        self,
+        config: BuzzerConfig,
+        *,
+        tells_blind: bool,
+        open_panel: OpenPanel = open_panel,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config, self._open_panel, self._clock = config, open_panel, clock
+        self._mixer = Mixer(Settings(config.playable, config.defaults, config.snooze_silences_alarm, blind=tells_blind))
+        self._condition = threading.Condition()
+        self._changed = self._stopping = False
+        self._panel: Panel | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Opens the pins, if there are any. What goes wrong is logged."""
+        if not self._config.pins:
+            return
+        try:
+            self._panel = self._open_panel(self._config, self._pressed)
+        except BuzzerError as error:
+            log.error("buzzer failed error=%s", error)  # noqa: TRY400  # the remedy is told, a traceback helps nobody
+            return
+        claims.note(self._config.outputs)
+        log.info("buzzer ready %s", " ".join(f"{key}={pin}" for key, pin in self._config.pins.items()))
+        self._thread = threading.Thread(target=self._run, name="buzzer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Silence, at once; the pins are given back."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        if self._thread is not None:
+            self._thread.join(STOP_S)
+
+    def show(self, camera: str, alerts: Iterable[Alert]) -> None:
+        """These alerts hold now on this camera, and no others."""
+        self._tell(lambda: self._mixer.show(camera, alerts, self._clock()))
+
+    def blind(self, camera: str, blind: bool) -> None:
+        """The camera is lost, or (False) is watching."""
+        self._tell(lambda: self._mixer.blind(camera, blind, self._clock()))
+
+    def mute(self, camera: str, muted: bool) -> None:
+        """Nothing of this camera is heard, alarms neither."""
+        self._tell(lambda: self._mixer.mute(camera, muted))
+
+    def forget(self, camera: str) -> None:
+        """The camera was switched off on purpose: it neither watches nor is blind, and nothing of it holds."""
+        self._tell(lambda: self._mixer.forget(camera))
+
+    def snooze(self, seconds: float) -> float:
+        """Silence for so long (0 ends it); gives what was granted, MAX_SNOOZE_S at most.
+
+        An alarm is heard all the same, unless the configuration says otherwise.
+        """
+        granted = min(max(0.0, seconds), MAX_SNOOZE_S)
+        self._tell(lambda: self._mixer.snooze(self._clock() + granted))
+        log.info("buzzer snoozed for_s=%g alarm_too=%s", granted, self._config.snooze_silences_alarm)
+        return granted
+
+    def audible(self, camera: str, alert: Alert) -> bool:
+        """Whether this alert really sounds while it holds: pin, pattern, mute and snooze all let it."""
+        with self._condition:
+            has_buzzer = self._panel is not None and self._config.pin is not None
+            return has_buzzer and self._mixer.audible(camera, alert, self._clock())
+
+    def _pressed(self) -> None:
+        self.snooze(self._config.snooze_s)
+
+    def _tell(self, change: Callable[[], bool]) -> None:
+        """Wakes the thread when `change` says that there is something to do."""
+        with self._condition:
+            if change():
+                self._changed = True
+                self._condition.notify_all()
+
+    def _run(self) -> None:
+        try:
+            self._play()
+        except BuzzerError as error:
+            log.error("buzzer failed error=%s", error)  # noqa: TRY400
+        finally:
+            self._close()
+
+    def _play(self) -> None:
+        panel, shown, until = self._panel, Output(), None
+        told: Voice | None = None
+        while panel is not None:
+            with self._condition:
+                if not self._changed and not self._stopping:
+                    self._condition.wait(None if until is None else max(0.0, until - self._clock()))
+                if self._stopping:
+                    return
+                self._changed = False
+                output, until = self._mixer.at(self._clock())
+                playing = self._mixer.playing
+            if output != shown:
+                panel.show(output)
+                shown = output
+            if playing is not told:
+                told = playing
+                _log(playing)
+
+    def _close(self) -> None:
+        with self._condition:
+            panel, self._panel = self._panel, None
+        try:
+            if panel is not None:
+                panel.close()
+        except BuzzerError as error:
+            log.error("buzzer not silenced error=%s", error)  # noqa: TRY400
+        else:
+            claims.clear()
+
+
+def _log(voice: Voice | None) -> None:
+    if voice is None:
+        log.info("buzzer silent")
+    else:
+        log.info(
+            "buzzer plays=%s level=%s camera=%s alert=%s", voice.pattern.name, voice.kind, voice.camera, voice.name
+        )
