@@ -44,15 +44,16 @@ def evaluate_detector(detector: Detector, data: Path, seen: Seen) -> FaceVerdict
 
 def _on_known_faces(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
     problems: list[str] = []
+    known = _known(data, problems)
+    contradicted = _contradicted(known)
+    if contradicted:
+        problems.append(
+            f"{data}: pictures that it names more than once, with different faces: {len(contradicted)}, the first "
+            f"{next(iter(contradicted))}. At least one of the lines tells of another picture, so they are passed over"
+        )
+    rest = [(file, true) for file, true in known if file not in contradicted]
     pairs: list[tuple[list[Face], list[Face]]] = []
-    lines = data.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in seen(list(enumerate(lines, start=1)), len(lines)):
-        try:
-            row = json.loads(line)
-            file, true = data.parent / row["file"], score.true_faces(row)
-        except (ValueError, KeyError, TypeError) as error:
-            problems.append(f"{data}:{number}: {error!r}")
-            continue
+    for file, true in seen(rest, len(rest)):
         picture = read_picture(file)
         if picture is None:
             problems.append(f"{file}: {'does not decode' if exists(file) else 'is not there'}")
@@ -69,9 +70,35 @@ def _on_known_faces(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
             "recall": round(figures.recall, 4),
             "point_error": round(figures.point_error, 4),
             "unmatched_per_picture": round(alarms / len(pairs), 4),
+            "contradicted": len(contradicted),
         },
         problems,
     )
+
+
+def _known(data: Path, problems: list[str]) -> list[tuple[Path, list[Face]]]:
+    """The lines of the file: picture and true faces. What cannot be read is added to the problems."""
+    known = []
+    for number, line in enumerate(data.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            known.append((data.parent / row["file"], score.true_faces(row)))
+        except (ValueError, KeyError, TypeError) as error:
+            problems.append(f"{data}:{number}: {error!r}")
+    return known
+
+
+def _contradicted(known: list[tuple[Path, list[Face]]]) -> dict[Path, None]:
+    """Pictures with several lines that do not agree, in the order of the file.
+
+    It happens where pictures of one name were collected from several places and the last one was kept.
+    """
+    first: dict[Path, list[Face]] = {}
+    contradicted: dict[Path, None] = {}
+    for file, true in known:
+        if first.setdefault(file, true) != true:
+            contradicted[file] = None
+    return contradicted
 
 
 def _on_empty_pictures(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:

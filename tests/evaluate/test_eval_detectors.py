@@ -41,6 +41,16 @@ def test_bad_lines_are_told_and_the_rest_is_judged(known, capsys):
         assert part in told.err
 
 
+def test_a_picture_told_of_in_two_ways_is_passed_over_and_told(known, capsys):
+    other = {"file": "face.png", "faces": [{"box": [20, 20, 150, 175]}]}
+    same = {"file": "room.png", "faces": [{"box": [300, 200, 100, 120]}, {"box": [10, 10, 20, 20]}]}
+    known.write_text(known.read_text() + json.dumps(other) + "\n" + json.dumps(same) + "\n")
+    told = evaluated(capsys, "haar", known, "--json")
+    figures = json.loads(told.out)
+    assert (figures["n"], figures["faces"], figures["recall"], figures["contradicted"]) == (2, 2, 0.0, 1)
+    assert "more than once, with different faces: 1, the first" in told.err
+
+
 def test_false_alarms_on_rooms(tmp_path, capsys):
     cv2.imwrite(str(tmp_path / "room.png"), room())
     cv2.imwrite(str(tmp_path / "gray.png"), np.full((480, 640, 3), 99, np.uint8))
