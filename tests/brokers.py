@@ -59,6 +59,10 @@ class Mosquitto:
             self._process.wait(5)
             self._process = None
 
+    def rewrite(self, text: str) -> None:
+        """Another configuration for the next start."""
+        self._config.write_text(text)
+
     def freeze(self) -> None:
         """It is there, its port takes connections, and it never answers."""
         assert self._process is not None

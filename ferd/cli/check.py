@@ -13,8 +13,8 @@ from ferd.paths import exists
 
 HELP = "validate a configuration: every error with its line, key and remedy"
 MORE = """
-Checks the file, what the environment overrides (FERD_SECTION__KEY=value), and that the model and the detector
-which it names can be loaded. Nothing is started.
+Checks the file, what the environment overrides (FERD_SECTION__KEY=value), and that the model, the detector, the
+password and the certificates which it names can be loaded. Nothing is started, no broker is asked.
 
   ferd check                     the system's file, else the defaults
   ferd check ./my.toml           another file
@@ -27,9 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ferd.pipeline import Parts
+    from ferd.publish.home_assistant import identity
+    from ferd.publish.target import target_of
 
     config = load_config(args.file, os.environ)
     parts = Parts(config)
+    target = target_of(config.mqtt)
     file = args.file or (SYSTEM_FILE if exists(SYSTEM_FILE) else "the defaults (there is no file)")
     print(f"{file}: fine")
     print(f"  node      {config.node.name}")
@@ -37,5 +40,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"  camera    {name}: {redact(camera.source)}, {camera.width}x{camera.height} at {camera.fps:g} fps")
     print(f"  detector  {parts.detector.name}")
     print(f"  model     {parts.classifier.bundle.name}: {', '.join(parts.classifier.labels)}")
-    print(f"  broker    {config.mqtt.host}:{config.mqtt.port}")
+    print(f"  broker    {target}")
+    print(f"  identity  {identity()} (in Home Assistant, and in the broker's ACL)")
+    for warning in target.warnings:
+        print(f"  warning   {warning}")
     return 0

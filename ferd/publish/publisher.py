@@ -44,7 +44,7 @@ Kind = Literal[
 _REMEDIES: dict[Kind, str] = {
     "absent": "is the broker running and reachable?",
     "silent": "is this an MQTT broker? with TLS?",
-    "refused": "check mqtt.username and mqtt.password_file",
+    "refused": "check mqtt.username and mqtt.password_file; does the ACL let this user in?",
     "unwilling": "see the broker's log",
     "protocol": "is this an MQTT broker? with TLS?",
 }

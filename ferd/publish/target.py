@@ -31,6 +31,11 @@ class Target:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """For people: "broker.lan:8883, TLS, as hall-pi with a password"."""
+        login = f"as {self.username} {'with' if self.password else 'without'} a password" if self.username else ""
+        return ", ".join(filter(None, (f"{self.host}:{self.port}", "TLS" if self.tls else "", login)))
+
 
 def target_of(config: MqttConfig, environ: Mapping[str, str] | None = None) -> Target:
     """Reads user name, password and certificates. Raises ConfigError with the remedy; touches no network."""
