@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from ferd.buzzer import claims
 from ferd.buzzer.mixer import Mixer, Settings, Voice
 from ferd.buzzer.panel import Panel, open_panel
-from ferd.buzzer.patterns import Output
-from ferd.config import BuzzerConfig
+from ferd.buzzer.patterns import SILENT, Output
+from ferd.config import BuzzerConfig, Config
 from ferd.data import Alert
 from ferd.errors import BuzzerError
 
@@ -22,6 +22,17 @@ MAX_SNOOZE_S = 3600.0
 """Longer silence is what the switch is for."""
 
 OpenPanel = Callable[[BuzzerConfig, Callable[[], None]], Panel]
+
+
+def make_sounder(config: Config) -> Sounder:
+    """The buzzer of this configuration; without pins one whose calls do nothing."""
+    return Sounder(config.buzzer, tells_blind=relies_on_cameras(config))
+
+
+def relies_on_cameras(config: Config) -> bool:
+    """Whether somebody would miss a sound while a camera is lost: fatigue is watched, or an alert sounds."""
+    fatigue, alerts = getattr(config, "fatigue", None), getattr(config, "alerts", ())
+    return bool(fatigue and fatigue.enabled) or any(rule.buzzer not in (None, SILENT) for rule in alerts)
 
 
 class Sounder:
