@@ -46,3 +46,14 @@ def _mode(path: Path) -> int:
         return path.stat().st_mode
     except (OSError, ValueError):  # ValueError: a NUL in the name
         return 0
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a small file whole or not at all, also when the power goes. Makes its folder. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,0 +1,126 @@
+"""Announces this node to Home Assistant, and takes back what an earlier run announced or left on the broker.
+
+A retained topic stays on the broker until somebody clears it, and an entity stays in Home Assistant until its document
+says that it is gone. So ferd remembers in its state folder which topics and entities it had; what is no more is taken
+back: when a camera, an alert rule or a feature was removed, when a new version has other entities, and when discovery
+was switched off or to its other form. Nobody tells when everyone has heard it, so it is said for FORGET_AFTER_S.
+
+What belongs to another node's name is left alone: another ferd may have that name now (`ferd mqtt purge --node`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ferd.paths import is_file, replace_file, state_dir
+from ferd.publish.entities import Device, entities
+from ferd.publish.home_assistant import Form, documents
+from ferd.publish.message import Message
+from ferd.publish.topics import BUZZER, FATIGUE, PUBLISHED
+
+LONGEST = 1_000_000
+FORGET_AFTER_S = 30 * 86400.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What one run left behind. Times are in seconds since 1970.
+
+    ``topics``: all retained ones. ``entities``: their platforms by key. ``cleared``: topics that are no more, and
+    since when. ``gone``: the same of entities, by key: platform and since when.
+    """
+
+    identity: str
+    node: str
+    topics: tuple[str, ...] = ()
+    entities: Mapping[str, str] = field(default_factory=dict)
+    cleared: Mapping[str, float] = field(default_factory=dict)
+    gone: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+
+def announce(device: Device, prefix: str, form: Form | None, file: Path | None = None) -> list[Message]:
+    """What is to be published at the start: first what is taken back, then the documents (none for the form None).
+
+    ``file``: where it is remembered (None: in the state folder); written only when something changed. If it cannot be
+    written that is told and harms nothing but a later removal.
+    """
+    file = file or state_dir() / f"announced-{device.identity}.json"
+    before = recall(file)
+    if before is not None and before.node != device.node and before.identity == device.identity:
+        log.info("renamed old=%s remedy=%r", before.node, f"ferd mqtt purge --node {before.node} removes what it left")
+    messages, after = changes(device, prefix, form, before, time.time())
+    if after != before:
+        try:
+            replace_file(file, json.dumps({"v": 1} | asdict(after)))
+        except OSError as error:
+            log.warning("announced not kept file=%s reason=%r", file, error.strerror or str(error))
+    return messages
+
+
+def changes(
+    device: Device, prefix: str, form: Form | None, before: Announced | None, wall: float
+) -> tuple[list[Message], Announced]:
+    """What is to be published, and what is to be remembered. Pure."""
+    if before is None or before.identity != device.identity:  # the copied card of another Pi: not ours to take back
+        before = Announced(device.identity, device.node)
+    present = {key: entity["platform"] for key, entity in entities(device).items()} if form else {}
+    gone = {key: (platform, wall) for key, platform in before.entities.items()}
+    gone = {key: value for key, value in (gone | _young(before.gone, wall)).items() if key not in present}
+    told = documents(prefix, device, form, {key: it[0] for key, it in gone.items()}) if form else []
+    topics = (*_own(device), *(message.topic for message in told))
+    cleared = dict.fromkeys(before.topics, wall) | _young(before.cleared, wall)
+    cleared = {topic: since for topic, since in cleared.items() if topic not in topics and _is_ours(topic, device)}
+    after = Announced(device.identity, device.node, topics, present, cleared, gone)
+    return [*(Message(topic, b"", retain=True, qos=1) for topic in cleared), *told], after
+
+
+def recall(file: Path) -> Announced | None:
+    """What was remembered; None when there is nothing, or nothing that can be read."""
+    if not is_file(file):
+        return None
+    try:
+        with file.open(encoding="utf-8") as opened:
+            found = json.loads(opened.read(LONGEST))
+        return Announced(
+            str(found["identity"]),
+            str(found["node"]),
+            tuple(map(str, found["topics"])),
+            {str(key): str(platform) for key, platform in found["entities"].items()},
+            {str(topic): float(since) for topic, since in found["cleared"].items()},
+            {str(key): (str(platform), float(since)) for key, (platform, since) in found["gone"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        log.warning("announced begins anew file=%s reason=%r", file, f"{type(error).__name__}: {error}")
+        return None
+
+
+def _own(device: Device) -> list[str]:
+    """Every retained topic that this node publishes, but for Home Assistant's."""
+    off = [FATIGUE] * (not device.fatigue) + [BUZZER] * (not device.buzzer)
+    kept = [topic for topic in PUBLISHED if topic.retain and topic.pattern.startswith("ferd/") and topic not in off]
+    node = [topic.at(node=device.node) for topic in kept if "{camera}" not in topic.pattern]
+    return node + [
+        topic.at(node=device.node, camera=camera)
+        for camera in device.cameras
+        for topic in kept
+        if "{camera}" in topic.pattern
+    ]
+
+
+def _is_ours(topic: str, device: Device) -> bool:
+    """False for what an earlier name of this node left on the broker."""
+    return not topic.startswith("ferd/") or topic.startswith(f"ferd/{device.node}/")
+
+
+def _young(since: Mapping[str, Any], wall: float) -> dict[str, Any]:
+    """What is not yet to be forgotten: its values are times, or end with one."""
+    times = {key: value[1] if isinstance(value, tuple) else value for key, value in since.items()}
+    return {key: value for key, value in since.items() if wall - times[key] < FORGET_AFTER_S}
