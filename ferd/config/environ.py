@@ -36,7 +36,8 @@ def _value(keys: Keys, text: str) -> Any:
     """As the key wants it: text stays text ("42" is a good name), a switch knows yes and no, the rest is TOML."""
     field = field_of(keys)
     kinds = {field.annotation, *get_args(field.annotation)} if field else set()
-    if bool in kinds and text.strip().lower() in (*_YES, *_NO):
+    switch = bool in kinds or any(kind is True for kind in kinds)  # the latter: a choice with yes and no among it
+    if switch and text.strip().lower() in (*_YES, *_NO):
         return text.strip().lower() in _YES
     if kinds & {str, Path} or any(isinstance(kind, str) for kind in kinds):  # the last: a choice of words
         return text

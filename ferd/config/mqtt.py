@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -37,8 +37,9 @@ class MqttConfig(Section):
     insecure: Flag = False
     """Encrypt without looking at the broker's certificate: anybody on the way can read and change everything. For
     a test only; each start warns."""
-    discovery: Flag = True
-    """Announce the entities to Home Assistant."""
+    discovery: Literal[True, False, "device", "components"] = True
+    """Announce the entities to Home Assistant: true (or "device") in one document; "components" in one for each entity,
+    for versions before 2024.11; false not at all."""
     discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
     """Home Assistant's discovery prefix."""
     journal: Flag = False
@@ -46,6 +47,13 @@ class MqttConfig(Section):
     a restart and a power cut. Without it they wait at most a minute, in memory."""
     journal_events: Annotated[Whole, Field(ge=16, le=200_000)] = 10_000
     """The journal keeps so many events at most (about 0.5 kB each); then the oldest go first."""
+
+    @property
+    def discovery_form(self) -> Literal["device", "components"] | None:
+        """How the entities are announced; None: not at all."""
+        if isinstance(self.discovery, str):
+            return self.discovery
+        return "device" if self.discovery else None
 
     @model_validator(mode="after")
     def _certificates(self) -> MqttConfig:

@@ -165,3 +165,14 @@ def test_the_default_file_is_valid_when_every_key_is_uncommented(write):
 )
 def test_line_of_asks_the_parser(text, keys, line):
     assert line_of(text, keys) == line
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [("true", "device"), ("false", None), ('"device"', "device"), ('"components"', "components")],
+)
+def test_discovery_is_a_switch_or_a_form(tmp_path: Path, value: str, form: str | None):
+    file = tmp_path / "ferd.toml"
+    file.write_text(f"[mqtt]\ndiscovery = {value}\n")
+    assert load_config(file).mqtt.discovery_form == form
+    assert load_config(None, {"FERD_MQTT__DISCOVERY": value.strip('"')}).mqtt.discovery_form == form
