@@ -1,4 +1,9 @@
-"""The thread that plays: it sleeps until something is to change, and drives the pins."""
+"""Plays on the pins what the mixer decides.
+
+Whoever tells of a change drives the pins at once, in their own thread: an edge does not wait for another thread to
+get its turn (5 ms and more in Python while the pictures are worked on). What changes by itself, the beats of a
+pattern, is the work of one thread that sleeps until then.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +57,8 @@ class Sounder:
     ) -> None:
         self._config, self._open_panel, self._clock = config, open_panel, clock
         self._mixer = Mixer(Settings(config.playable, config.defaults, config.snooze_silences_alarm, blind=tells_blind))
-        self._condition = threading.Condition()
-        self._changed = self._stopping = False
+        self._condition = threading.Condition()  # guards all below
+        self._shown = Output()
         self._panel: Panel | None = None
         self._thread: threading.Thread | None = None
 
@@ -74,7 +79,7 @@ class Sounder:
     def stop(self) -> None:
         """Silence, at once; the pins are given back."""
         with self._condition:
-            self._stopping = True
+            self._close()
             self._condition.notify_all()
         if self._thread is not None:
             self._thread.join(STOP_S)
@@ -115,45 +120,48 @@ class Sounder:
         self.snooze(self._config.snooze_s)
 
     def _tell(self, change: Callable[[], bool]) -> None:
-        """Wakes the thread when `change` says that there is something to do."""
+        """Plays on, and has the thread plan anew, when `change` says that there is something to do."""
         with self._condition:
-            if change():
-                self._changed = True
+            if change() and self._panel is not None:
+                self._advance()
                 self._condition.notify_all()
 
     def _run(self) -> None:
-        try:
-            self._play()
-        except BuzzerError as error:
-            log.error("buzzer failed error=%s", error)  # noqa: TRY400
-        finally:
-            self._close()
-
-    def _play(self) -> None:
-        panel, shown, until = self._panel, Output(), None
         told: Voice | None = None
-        while panel is not None:
-            with self._condition:
-                if not self._changed and not self._stopping:
-                    self._condition.wait(None if until is None else max(0.0, until - self._clock()))
-                if self._stopping:
-                    return
-                self._changed = False
-                output, until = self._mixer.at(self._clock())
-                playing = self._mixer.playing
-            if output != shown:
-                panel.show(output)
-                shown = output
-            if playing is not told:
+        try:
+            while True:
+                with self._condition:
+                    if self._panel is None:
+                        return
+                    until = self._advance()
+                    playing = self._mixer.playing
+                    if playing is told:
+                        self._condition.wait(None if until is None else max(0.0, until - self._clock()))
+                        continue
+                _log(playing)  # outside: a log that is slow must hold nobody up
                 told = playing
-                _log(playing)
+        finally:
+            with self._condition:
+                self._close()
+
+    def _advance(self) -> float | None:
+        """Makes the pins as they are to be now; gives the time at which that changes by itself."""
+        output, until = self._mixer.at(self._clock())
+        if self._panel is not None and output != self._shown:
+            self._shown = output
+            try:
+                self._panel.show(output)
+            except BuzzerError as error:
+                log.error("buzzer failed error=%s", error)  # noqa: TRY400  # the remedy is told, no traceback
+                self._close()
+        return until
 
     def _close(self) -> None:
-        with self._condition:
-            panel, self._panel = self._panel, None
+        panel, self._panel = self._panel, None
+        if panel is None:
+            return
         try:
-            if panel is not None:
-                panel.close()
+            panel.close()
         except BuzzerError as error:
             log.error("buzzer not silenced error=%s", error)  # noqa: TRY400
         else:

@@ -64,6 +64,15 @@ def test_an_alarm_sounds_and_ends_with_it(bench):
     assert len(one.sounds) == count
 
 
+def test_the_edge_is_there_when_the_call_comes_back(bench):
+    """It waits for no other thread: the loop that looks at pictures makes it itself."""
+    one = bench(alarm="continuous")
+    one.sounder.show("cabin", [ALARM])
+    assert one.sounds == [True]
+    one.sounder.show("cabin", [])
+    assert one.sounds == [True, False]
+
+
 def test_open_eyes_end_a_sound_that_never_pauses(bench):
     one = bench(alarm="continuous")
     one.sounder.show("cabin", [ALARM])
