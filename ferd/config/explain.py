@@ -39,7 +39,7 @@ def explain(error: ErrorDetails, text: str, path: Path | None, from_env: Mapping
         return f"{where}: unknown key {dotted}. {_did_you_mean(keys)}"
     if kind == "string_pattern_mismatch" and error.get("ctx", {}).get("pattern") == NAME_PATTERN:
         return f"{where}: {dotted} = {error['input']!r}: use 1 to 32 of a-z, 0-9 and hyphen, as it stands in topics"
-    given = "" if isinstance(error["input"], dict) else f" = {_shown(error['input'])}"
+    given = "" if isinstance(error["input"], dict) else f" = {_shown(keys, error['input'])}"
     message = _PLAIN_WORDS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "must")
     remedy = "" if kind == "value_error" else f". {_meaning(keys)}"
     return f"{where}: {dotted}{given}: {message}{remedy}".rstrip(". ")
@@ -84,7 +84,12 @@ def _has(tree: Any, keys: Keys) -> bool:
     return True
 
 
-def _shown(value: object) -> str:
+def _shown(keys: Keys, value: object) -> str:
+    """Without what is a secret, or could be one that was written to the wrong place."""
+    if any(str(key).startswith("pass") for key in keys):
+        return "***"
+    if isinstance(value, str) and "@" in value and "://" not in value:
+        return repr(f"***@{value.rpartition('@')[2]}")
     return repr(redact(value) if isinstance(value, str) else value)
 
 

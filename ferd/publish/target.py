@@ -79,8 +79,10 @@ def _first_line(key: str, file: Path, what: str) -> str:
             raise ConfigError(f"{key}: {file} is not a regular file. Write the {what} into one")
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
+        # Without its name: somebody may have written the password itself there.
+        folder = f" in {file.parent}" if is_dir(file.parent) else ""
         raise ConfigError(
-            f"{key}: {file} is not there. Write the {what} into it (chmod 600), or remove the key"
+            f"{key}: the file that it names{folder} is not there. Write the {what} into it, or remove the key"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"

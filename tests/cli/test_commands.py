@@ -79,7 +79,7 @@ def test_a_broken_password_file_ends_with_78(tmp_path, capsys):
     path = tmp_path / "ferd.toml"
     path.write_text('[mqtt]\nusername = "ferd"\npassword_file = "/nowhere/password"')
     assert main(["run", "--config", str(path)]) == 78
-    assert "/nowhere/password is not there" in capsys.readouterr().err
+    assert "mqtt.password_file: the file that it names is not there" in capsys.readouterr().err
 
 
 def test_config_default_can_be_used_as_it_is(tmp_path, capsys):
