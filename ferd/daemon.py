@@ -1,4 +1,4 @@
-"""The daemon: cameras in, messages out, until it is told to stop."""
+"""The daemon: the loop that takes pictures through the chain, does what commands ask for, and reports how it is."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from ferd import __version__
 from ferd.camera.open import open_source
-from ferd.camera.source import Source
-from ferd.config import CameraConfig, Config
+from ferd.config import Config
+from ferd.control import Control, Inbox
+from ferd.errors import FerdError
 from ferd.health import HealthReport
-from ferd.lane import Lane
-from ferd.paths import state_dir
-from ferd.pipeline import Parts
 from ferd.publish.board import Board
-from ferd.publish.home_assistant import Device, announcement, identity
-from ferd.publish.journal import Journal
+from ferd.publish.commands import Value
 from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
-from ferd.publish.topics import Info, camera_status_message, info_message
+from ferd.publish.topics import Json
 from ferd.systemd import Systemd
+from ferd.works import OpenCamera, Works
 
 log = logging.getLogger(__name__)
 
@@ -33,108 +31,152 @@ STATUS_EVERY_S = 10.0
 class Daemon:
     """Built from a configuration; `run` blocks until `stop` is called from another thread or a signal handler.
 
-    The constructor loads the model and reads all files that the configuration names, so it raises ConfigError (exit
-    78) before anything is started. `open_camera` makes the source of a camera; the default opens the real thing.
-    `protocol`: the MQTT version to try first.
+    The constructor raises ConfigError (exit 78) before anything is started. `load` reads the configuration once more
+    for a reload; without it there is none. `open_camera` makes the source of a camera; the default opens the real
+    thing. `protocol`: the MQTT version to try first.
     """
 
     def __init__(
         self,
         config: Config,
         *,
-        open_camera: Callable[[CameraConfig], Source] | None = None,
+        load: Callable[[], Config] | None = None,
+        open_camera: OpenCamera | None = None,
         systemd: Systemd | None = None,
         protocol: Protocol = "5",
     ) -> None:
-        self.config = config
-        mqtt = config.mqtt
-        self._journal = Journal(state_dir() / "journal.db", mqtt.journal_events) if mqtt.journal else None
-        self.board = Board(self._journal)
-        self._parts = Parts(config)
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
+        self._load = load
         self._systemd = systemd or Systemd()
-        opener = open_camera or (lambda camera: open_source(camera, live=True))
-        self._lanes = [self._lane(name, camera, opener) for name, camera in config.cameras.items()]
-        self.publisher = Publisher(
-            config.mqtt, config.node.name, identity(), self.board, cameras=tuple(config.cameras), prefer=protocol
+        self._wake, self._stopping, self._reloading = threading.Event(), threading.Event(), threading.Event()
+        self._wants_restart = False
+        self._inbox = Inbox(self._wake)
+        self._works = Works(
+            config,
+            open_camera=open_camera or (lambda camera: open_source(camera, live=True)),
+            wake=self._wake,
+            on_command=self._inbox.put,
+            protocol=protocol,
         )
-        self._health = HealthReport(config.node.name, time.monotonic())
+        self._take_name(config.node.name)
+
+    @property
+    def config(self) -> Config:
+        return self._works.config
+
+    @property
+    def board(self) -> Board:
+        return self._works.board
+
+    @property
+    def publisher(self) -> Publisher:
+        return self._works.publisher
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return self._parts.classifier.labels
+        return self._works.parts.classifier.labels
+
+    def camera_names(self) -> Mapping[str, str]:
+        """What each camera really is: "demo scene", "usb camera /dev/video0"."""
+        return {name: lane.keeper.report().source for name, lane in self._works.lanes.items()}
 
     def stop(self) -> None:
         """May be called at any time, from any thread or a signal handler; `run` returns within 2 s."""
         self._stopping.set()
         self._wake.set()
 
-    def run(self) -> None:
-        if self._journal is not None:
-            self._journal.start()
-        self._introduce()
-        self.publisher.start()
+    def ask_to_reload(self) -> None:
+        """The loop reads the configuration once more. May be called as `stop` may."""
+        self._reloading.set()
+        self._wake.set()
+
+    def run(self) -> bool:
+        """True when it ended because a restart was asked for."""
         try:
-            for lane in self._lanes:
-                lane.start()
+            self._works.start()
             self._loop()
         finally:
             self._systemd.stopping()
-            for lane in self._lanes:
-                lane.ask_to_stop()  # side by side, while the broker hears that we go
-            self.publisher.stop()
-            for lane in self._lanes:
-                lane.stop()
-            if self._journal is not None:
-                self._journal.stop()
+            self._works.stop()
+        return self._wants_restart
 
-    def camera_names(self) -> Mapping[str, str]:
-        """What each camera really is: "demo scene", "usb camera /dev/video0"."""
-        return {lane.name: lane.keeper.report().source for lane in self._lanes}
+    # What can be commanded: ferd.control.Helm.
 
-    def _lane(self, name: str, camera: CameraConfig, opener: Callable[[CameraConfig], Source]) -> Lane:
-        return Lane(self.config.node.name, name, camera, self._parts, factory=lambda: opener(camera), wake=self._wake)
+    def switch(self, camera: str, switch: str, value: Value) -> Json:
+        lane = self._works.lanes[camera]
+        switches = replace(lane.switches, **{switch: value})  # type: ignore[arg-type]  # as the command's form says
+        self._works.memory.set(camera, switches)
+        self._works.put(*lane.switch(switches))
+        return {"camera": camera, switch: value}
 
-    def _introduce(self) -> None:
-        node, now = self.config.node.name, time.monotonic()
-        model = self._parts.classifier.bundle.name
-        cameras = tuple(self.config.cameras)
-        self.board.put(info_message(node, Info(__version__, model, self.labels, cameras)), now)
-        for camera in cameras:  # until it has delivered a picture; a run that was killed may have left it online
-            self.board.put(camera_status_message(node, camera, "offline"), now)
-        if self.config.mqtt.discovery:
-            device = Device(identity(), node, cameras, self.labels)
-            self.board.put(announcement(self.config.mqtt.discovery_prefix, device), now)
+    def restart(self) -> Json:
+        self._wants_restart = True
+        self.stop()
+        return {}
+
+    def rebirth(self) -> Json:
+        self._works.publisher.rebirth()
+        return {}
+
+    def reload(self) -> Json:
+        if self._load is None:
+            raise FerdError("this ferd does not know where its configuration came from: restart it")
+        changed = self._works.take_over(self._load())
+        self._take_name(self.config.node.name)
+        log.info("reloaded changed=%r", changed or "nothing")
+        return {"changed": changed}
+
+    def snooze(self, seconds: float) -> Json:
+        return {"seconds": self._works.sounder.snooze(seconds)}
+
+    def log_level(self, level: str) -> Json:
+        logging.getLogger().setLevel(level.upper())
+        return {"level": level}
+
+    def _take_name(self, node: str) -> None:
+        self._control = Control(node, self)
+        self._health = HealthReport(node, time.monotonic())
 
     def _loop(self) -> None:
         beats, ready, status_at = 0, False, 0.0
         while not self._stopping.is_set():
             self._wake.wait(LOOK_EVERY_S)
             self._wake.clear()
-            for lane in self._lanes:
-                for message in lane.step():
-                    self.board.put(message, time.monotonic())
-            if (now_beats := sum(lane.beats for lane in self._lanes)) != beats:
+            self._obey()
+            lanes = self._works.lanes.values()
+            for lane in lanes:
+                self._works.put(*lane.step())
+            now_beats = sum(lane.beats for lane in lanes)
+            if now_beats != beats or all(lane.resting for lane in lanes):
                 beats = now_beats
                 self._systemd.progress()
-            if not ready and all(lane.settled for lane in self._lanes):
+            if not ready and all(lane.settled for lane in lanes):
                 ready = True
                 self._systemd.ready(self._status())
                 log.info("ready %s", self._status())
             status_at = self._report(ready, status_at)
 
+    def _obey(self) -> None:
+        for heard in self._inbox.take_all():
+            cameras = tuple(self._works.lanes)
+            self._works.put(*self._control.obey(heard, cameras, time.monotonic()))
+        if self._reloading.is_set():
+            self._reloading.clear()
+            try:
+                self.reload()
+            except FerdError as error:
+                log.error("reload failed, all runs on as it was: %s", error)  # noqa: TRY400  # the remedy is told
+
     def _report(self, ready: bool, status_at: float) -> float:
         now = time.monotonic()
-        counters = {lane.name: lane.counters() for lane in self._lanes}
+        counters = {name: lane.counters() for name, lane in self._works.lanes.items()}
         if message := self._health.tell(now, counters, self.publisher.status.reconnects):
-            self.board.put(message, now)
+            self._works.put(message)
         if ready and now - status_at >= STATUS_EVERY_S:
             self._systemd.status(self._status())
             return now
         return status_at
 
     def _status(self) -> str:
-        cameras = " ".join(f"{lane.name}={lane.keeper.report().state}" for lane in self._lanes)
+        cameras = " ".join(f"{name}={lane.status}" for name, lane in self._works.lanes.items())
         mqtt = self.publisher.status
         return f"{cameras} broker={'connected' if mqtt.connected else 'away'}"

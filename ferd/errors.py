@@ -2,6 +2,7 @@
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_RESTART = 75  # EX_TEMPFAIL of sysexits.h; systemd starts ferd anew (Restart=on-failure), as was asked for
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the systemd unit does not restart on it
 
 

@@ -1,17 +1,22 @@
-"""One camera of the daemon: its keeper, its pipeline and its voice."""
+"""One camera of the daemon: its keeper, its pipeline, its switches and its voice."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from ferd.camera.keeper import Keeper, State
 from ferd.camera.source import Source
 from ferd.camera.watch import Timing
 from ferd.config import CameraConfig
+from ferd.data import Alert
 from ferd.health import Counters
+from ferd.memory import Switches
+from ferd.mind.sensitivity import factor
 from ferd.pipeline import Parts
+from ferd.publish import topics
 from ferd.publish.narrator import Narrator
 from ferd.publish.topics import CameraStatus, Message, camera_status_message
 
@@ -19,10 +24,20 @@ LATENCY_SHARE = 0.1
 """Weight of the newest frame in the running mean of the latency."""
 
 
+class Sounder(Protocol):
+    """What a lane tells the buzzer; all of it returns at once."""
+
+    def show(self, camera: str, alerts: Iterable[Alert]) -> None: ...
+    def blind(self, camera: str, blind: bool) -> None: ...
+    def mute(self, camera: str, muted: bool) -> None: ...
+    def forget(self, camera: str) -> None: ...
+
+
 class Lane:
     """`step` takes the newest frame, if there is one, through the chain and gives the messages that it is worth.
 
-    `factory` makes the source each time it is opened. `wake` is set whenever there is something to do.
+    `factory` makes the source each time it is opened. `wake` is set whenever there is something to do. All methods
+    are called from one thread.
     """
 
     def __init__(
@@ -34,34 +49,69 @@ class Lane:
         *,
         factory: Callable[[], Source],
         wake: threading.Event,
+        switches: Switches,
+        sounder: Sounder,
     ) -> None:
         self.name = name
         self.keeper = Keeper(name, factory, wake, timing=Timing.of(config.fps))
+        self.switches = switches
+        self._sounder = sounder
         self._node, self._config, self._parts = node, config, parts
         self._pipeline = parts.pipeline(config)
         self._narrator = Narrator(node, name)
-        self._state = State.STARTING
+        self._told: CameraStatus = "offline" if switches.enabled else "disabled"
+        self._opened = False
         self._analysed = 0
         self._latency_s: float | None = None
 
+    def introduce(self) -> Iterator[Message]:
+        """What holds before the first picture; a run that was killed may have left something else."""
+        yield camera_status_message(self._node, self.name, self._told)
+        yield from self._narrator.begin(time.time())
+        yield from switch_messages(self._node, self.name, self.switches)
+
     def start(self) -> None:
-        self.keeper.start()
+        self._set_switches(self.switches)
+        self._follow_switch()
 
     def ask_to_stop(self) -> None:
         self.keeper.ask_to_stop()
 
     def stop(self) -> None:
         self.keeper.stop()
+        self._sounder.forget(self.name)
+
+    def switch(self, switches: Switches) -> Iterator[Message]:
+        """Takes over what a user set. The camera is told `disabled` as soon as it is closed."""
+        self._set_switches(switches)
+        yield from switch_messages(self._node, self.name, switches)
+        if switches.enabled and self._told == "disabled":
+            yield self._tell("offline")
+        yield from self.step()
+
+    def use(self, sounder: Sounder) -> None:
+        """Another buzzer; it hears of the alerts that hold with the next picture."""
+        self._sounder = sounder
+        sounder.mute(self.name, not self.switches.buzzer)
+        if self._told != "disabled":
+            sounder.blind(self.name, self._told == "offline")
+
+    def rebuild(self, parts: Parts) -> Iterator[Message]:
+        """Goes on with other models or rules; the camera stays open. Whoever was seen is seen anew."""
+        self._parts = parts
+        yield from self._begin_anew()
 
     def step(self) -> Iterator[Message]:
         """At most one frame. Messages come in the order in which they are to be published."""
-        yield from self._state_changes()
-        frame = self.keeper.take()
+        self._follow_switch()
+        yield from self._status_changes()
+        frame = self.keeper.take() if self.switches.enabled else None
         if frame is None:
             return
         reading = self._pipeline.step(frame)
         self._analysed += 1
         self._note_latency()
+        self._sounder.show(self.name, reading.alerts)
         yield from self._narrator.tell(reading, time.time())
 
     @property
@@ -70,25 +120,72 @@ class Lane:
         return self._analysed + self.keeper.report().opens
 
     @property
+    def resting(self) -> bool:
+        """True while nobody wants anything of it: the camera is switched off."""
+        return not self.switches.enabled and not self._opened
+
+    @property
     def settled(self) -> bool:
-        """True once the camera is known to work, or known not to."""
-        return self.keeper.report().state is not State.STARTING
+        """True once the camera is known to work, or known not to, or is not wanted."""
+        return self.resting or self.keeper.report().state is not State.STARTING
+
+    @property
+    def status(self) -> str:
+        """For people: starting, online, offline, disabled."""
+        return "disabled" if self.resting else str(self.keeper.report().state)
 
     def counters(self) -> Counters:
         report = self.keeper.report()
         return Counters(self._analysed, report.skipped, max(0, report.opens - 1), self._latency_s)
 
-    def _state_changes(self) -> Iterator[Message]:
-        state = self.keeper.report().state
-        if state is self._state:
+    def _set_switches(self, switches: Switches) -> None:
+        self.switches = switches
+        self._pipeline.tune(factor(switches.sensitivity))
+        self._sounder.mute(self.name, not switches.buzzer)
+
+    def _follow_switch(self) -> None:
+        """Opens or closes the camera as the switch says; the closing is waited for without standing still."""
+        if self._opened and not self.switches.enabled:
+            self.keeper.ask_to_stop()
+        if self._opened and self.keeper.stopping and not self.keeper.running:
+            self.keeper.stop()
+            self._opened = False
+        if self.switches.enabled and not self._opened:
+            self.keeper.start()
+            self._opened = True
+
+    def _status_changes(self) -> Iterator[Message]:
+        status = self._status_now()
+        if status is None or status == self._told:
             return
-        was, self._state = self._state, state
-        status: CameraStatus = "online" if state is State.ONLINE else "offline"
-        if state is State.OFFLINE and was is State.ONLINE:
-            # What comes next may be another camera: nothing of what was seen before holds for it.
-            self._pipeline = self._parts.pipeline(self._config)
-            yield from self._narrator.lost(time.time())
-        yield camera_status_message(self._node, self.name, status)
+        was = self._told
+        yield self._tell(status)
+        if was == "online":
+            yield from self._begin_anew()
+
+    def _status_now(self) -> CameraStatus | None:
+        """None while it is not known."""
+        if not self.switches.enabled:
+            return None if self._opened else "disabled"
+        state = self.keeper.report().state
+        if state is State.STARTING or self.keeper.stopping:
+            return None
+        return "online" if state is State.ONLINE else "offline"
+
+    def _tell(self, status: CameraStatus) -> Message:
+        self._told = status
+        if status == "disabled":
+            self._sounder.forget(self.name)
+        else:
+            self._sounder.blind(self.name, status == "offline")
+        return camera_status_message(self._node, self.name, status)
+
+    def _begin_anew(self) -> Iterator[Message]:
+        """What comes next may be another camera or model: nothing of what was seen before holds for it."""
+        self._pipeline = self._parts.pipeline(self._config)
+        self._pipeline.tune(factor(self.switches.sensitivity))
+        self._sounder.show(self.name, ())
+        yield from self._narrator.lost(time.time())
 
     def _note_latency(self) -> None:
         at = self.keeper.report().last_frame_at
@@ -97,3 +194,10 @@ class Lane:
         latency = max(0.0, time.monotonic() - at)
         before = latency if self._latency_s is None else self._latency_s
         self._latency_s = before + LATENCY_SHARE * (latency - before)
+
+
+def switch_messages(node: str, camera: str, switches: Switches) -> Iterator[Message]:
+    """The retained state of each switch."""
+    yield topics.ENABLED.message("ON" if switches.enabled else "OFF", node=node, camera=camera)
+    yield topics.BUZZER.message("ON" if switches.buzzer else "OFF", node=node, camera=camera)
+    yield topics.SENSITIVITY.message(switches.sensitivity, node=node, camera=camera)

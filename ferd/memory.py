@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ferd.mind.sensitivity import MIDDLE
-from ferd.paths import is_file, state_dir
+from ferd.paths import is_file, replace_file, state_dir
 
 LONGEST = 65536
 
@@ -56,15 +55,8 @@ class Memory:
             log.warning("switches not kept file=%s reason=%r", self._path, error.strerror or str(error))
 
     def _write(self) -> None:
-        """Whole or not at all, also when the power goes: a new file that takes the place of the old one."""
         content = {"v": 1, "cameras": {name: asdict(switches) for name, switches in self._cameras.items()}}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        replace_file(self._path, json.dumps(content))
 
 
 def _read(path: Path) -> Mapping[str, Switches]:

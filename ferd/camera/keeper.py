@@ -107,6 +107,17 @@ class Keeper:
             self._frame = None
         log.info("camera stopped name=%s closed=%s", self.name, "no" if thread.is_alive() else "yes")
 
+    @property
+    def stopping(self) -> bool:
+        """True from ``ask_to_stop`` on, until the next ``start``."""
+        return self._stopping.is_set()
+
+    @property
+    def running(self) -> bool:
+        """False before ``start``, and once the camera is closed after ``ask_to_stop``."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
     def take(self) -> Frame | None:
         """The newest frame, if one came since the last call."""
         with self._lock:

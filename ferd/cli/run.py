@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ferd.config import CameraConfig, Config, MqttConfig, load_config
 from ferd.config.source import check_source
-from ferd.errors import ConfigError
+from ferd.errors import EXIT_RESTART, ConfigError
 
 if TYPE_CHECKING:
     from ferd.daemon import Daemon
@@ -31,7 +31,8 @@ MORE = """
                                         scene, without a broker it starts one of its own on this machine, and the
                                         terminal shows live what is published
 
-Ctrl-C or SIGTERM ends it; the last message says offline.
+Ctrl-C or SIGTERM ends it; the last message says offline. SIGHUP reads the configuration again: what changed is built
+anew, and a file that is wrong leaves everything as it was.
 """
 
 PORT_ENV = "FERD_TRY_PORT"
@@ -50,18 +51,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from ferd.cli import logs
 
-    config = load_config(args.config, os.environ)
-    if args.source is not None:
-        config = config.model_copy(update={"cameras": _one_camera(config, args.source)})
+    def load() -> Config:
+        config = load_config(args.config, os.environ)
+        if args.source is None:
+            return config
+        return config.model_copy(update={"cameras": _one_camera(config, args.source)})
+
+    config = load()
     logs.set_up(logging.DEBUG if args.verbose else logging.INFO)
     if args.trying:
         return _try(config)
     from ferd.daemon import Daemon
 
-    daemon = Daemon(config)
-    _stop_on_signals(daemon)
-    daemon.run()
-    return 0
+    daemon = Daemon(config, load=load)
+    _listen_to_signals(daemon)
+    return _restart() if daemon.run() else 0
+
+
+def _restart() -> int:
+    """The exit code with which systemd starts ferd anew; without systemd this process becomes a new ferd."""
+    if "NOTIFY_SOCKET" in os.environ:
+        return EXIT_RESTART
+    logging.getLogger(__name__).info("starts anew")
+    logging.shutdown()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves, as we were started
+    raise AssertionError("execv does not return")
 
 
 def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
@@ -73,9 +87,13 @@ def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
         raise ConfigError(f"--source: {error}") from None
 
 
-def _stop_on_signals(daemon: Daemon) -> None:
+def _listen_to_signals(daemon: Daemon) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: daemon.stop())
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        at_terminal = sys.stdin is not None and sys.stdin.isatty()  # there it says that the terminal was closed
+        hang_up = daemon.stop if at_terminal else daemon.ask_to_reload
+        signal.signal(signal.SIGHUP, lambda _number, _frame: hang_up())
 
 
 def _try(config: Config) -> int:
@@ -87,18 +105,18 @@ def _try(config: Config) -> int:
     with _broker(config) as (mqtt, protocol, broker_line):
         config = config.model_copy(update={"mqtt": mqtt})
         daemon = Daemon(config, open_camera=lambda camera: open_source(camera, live=True, demo=True), protocol=protocol)
-        _stop_on_signals(daemon)
+        _listen_to_signals(daemon)
         subscribe = f"subscribe with: mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t 'ferd/#'"
         if sys.stdout.isatty():
             with _screen(daemon, [broker_line, subscribe]) as handler:
                 logs.set_up(logging.WARNING, handler)
-                daemon.run()
+                wants_restart = daemon.run()
         else:
             print(broker_line, subscribe, sep="\n", flush=True)
             daemon.board.subscribe(_print_message)
-            daemon.run()
-    print("ferd ended; its last message was: offline")
-    return 0
+            wants_restart = daemon.run()
+    print("ferd ended; its last message was: offline", flush=True)
+    return _restart() if wants_restart else 0
 
 
 @contextmanager

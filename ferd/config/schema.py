@@ -25,6 +25,9 @@ def host_name() -> str:
 class NodeConfig(Section):
     name: Name = Field(default_factory=host_name)
     """Name of this box in topics: ferd/<name>/…  Letters a-z, digits and hyphens. Default: the host name."""
+    id: Name | None = None
+    """Who this ferd is towards Home Assistant, where several run on one machine: give each but the first an id of its
+    own, for ever. Not set: the machine's own id; a new name then keeps all entities."""
 
 
 def _rectangles(value: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:

@@ -128,11 +128,19 @@ class Board:
             if self._journal is not None:
                 self._journal.rewind()
 
-    def send_again(self, topic: str) -> None:
-        """Makes the last value of one retained topic due once more; does nothing for an unknown topic."""
+    def tell_again(self) -> None:
+        """Makes every retained last value due once more, for somebody new on the connection that there is."""
         with self._lock:
-            if topic in self._last:
-                self._unsent[topic] = None
+            self._unsent |= dict.fromkeys(self._last)
+
+    def clear(self) -> list[str]:
+        """Forgets everything; returns the retained topics that had a value."""
+        with self._lock:
+            topics = [topic for topic, message in self._last.items() if message.payload]
+            self._last.clear()
+            self._unsent.clear()
+            self._events.clear()
+            return topics
 
     def give_back(self, sent: Iterable[tuple[float, Message]]) -> None:
         """Takes back what was due but never acknowledged: pairs of (when it was sent, message).

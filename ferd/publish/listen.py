@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from ferd.errors import FerdError
-from ferd.publish.mqtt import Link, OnMessage, Protocol, Wake
+from ferd.publish.mqtt import Link, Protocol, Wake
 from ferd.publish.publisher import ANSWER_WAITS_S
 from ferd.publish.target import Target
 
 AGAIN_AFTER_S = 2.0
 NAP_S = 0.5
+
+OnMessage = Callable[[str, bytes], None]
 
 
 def listen(
@@ -51,7 +53,7 @@ def _connect(target: Target, wake: Wake, on_message: OnMessage, stop: threading.
     protocols: tuple[Protocol, ...] = ("5", "3.1.1")
     for protocol in protocols:
         client_id = f"ferd-watch-{os.getpid()}-{time.monotonic_ns() % 100000}"
-        link = Link(target, protocol, client_id, wake, on_message=on_message)
+        link = Link(target, protocol, client_id, wake, on_message=lambda heard: on_message(heard.topic, heard.payload))
         try:
             link.open()
         except OSError as error:

@@ -18,7 +18,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from ferd.publish.commands import Heard
 from ferd.publish.target import Target
 from ferd.publish.topics import Message
 
@@ -34,9 +36,10 @@ WILL_DELAY_S = 3
 LOST = "connection lost"
 _UNSPECIFIED = 0x80
 _BAD_CREDENTIALS = (0x86, 0x87)  # "Bad user name or password", "Not authorized": MQTT 5, section 3.2.2.2
+_TAKEN_OVER = 0x8E  # another client came with our id: MQTT 5, section 3.14.2.1
 _UNSUPPORTED_PROTOCOL = (0x81, 0x82, 0x84)  # "Malformed packet", "Protocol error", "Unsupported protocol version"
 
-OnMessage = Callable[[str, bytes], None]
+OnMessage = Callable[[Heard], None]
 OnRefused = Callable[[str, str], None]
 OnAcknowledged = Callable[[Message], None]
 
@@ -81,6 +84,8 @@ class Link:
         self.protocol = protocol
         self.answer: ReasonCode | None = None
         self.ended: str | None = None
+        self.taken_over = False
+        """True when it ended since another client has the same id. A broker of version 3.1.1 does not say so."""
         self.unacked: dict[int, tuple[float, Message]] = {}
         """QoS 1 messages without an acknowledgement: when they were sent (monotonic seconds), and they."""
         self._target, self._wake = target, wake
@@ -136,16 +141,31 @@ class Link:
 
     def send(self, message: Message, now: float) -> None:
         """Hands a message over; with QoS 1 it stands in ``unacked`` until the broker has it."""
-        expiry = None
-        if self.protocol == "5" and message.expires_s is not None:
-            expiry = _properties(PacketTypes.PUBLISH, MessageExpiryInterval=message.expires_s)
-        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, expiry)
+        with_it: dict[str, Any] = {}
+        if message.expires_s is not None:
+            with_it["MessageExpiryInterval"] = message.expires_s
+        if message.correlation is not None:
+            with_it["CorrelationData"] = message.correlation
+        more = _properties(PacketTypes.PUBLISH, **with_it) if with_it and self.protocol == "5" else None
+        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, more)
         if message.qos:
             self.unacked[info.mid] = (now, message)
 
-    def listen(self, topics: Iterable[str]) -> None:
+    def waits_since(self) -> float | None:
+        """When the oldest message was sent that the broker has not acknowledged; None when it has them all."""
+        return min((sent for sent, _ in self.unacked.values()), default=None)
+
+    def listen(self, topics: Iterable[str], *, news_only: bool = False) -> None:
+        """``news_only``: nothing that is retained, and nothing that we publish ourselves (MQTT 5 only).
+
+        With QoS 0: what was said while we were away is not delivered later.
+        """
+        only = SubscribeOptions(noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
         for topic in topics:
-            self._client.subscribe(topic)
+            if self.protocol == "5":
+                self._client.subscribe(topic, options=only if news_only else SubscribeOptions())
+            else:
+                self._client.subscribe(topic)
 
     def leave(self) -> None:
         """Says good-bye: the broker forgets the will. What was sent before arrives before."""
@@ -177,6 +197,7 @@ class Link:
         client.on_disconnect = self._disconnected
         client.on_message = self._received
         client.on_publish = self._acknowledged
+        client.on_subscribe = self._subscribed
         return client
 
     def _connected(self, _c: Client, _u: Any, _f: ConnectFlags, code: ReasonCode, _p: Properties | None) -> None:
@@ -185,10 +206,19 @@ class Link:
     def _disconnected(self, _c: Client, _u: Any, _f: DisconnectFlags, code: ReasonCode, _p: Properties | None) -> None:
         # paho makes "Unspecified error" of every line that breaks.
         self.ended = self.ended or (LOST if code.value == _UNSPECIFIED else str(code))
+        self.taken_over = self.taken_over or code.value == _TAKEN_OVER
 
     def _received(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
-        if self._on_message is not None:
-            self._on_message(message.topic, bytes(message.payload))
+        if self._on_message is None:
+            return
+        given = message.properties  # None with 3.1.1
+        reply_to, correlation = getattr(given, "ResponseTopic", None), getattr(given, "CorrelationData", None)
+        self._on_message(Heard(message.topic, bytes(message.payload), message.retain, reply_to, correlation))
+
+    def _subscribed(self, _c: Client, _u: Any, _mid: int, codes: list[ReasonCode], _p: Properties | None) -> None:
+        for code in codes:
+            if code.is_failure and self._on_refused is not None:
+                self._on_refused("(a subscription)", str(code))
 
     def _acknowledged(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties | None) -> None:
         # MQTT 5 only: with 3.1.1 a publish that the broker's ACL refuses is acknowledged like any other.
@@ -201,7 +231,7 @@ class Link:
             self._on_refused(message.topic, str(code))
 
 
-def _properties(packet: int, **values: int) -> Properties:
+def _properties(packet: int, **values: Any) -> Properties:
     properties = Properties(packet)  # type: ignore[no-untyped-call]
     for name, value in values.items():
         setattr(properties, name, value)

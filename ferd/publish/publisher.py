@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,9 +20,11 @@ from ferd.config.mqtt import MqttConfig
 from ferd.publish import topics
 from ferd.publish.backoff import Backoff
 from ferd.publish.board import Board
+from ferd.publish.commands import Heard, filters
 from ferd.publish.mqtt import Link, Protocol, Wake
 from ferd.publish.target import Target, target_of
 from ferd.publish.tls import explain
+from ferd.publish.topics import Message
 
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
 """A broker may leave a version 5 connect unanswered for ever (amqtt 0.12), so silence makes us fall back."""
@@ -34,6 +37,10 @@ STOP_WAITS_S = 1.4
 NAP_S = 1.0
 BIRTH_WAITS_S = (3.0, 8.0)
 """After its birth message Home Assistant needs a few seconds before it takes discovery documents."""
+ACKNOWLEDGED_WITHIN_S = 180.0
+"""A broker that answers pings but takes nothing is as good as none. The health message asks it every minute."""
+REPAIR_EVERY_S = 10.0
+"""At most so often `offline` is corrected that somebody else said of us: another one's last will, or an old one."""
 
 log = logging.getLogger("ferd.publish.mqtt")
 
@@ -76,9 +83,10 @@ class Ending:
 class Publisher:
     """Sends the board's messages to the broker, for as long as it runs.
 
-    ``cameras``: those that a clean stop says are offline. ``identity``: see home_assistant.identity; with the
-    node's name it makes the client id. ``prefer``: the version to try first. Raises ConfigError when
-    a file that the configuration names is wrong.
+    ``cameras``: those that a clean stop says are offline; may be replaced at any time. ``identity``: see
+    home_assistant.identity; with the node's name it makes the client id. ``prefer``: the version to try first.
+    ``on_command`` gets what comes on command topics, in the publisher's thread: it must return at once. Raises
+    ConfigError when a file that the configuration names is wrong.
     """
 
     def __init__(
@@ -92,17 +100,21 @@ class Publisher:
         target: Target | None = None,
         backoff: Backoff | None = None,
         prefer: Protocol = "5",
+        on_command: Callable[[Heard], None] | None = None,
     ) -> None:
         self._target = target or target_of(config)
-        self._node, self._cameras, self._board = node, tuple(cameras), board
+        self.cameras = tuple(cameras)
+        self._node, self._board, self._on_command = node, board, on_command
         self._client_id = f"{identity}-{node}"
         self._birth = topics.birth(config.discovery_prefix) if config.discovery else None
-        self._discovery = topics.discovery(config.discovery_prefix, identity)
-        self._discovery_at: float | None = None
+        self._again_at: float | None = None
+        self._repair_at: float | None = None
+        self._repaired_at = float("-inf")
+        self._last_words: Sequence[Message] | None = None
         self._backoff = backoff or Backoff()
         self._preferred = prefer
         self._told: Kind | None = None
-        self._short_lives = 0
+        self._short_lives = self._taken_over = 0
         self._refused_topics: set[str] = set()
         self._stopping = threading.Event()
         self._wake: Wake | None = None
@@ -119,10 +131,20 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Says offline, waits for the broker to have it, and ends the thread: in 1.5 s at most, broker or not."""
+    def rebirth(self) -> None:
+        """Sends everything retained once more. May be called from any thread."""
+        self._again_at = time.monotonic()
+        if self._wake is not None:
+            self._wake.set()
+
+    def stop(self, last_words: Sequence[Message] | None = None) -> None:
+        """Says offline, waits for the broker to have it, and ends the thread: in 1.5 s at most, broker or not.
+
+        ``last_words``: what is said instead of offline.
+        """
         if self._thread is None or self._wake is None:
             return
+        self._last_words = last_words
         self._stopping.set()
         self._wake.set()
         self._end_watch()
@@ -174,6 +196,7 @@ class Publisher:
         self._greet(link, began)
         self._serve(link)
         if not link.connected:
+            self._taken_over += link.taken_over
             return Ending("lost", link.ended or "", time.monotonic() - began)
         self._say_goodbye(link)
         return Ending("stopped")
@@ -218,36 +241,56 @@ class Publisher:
         self._board.show(online)
         if self._birth is not None:
             link.listen([self._birth])
+        link.listen([topics.node_status(self._node)], news_only=True)
+        if self._on_command is not None:
+            link.listen(filters(self._node), news_only=True)
         self._board.replay_all()
 
     def _serve(self, link: Link) -> None:
         while link.connected and not self._stopping.is_set():
             now = time.monotonic()
-            if self._discovery_at is not None and now >= self._discovery_at:
-                self._discovery_at = None
-                self._board.send_again(self._discovery)
+            if (since := link.waits_since()) is not None and now - since > ACKNOWLEDGED_WITHIN_S:
+                link.ended = f"nothing acknowledged for {ACKNOWLEDGED_WITHIN_S:.0f} s"
+                return
+            self._say_again(link, now)
             for message in self._board.due(now, link.room):
                 link.send(message, now)
             link.turn(self._nap(link, now))
 
+    def _say_again(self, link: Link, now: float) -> None:
+        if self._again_at is not None and now >= self._again_at:
+            self._again_at, self._repair_at = None, now
+            self._board.tell_again()
+        if self._repair_at is not None and now >= self._repair_at:
+            self._repair_at, self._repaired_at = None, now
+            link.send(topics.node_status_message(self._node, "online"), now)
+
     def _nap(self, link: Link, now: float) -> float:
         """How long nothing is to be done, unless the broker or the board wakes us."""
         due = self._board.next_at() if link.room else None
-        waits = [at - now for at in (due, self._discovery_at) if at is not None]
+        waits = [at - now for at in (due, self._again_at, self._repair_at) if at is not None]
         return min([NAP_S, *(max(0.0, wait) for wait in waits)])
 
     def _say_goodbye(self, link: Link) -> None:
         now = time.monotonic()
-        for message in topics.farewell(self._node, self._cameras):
+        words = topics.farewell(self._node, self.cameras) if self._last_words is None else self._last_words
+        for message in (*self._board.due(now), *words):
             link.send(message, now)
         until = now + GOODBYE_WAITS_S
         while link.connected and link.unacked and (left := until - time.monotonic()) > 0:
             link.turn(left)
         link.leave()
 
-    def _heard(self, topic: str, payload: bytes) -> None:
-        if topic == self._birth and payload == topics.ONLINE.encode():
-            self._discovery_at = time.monotonic() + random.uniform(*BIRTH_WAITS_S)  # noqa: S311  # not a secret
+    def _heard(self, heard: Heard) -> None:
+        now = time.monotonic()
+        if heard.topic == self._birth:
+            if heard.payload == topics.ONLINE.encode():
+                self._again_at = now + random.uniform(*BIRTH_WAITS_S)  # noqa: S311  # not a secret
+        elif heard.topic == topics.node_status(self._node):
+            if heard.payload != topics.ONLINE.encode() and not heard.retained and self._repair_at is None:
+                self._repair_at = max(now, self._repaired_at + REPAIR_EVERY_S)
+        elif self._on_command is not None and not heard.retained:
+            self._on_command(heard)
 
     def _publish_refused(self, topic: str, reason: str) -> None:
         if topic not in self._refused_topics:
@@ -261,7 +304,9 @@ class Publisher:
         reason = ending.reason if ending.kind != "stopped" else "stopped"
         self.status = replace(self.status, connected=False, reason=reason)
         if ending.lasted_s is not None:
-            self._short_lives = 0 if ending.lasted_s >= STABLE_AFTER_S else self._short_lives + 1
+            stable = ending.lasted_s >= STABLE_AFTER_S
+            self._short_lives = 0 if stable else self._short_lives + 1
+            self._taken_over = 0 if stable else self._taken_over
         if ending.kind == self._told or self._short_lives > SHORT_LIVES:
             return
         self._told = ending.kind
@@ -269,12 +314,20 @@ class Publisher:
         if ending.kind == "lost":
             log.warning('lost %s reason="%s" after_s=%.0f', where, ending.reason, ending.lasted_s or 0.0)
             if self._short_lives == SHORT_LIVES:
-                log.warning(
-                    'no connection lasts client_id=%s remedy="is another ferd running on this machine under the same '
-                    'node.name? give one another name"', self._client_id,
-                )  # fmt: skip
+                self._end_the_war()
         elif remedy := ending.remedy or _REMEDIES.get(ending.kind):
             log.warning('%s %s reason="%s" remedy="%s"', ending.kind, where, reason, remedy)
+
+    def _end_the_war(self) -> None:
+        """Two clients with one id kick each other out for ever. One must give in, and it can only be us."""
+        log.warning(
+            'no connection lasts client_id=%s remedy="is another ferd running under the same node.name? give one '
+            'another name (and on the same machine another node.id)"', self._client_id,
+        )  # fmt: skip
+        if self._taken_over >= SHORT_LIVES:
+            self._client_id = f"{self._client_id}-{secrets.token_hex(2)}"
+            self._taken_over = 0
+            log.warning("goes on under another id client_id=%s", self._client_id)
 
     def _pause(self, ending: Ending) -> float:
         if ending.kind in ("refused", "untrusted"):

@@ -70,12 +70,12 @@ def test_after_a_reconnect_each_last_value_goes_once_and_at_once():
     assert board.due(0.2) == []
 
 
-def test_discovery_can_be_sent_again():
+def test_everything_retained_can_be_told_once_more():
     board = Board()
     board.put(state(1), now=0)
+    board.put(event(1), now=0)
     board.due(0)
-    board.send_again(STATE)
-    board.send_again("unknown")
+    board.tell_again()
     assert board.due(5) == [state(1)]
 
 

@@ -1,0 +1,181 @@
+"""Everything that is built from a configuration: cameras, models, buzzer, connection. Can take over another one."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from ferd import __version__
+from ferd.buzzer.sounder import Sounder
+from ferd.camera.source import Source
+from ferd.config import CameraConfig, Config
+from ferd.lane import Lane
+from ferd.memory import Memory
+from ferd.paths import state_dir
+from ferd.pipeline import Parts
+from ferd.publish.announce import announce
+from ferd.publish.board import Board
+from ferd.publish.commands import Heard
+from ferd.publish.entities import Device
+from ferd.publish.home_assistant import identity
+from ferd.publish.journal import Journal
+from ferd.publish.mqtt import Protocol
+from ferd.publish.publisher import Publisher
+from ferd.publish.target import Target, target_of
+from ferd.publish.topics import Info, Message, info_message, node_status
+from ferd.reload import Changes, Stamps, changes, stamps
+
+OpenCamera = Callable[[CameraConfig], Source]
+
+
+class Works:
+    """`start` and `stop` come in pairs. All methods are called from one thread.
+
+    The constructor loads the models and reads all files that the configuration names: it raises ConfigError before
+    anything is started. `wake` is set whenever there is something to do. `on_command`: see Publisher.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        open_camera: OpenCamera,
+        wake: threading.Event,
+        on_command: Callable[[Heard], None],
+        protocol: Protocol = "5",
+    ) -> None:
+        self.config = config
+        self.memory = Memory.of(config.node.id)
+        self._open_camera, self._wake = open_camera, wake
+        self._on_command, self._protocol = on_command, protocol
+        mqtt = config.mqtt
+        self._journal = Journal(state_dir() / "journal.db", mqtt.journal_events) if mqtt.journal else None
+        self.board = Board(self._journal)
+        self.parts = Parts(config)
+        self._files = _stamps(config)
+        self.sounder = _sounder(config)
+        self.lanes = {name: self._lane(name) for name in config.cameras}
+        self.publisher = self._publisher(target_of(mqtt))
+
+    def put(self, *messages: Message) -> None:
+        for message in messages:
+            self.board.put(message, time.monotonic())
+
+    def start(self) -> None:
+        if self._journal is not None:
+            self._journal.start()
+        self.sounder.start()
+        self._introduce(self.lanes.values())
+        self.publisher.start()
+        for lane in self.lanes.values():
+            lane.start()
+
+    def stop(self) -> None:
+        for lane in self.lanes.values():
+            lane.ask_to_stop()  # side by side, while the broker hears that we go
+        self.sounder.stop()
+        self.publisher.stop()
+        for lane in self.lanes.values():
+            lane.stop()
+        if self._journal is not None:
+            self._journal.stop()
+
+    def take_over(self, new: Config) -> str:
+        """Builds anew what another configuration changes, and lets everything else run; says what that was.
+
+        Raises ConfigError when something is wrong with it, and then nothing has changed. The journal and the identity
+        stay as they were until the next start.
+        """
+        files = _stamps(new)
+        changed = changes(self.config, new, self._files, files)
+        target = target_of(new.mqtt)
+        parts = Parts(new) if changed.rest else self.parts
+        # From here on nothing can be wrong with it any more.
+        reconnects = changed.mqtt or not self.publisher.status.connected
+        if reconnects:
+            self.publisher.stop(self._forget_name() if changed.node else None)
+        self.config, self._files, self.parts = new, files, parts
+        if changed.buzzer:
+            self.sounder.stop()
+            self.sounder = _sounder(new)
+            self.sounder.start()
+        opened = self._exchange_lanes(changed)
+        if reconnects:
+            self.publisher = self._publisher(target)
+        self.publisher.cameras = tuple(new.cameras)
+        if changed:
+            self._introduce(opened)
+        if reconnects:
+            self.publisher.start()
+        for lane in opened:
+            lane.start()
+        return str(changed) or ("mqtt" if reconnects else "")
+
+    def _exchange_lanes(self, changed: Changes) -> list[Lane]:
+        """Closes what is no more as it was; returns the new lanes, not yet started."""
+        closed = [self.lanes[name] for name in changed.closed]
+        for lane in closed:
+            lane.ask_to_stop()
+        for lane in closed:
+            lane.stop()
+        kept = {name: lane for name, lane in self.lanes.items() if name not in changed.closed}
+        for lane in kept.values():
+            if changed.buzzer:
+                lane.use(self.sounder)
+            if changed.rest:
+                self.put(*lane.rebuild(self.parts))
+        self.lanes = {name: kept.get(name) or self._lane(name) for name in self.config.cameras}
+        return [self.lanes[name] for name in changed.opened]
+
+    def _introduce(self, lanes: Iterable[Lane]) -> None:
+        """What is retained from the start, whatever an earlier run left."""
+        node, cameras, mqtt = self.config.node.name, tuple(self.config.cameras), self.config.mqtt
+        classifier = self.parts.classifier
+        self.put(info_message(node, Info(__version__, classifier.bundle.name, classifier.labels, cameras)))
+        for lane in lanes:
+            self.put(*lane.introduce())
+        device = Device(identity(), node, cameras, classifier.labels)
+        self.put(*announce(device, mqtt.discovery_prefix, "device" if mqtt.discovery else None))
+
+    def _forget_name(self) -> Sequence[Message]:
+        """Takes everything off the broker that stands there under the old name."""
+        told = [*self.board.clear(), node_status(self.config.node.name)]
+        return [Message(topic, b"", retain=True, qos=1) for topic in told if topic.startswith("ferd/")]
+
+    def _lane(self, name: str) -> Lane:
+        camera = self.config.cameras[name]
+        return Lane(
+            self.config.node.name,
+            name,
+            camera,
+            self.parts,
+            factory=lambda: self._open_camera(camera),
+            wake=self._wake,
+            switches=self.memory.switches(name),
+            sounder=self.sounder,
+        )
+
+    def _publisher(self, target: Target) -> Publisher:
+        return Publisher(
+            self.config.mqtt,
+            self.config.node.name,
+            identity(),
+            self.board,
+            cameras=tuple(self.config.cameras),
+            target=target,
+            prefer=self._protocol,
+            on_command=self._on_command,
+        )
+
+
+def _sounder(config: Config) -> Sounder:
+    return Sounder(config.buzzer, tells_blind=False)
+
+
+def _stamps(config: Config) -> Stamps:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    credentials = tuple(sorted(Path(folder).iterdir())) if folder and Path(folder).is_dir() else ()
+    return stamps(config, {"mqtt": credentials})
