@@ -24,13 +24,11 @@ LAMP: Mapping[Level, Pattern] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``patterns``: by name. ``defaults``: the name of the pattern that each kind plays. ``blind``: whether a lost
-    camera is told at all."""
+    """``patterns``: by name. ``defaults``: the name of the pattern that each kind plays."""
 
     patterns: Mapping[str, Pattern]
     defaults: Mapping[Kind, str]
     snooze_silences_alarm: bool = False
-    blind: bool = True
 
 
 @dataclass(slots=True)
@@ -76,6 +74,7 @@ class Mixer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._tells_blind = True
         self._cameras: dict[str, _Camera] = {}
         self._snoozed_until = float("-inf")
         self._playing: Voice | None = None
@@ -113,7 +112,7 @@ class Mixer:
         one.sees = not blind
         one.voices.pop(_BLIND, None)
         pattern = self._pattern("blind", LEVELS_OWN)
-        if blind and pattern is not None and self._settings.blind:
+        if blind and pattern is not None:
             begins = max(now, self._blind_at + BLIND_GAP_S)
             one.voices[_BLIND] = Voice("blind", camera, _BLIND, pattern, begins, BLIND_EVERY_S)
         return True
@@ -122,6 +121,11 @@ class Mixer:
         """Nothing of this camera is heard, alarms neither: somebody switched its buzzer off."""
         one = self._camera(camera)
         changed, one.muted = one.muted != muted, muted
+        return changed
+
+    def tell_blind(self, wanted: bool) -> bool:
+        """Whether a lost camera is to be heard."""
+        changed, self._tells_blind = self._tells_blind != wanted, wanted
         return changed
 
     def forget(self, camera: str) -> bool:
@@ -186,7 +190,8 @@ class Mixer:
         return now < self._snoozed_until and (kind != "alarm" or self._settings.snooze_silences_alarm)
 
     def _silenced(self, voice: Voice, now: float) -> bool:
-        return self._cameras[voice.camera].muted or self._snoozed(voice.kind, now)
+        unwanted = voice.kind == "blind" and not self._tells_blind
+        return unwanted or self._cameras[voice.camera].muted or self._snoozed(voice.kind, now)
 
     def _end(self, now: float) -> None:
         """What was played once is over when its pattern is."""

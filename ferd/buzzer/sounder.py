@@ -56,7 +56,8 @@ class Sounder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config, self._open_panel, self._clock = config, open_panel, clock
-        self._mixer = Mixer(Settings(config.playable, config.defaults, config.snooze_silences_alarm, blind=tells_blind))
+        self._mixer = Mixer(Settings(config.playable, config.defaults, config.snooze_silences_alarm))
+        self._mixer.tell_blind(tells_blind)
         self._condition = threading.Condition()  # guards all below
         self._shown = Output()
         self._panel: Panel | None = None
@@ -91,6 +92,10 @@ class Sounder:
     def blind(self, camera: str, blind: bool) -> None:
         """The camera is lost, or (False) is watching."""
         self._tell(lambda: self._mixer.blind(camera, blind, self._clock()))
+
+    def tell_blind(self, wanted: bool) -> None:
+        """Whether a lost camera is to be heard: for a configuration that changes around the buzzer."""
+        self._tell(lambda: self._mixer.tell_blind(wanted))
 
     def mute(self, camera: str, muted: bool) -> None:
         """Nothing of this camera is heard, alarms neither."""

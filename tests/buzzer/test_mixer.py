@@ -216,9 +216,12 @@ def test_a_camera_that_flickers_is_not_told_each_time():
 
 
 def test_blindness_is_told_only_where_somebody_relies_on_the_camera():
-    one = mixer(blind=False)
+    one = mixer()
+    one.tell_blind(False)
     one.blind("cabin", True, 0.0)
     assert heard(one, 0.0) == (None, False)
+    one.tell_blind(True)
+    assert heard(one, 1.0) == ("blind", True), "the configuration has changed"
 
 
 def test_a_camera_switched_off_is_not_blind():
