@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ferd import __version__
-from ferd.buzzer.sounder import Sounder
+from ferd.buzzer.sounder import make_sounder, relies_on_cameras
 from ferd.camera.source import Source
 from ferd.config import CameraConfig, Config
 from ferd.lane import Lane
@@ -56,7 +56,7 @@ class Works:
         self.board = Board(self._journal)
         self.parts = Parts(config)
         self._files = _stamps(config)
-        self.sounder = _sounder(config)
+        self.sounder = make_sounder(config)
         self.lanes = {name: self._lane(name) for name in config.cameras}
         self.publisher = self._publisher(target_of(mqtt))
 
@@ -100,8 +100,9 @@ class Works:
         self.config, self._files, self.parts = new, files, parts
         if changed.buzzer:
             self.sounder.stop()
-            self.sounder = _sounder(new)
+            self.sounder = make_sounder(new)
             self.sounder.start()
+        self.sounder.tell_blind(relies_on_cameras(new))
         opened = self._exchange_lanes(changed)
         if reconnects:
             self.publisher = self._publisher(target)
@@ -137,7 +138,7 @@ class Works:
         self.put(info_message(node, Info(__version__, classifier.bundle.name, classifier.labels, cameras)))
         for lane in lanes:
             self.put(*lane.introduce())
-        device = Device(identity(), node, cameras, classifier.labels)
+        device = Device(identity(), node, cameras, classifier.labels, buzzer=self.config.buzzer.pin is not None)
         self.put(*announce(device, mqtt.discovery_prefix, "device" if mqtt.discovery else None))
 
     def _forget_name(self) -> Sequence[Message]:
@@ -169,10 +170,6 @@ class Works:
             prefer=self._protocol,
             on_command=self._on_command,
         )
-
-
-def _sounder(config: Config) -> Sounder:
-    return Sounder(config.buzzer, tells_blind=False)
 
 
 def _stamps(config: Config) -> Stamps:
