@@ -33,7 +33,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Topic(Generic[P]):
-    """One kind of topic: ``pattern`` with {names}, the type of its ``payload``, and an ``example`` of it.
+    """One kind of topic: ``pattern`` with {names}, the type of its ``payload``, and ``examples`` of it.
 
     ``taken``: others publish there, ferd listens. ``late``: the payload may carry "late":true, see ``mark_late``.
     """
@@ -41,7 +41,7 @@ class Topic(Generic[P]):
     pattern: str
     meaning: str
     payload: Any
-    example: P
+    examples: tuple[P, ...]
     retain: bool = False
     qos: int = 1
     taken: bool = False

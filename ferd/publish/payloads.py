@@ -40,6 +40,7 @@ THROTTLINGS: tuple[Throttling, ...] = ("under_voltage", "frequency_capped", "thr
 Json = dict[str, Any]
 
 _ABOUT_V = "Version of this form. New keys may come without a new version; a key never changes its meaning."
+_ABOUT_TRANSACTION = "Stands in the response again, so that the one who asked knows it."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -261,8 +262,7 @@ class Response(Payload):
 class Request(Part):
     """What is asked for. An empty payload asks for the same, without a transaction."""
 
-    transaction: Transaction = None
-    """Stands in the response again, so that the one who asked knows it."""
+    transaction: Annotated[Transaction, Field(description=_ABOUT_TRANSACTION)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
