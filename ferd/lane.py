@@ -156,6 +156,8 @@ class Lane:
 
     def _status_changes(self) -> Iterator[Message]:
         status = self._status_now()
+        if status in ("online", "offline"):
+            self._sounder.blind(self.name, status == "offline")  # known also of one that was never online
         if status is None or status == self._told:
             return
         was = self._told
@@ -176,8 +178,6 @@ class Lane:
         self._told = status
         if status == "disabled":
             self._sounder.forget(self.name)
-        else:
-            self._sounder.blind(self.name, status == "offline")
         return camera_status_message(self._node, self.name, status)
 
     def _begin_anew(self) -> Iterator[Message]:
