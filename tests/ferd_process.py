@@ -15,12 +15,18 @@ from pathlib import Path
 class Ferd:
     """What it wrote is in `log` (both streams); `stop` asks it to end and gives the exit code."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environ: Mapping[str, str],
+        program: Sequence[str] = ("-m", "ferd"),
+    ) -> None:
         self._log = folder / f"ferd-{time.monotonic_ns()}.log"
         clean = {key: value for key, value in os.environ.items() if not key.startswith("FERD_")}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ferd", *arguments],
+                [sys.executable, *program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -38,9 +44,14 @@ class Ferd:
 
 
 @contextmanager
-def ferd(*arguments: str, folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Ferd]:
-    """Runs for as long as the block does."""
-    running = Ferd(arguments, folder, environ or {})
+def ferd(
+    *arguments: str,
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "ferd"),
+) -> Iterator[Ferd]:
+    """Runs for as long as the block does. ``program``: what Python runs, where it is to be ferd with a difference."""
+    running = Ferd(arguments, folder, environ or {}, program)
     try:
         yield running
     finally:
