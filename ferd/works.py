@@ -138,8 +138,9 @@ class Works:
         self.put(info_message(node, Info(__version__, classifier.bundle.name, classifier.labels, cameras)))
         for lane in lanes:
             self.put(*lane.introduce())
-        device = Device(identity(), node, cameras, classifier.labels, buzzer=self.config.buzzer.pin is not None)
-        self.put(*announce(device, mqtt.discovery_prefix, "device" if mqtt.discovery else None))
+        who, has_buzzer = identity(self.config.node.id), self.config.buzzer.pin is not None
+        device = Device(who, node, cameras, classifier.labels, buzzer=has_buzzer)
+        self.put(*announce(device, mqtt.discovery_prefix, mqtt.discovery_form))
 
     def _forget_name(self) -> Sequence[Message]:
         """Takes everything off the broker that stands there under the old name."""
@@ -163,7 +164,7 @@ class Works:
         return Publisher(
             self.config.mqtt,
             self.config.node.name,
-            identity(),
+            identity(self.config.node.id),
             self.board,
             cameras=tuple(self.config.cameras),
             target=target,

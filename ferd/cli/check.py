@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"  detector  {parts.detector.name}")
     print(f"  model     {parts.classifier.bundle.name}: {', '.join(parts.classifier.labels)}")
     print(f"  broker    {target}")
-    print(f"  identity  {identity()} (in Home Assistant, and in the broker's ACL)")
+    print(f"  identity  {identity(config.node.id)} (in Home Assistant, and in the broker's ACL)")
     for warning in target.warnings:
         print(f"  warning   {warning}")
     return 0

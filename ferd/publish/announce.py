@@ -22,7 +22,7 @@ from ferd.paths import is_file, replace_file, state_dir
 from ferd.publish.entities import Device, entities
 from ferd.publish.home_assistant import Form, documents
 from ferd.publish.message import Message
-from ferd.publish.topics import BUZZER, FATIGUE, PUBLISHED
+from ferd.publish.topics import FATIGUE, PUBLISHED
 
 LONGEST = 1_000_000
 FORGET_AFTER_S = 30 * 86400.0
@@ -104,8 +104,8 @@ def recall(file: Path) -> Announced | None:
 
 def _own(device: Device) -> list[str]:
     """Every retained topic that this node publishes, but for Home Assistant's."""
-    off = [FATIGUE] * (not device.fatigue) + [BUZZER] * (not device.buzzer)
-    kept = [topic for topic in PUBLISHED if topic.retain and topic.pattern.startswith("ferd/") and topic not in off]
+    kept = [topic for topic in PUBLISHED if topic.retain and topic.pattern.startswith("ferd/")]
+    kept = [topic for topic in kept if device.fatigue or topic is not FATIGUE]
     node = [topic.at(node=device.node) for topic in kept if "{camera}" not in topic.pattern]
     return node + [
         topic.at(node=device.node, camera=camera)

@@ -26,16 +26,17 @@ Form = Literal["device", "components"]
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
-def identity(machine_id: Path = MACHINE_ID) -> str:
+def identity(node_id: str | None = None, machine_id: Path = MACHINE_ID) -> str:
     """``ferd_`` and six hex digits that stay the same when the node or the host is renamed.
 
-    Where there is no machine id (some containers) the host name stands in: a rename then makes new entities.
+    ``node_id``: [node] id, which tells several ferds on one machine apart. Where there is no machine id (some
+    containers) the host name stands in: a rename then makes new entities.
     """
     try:
         name = machine_id.read_text().strip() or socket.gethostname()
     except OSError:
         name = socket.gethostname()
-    return "ferd_" + hashlib.sha256(f"{name}ferd".encode()).hexdigest()[:6]
+    return "ferd_" + hashlib.sha256(f"{name}{node_id or ''}ferd".encode()).hexdigest()[:6]
 
 
 def documents(prefix: str, device: Device, form: Form, gone: Mapping[str, str] = NOBODY) -> list[Message]:

@@ -69,7 +69,7 @@ def test_the_first_time_there_is_nothing_to_take_back():
     messages, after = changes(DEVICE, "homeassistant", "device", None, 0.0)
     assert [message.topic for message in messages] == [WHOLE]
     assert "ferd/hall/desk/state" in after.topics
-    assert not [topic for topic in after.topics if "fatigue" in topic or "buzzer" in topic]
+    assert not [topic for topic in after.topics if "fatigue" in topic]
     assert (after.cleared, after.gone) == ({}, {})
 
 

@@ -12,9 +12,13 @@ DEVICE = Device("ferd_abcdef", "hall-pi", ["desk", "front-door"], ["joy", "neutr
 def test_the_identity_comes_from_the_machine_not_from_its_name(tmp_path: Path):
     file = tmp_path / "machine-id"
     file.write_text("0123456789abcdef0123456789abcdef\n")
-    assert identity(file) == "ferd_5f31da"
-    assert identity(tmp_path / "none").startswith("ferd_")
-    assert len(identity(tmp_path / "none")) == 11
+    assert identity(machine_id=file) == "ferd_5f31da"
+    assert identity(machine_id=tmp_path / "none").startswith("ferd_")
+    assert len(identity(machine_id=tmp_path / "none")) == 11
+
+
+def test_several_on_one_machine_are_told_apart_by_their_id():
+    assert len({identity(), identity("car"), identity("door")}) == 3
 
 
 def test_the_document_is_retained_on_the_devices_topic():
