@@ -75,9 +75,11 @@ class _Camera:
 
     def _entity(self, platform: str, what: str, availability: list[Json], more: Json) -> tuple[str, Json]:
         # A camera's name has no underscore, `what` no hyphen: no two entities have one key.
-        name = more.pop("name", what.replace("_", " "))
-        key, name = f"{self.name}_{what}", f"{self.name} {name}"
-        return _entity(self.device, platform, key, name=name, availability=availability, more=more)
+        called = more.pop("name", what.replace("_", " "))
+        key, name = f"{self.name}_{what}", f"{self.name} {called}"
+        return _entity(
+            self.device, platform, key, f"{self.name}_{slug(called)}", name=name, availability=availability, more=more
+        )
 
 
 def _seen(camera: _Camera) -> Iterator[tuple[str, Json]]:
@@ -215,7 +217,7 @@ def _node(device: Device) -> Iterator[tuple[str, Json]]:
 
     def of_node(platform: str, what: str, **more: object) -> tuple[str, Json]:
         name = what.replace("_", " ")
-        return _entity(device, platform, what, name=name, availability=[_running(device)], more=more)
+        return _entity(device, platform, what, what, name=name, availability=[_running(device)], more=more)
 
     health = topics.NODE_HEALTH.at(node=device.node)
     if device.buzzer:
@@ -268,13 +270,17 @@ def _node(device: Device) -> Iterator[tuple[str, Json]]:
 
 
 def _entity(
-    device: Device, platform: str, key: str, *, name: str, availability: list[Json], more: Json
+    device: Device, platform: str, key: str, called: str, *, name: str, availability: list[Json], more: Json
 ) -> tuple[str, Json]:
-    """One entity. Two availability topics need the mode "all"."""
+    """One entity. Two availability topics need the mode "all".
+
+    ``called``: what a Home Assistant that knows no default_entity_id (2025.4 does not) makes of ``name``, so that an
+    entity has the same entity id everywhere.
+    """
     return key, {
         "platform": platform,
         "unique_id": f"{device.identity}_{key}",
-        "default_entity_id": f"{platform}.{device.node}_{key}".replace("-", "_"),
+        "default_entity_id": f"{platform}.{device.node}_{called}".replace("-", "_"),
         "name": name,
         "availability": availability,
         "availability_mode": "all",

@@ -55,6 +55,12 @@ def test_every_entity_has_a_name_and_an_id_that_outlives_a_rename(device: Device
         assert re.fullmatch(r"[a-zA-Z0-9_-]+", key), "Home Assistant takes no other characters in a topic"
 
 
+def test_the_entity_id_is_what_an_older_home_assistant_makes_of_the_names():
+    for entity in entities(FULL).values():
+        made = re.sub(r"[^a-z0-9]+", "_", f"{FULL.node} {entity['name']}".lower())
+        assert entity["default_entity_id"] == f"{entity['platform']}.{made}"
+
+
 def test_full_names_only():
     """No abbreviation and no "~": what stands here is found in Home Assistant's documentation."""
     assert all(re.fullmatch(r"[a-z]{3,}(_[a-z]+)*", key) for entity in entities(FULL).values() for key in entity)
