@@ -1,0 +1,125 @@
+"""Spells: stretches of time in which something held (eyes shut, a mouth wide open), but for slips.
+
+One frame that was read wrongly, lost, or could not be read must not end a spell and start its clock anew. A spell
+begins and ends with time in which it was seen to hold. Inside it no stretch of the contrary is longer than SLIP_S,
+none of which nothing is known longer than UNKNOWN_S, it held for LEAST_HELD of the known time, and LEAST_KNOWN of
+its time is known. This is a definition in seconds, and the same read forwards and backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+SLIP_S = 0.35
+"""Two frames' time at 5 frames a second, with one of their neighbours lost."""
+UNKNOWN_S = 0.5
+"""A glance aside between two blinks takes longer."""
+LEAST_HELD = 0.85
+"""Two blinks in quick succession are no closure."""
+LEAST_KNOWN = 0.6
+MOST_RUNS = 64
+"""A chain is kept in so many runs at most: it bounds the work of a noisy hour."""
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """``held_s``: for how long it was seen to hold. ``marked_s``: how much of that was marked by the caller."""
+
+    start: float
+    end: float
+    held_s: float
+    marked_s: float
+
+    @property
+    def length(self) -> float:
+        return self.end - self.start
+
+
+class _Sums(NamedTuple):
+    """Seconds since the chain began."""
+
+    held: float = 0.0
+    slipped: float = 0.0
+    unknown: float = 0.0
+    marked: float = 0.0
+
+
+class _Run(NamedTuple):
+    """A stretch in which it held without a break, and the sums at either end."""
+
+    start: float
+    before: _Sums
+    end: float
+    after: _Sums
+
+
+class Spells:
+    """Call `add` with pieces in the order of time; `current` is the spell that may still go on.
+
+    Inside, a chain of runs with nothing but slips between them. The longest spell that ends with the last run is the
+    current one: it may begin at an earlier run as soon as enough of the time between was held.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[_Run] = []
+        self._now = _Sums()
+        self._holding = False
+
+    @property
+    def over(self) -> bool:
+        """True once the contrary, or nothing at all, was seen for too long to be a slip."""
+        return not self._runs
+
+    @property
+    def current(self) -> Spell | None:
+        """The longest spell up to the last moment at which it was seen to hold; None when it is over."""
+        return self._longest(self._runs)[1] if self._runs else None
+
+    def add(self, start: float, end: float, holds: bool | None, marked: bool = False) -> list[Spell]:
+        """One piece of time; `holds` is None where nothing is known. Returns the spells that it ended."""
+        if holds:
+            self._hold(start, end, marked)
+            return []
+        self._holding = False
+        if self.over:
+            return []
+        now, length, last = self._now, end - start, self._runs[-1].after
+        if holds is None:
+            self._now = now._replace(unknown=now.unknown + length)
+        else:
+            self._now = now._replace(slipped=now.slipped + length)
+        slip, unknown = self._now.slipped - last.slipped, self._now.unknown - last.unknown
+        return self._finish() if slip > SLIP_S + ROUNDING or unknown > UNKNOWN_S + ROUNDING else []
+
+    def _hold(self, start: float, end: float, marked: bool) -> None:
+        now, length = self._now, end - start
+        if not self._holding:
+            self._runs.append(_Run(start, now, start, now))
+            if len(self._runs) > MOST_RUNS:
+                del self._runs[1]
+        self._holding = True
+        self._now = now._replace(held=now.held + length, marked=now.marked + (length if marked else 0.0))
+        self._runs[-1] = self._runs[-1]._replace(end=end, after=self._now)
+
+    def _finish(self) -> list[Spell]:
+        """Takes the chain apart: the longest spell that ends last, and so on with the runs before it."""
+        spells: list[Spell] = []
+        while self._runs:
+            first, spell = self._longest(self._runs)
+            spells.insert(0, spell)
+            del self._runs[first:]
+        self._now = _Sums()
+        return spells
+
+    @staticmethod
+    def _longest(runs: list[_Run]) -> tuple[int, Spell]:
+        """The longest spell that ends with the last of `runs`, and the run that it begins with."""
+        end, after = runs[-1].end, runs[-1].after
+        for number, (start, before, _, _) in enumerate(runs):
+            held, slipped = after.held - before.held, after.slipped - before.slipped
+            known = held + slipped
+            if held >= LEAST_HELD * known - ROUNDING and known >= LEAST_KNOWN * (end - start) - ROUNDING:
+                return number, Spell(start, end, held, after.marked - before.marked)
+        raise AssertionError("one run alone is a spell")
