@@ -40,6 +40,11 @@ def noted() -> Pins | None:
         return None
 
 
+def has_folder() -> bool:
+    """Whether this runs for the service: then what is not noted was not driven."""
+    return _file() is not None
+
+
 def _file() -> Path | None:
     folder = os.environ.get(FOLDER_ENV, "").partition(":")[0]
     return Path(folder) / FILE if folder else None

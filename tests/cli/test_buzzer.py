@@ -96,6 +96,12 @@ def test_off_takes_what_the_dead_daemon_noted(capsys, record, tmp_path, monkeypa
     assert record() == ["sound off"]
 
 
+def test_off_after_a_service_that_never_came_to_its_pins_says_nothing(capsys, record, tmp_path, monkeypatch):
+    monkeypatch.setenv(claims.FOLDER_ENV, str(tmp_path))
+    assert main(["buzzer", "off", *configured(tmp_path, "[buzzer]\npin = what\n")]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_off_with_a_broken_configuration_says_so(capsys, record, tmp_path):
     assert main(["buzzer", "off", *configured(tmp_path, "[buzzer]\npin = what\n")]) == 78
     assert "is not known" in capsys.readouterr().err
