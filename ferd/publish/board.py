@@ -1,8 +1,9 @@
-"""The board between those who see and the one who sends: the last value of each topic, and a short ring of events.
+"""The board between those who see and the one who sends: the last value of each topic, and a few that wait.
 
-Nothing is queued blindly while the broker is away. Of a retained topic only the last value waits; what is not
-retained (events) waits at most EVENT_WAITS_S in a ring of EVENT_RING, the oldest falls out. With a journal events go
-there instead, and wait until the broker has them.
+Nothing is queued blindly while the broker is away. Of a retained topic only the last value waits. Events wait at most
+EVENT_WAITS_S in a ring of EVENT_RING; those of alerts until they are told. With a journal events go there instead, and
+wait until the broker has them. What a camera says is limited (limits.py): while it is over its budget, changes of the
+expression become one, and the last value of a topic always arrives.
 """
 
 from __future__ import annotations
@@ -11,38 +12,33 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ferd.publish.journal import Journal
-from ferd.publish.topics import EVENT, Message, is_camera_state, mark_late
+from ferd.publish.limits import EVERY_S, Budget, is_change, is_nothing, limited_camera, merged
+from ferd.publish.topics import EVENT, Message, mark_late
 
 EVENT_RING = 32
 EVENT_WAITS_S = 60.0
+ALERTS_KEPT = 1000
+"""Events of alerts that wait for the broker. More of them would be days old."""
+ANSWERS_KEPT = 64
 LATE_AFTER_S = 2.0
 """An event that left later than this after it was put is marked late."""
-STATE_EVERY_S = 1.0
-STATES_A_MINUTE = 30
 
+ALWAYS = float("-inf")
 Observer = Callable[[Message], None]
 
 log = logging.getLogger("ferd.publish.board")
 
 
-class Limit:
-    """At most one a second and thirty a minute."""
+@dataclass(slots=True)
+class Waiting:
+    """An event that waits. ``since``: when the first of those began to wait that became this one."""
 
-    def __init__(self) -> None:
-        self._sent: deque[float] = deque(maxlen=STATES_A_MINUTE)
-
-    def free_at(self) -> float:
-        """The earliest moment at which one more may go (monotonic seconds; minus infinity: at any time)."""
-        if not self._sent:
-            return float("-inf")
-        next_second = self._sent[-1] + STATE_EVERY_S
-        return max(next_second, self._sent[0] + 60) if len(self._sent) == STATES_A_MINUTE else next_second
-
-    def note(self, now: float) -> None:
-        self._sent.append(now)
+    put_at: float
+    since: float
+    message: Message
 
 
 class Board:
@@ -57,9 +53,12 @@ class Board:
         self._journal = journal
         self._lock = threading.Lock()
         self._last: dict[str, Message] = {}
-        self._unsent: dict[str, None] = {}  # an ordered set of retained topics
-        self._events: deque[tuple[float, Message]] = deque(maxlen=EVENT_RING)
-        self._limits: dict[str, Limit] = {}
+        self._unsent: dict[str, float] = {}  # retained topics, in order, and since when they wait
+        self._events: deque[Waiting] = deque(maxlen=EVENT_RING)
+        self._alerts: deque[Waiting] = deque(maxlen=ALERTS_KEPT)
+        self._answers: deque[Waiting] = deque(maxlen=ANSWERS_KEPT)
+        self._budgets: dict[str, Budget] = {}
+        self._sent_at: dict[str, float] = {}
         self._observers: tuple[Observer, ...] = ()
 
     def put(self, message: Message, now: float) -> None:
@@ -67,11 +66,14 @@ class Board:
         with self._lock:
             if message.retain:
                 self._last[message.topic] = message
-                self._unsent[message.topic] = None
-            elif self._journal is not None and _is_event(message):
-                self._journal.put(message, now)
+                self._unsent.setdefault(message.topic, now)
+            elif not _is_event(message):
+                self._answers.append(Waiting(now, now, message))
+            elif message.urgent:
+                self._put_alert(message, now)
             else:
-                self._events.append((now, message))
+                self._put_event(message, now)
+                self._admit_to_journal(now)
         self.show(message)
 
     def show(self, message: Message) -> None:
@@ -99,47 +101,45 @@ class Board:
     def due(self, now: float, room: int = EVENT_RING) -> list[Message]:
         """What may go now, at most ``room`` of it, and counts as sent: retained topics as they changed, then events."""
         with self._lock:
-            topics = [topic for topic in self._unsent if self._free_at(topic) <= now][:room]
-            for topic in topics:
-                del self._unsent[topic]
-                if is_camera_state(topic):
-                    self._limits.setdefault(topic, Limit()).note(now)
-            states = [self._last[topic] for topic in topics]
-            told = states + self._take_events(now, room - len(states))
-            return told + self._journal.due(now, room - len(told)) if self._journal is not None else told
+            told = self._take_retained(now, room)
+            for waiting in (self._alerts, self._answers, self._events):
+                if waiting is not self._events or self._journal is None:
+                    told += self._take(waiting, now, room - len(told))
+            if self._journal is not None:
+                self._admit_to_journal(now)
+                told += self._journal.due(now, room - len(told))
+            return told
 
     def next_at(self) -> float | None:
         """When ``due`` will have something (monotonic seconds, possibly past), None while nothing waits."""
         with self._lock:
-            if self._events:
-                return float("-inf")
-            journal_at = self._journal.next_at() if self._journal is not None else None
-            waits = [self._free_at(topic) for topic in self._unsent]
-            return min(waits if journal_at is None else [*waits, journal_at], default=None)
+            if self._alerts or self._answers:
+                return ALWAYS
+            waits = [self._retained_free_at(topic) for topic in self._unsent]
+            waits += [self._budget(event.message).free_at() for event in self._events]
+            if self._journal is not None and (at := self._journal.next_at()) is not None:
+                waits.append(at)
+            return min(waits, default=None)
 
     def replay_all(self) -> None:
-        """Makes every retained last value due once more, at once. For a new connection: the broker may be a new one.
-
-        The limits start afresh, so that a lively camera does not wait a minute for its first state.
-        """
+        """Makes every retained last value due once more, at once. For a new connection: the broker may be a new one."""
         with self._lock:
-            self._limits.clear()
-            self._unsent = dict.fromkeys(self._last)
+            self._sent_at.clear()
+            self._unsent = dict.fromkeys(self._last, ALWAYS)
             if self._journal is not None:
                 self._journal.rewind()
 
     def tell_again(self) -> None:
         """Makes every retained last value due once more, for somebody new on the connection that there is."""
         with self._lock:
-            self._unsent |= dict.fromkeys(self._last)
+            self._unsent |= dict.fromkeys(self._last, ALWAYS)
 
     def clear(self) -> list[str]:
         """Forgets everything; returns the retained topics that had a value."""
         with self._lock:
             topics = [topic for topic, message in self._last.items() if message.payload]
-            self._last.clear()
-            self._unsent.clear()
-            self._events.clear()
+            for kept in (self._last, self._unsent, self._events, self._alerts, self._answers):
+                kept.clear()
             return topics
 
     def give_back(self, sent: Iterable[tuple[float, Message]]) -> None:
@@ -149,8 +149,12 @@ class Board:
         ``replay_all``.
         """
         with self._lock:
-            ring = [pair for pair in sent if not pair[1].retain and (self._journal is None or not _is_event(pair[1]))]
-            back = [(_put_at(message, when), message) for when, message in ring]
+            if self._journal is not None:
+                return
+            events = [(when, message) for when, message in sent if _is_event(message)]
+            alerts = [Waiting(when, when, message) for when, message in events if message.urgent]
+            back = [Waiting(at, at, message) for at, message in map(_with_put_at, events) if not message.urgent]
+            self._alerts = deque([*alerts, *self._alerts], maxlen=ALERTS_KEPT)
             self._events = deque([*back, *self._events], maxlen=EVENT_RING)
 
     def acknowledge(self, message: Message, now: float) -> None:
@@ -163,18 +167,77 @@ class Board:
         with self._lock:
             return self._last.get(topic)
 
-    def _free_at(self, topic: str) -> float:
-        limit = self._limits.get(topic)
-        return limit.free_at() if limit else float("-inf")
+    def _put_alert(self, message: Message, now: float) -> None:
+        if self._journal is not None:
+            self._journal.put(message, now)
+        else:
+            self._alerts.append(Waiting(now, now, message))
 
-    def _take_events(self, now: float, room: int) -> list[Message]:
-        taken: list[Message] = []
-        while self._events and len(taken) < room:
-            put_at, message = self._events.popleft()
-            waited = now - put_at
-            if waited <= EVENT_WAITS_S:
-                taken.append(_after_waiting(message, waited))
-        return taken
+    def _put_event(self, message: Message, now: float) -> None:
+        waiting = [event for event in self._events if event.message.topic == message.topic]
+        if is_change(message) and len(waiting) >= self._budget(message).left(now):
+            before = next((event for event in reversed(waiting) if is_change(event.message)), None)
+            if before is not None:
+                self._events.remove(before)
+                self._events.append(Waiting(now, before.since, merged(before.message, message)))
+                return
+        self._events.append(Waiting(now, now, message))
+
+    def _admit_to_journal(self, now: float) -> None:
+        """What the budget lets through is kept until the broker has it, whether or not it is there."""
+        if self._journal is None:
+            return
+        for event in list(self._events):
+            if self._budget(event.message).free_at() <= now:
+                self._events.remove(event)
+                if not is_nothing(event.message):
+                    self._budget(event.message).pay(now)
+                    self._journal.put(event.message, event.put_at)
+
+    def _take_retained(self, now: float, room: int) -> list[Message]:
+        """A state goes before the event that was put with it, but not before one that waits for longer."""
+        events = [] if self._journal is not None else self._events
+        told: list[Message] = []
+        for topic, since in list(self._unsent.items()):
+            message = self._last[topic]
+            is_limited = limited_camera(message) is not None
+            if len(told) >= room or self._retained_free_at(topic) > now:
+                continue
+            if is_limited and self._budget(message).left(now) < 2:
+                camera = limited_camera(message)
+                if any(event.since < since and limited_camera(event.message) == camera for event in events):
+                    continue
+            del self._unsent[topic]
+            self._sent_at[topic] = now
+            if is_limited:
+                self._budget(message).pay(now)
+            told.append(message)
+        return told
+
+    def _take(self, waiting: deque[Waiting], now: float, room: int) -> list[Message]:
+        told: list[Message] = []
+        for event in list(waiting):
+            message, waited = event.message, now - event.put_at
+            limited = limited_camera(message) is not None
+            if waited > EVENT_WAITS_S and not message.urgent:
+                waiting.remove(event)
+            elif len(told) < room and (not limited or self._budget(message).free_at() <= now):
+                waiting.remove(event)
+                if is_nothing(message):
+                    continue
+                if limited:
+                    self._budget(message).pay(now)
+                told.append(_after_waiting(message, waited))
+        return told
+
+    def _budget(self, message: Message) -> Budget:
+        return self._budgets.setdefault(limited_camera(message) or "", Budget())
+
+    def _retained_free_at(self, topic: str) -> float:
+        message = self._last[topic]
+        if limited_camera(message) is None:
+            return ALWAYS
+        return max(self._sent_at.get(topic, ALWAYS) + EVERY_S, self._budget(message).free_at())
 
 
 def _is_event(message: Message) -> bool:
@@ -182,13 +245,16 @@ def _is_event(message: Message) -> bool:
 
 
 def _after_waiting(message: Message, waited: float) -> Message:
-    if waited <= LATE_AFTER_S:
+    if waited <= LATE_AFTER_S or not _is_event(message):
         return message
+    if message.urgent:
+        return mark_late(replace(message, expires_s=None))
     if message.expires_s is not None:
         message = replace(message, expires_s=max(1, round(message.expires_s - waited)))
     return mark_late(message)
 
 
-def _put_at(message: Message, sent_at: float) -> float:
-    """When a message that was sent at ``sent_at`` was put: its remaining life tells how long it had waited."""
-    return sent_at if message.expires_s is None else sent_at - (EVENT_WAITS_S - message.expires_s)
+def _with_put_at(sent: tuple[float, Message]) -> tuple[float, Message]:
+    """When a message was put that was sent then: its remaining life tells how long it had waited."""
+    at, message = sent
+    return at if message.expires_s is None else at - (EVENT_WAITS_S - message.expires_s), message

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import threading
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ferd.publish.board import EVENT_RING, Board
+from ferd.publish.limits import AT_ONCE, PAUSE_S
 from ferd.publish.topics import Message
 
 STATE = "ferd/hall/desk/state"
@@ -93,7 +96,10 @@ def test_the_ring_drops_the_oldest_event():
     board = Board()
     for number in range(EVENT_RING + 8):
         board.put(event(number), now=0)
-    assert numbers(board.due(0)) == list(range(8, EVENT_RING + 8))
+    sent = board.due(0)
+    while (at := board.next_at()) is not None and at < 59:
+        sent += board.due(at)
+    assert numbers(sent)[0] == 8
 
 
 def test_what_was_not_acknowledged_waits_again_before_the_others_for_the_rest_of_its_time():
@@ -148,6 +154,137 @@ def test_many_threads_may_put():
     last = {message.topic: message.payload for message in sent}
     assert set(last.values()) == {b"499"}
     assert len(last) == 4
+
+
+def change(old: str, new: str, camera: str = "desk") -> Message:
+    payload = {"event_type": "expression_changed", "from": old, "to": new}
+    return Message(
+        f"ferd/hall/{camera}/event", json.dumps(payload, separators=(",", ":")).encode(), qos=1, expires_s=60
+    )
+
+
+def alert(number: int) -> Message:
+    return Message("ferd/hall/desk/event", json.dumps({"n": number}).encode(), qos=1, expires_s=60, urgent=True)
+
+
+def spend(board: Board, now: float) -> None:
+    """Uses up what the camera may say at once."""
+    for number in range(AT_ONCE):
+        board.put(event(number), now)
+    assert len(board.due(now)) == AT_ONCE
+
+
+def test_changes_of_the_expression_become_one_while_the_camera_is_over_its_budget():
+    board = Board()
+    spend(board, 0)
+    for old, new in [("joy", "fear"), ("fear", "anger"), ("anger", "neutral")]:
+        board.put(change(old, new), 1)
+    assert board.due(1) == []
+    (told,) = board.due(PAUSE_S)
+    assert (json.loads(told.payload)["from"], json.loads(told.payload)["to"]) == ("joy", "neutral")
+
+
+def test_changes_that_cancel_out_are_not_told():
+    board = Board()
+    spend(board, 0)
+    board.put(change("joy", "fear"), 1)
+    board.put(change("fear", "joy"), 1)
+    assert board.due(PAUSE_S) == []
+    assert board.next_at() is None
+
+
+def test_while_the_broker_is_away_events_are_not_merged_as_long_as_there_is_budget():
+    board = Board()
+    for number in range(AT_ONCE):
+        board.put(change(f"{number}", f"{number + 1}"), number)
+    assert len(board.due(AT_ONCE)) == AT_ONCE
+
+
+def test_all_that_one_camera_says_is_counted_together_and_the_other_camera_is_not():
+    board = Board()
+    spend(board, 0)
+    board.put(state(1), 0)
+    board.put(state(1, "ferd/hall/desk/fatigue"), 0)
+    board.put(state(1, "ferd/hall/door/state"), 0)
+    assert [m.topic for m in board.due(0)] == ["ferd/hall/door/state"]
+    assert board.next_at() == pytest.approx(PAUSE_S)
+
+
+def test_who_waits_for_longer_goes_first():
+    board = Board()
+    spend(board, 0)
+    board.put(event(77), 0.5)
+    board.put(state(1), 1)
+    assert numbers(board.due(PAUSE_S)) == [77]
+    assert board.due(2 * PAUSE_S) == [state(1)]
+
+
+def test_alerts_are_never_held_back():
+    board = Board()
+    spend(board, 0)
+    for number in range(40):
+        board.put(alert(number), 0)
+        board.put(Message("ferd/hall/desk/alert", b"%d" % number, retain=True, qos=1, urgent=True), 0)
+        assert len(board.due(0)) == 2
+
+
+def test_alerts_wait_until_they_are_told_and_are_then_late():
+    board = Board()
+    board.put(alert(1), 0)
+    board.put(event(2), 0)
+    (told,) = board.due(86400)
+    assert (json.loads(told.payload), told.expires_s) == ({"n": 1, "late": True}, None)
+    board.give_back([(86400.0, told)])
+    assert numbers(board.due(90000)) == [1]
+
+
+def test_answers_are_not_limited_and_not_late():
+    board = Board()
+    spend(board, 0)
+    answer = Message("ferd/hall/response/reload", b"{}", qos=1, expires_s=60)
+    board.put(answer, 0)
+    board.put(answer, 0)
+    assert board.due(30) == [answer, answer]
+    board.put(answer, 0)
+    assert board.due(61) == []
+
+
+def test_a_camera_that_may_not_speak_yet_does_not_make_the_sender_spin():
+    board = Board()
+    spend(board, 0)
+    board.put(event(1), 0)
+    board.put(state(1, "ferd/hall/door/state"), 0.1)
+    while (at := board.next_at()) is not None and at <= 0.2:
+        assert board.due(0.2), "what is due must go"
+
+
+def test_an_hour_of_a_restless_face_stays_in_the_budget_and_the_last_value_is_right():
+    """In fast motion: another expression every 0.3 s, a state and an event each."""
+    board, sent = Board(), []
+    chance = random.Random(8322)
+    before, now = "joy", 0.0
+    for step in range(12_000):
+        new = chance.choice([name for name in ("joy", "fear", "anger", "neutral") if name != before])
+        board.put(state(step), now)
+        board.put(change(before, new), now)
+        before, end = new, now + 0.3
+        while (at := board.next_at()) is not None and max(at, now) < end:
+            now = max(at, now)
+            sent += [(now, message) for message in board.due(now)]
+        now = end
+    while (at := board.next_at()) is not None:
+        now = max(at, now)
+        sent += [(now, message) for message in board.due(now)]
+    times = [at for at, _ in sent]
+    assert 1100 <= len(sent) <= 60 * 30
+    assert all(b - a >= 60 - 1e-6 for a, b in zip(times, times[30:], strict=False))
+    states = [message for _, message in sent if message.retain]
+    events = [json.loads(message.payload) for _, message in sent if not message.retain]
+    assert states[-1] == state(11_999)
+    assert events[-1]["to"] == before
+    assert all(one["to"] == other["from"] for one, other in itertools.pairwise(events)), "the chain has no gap"
+    assert len(states) > 300
+    assert len(events) > 300
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 1)), max_size=150))
