@@ -16,7 +16,7 @@ from ferd.lane import Lane
 from ferd.memory import Memory
 from ferd.paths import state_dir
 from ferd.pipeline import Parts
-from ferd.publish.announce import announce
+from ferd.publish.announce import announce, takes_documents_back
 from ferd.publish.board import Board
 from ferd.publish.commands import Heard
 from ferd.publish.entities import Device
@@ -140,7 +140,10 @@ class Works:
             self.put(*lane.introduce())
         who, has_buzzer = identity(self.config.node.id), self.config.buzzer.pin is not None
         device = Device(who, node, cameras, classifier.labels, buzzer=has_buzzer)
-        self.put(*announce(device, mqtt.discovery_prefix, mqtt.discovery_form))
+        announced = announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
+        if takes_documents_back(announced):
+            self.publisher.say_twice()
+        self.put(*announced)
 
     def _forget_name(self) -> Sequence[Message]:
         """Takes everything off the broker that stands there under the old name."""

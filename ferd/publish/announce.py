@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,11 @@ def changes(
     cleared = {topic: since for topic, since in cleared.items() if topic not in topics and _is_ours(topic, device)}
     after = Announced(device.identity, device.node, topics, present, cleared, gone)
     return [*(Message(topic, b"", retain=True, qos=1) for topic in cleared), *told], after
+
+
+def takes_documents_back(messages: Iterable[Message]) -> bool:
+    """Whether whole documents are cleared before others come (the other form, another prefix)."""
+    return any(not message.payload and message.topic.endswith("/config") for message in messages)
 
 
 def recall(file: Path) -> Announced | None:

@@ -107,6 +107,7 @@ class Publisher:
         self._node, self._board, self._on_command = node, board, on_command
         self._client_id = f"{identity}-{node}"
         self._birth = topics.birth(config.discovery_prefix) if config.discovery else None
+        self._twice = False
         self._again_at: float | None = None
         self._repair_at: float | None = None
         self._repaired_at = float("-inf")
@@ -136,6 +137,13 @@ class Publisher:
         self._again_at = time.monotonic()
         if self._wake is not None:
             self._wake.set()
+
+    def say_twice(self) -> None:
+        """Sends everything retained once more a few seconds after the next connect.
+
+        For Home Assistant: while it removes an entity it passes over the rest of a device document (2026.11).
+        """
+        self._twice = True
 
     def stop(self, last_words: Sequence[Message] | None = None) -> None:
         """Says offline, waits for the broker to have it, and ends the thread: in 1.5 s at most, broker or not.
@@ -245,6 +253,12 @@ class Publisher:
         if self._on_command is not None:
             link.listen(filters(self._node), news_only=True)
         self._board.replay_all()
+        if self._twice:
+            self._twice = False
+            self._say_again_soon(now)
+
+    def _say_again_soon(self, now: float) -> None:
+        self._again_at = now + random.uniform(*BIRTH_WAITS_S)  # noqa: S311  # not a secret
 
     def _serve(self, link: Link) -> None:
         while link.connected and not self._stopping.is_set():
@@ -285,7 +299,7 @@ class Publisher:
         now = time.monotonic()
         if heard.topic == self._birth:
             if heard.payload == topics.ONLINE.encode():
-                self._again_at = now + random.uniform(*BIRTH_WAITS_S)  # noqa: S311  # not a secret
+                self._say_again_soon(now)
         elif heard.topic == topics.node_status(self._node):
             if heard.payload != topics.ONLINE.encode() and not heard.retained and self._repair_at is None:
                 self._repair_at = max(now, self._repaired_at + REPAIR_EVERY_S)

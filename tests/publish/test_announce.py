@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.publish.announce import FORGET_AFTER_S, Announced, announce, changes, recall
+from ferd.publish.announce import FORGET_AFTER_S, Announced, announce, changes, recall, takes_documents_back
 from ferd.publish.entities import Device
 from ferd.publish.home_assistant import Form
 from ferd.publish.message import Message
@@ -118,6 +118,14 @@ def test_a_rename_keeps_every_entity_and_touches_no_topic_of_the_old_name():
     assert [message.topic for message in messages] == [WHOLE]
     assert old <= broker.retained.keys()
     assert not [topic for topic in after.topics if "hall" in topic]
+
+
+def test_whole_documents_that_go_are_told_apart():
+    _, before = changes(replace(DEVICE, cameras=["desk", "door"]), "homeassistant", "components", None, 0.0)
+    for form, prefix, wanted in (("device", "homeassistant", True), ("components", "ha", True)):
+        assert takes_documents_back(changes(DEVICE, prefix, form, before, 0.0)[0]) is wanted
+    _, before = changes(replace(DEVICE, cameras=["desk", "door"]), "homeassistant", "device", None, 0.0)
+    assert not takes_documents_back(changes(DEVICE, "homeassistant", "device", before, 0.0)[0])
 
 
 @pytest.mark.parametrize("first", FORMS)

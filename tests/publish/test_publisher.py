@@ -214,6 +214,18 @@ def test_discovery_is_sent_again_when_home_assistant_was_born(
         wait_for(lambda: ear.payloads(DISCOVERY) == ["{}", "{}"])
 
 
+def test_all_is_sent_again_after_the_next_connect_when_asked(
+    tmp_path: Path, board: Board, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "BIRTH_WAITS_S", (0.2, 0.3))
+    again: list[bool] = []
+    monkeypatch.setattr(board, "tell_again", lambda: again.append(True))
+    with mosquitto(tmp_path, started=False) as broker, publishing(broker.port, board) as publisher:
+        publisher.say_twice()
+        broker.start()
+        wait_for(lambda: again == [True], 10)
+
+
 def test_who_is_kicked_out_again_and_again_backs_off(tmp_path: Path, board: Board):
     with mosquitto(tmp_path) as broker:
         thief = Client(CallbackAPIVersion.VERSION2, "ferd_abcdef-hall")
