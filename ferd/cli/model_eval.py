@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw confusion matrix and reliability diagram")
     parser.add_argument("--mouth", action="store_true", help="judge the mouth (wide open or not) instead of the eyes")
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(do=run)
 
 
 def run(args: argparse.Namespace) -> int:
