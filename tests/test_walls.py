@@ -17,7 +17,7 @@ ONLY = {
     "libcamera": ("camera/picamera.py",),
     "gpiozero": ("buzzer/pin.py",),
     "lgpio": ("buzzer/pin.py",),
-    "ai_edge_litert": ("model/runtime.py",),
+    "ai_edge_litert": ("model/runtime.py", "model/teach/surgery.py"),  # the latter its file format only
     "tflite_runtime": ("model/runtime.py",),
     "pydantic": ("config/", "publish/payloads.py", "publish/topics.py", "publish/schema.py"),
     "tensorflow": ("model/add/to_int8.py",),
@@ -82,8 +82,10 @@ def test_modules_are_small(path):
 
 
 def test_no_picture_is_ever_written():
-    """DESIGN: no frame is copied to disk."""
+    """DESIGN: no frame is copied to disk. The one exception is what `ferd model teach --keep-samples` asks for."""
     writers = ("imwrite", "imencode", "VideoWriter(", ".tofile(", "np.save")
     for path in MODULES:
+        if place(path) == "model/teach/keep.py":
+            continue
         text = path.read_text(encoding="utf-8")
         assert not [word for word in writers if word in text], place(path)
