@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from ferd.config.alerts import AlertConfig, distinct_names
 from ferd.config.buzzer import BuzzerConfig
+from ferd.config.fatigue import FatigueConfig
 from ferd.config.mqtt import MqttConfig
 from ferd.config.source import check_source
 from ferd.config.types import File, Flag, Fraction, Name, Number, Seconds, Section, Whole
@@ -111,5 +113,18 @@ class Config(Section):
     detector: DetectorConfig = Field(default_factory=DetectorConfig)
     expression: ExpressionConfig = Field(default_factory=ExpressionConfig)
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig)
+    fatigue: FatigueConfig = Field(default_factory=FatigueConfig)
+    alerts: Annotated[list[AlertConfig], AfterValidator(distinct_names), Field(max_length=32)] = Field(
+        default_factory=list
+    )
     buzzer: BuzzerConfig = Field(default_factory=BuzzerConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
+
+    @model_validator(mode="after")
+    def _sounds_exist(self) -> Config:
+        for alert in self.alerts:
+            try:
+                self.buzzer.check_pattern(alert.buzzer)
+            except ValueError as error:
+                raise ValueError(f'alerts: "{alert.name}": {error}') from None
+        return self

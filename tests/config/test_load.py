@@ -135,7 +135,9 @@ def test_variables_without_a_section_are_not_ours():
 
 def test_the_default_file_means_the_same_as_no_file(write):
     text = default_toml()
-    assert load_config(write(text)) == Config()
+    config = load_config(write(text))
+    assert [rule.name for rule in config.alerts] == ["sad for long", "nobody at the desk", "upset"]  # examples
+    assert config.model_copy(update={"alerts": []}) == Config()
     bare = "\n".join(
         line.removeprefix("# ") for line in text.splitlines() if " = " in line and not line.startswith("#   ")
     )
