@@ -145,17 +145,17 @@ class Board:
     def give_back(self, sent: Iterable[tuple[float, Message]]) -> None:
         """Takes back what was due but never acknowledged: pairs of (when it was sent, message).
 
-        Only events wait again, for what remains of their time. Retained topics and the journal need it not: see
-        ``replay_all``.
+        Only what is not retained waits again, for what remains of its time. Retained topics and the journal need it
+        not: see ``replay_all``.
         """
         with self._lock:
-            if self._journal is not None:
-                return
-            events = [(when, message) for when, message in sent if _is_event(message)]
-            alerts = [Waiting(when, when, message) for when, message in events if message.urgent]
-            back = [Waiting(at, at, message) for at, message in map(_with_put_at, events) if not message.urgent]
-            self._alerts = deque([*alerts, *self._alerts], maxlen=ALERTS_KEPT)
-            self._events = deque([*back, *self._events], maxlen=EVENT_RING)
+            lost = [pair for pair in sent if not pair[1].retain]
+            back = [Waiting(at, at, message) for at, message in map(_with_put_at, lost)]
+            events = [] if self._journal is not None else [it for it in back if _is_event(it.message)]
+            self._answers.extendleft(it for it in reversed(back) if not _is_event(it.message))
+            self._alerts.extendleft(it for it in reversed(events) if it.message.urgent)
+            ring = [it for it in events if not it.message.urgent]
+            self._events = deque([*ring, *self._events], maxlen=EVENT_RING)
 
     def acknowledge(self, message: Message, now: float) -> None:
         """The broker has a message that was due."""
