@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from ferd.camera.keeper import Keeper, State
 from ferd.camera.source import Source
 from ferd.camera.watch import Timing
 from ferd.config import CameraConfig
-from ferd.data import Alert
+from ferd.data import Alert, Reading
 from ferd.health import Counters
 from ferd.memory import Switches
 from ferd.mind.sensitivity import factor
@@ -31,6 +32,7 @@ class Sounder(Protocol):
     def blind(self, camera: str, blind: bool) -> None: ...
     def mute(self, camera: str, muted: bool) -> None: ...
     def forget(self, camera: str) -> None: ...
+    def audible(self, camera: str, alert: Alert) -> bool: ...
 
 
 class Lane:
@@ -112,7 +114,7 @@ class Lane:
         self._analysed += 1
         self._note_latency()
         self._sounder.show(self.name, reading.alerts)
-        yield from self._narrator.tell(reading, time.time())
+        yield from self._narrator.tell(self._as_heard(reading), time.time())
 
     @property
     def beats(self) -> int:
@@ -186,6 +188,12 @@ class Lane:
         self._pipeline.tune(factor(self.switches.sensitivity))
         self._sounder.show(self.name, ())
         yield from self._narrator.lost(time.time())
+
+    def _as_heard(self, reading: Reading) -> Reading:
+        """Without the patterns that nobody hears now, so that what is told of the buzzer is true."""
+        alerts = reading.alerts
+        heard = tuple(a if self._sounder.audible(self.name, a) else replace(a, pattern=None) for a in alerts)
+        return reading if heard == alerts else replace(reading, alerts=heard)
 
     def _note_latency(self) -> None:
         at = self.keeper.report().last_frame_at

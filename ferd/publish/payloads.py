@@ -167,7 +167,7 @@ class AlertState(Payload):
     since: Wall
     """When this level began."""
     buzzer: bool
-    """Whether an alert that holds has a pattern for the buzzer (which may be switched off or snoozed)."""
+    """Whether an alert that holds sounds: there is a buzzer, it has a pattern, and nobody switched it off or snoozed it."""
     active: Sequence[str]
     """All that hold, the worst first: "fatigue" or a rule's name in its short form (a-z, 0-9 and hyphen)."""
 

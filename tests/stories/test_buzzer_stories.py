@@ -130,7 +130,7 @@ def test_the_broker_goes_during_an_alarm(car, tmp_path):
         wait_for(lambda: len(car.sounds) >= 6, 10, "and the next one is heard")
         broker.start()
         with Ear(broker.port) as ear:
-            wait_for(lambda: told(ear) == "warning", 30, str(ear.heard))
+            wait_for(lambda: told(ear) == ("warning", True), 30, str(ear.heard))
 
 
 def test_killed_while_it_sounds(car):
@@ -154,8 +154,10 @@ def test_a_snooze_and_what_it_may_not_silence(car, tmp_path):
         ear.wait(f"{NODE}/status", "online", START_S)
         car.alert("fatigue warning default")
         wait_for(lambda: car.sounds == ["on"], 5, daemon.log)
+        wait_for(lambda: told(ear) == ("warning", True), 5)
         ear.say(f"{NODE}/request/snooze", "60")
         wait_for(lambda: car.sounds == ["on", "off"], 5, daemon.log)
+        wait_for(lambda: told(ear) == ("warning", False), 5, "the message does not claim a sound")
         answer = json.loads(ear.wait(f"{NODE}/response/snooze"))
         assert (answer["status"], answer["data"]) == ("ok", {"seconds": 60})
         car.alert("fatigue alarm default")
@@ -190,6 +192,7 @@ def test_another_pattern_by_reload(car):
 
 
 def told(ear):
-    """The level of the alert that was told last."""
+    """Level and buzzer of the alert that was told last."""
     alerts = ear.payloads(f"{NODE}/camera/alert")
-    return json.loads(alerts[-1])["level"] if alerts else None
+    last = json.loads(alerts[-1]) if alerts else {}
+    return last.get("level"), last.get("buzzer")
