@@ -86,7 +86,8 @@ def middle_square(picture: Picture, size: tuple[int, int]) -> Picture:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = picture[top : top + side, left : left + side]
-    method = cv2.INTER_AREA if side > size[0] else cv2.INTER_LINEAR
+    # Browsers scale bilinearly too, and averaging by an uneven factor takes six times as long.
+    method = cv2.INTER_AREA if side > 3 * size[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(square, size, interpolation=method), np.uint8)
 
 
