@@ -9,9 +9,10 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples"
 FLOW = EXAMPLES / "node-red" / "ferd-flow.json"
-AUTOMATIONS = EXAMPLES / "home-assistant" / "automations.yaml"
-CARD = EXAMPLES / "home-assistant" / "dashboard-card.yaml"
-BLUEPRINTS = EXAMPLES / "home-assistant" / "blueprints"
+HOME_ASSISTANT = EXAMPLES / "home-assistant"
+AUTOMATIONS = HOME_ASSISTANT / "automations.yaml"
+CARD = HOME_ASSISTANT / "dashboard-card.yaml"
+BLUEPRINT = HOME_ASSISTANT / "blueprints" / "automation" / "ferd" / "expression.yaml"
 NODE, CAMERA = "hall-pi", "camera"
 """The names that the examples use."""
 

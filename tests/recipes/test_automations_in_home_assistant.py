@@ -1,0 +1,113 @@
+"""The automations and the blueprint in a real Home Assistant, with a lamp that it knows over MQTT."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from brokers import Ear, wait_for
+from hass import HASS
+from puppet import Puppet
+
+pytestmark = pytest.mark.skipif(
+    not HASS.exists(), reason="Home Assistant is not installed here: ./scripts/test-recipes installs it"
+)
+LAMP = "test/lamp/set"
+LAMP_DOCUMENT = {
+    "schema": "json",
+    "name": "desk",
+    "unique_id": "test_lamp",
+    "command_topic": LAMP,
+    "supported_color_modes": ["rgb"],
+    "brightness": True,
+}
+SMILED, TIRED = "Someone smiled", "Take a break"
+
+
+@pytest.fixture(scope="module")
+def ear(broker):
+    with Ear(broker.port) as ear:
+        yield ear
+
+
+@pytest.fixture(scope="module")
+def ferd(house, ear):
+    """A puppet that Home Assistant knows, and a lamp called light.desk."""
+    ear.say("homeassistant/light/test_lamp/config", json.dumps(LAMP_DOCUMENT), retain=True)
+    puppet = Puppet(ear)
+    puppet.announce("device" if house.knows_devices() else "components")
+    wait_for(lambda: "sensor.hall_pi_camera_expression" in house.states(), 10)
+    puppet.run()
+    wait_for(lambda: house.state("sensor.hall_pi_camera_expression") == "unknown", 10)
+    assert house.state("light.desk") is not None
+    yield puppet
+    puppet.stop()
+
+
+@pytest.fixture(autouse=True)
+def heard_anew(ear):
+    ear.heard.clear()
+
+
+def last_lamp(ear):
+    return json.loads(ear.payloads(LAMP)[-1]) if ear.payloads(LAMP) else {}
+
+
+def test_the_examples_are_what_home_assistant_loaded(house, ferd):
+    names = {entity["attributes"]["friendly_name"] for name, entity in house.states().items() if "automation." in name}
+    assert names == {"The lamp follows the mood", "Someone smiled", "Driver alert", "from the blueprint"}
+    assert house.problems("automation", "blueprint") == []
+
+
+def test_the_lamp_follows_the_mood(house, ferd, ear):
+    ferd.see("happiness")
+    wait_for(lambda: last_lamp(ear).get("color") == {"r": 255, "g": 192, "b": 77}, 5, str(ear.heard))
+    ferd.see("sadness")
+    wait_for(lambda: last_lamp(ear).get("color") == {"r": 58, "g": 107, "b": 255})
+    ferd.see(None)
+    time.sleep(0.5)
+    assert len(ear.payloads(LAMP)) == 2, "somebody is there, but ferd is not sure: the lamp stays"
+    ferd.see(None, faces=0)
+    wait_for(lambda: last_lamp(ear)["state"] == "OFF", 5, str(ear.heard))
+
+
+def test_someone_smiled(house, ferd):
+    ferd.change("neutral", "sadness")
+    ferd.change("sadness", "happiness")
+    wait_for(lambda: house.notices(SMILED))
+    ferd.change("happiness", "happiness", late=True)
+    time.sleep(0.5)
+    assert len(house.notices(SMILED)) == 1
+    assert house.notices(SMILED)[0].endswith(", 83 % sure")
+
+
+def test_a_driver_alert(house, ferd, ear):
+    ferd.warn("warning", "eyes_closed")
+    wait_for(lambda: last_lamp(ear).get("color") == {"r": 255, "g": 0, "b": 0}, 5, str(ear.heard))
+    wait_for(lambda: house.notices(TIRED))
+    ferd.warn("none")
+    wait_for(lambda: house.state("binary_sensor.hall_pi_camera_fatigue") == "off")
+    assert house.notices(TIRED) == ["The driver looks tired: warning"]
+
+
+def test_the_blueprint(house, ferd, ear):
+    ferd.see("surprise")
+    assert ear.wait("test/blueprint", "begin")
+    ferd.see("neutral")
+    assert ear.wait("test/blueprint", "over")
+
+
+def test_home_assistant_restarts_and_no_old_smile_comes_again(house, ferd):
+    before = len(house.notices(SMILED))
+    ferd.change("neutral", "happiness")
+    wait_for(lambda: len(house.notices(SMILED)) == before + 1)
+    house.stop()
+    house.start()
+    wait_for(lambda: house.state("event.hall_pi_camera_event") not in (None, "unavailable"), 20)
+    time.sleep(1)
+    assert house.notices(SMILED) == []
+
+
+def test_home_assistant_has_nothing_to_complain_about(house, ferd):
+    assert house.problems("mqtt", "automation", "blueprint", "template", "ferd", "hall_pi") == []
