@@ -153,8 +153,9 @@ class Fatigue:
 @dataclass(frozen=True, slots=True)
 class Alert:
     """An alert that holds now. ``name``: "fatigue" or the rule's; ``reason``: "eyes_closed", "perclos", "not_seen",
-    a rule's label … ``since``: the source's time at which this level began. ``pattern``: what the buzzer plays,
-    LEVELS_OWN for what [buzzer] says for the level, None for silence. ``awareness``: of fatigue only.
+    "eyes_not_seen", a rule's label … ``since``: the source's time at which this level began. ``pattern``: what the buzzer plays,
+    LEVELS_OWN for what [buzzer] says for the level, None for silence. ``awareness``: of fatigue only. ``mqtt``: it is
+    told on MQTT.
     """
 
     name: str
@@ -163,6 +164,7 @@ class Alert:
     since: float
     pattern: str | None = None
     awareness: float | None = None
+    mqtt: bool = True
 
 
 @dataclass(frozen=True, slots=True)

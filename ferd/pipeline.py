@@ -8,14 +8,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ferd.buzzer.patterns import SILENT
+from ferd.config.alerts import check_labels
 from ferd.config.schema import CameraConfig, Config
-from ferd.data import Face, FaceReading, Frame, Picture, Reading, Track
+from ferd.data import Face, FaceReading, Frame, Picture, Points, Reading, Signals, Track
 from ferd.face.crop import cut, middle_square
 from ferd.face.detect import Detector, make_detector, outside
+from ferd.face.signals import make_eyes
 from ferd.face.track import MainFace, Tracker
 from ferd.face.whole import WholePicture
+from ferd.mind.driver import DriverFace
+from ferd.mind.fatigue import Limits
+from ferd.mind.rules import Condition, Rule
 from ferd.mind.sensitivity import tuned
 from ferd.mind.smooth import Rules, Smoother
+from ferd.mind.watch import Watch
 from ferd.model.classify import Classifier, to_input_colour
 from ferd.model.shelf import find_bundle
 
@@ -26,10 +33,21 @@ class Pipeline:
     """One camera's chain. The steps are plain attributes: each can be replaced or timed on its own.
 
     `prepare`: frame -> frame, in gray where nobody needs its colours. `detect`: frame -> faces. `crop`: (picture,
-    face) -> the model's input picture. `classify`: input picture -> probabilities.
+    face) -> the model's input picture. `classify`: input picture -> probabilities. `read_eyes`: (picture, points) ->
+    signals, None where nobody asks for them. `watch`: reading -> the same with fatigue and alerts.
     """
 
-    def __init__(self, detector: Detector, classifier: Classifier, rules: Rules, camera: CameraConfig) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        classifier: Classifier,
+        rules: Rules,
+        camera: CameraConfig,
+        *,
+        read_eyes: Callable[[Picture, Points], Signals] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        """`watch`: with fatigue in it the main face is the driver, who is not changed easily."""
         spec, bundle = classifier.input, classifier.bundle
         size = (spec.width, spec.height)
         all_gray = detector.gray and spec.colour == "gray"
@@ -43,15 +61,21 @@ class Pipeline:
         self.classify: Callable[[Picture], Scores] = classifier
         self._ignore = camera.ignore
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
-        self.main_face = MainFace()
+        self.read_eyes = read_eyes
+        self.watch: Watch = watch or Watch(None, ())
+        self.main_face: Callable[[float, Sequence[Track]], int | None] = (
+            DriverFace() if self.watch.fatigue else MainFace()
+        )
         self.rules = rules
         mind = Mind(classifier.labels, rules)
-        self.mind: Callable[[float, Sequence[Track], dict[int, Scores]], tuple[FaceReading, ...]] = mind
+        self.mind: Callable[[float, Sequence[Track], dict[int, Scores], dict[int, Signals]], tuple[FaceReading, ...]]
+        self.mind = mind
         self._tune = mind.tune
 
     def tune(self, factor: float) -> None:
         """`factor`: see ferd/mind/sensitivity.py. What is held stays held; the next frame is judged anew."""
         self._tune(factor)
+        self.watch.tune(factor)
 
     def step(self, frame: Frame) -> Reading:
         """One frame through the whole chain. Frames come with rising `t`."""
@@ -60,7 +84,12 @@ class Pipeline:
         tracks = self.track(frame.t, faces)
         seen = [track for track in tracks if track.seen >= frame.t]
         scores = {track.id: self.classify(self.crop(frame.image, track.face)) for track in seen}
-        return Reading(frame.t, self.mind(frame.t, tracks, scores), self.main_face(frame.t, tracks))
+        signals = {track.id: self._signals(frame.image, track.face) for track in seen} if self.read_eyes else {}
+        readings = self.mind(frame.t, tracks, scores, signals)
+        return self.watch(Reading(frame.t, readings, self.main_face(frame.t, tracks)))
+
+    def _signals(self, picture: Picture, face: Face) -> Signals:
+        return self.read_eyes(picture, face.points) if self.read_eyes and face.points else Signals()
 
 
 class InGray:
@@ -92,12 +121,14 @@ class Mind:
         for smoother in self._smoothers.values():
             smoother.rules = self._rules
 
-    def __call__(self, t: float, tracks: Sequence[Track], scores: dict[int, Scores]) -> tuple[FaceReading, ...]:
-        """`scores`: by track id; a track without scores was not seen in this frame and keeps what it had."""
+    def __call__(
+        self, t: float, tracks: Sequence[Track], scores: dict[int, Scores], signals: dict[int, Signals]
+    ) -> tuple[FaceReading, ...]:
+        """Both by track id; a track without scores was not seen in this frame and keeps what it had."""
         self._smoothers = {k.id: self._smoothers.get(k.id) or Smoother(self._labels, self._rules) for k in tracks}
-        return tuple(self._read(t, track, scores.get(track.id)) for track in tracks)
+        return tuple(self._read(t, track, scores.get(track.id), signals.get(track.id)) for track in tracks)
 
-    def _read(self, t: float, track: Track, scores: Scores | None) -> FaceReading:
+    def _read(self, t: float, track: Track, scores: Scores | None, signals: Signals | None) -> FaceReading:
         smoother = self._smoothers[track.id]
         plain = None if scores is None else scores.tolist()
         held = smoother.now if plain is None else smoother.update(t, plain)
@@ -108,6 +139,7 @@ class Mind:
             expression=held.label,
             confidence=held.confidence,
             since=held.since,
+            signals=signals,
         )
 
     def _by_label(self, values: Sequence[float]) -> dict[str, float]:
@@ -115,22 +147,52 @@ class Mind:
 
 
 class Parts:
-    """What all cameras of a process share: the detector and the classifier, loaded once."""
+    """What all cameras of a process share: the detector and the models, loaded once."""
 
-    def __init__(self, config: Config) -> None:
-        """Raises ConfigError or ModelError with the remedy."""
+    def __init__(self, config: Config, *, signals: bool = False) -> None:
+        """`signals`: read eyes and mouths although nobody watches them. Raises ConfigError or ModelError."""
         self._config = config
         self.classifier = Classifier(find_bundle(config.expression.model))
+        check_labels(config.alerts, self.classifier.labels, self.classifier.bundle.name)
         whole = self.classifier.input.of == "frame"
         self.detector: Detector = WholePicture() if whole else make_detector(config.detector)
+        self.eyes = (
+            make_eyes(self.detector, needed=config.fatigue.enabled) if signals or config.fatigue.enabled else None
+        )
         if self.detector.name != "haar":
             # OpenCV's helper threads spin while they wait for work: for calls as small as ours they double the
             # processor time and gain nothing. Haar's search is long enough to be shared.
             cv2.setNumThreads(1)
 
     def pipeline(self, camera: CameraConfig) -> Pipeline:
-        rules = Rules(**self._config.smoothing.model_dump())
-        return Pipeline(self.detector, self.classifier, rules, camera)
+        config = self._config
+        return Pipeline(
+            self.detector,
+            self.classifier,
+            Rules(**config.smoothing.model_dump()),
+            camera,
+            read_eyes=self.eyes,
+            watch=make_watch(config),
+        )
+
+
+def make_watch(config: Config) -> Watch:
+    """Fatigue and alert rules as configured."""
+    rules = (
+        Rule(
+            name=alert.name,
+            conditions=[Condition(**condition.model_dump()) for condition in alert.conditions],
+            combine=any if alert.any else all,
+            for_s=alert.for_s,
+            cooldown_s=alert.cooldown_s,
+            level=alert.level,
+            pattern=None if alert.buzzer == SILENT else alert.buzzer,
+            mqtt=alert.mqtt,
+        )
+        for alert in config.alerts
+    )
+    limits = Limits(**config.fatigue.model_dump(exclude={"enabled"})) if config.fatigue.enabled else None
+    return Watch(limits, tuple(rules))
 
 
 def run(pipeline: Pipeline, frames: Iterable[Frame]) -> Iterator[Reading]:

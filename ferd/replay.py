@@ -1,26 +1,30 @@
 """The pipeline over a recording, without a clock or a network: one line for each analysed frame.
 
 A trace is what `ferd replay --jsonl` printed: faces with their scores. Played again, it goes through tracks,
-smoothing and telling anew, so that other settings can be tried without the video.
+smoothing, fatigue, alerts and telling anew, so that other settings can be tried without the video.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ferd.camera.source import Source
-from ferd.data import Box, Face, FaceReading, Frame, Reading, Track
+from ferd.data import Box, Face, FaceReading, Fatigue, Frame, Reading, Signals, Track
 from ferd.errors import SourceEnded, SourceError
+from ferd.mind.watch import Watch
 from ferd.pipeline import Mind, Scores
 from ferd.publish.message import Message
 from ferd.publish.narrator import Narrator
 from ferd.publish.topics import EVENT
 
+SIGNALS = ("eyes_closed", "mouth_open", "nod")
+"""The keys of a face's signals, as Signals has them."""
 LONGEST_S = 1e9
 """Seconds: thirty years. Times beyond it are no times."""
 
@@ -44,7 +48,8 @@ def lines(readings: Iterable[Reading], narrator: Narrator) -> Iterator[dict[str,
             "main": reading.main,
             "state": None if narrator.state is None else narrator.state.to_dict(),
             "events": _events(messages),
-            "alert": None,
+            "alert": None if narrator.alert is None else narrator.alert.to_dict(),
+            "fatigue": None if reading.fatigue is None else _fatigue(reading.fatigue),
         }
 
 
@@ -52,7 +57,7 @@ def to_json(line: dict[str, Any]) -> str:
     return json.dumps(line, separators=(",", ":"), ensure_ascii=False)
 
 
-def read_trace(path: Path, labels: Iterable[str], mind: Mind) -> Iterator[Reading]:
+def read_trace(path: Path, labels: Iterable[str], mind: Mind, watch: Watch) -> Iterator[Reading]:
     """The readings of a trace. Raises SourceError with the line that is wrong."""
     labels = tuple(labels)
     empty = True
@@ -60,7 +65,7 @@ def read_trace(path: Path, labels: Iterable[str], mind: Mind) -> Iterator[Readin
     with path.open(encoding="utf-8") as file:
         for number, text in enumerate(file, start=1):
             try:
-                reading = _reading(json.loads(text), labels, mind, seen)
+                reading = watch(_reading(json.loads(text), labels, mind, seen))
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
                 problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
                 raise SourceError(
@@ -80,9 +85,17 @@ def _face(face: FaceReading) -> dict[str, Any]:
         "scores": {label: round(score, 4) for label, score in face.scores.items()},
         "expression": face.expression,
         "confidence": None if face.confidence is None else round(face.confidence, 2),
-        "eyes_closed": None,
-        "mouth_open": None,
+        **{key: _rounded(getattr(face.signals, key, None)) for key in SIGNALS},
     }
+
+
+def _fatigue(fatigue: Fatigue) -> dict[str, Any]:
+    """Of this very frame: what is published comes less often."""
+    return {key: _rounded(value) if isinstance(value, float) else value for key, value in asdict(fatigue).items()}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _events(messages: Iterable[Message]) -> list[dict[str, Any]]:
@@ -95,6 +108,7 @@ def _reading(line: dict[str, Any], labels: tuple[str, ...], mind: Mind, seen: di
         raise ValueError(f"t is {t}")
     tracks: list[Track] = []
     scores: dict[int, Scores] = {}
+    signals: dict[int, Signals] = {}
     for face in line["faces"]:
         number = int(face["track"])
         fresh = bool(face["scores"])
@@ -109,5 +123,11 @@ def _reading(line: dict[str, Any], labels: tuple[str, ...], mind: Mind, seen: di
         tracks.append(track)
         if fresh:
             scores[number] = np.array([float(face["scores"][label]) for label in labels], np.float32)
+            signals[number] = Signals(*(_number(face.get(key)) for key in SIGNALS))
     main = line["main"]
-    return Reading(t, mind(t, tracks, scores), None if main is None else int(main))
+    return Reading(t, mind(t, tracks, scores, signals), None if main is None else int(main))
+
+
+def _number(value: Any) -> float | None:
+    """What older traces do not have is None."""
+    return None if value is None else float(value)

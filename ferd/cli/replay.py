@@ -57,12 +57,12 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]
     path = expand(args.source)
     if not exists(path) and args.source != "demo":
         raise SourceError(f"{redact(args.source)}: no such file or folder. replay reads recordings, not cameras")
-    parts = Parts(config)
+    parts = Parts(config, signals=args.jsonl)
     pipeline = parts.pipeline(CameraConfig(source=args.source))
     narrator = Narrator(config.node.name, "replay")
     if path.suffix == ".jsonl":
         mind = Mind(parts.classifier.labels, pipeline.rules)
-        yield from lines(read_trace(path, parts.classifier.labels, mind), narrator)
+        yield from lines(read_trace(path, parts.classifier.labels, mind, pipeline.watch), narrator)
         return
     source = open_source(CameraConfig(source=args.source, fps=args.fps), live=False)
     source.open()

@@ -97,7 +97,8 @@ class Narrator:
         ``wall``: seconds since 1970 that belong to ``reading.t`` (for a file simply its t).
         """
         self._move_to(reading.t)
-        alert, turns = self._alerts.see(reading.alerts, reading.t, self._now, wall)
+        told = [alert for alert in reading.alerts if alert.mqtt]
+        alert, turns = self._alerts.see(told, reading.t, self._now, wall)
         first = self.state is None
         before = self.state
         state = self._state_after(reading, wall)
