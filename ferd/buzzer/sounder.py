@@ -36,8 +36,7 @@ def make_sounder(config: Config) -> Sounder:
 
 def relies_on_cameras(config: Config) -> bool:
     """Whether somebody would miss a sound while a camera is lost: fatigue is watched, or an alert sounds."""
-    fatigue, alerts = getattr(config, "fatigue", None), getattr(config, "alerts", ())
-    return bool(fatigue and fatigue.enabled) or any(rule.buzzer not in (None, SILENT) for rule in alerts)
+    return config.fatigue.enabled or any(rule.buzzer != SILENT for rule in config.alerts)
 
 
 class Sounder:

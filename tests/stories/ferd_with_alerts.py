@@ -5,12 +5,10 @@ One alert a line: name, level, pattern. What it does with them is the daemon's o
 
 import os
 import sys
-import types
 from dataclasses import replace
 from pathlib import Path
 
 from ferd.__main__ import main
-from ferd.config import Config
 from ferd.data import Alert
 from ferd.pipeline import Pipeline
 
@@ -26,6 +24,4 @@ def step(self, frame, original=Pipeline.step):
 
 
 Pipeline.step = step
-if "MADE_UP_FATIGUE" in os.environ:
-    Config.fatigue = types.SimpleNamespace(enabled=True)
 sys.exit(main())

@@ -13,6 +13,7 @@ from http_camera import http_camera
 PROGRAM = (str(Path(__file__).parent / "ferd_with_alerts.py"),)
 START_S = 20.0
 NODE = "ferd/test-pi"
+FATIGUE = "[fatigue]\nenabled = true\n"
 
 
 class Car:
@@ -20,7 +21,6 @@ class Car:
 
     def __init__(self, folder, source="demo"):
         self.folder, self._source = folder, source
-        self.relies = False
         self._record, self._alerts = folder / "record", folder / "alerts"
         self.config = folder / "ferd.toml"
         self.config.write_text('[buzzer]\npin = 18\nlamp_watching = 23\nalarm = "continuous"\nwarning = "continuous"\n')
@@ -40,7 +40,6 @@ class Car:
             "FERD_NODE__NAME": "test-pi",
             "FERD_MQTT__PORT": "1",
             "RUNTIME_DIRECTORY": str(self.folder),
-            **({"MADE_UP_FATIGUE": "yes"} if self.relies else {}),
         }
 
     def drive(self, port=None):
@@ -86,7 +85,7 @@ def test_the_camera_is_unplugged_during_an_alarm(tmp_path):
     """The alarm ends, since nobody sees any more whether it holds, and "I am blind" is told instead."""
     with http_camera() as camera:
         car = Car(tmp_path, camera.url)
-        car.relies = True
+        car.config.write_text(car.config.read_text() + FATIGUE)
         with car.drive() as daemon:
             wait_for(lambda: car.watching == ["on"], START_S, daemon.log)
             car.alert("fatigue alarm default")
@@ -103,7 +102,7 @@ def test_the_camera_is_unplugged_during_an_alarm(tmp_path):
 
 def test_a_camera_that_was_never_there_is_told(tmp_path):
     car = Car(tmp_path, str(tmp_path / "nothing.mp4"))
-    car.relies = True
+    car.config.write_text(car.config.read_text() + FATIGUE)
     with car.drive() as daemon:
         wait_for(lambda: "plays=blind" in daemon.log, START_S, daemon.log)
 
