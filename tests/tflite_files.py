@@ -16,9 +16,7 @@ def classifier(shape=(1, 16, 16, 3), classes=3, dtype="float32", *, outputs=1, h
 
     `dtype`: of input and output. `outputs`: so many heads. `half`: weights stored as float16.
     """
-    file = _File(
-        shape=shape, classes=classes, dtype=dtype, half=half, softmax=softmax, rng=np.random.default_rng(seed)
-    )
+    file = _File(shape=shape, classes=classes, dtype=dtype, half=half, softmax=softmax, rng=np.random.default_rng(seed))
     return file.build(outputs)
 
 
@@ -28,6 +26,38 @@ def with_labels_inside(data, text):
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("labels.txt", text)
     return data + archive.getvalue()
+
+
+def metadata(mean, std):
+    """TFLite metadata that says how the input is normalised, nothing else (metadata_schema.fbs)."""
+    builder = flatbuffers.Builder(256)
+
+    def floats(value):
+        builder.StartVector(4, 1, 4)
+        builder.PrependFloat32(value)
+        return builder.EndVector()
+
+    def table(fields, **slots):
+        builder.StartObject(fields)
+        for slot, value in slots.items():
+            builder.PrependUOffsetTRelativeSlot(int(slot[1:]), value, 0)
+        return builder
+
+    def vector(item):
+        builder.StartVector(4, 1, 4)
+        builder.PrependUOffsetTRelative(item)
+        return builder.EndVector()
+
+    means, spreads = floats(mean), floats(std)
+    options = table(2, f0=means, f1=spreads).EndObject()
+    table(2, f1=options).PrependUint8Slot(0, 1, 0)
+    units = vector(builder.EndObject())
+    entry = table(5, f4=units).EndObject()
+    entries = vector(entry)
+    subgraph = table(3, f2=entries).EndObject()
+    subgraphs = vector(subgraph)
+    builder.Finish(table(4, f3=subgraphs).EndObject(), b"M001")
+    return bytes(builder.Output())
 
 
 class _File:

@@ -36,8 +36,8 @@ def add_add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what it sees: faces (default), or whole pictures",
     )
     add("--labels", type=Path, metavar="FILE", help="one class a line, where the export has none")
-    add("--values", choices=["-1..1", "0..1", "0..255"], default="-1..1",
-        help="what a float model wants its pixels to be (default: as Teachable Machine, -1..1)")  # fmt: skip
+    add("--values", choices=["-1..1", "0..1", "0..255"],
+        help="what a float model wants its pixels to be (default: what the file says, else -1..1)")  # fmt: skip
     add("--pictures", type=Path, metavar="DIR", help="pictures to quantise by, for exports that are converted")
     add("--replace", action="store_true", help="in place of a model of the same name")
     parser.set_defaults(do=_add)
@@ -72,7 +72,7 @@ def _add(args: argparse.Namespace) -> int:
     return 0
 
 
-def _converter(pictures: Path | None, values: str, source: Path) -> Int8Converter | None:
+def _converter(pictures: Path | None, values: str | None, source: Path) -> Int8Converter | None:
     """None without pictures: an export that has to be converted is then refused, with the remedy."""
     if pictures is None:
         return None

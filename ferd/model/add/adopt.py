@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from ferd.errors import ModelError
 from ferd.model import trial
 from ferd.model.add.labels import labels_of
+from ferd.model.add.normalisation import normalisation
 from ferd.model.add.recognise import Export, recognise
 from ferd.model.add.unpack import unpack
 from ferd.model.bundle import Bundle, InputSpec, View, sha256_of
@@ -27,12 +27,12 @@ Convert = Callable[[Export, Path], None]
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user may say beside the file. `values`: a key of RANGES; float models only."""
+    """What the user may say beside the file. `values`: a key of RANGES, for float models; None: what the file says."""
 
     name: str
     view: View = "face"
     labels: Path | None = None
-    values: str = "-1..1"
+    values: str | None = None
     replace: bool = False
 
 
@@ -56,7 +56,20 @@ def adopt(source: Path, wishes: Wishes, convert: Convert | None = None) -> Bundl
             convert(export, file)
         facts = trial.examine(file)
         check(source, facts, labels)
-        return store(file, card_of(source, file, facts, labels, wishes), replace=wishes.replace)
+        card = {
+            "name": wishes.name,
+            "kind": "expression",
+            "version": 1,
+            "labels": list(labels),
+            "input": input_spec(file, facts, wishes).to_card(),
+            "output": "probabilities" if _are_probabilities(facts.scores) else "logits",
+            "temperature": 1.0,
+            "trained_on": [{"name": "yours", "what": f"imported from {source.name}", "licence": "as you say"}],
+            "licence": "yours",
+            "sha256": sha256_of(file),
+            "created": datetime.now(UTC).date().isoformat(),
+        }
+        return store(file, card, replace=wishes.replace)
 
 
 def check(source: Path, facts: trial.Facts, labels: tuple[str, ...]) -> None:
@@ -91,28 +104,15 @@ def check(source: Path, facts: trial.Facts, labels: tuple[str, ...]) -> None:
         )
 
 
-def card_of(source: Path, file: Path, facts: trial.Facts, labels: tuple[str, ...], wishes: Wishes) -> dict[str, Any]:
-    """The card of a model that somebody else trained: only what the file itself says."""
-    return {
-        "name": wishes.name,
-        "kind": "expression",
-        "version": 1,
-        "labels": list(labels),
-        "input": input_spec(facts, wishes).to_card(),
-        "output": "probabilities" if _are_probabilities(facts.scores) else "logits",
-        "temperature": 1.0,
-        "trained_on": [{"name": "yours", "what": f"imported from {source.name}", "licence": "as you say"}],
-        "licence": "yours",
-        "sha256": sha256_of(file),
-        "created": datetime.now(UTC).date().isoformat(),
-    }
+def input_spec(file: Path, facts: trial.Facts, wishes: Wishes) -> InputSpec:
+    """A quantised input tells by its range how pixels are meant: 0 is its least value and 255 its largest.
 
-
-def input_spec(facts: trial.Facts, wishes: Wishes) -> InputSpec:
-    """A quantised input tells by its range how pixels are meant: 0 is its least value and 255 its largest."""
+    A float input does not: the user's word counts, then the file's metadata, then Teachable Machine's -1 to 1.
+    """
     _, height, width, channels = facts.input_shape
     if facts.input_range is None:
-        mean, std = RANGES[wishes.values]
+        told = RANGES.get(wishes.values or "") or normalisation(file.read_bytes())
+        mean, std = told or RANGES["-1..1"]
     else:
         low, high = facts.input_range
         mean, std = -low / (high - low), 1 / (high - low)

@@ -46,7 +46,7 @@ class Difference:
 class Int8Converter:
     """Called with an export and the file to write. `difference` is there afterwards."""
 
-    def __init__(self, pictures: Sequence[Picture], values: str, source: Path) -> None:
+    def __init__(self, pictures: Sequence[Picture], values: str | None, source: Path) -> None:
         """`pictures`: gray or BGR uint8, of any size: like those that the model will see."""
         if len(pictures) < LEAST_PICTURES:
             raise ModelError(
@@ -69,7 +69,7 @@ class Int8Converter:
         self.difference = compare(np.array(answer["before"]), np.array(answer["after"]))
 
     def _run(self, export: Export, target: Path) -> dict[str, Any]:
-        mean, std = RANGES[self._values]
+        mean, std = RANGES[self._values or "-1..1"]
         module = [sys.executable, "-m", "ferd.model.add.to_int8"]
         command = [*module, export.kind, str(export.model), str(target), str(mean), str(std)]
         squares = b"".join(_as_square(picture) for picture in self._pictures)

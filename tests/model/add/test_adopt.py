@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tflite_files import classifier, with_labels_inside
+from tflite_files import classifier, metadata, with_labels_inside
 
 from ferd.model.add.adopt import Wishes, adopt
 from ferd.model.classify import Classifier
@@ -63,6 +63,24 @@ def test_logits_are_told_from_probabilities(export, shelf):
     path = export("x.zip", **{"m.tflite": classifier(softmax=False), "labels.txt": "a\nb\nc\n"})
     assert adopt(path, Wishes("l")).output == "logits"
     assert adopt(export(), Wishes("p")).output == "probabilities"
+
+
+@pytest.mark.parametrize(
+    ("values", "told", "expected"),
+    [
+        (None, None, (0.5, 0.5)),
+        (None, (127.0, 128.0), (127 / 255, 128 / 255)),
+        (None, (0.0, 255.0), (0.0, 1.0)),
+        ("0..255", (0.0, 255.0), (0.0, 1 / 255)),
+        ("0..1", None, (0.0, 1.0)),
+    ],
+)
+def test_how_a_float_model_wants_its_pixels(export, shelf, values, told, expected):
+    """The user's word, else the metadata's, else Teachable Machine's."""
+    data = classifier() if told is None else classifier() + metadata(*told)
+    path = export("x.zip", **{"m.tflite": data, "labels.txt": "a\nb\nc\n"})
+    spec = adopt(path, Wishes("m", values=values)).input
+    assert (spec.mean, spec.std) == pytest.approx(expected)
 
 
 def test_a_folder_in_the_zip_and_what_a_mac_adds(export, shelf):
