@@ -11,7 +11,9 @@ from ferd.buzzer import pin as pins
 from ferd.buzzer.panel import RECORD_ENV, has_pins, open_panel
 from ferd.buzzer.patterns import Output
 from ferd.buzzer.pin import GpioPanel, switch_off
+from ferd.buzzer.sounder import Sounder
 from ferd.config import BuzzerConfig
+from ferd.data import Alert
 from ferd.errors import BuzzerError
 
 
@@ -186,3 +188,18 @@ def test_with_pins_the_panel_is_the_real_one(factory):
     one = open_panel(BuzzerConfig(pin=18), lambda: None)
     assert isinstance(one, GpioPanel)
     one.close()
+
+
+def test_the_whole_way_from_an_alert_to_the_pin_and_from_the_button_to_silence(factory):
+    config = BuzzerConfig(pin=18, button=5, lamp_watching=23, warning="continuous")
+    sounder = Sounder(config, tells_blind=True)
+    sounder.start()
+    sounder.blind("cabin", False)
+    sounder.show("cabin", [Alert("fatigue", "warning", "eyes_closed", 0.0, "default")])
+    assert (factory.pin(18).state, factory.pin(23).state) == (1, 1)
+    factory.pin(5).drive_low()
+    assert not factory.pin(18).state
+    sounder.show("cabin", [Alert("fatigue", "alarm", "eyes_closed", 0.0, "continuous")])
+    assert factory.pin(18).state, "the button does not silence an alarm"
+    sounder.stop()
+    assert all(factory.pin(number).function == "input" for number in (5, 18, 23))

@@ -1,5 +1,7 @@
 """ferd buzzer, as users and systemd call it."""
 
+from pathlib import Path
+
 import pytest
 
 from ferd.buzzer import claims
@@ -105,6 +107,12 @@ def test_off_after_a_service_that_never_came_to_its_pins_says_nothing(capsys, re
 def test_off_with_a_broken_configuration_says_so(capsys, record, tmp_path):
     assert main(["buzzer", "off", *configured(tmp_path, "[buzzer]\npin = what\n")]) == 78
     assert "is not known" in capsys.readouterr().err
+
+
+def test_the_service_calls_it_after_every_end():
+    """The minus sign: a service without a buzzer must not fail by it."""
+    unit = (Path(__file__).parents[2] / "systemd" / "ferd.service").read_text()
+    assert "\nExecStopPost=-/opt/ferd/venv/bin/ferd buzzer off\n" in unit
 
 
 @pytest.mark.parametrize(
