@@ -62,7 +62,7 @@ class Int8Converter:
         if missing := [name for name in ("tensorflow", "tf_keras") if importlib.util.find_spec(name) is None]:
             raise ModelError(
                 f"{self._source}: is a {export.kind} export; converting it needs {' and '.join(missing)}: "
-                "pip install 'ferd[convert]' (about 1.5 GB, on a PC rather than on a Pi). "
+                "pip install 'ferd[convert]' (about 2 GB, on a PC rather than on a Pi). "
                 'Or export "Tensorflow Lite", "Quantized", which needs nothing'
             )
         answer = self._run(export, target)
