@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ferd.cli import broker_arguments
+from ferd.config import load_config
+from ferd.errors import FerdError
+
+if TYPE_CHECKING:
+    from ferd.publish.purge import Found
 
 HELP = "what ferd says over MQTT (schema), and removing it from the broker (purge)"
 MORE = """
   ferd mqtt schema                 every topic and payload as JSON Schema
   ferd mqtt schema --markdown      the same to read: docs/mqtt.md
+  ferd mqtt purge                  shows what is retained of this node, asks, and removes it; with its entities in
+                                   Home Assistant. For a ferd that is taken out of service: stop it before
+  ferd mqtt purge --node hall-pi   what is left of another name, after a rename or of a Pi that is no more
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(metavar="schema", required=True)
+    what = parser.add_subparsers(metavar="schema|purge", required=True)
     schema = what.add_parser("schema", help="every topic and payload as JSON Schema")
     schema.add_argument("--markdown", action="store_true", help="as a page to read")
     schema.set_defaults(do=_schema)
+    purge = what.add_parser("purge", help="remove everything retained of a node from the broker")
+    purge.add_argument("--node", type=broker_arguments.node, metavar="NAME", help="another name than the configured")
+    purge.add_argument("--yes", action="store_true", help="do not ask")
+    broker_arguments.add(purge)
+    purge.set_defaults(do=_purge)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,3 +48,41 @@ def _schema(args: argparse.Namespace) -> int:
 
     print(page() if args.markdown else json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", end="")
     return 0
+
+
+def _purge(args: argparse.Namespace) -> int:
+    from ferd.publish.home_assistant import identity
+    from ferd.publish.purge import clear, find
+    from ferd.publish.target import target_of
+
+    config = load_config(args.config, os.environ)
+    target = target_of(broker_arguments.broker(config.mqtt, args))
+    node = args.node or config.node.name
+    own = identity(config.node.id) if node == config.node.name else None
+    found = find(target, node, config.mqtt.discovery_prefix, own)
+    if not found.topics:
+        print(f"nothing is retained of {node} at {target.host}:{target.port}")
+        return 0
+    print(*found.topics, sep="\n")
+    if found.runs:
+        print(
+            f"ferd: a ferd named {node} says that it is online. Stop it before (sudo systemctl stop ferd): "
+            "it will publish again what it has to say",
+            file=sys.stderr,
+        )
+    if not args.yes and not _agreed(found, node):
+        print("nothing was removed")
+        return 1
+    clear(target, found.topics)
+    again = find(target, node, config.mqtt.discovery_prefix, own).topics  # a 3.1.1 broker does not tell what it refuses
+    if again:
+        why = f"stop the ferd named {node}" if found.runs else "does the broker's ACL let us write them?"
+        raise FerdError(f"still there, or there again: {', '.join(again)}: {why}")
+    print(f"removed {len(found.topics)} retained topics of {node}")
+    return 0
+
+
+def _agreed(found: Found, node: str) -> bool:
+    if not sys.stdin.isatty():
+        raise FerdError("nobody to ask here: call it with --yes")
+    return input(f"Remove these {len(found.topics)} retained topics of {node}? [y/N] ").strip().lower() in ("y", "yes")

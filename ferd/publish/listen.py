@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from ferd.errors import FerdError
-from ferd.publish.mqtt import Link, Protocol, Wake
+from ferd.publish.commands import Heard
+from ferd.publish.mqtt import Link, OnRefused, Protocol, Wake
 from ferd.publish.publisher import ANSWER_WAITS_S
 from ferd.publish.target import Target
 
@@ -34,7 +35,7 @@ def listen(
     listened = False
     try:
         while not stop.is_set():
-            link, reason = _connect(target, wake, on_message, stop)
+            link, reason = connect(target, wake, lambda heard: on_message(heard.topic, heard.payload), stop)
             if link is not None:
                 listened = True
                 on_state(f"listening at {target.host}:{target.port} (MQTT {link.protocol})")
@@ -47,13 +48,19 @@ def listen(
         wake.close()
 
 
-def _connect(target: Target, wake: Wake, on_message: OnMessage, stop: threading.Event) -> tuple[Link | None, str]:
+def connect(
+    target: Target,
+    wake: Wake,
+    on_heard: Callable[[Heard], None],
+    stop: threading.Event,
+    on_refused: OnRefused | None = None,
+) -> tuple[Link | None, str]:
     """A connected link, or None and why there is none. Version 5 first, then 3.1.1, also on silence."""
     reason = ""
     protocols: tuple[Protocol, ...] = ("5", "3.1.1")
     for protocol in protocols:
         client_id = f"ferd-watch-{os.getpid()}-{time.monotonic_ns() % 100000}"
-        link = Link(target, protocol, client_id, wake, on_message=lambda heard: on_message(heard.topic, heard.payload))
+        link = Link(target, protocol, client_id, wake, on_message=on_heard, on_refused=on_refused)
         try:
             link.open()
         except OSError as error:

@@ -1,0 +1,120 @@
+"""Finds what is retained at the broker of one node, and removes it (`ferd mqtt purge`)."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ferd.errors import FerdError
+from ferd.publish.commands import Heard
+from ferd.publish.listen import connect
+from ferd.publish.message import Message
+from ferd.publish.mqtt import Link, Wake
+from ferd.publish.target import Target
+from ferd.publish.topics import DISCOVERY, DISCOVERY_COMPONENT, NODE_STATUS, ONLINE, node_status
+
+QUIET_S = 1.0
+"""Retained messages come at once after subscribing. When none came for so long, those were all."""
+LONGEST_S = 30.0
+NAP_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``topics``: what is retained of the node, in order. ``runs``: a ferd of that name says that it is online."""
+
+    topics: tuple[str, ...]
+    runs: bool
+
+
+def find(target: Target, node: str, prefix: str, identity: str | None = None) -> Found:
+    """What is retained below ferd/<node>/, and the discovery documents that belong to it.
+
+    A document belongs to the node when it names the node's status topic, so that of a dead Pi is found from another
+    machine, and that of a renamed one is left alone. ``identity``: its documents belong to it whatever they name.
+    Raises FerdError with the remedy.
+    """
+    heard: dict[str, bytes] = {}
+    newest_at = time.monotonic()
+
+    def note(message: Heard) -> None:
+        nonlocal newest_at
+        newest_at = time.monotonic()
+        if message.retained:
+            heard[message.topic] = message.payload
+
+    names = {"prefix": prefix}
+    with _linked(target, note) as (link, refused):
+        link.listen([f"ferd/{node}/#", DISCOVERY.listened(**names), DISCOVERY_COMPONENT.listened(**names)])
+        began = newest_at = time.monotonic()
+        while link.connected and time.monotonic() - newest_at < QUIET_S and time.monotonic() - began < LONGEST_S:
+            link.turn(NAP_S)
+        if not link.connected:
+            raise FerdError(f"the connection to the broker was lost: {link.ended}")
+    if refused:
+        raise FerdError(f"the broker does not let us read {', '.join(refused)}: purge as a user whom its ACL lets")
+    mine = sorted(topic for topic, payload in heard.items() if _is_of(topic, payload, node, identity))
+    return Found(tuple(mine), heard.get(node_status(node)) == ONLINE.encode())
+
+
+def clear(target: Target, topics: Sequence[str]) -> None:
+    """Removes retained topics. Raises FerdError with the remedy when the broker does not take it."""
+    with _linked(target, lambda _heard: None) as (link, refused):
+        waiting = deque(Message(topic, b"", retain=True, qos=1) for topic in topics)
+        until = time.monotonic() + LONGEST_S
+        while (waiting or link.unacked) and link.connected and time.monotonic() < until:
+            while waiting and link.room:
+                link.send(waiting.popleft(), time.monotonic())
+            link.turn(NAP_S)
+        left = len(waiting) + len(link.unacked)
+    if refused:
+        raise FerdError(f"the broker does not let us remove {', '.join(refused)}: purge as a user whom its ACL lets")
+    if left:
+        raise FerdError(f"the broker did not confirm {left} of {len(topics)}: {link.ended or 'no answer'}. Try again")
+
+
+@contextmanager
+def _linked(target: Target, on_heard: Callable[[Heard], None]) -> Iterator[tuple[Link, list[str]]]:
+    """A connection, and the topics that the broker refuses on it."""
+    wake, refused = Wake(), list[str]()
+    link, reason = connect(target, wake, on_heard, threading.Event(), lambda topic, _reason: refused.append(topic))
+    try:
+        if link is None:
+            raise FerdError(f"no connection to the broker at {target.host}:{target.port}: {reason}")
+        try:
+            yield link, refused
+            link.leave()
+        finally:
+            link.close()
+    except OSError as error:
+        raise FerdError(f"the connection to the broker was lost: {error.strerror or error}") from None
+    finally:
+        wake.close()
+
+
+def _is_of(topic: str, payload: bytes, node: str, identity: str | None) -> bool:
+    if topic.startswith("ferd/"):
+        return True
+    names = DISCOVERY.names_in(topic) or DISCOVERY_COMPONENT.names_in(topic) or {}
+    if identity is not None and names.get("identity") == identity:
+        return True
+    return names.get("identity", "").startswith("ferd_") and NODE_STATUS.at(node=node) in set(_texts(payload))
+
+
+def _texts(payload: bytes) -> Iterable[str]:
+    """All texts in a JSON document; nothing when it is none."""
+    try:
+        waiting = [json.loads(payload)]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
