@@ -1,4 +1,4 @@
-"""A network camera that can be unplugged: the demo's portrait as MJPEG over HTTP, on a free loopback port."""
+"""A network camera that can be unplugged: the demo scene as MJPEG over HTTP, on a free loopback port."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from typing import Any
 
 import cv2
 
-from ferd.camera.demo import picture
+from ferd.camera.demo import NEUTRAL_AT, render
 
 
 class HttpCamera:
-    """`unplug` ends all streams and refuses new ones; `plug` serves again on the same port."""
+    """`unplug` ends all streams and refuses new ones; `plug` serves again on the same port.
+
+    It shows the demo scene at the second `scene_s`, for ever, until another is set.
+    """
 
     def __init__(self, fps: float = 10.0) -> None:
+        self.scene_s = NEUTRAL_AT
         self._interval = 1 / fps
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -31,7 +35,7 @@ class HttpCamera:
 
     def plug(self) -> None:
         self._gone = gone = threading.Event()
-        interval = self._interval
+        camera, interval = self, self._interval
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -42,7 +46,7 @@ class HttpCamera:
                 while not gone.wait(interval):
                     number += 1
                     try:
-                        self.wfile.write(part(number))
+                        self.wfile.write(part(camera.scene_s, number))
                     except OSError:
                         return  # the reader went away
 
@@ -60,9 +64,9 @@ class HttpCamera:
             self._server = None
 
 
-def part(number: int) -> bytes:
+def part(scene_s: float, number: int) -> bytes:
     """One picture of the stream; no two in a row are equal, or the camera would count as frozen."""
-    image = picture()
+    image = render(scene_s).image
     image[:16, :16] = number % 256
     data = cv2.imencode(".jpg", image)[1].tobytes()
     return b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data) + data + b"\r\n"

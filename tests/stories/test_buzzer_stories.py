@@ -10,10 +10,27 @@ from brokers import Ear, mosquitto, wait_for
 from ferd_process import Ferd, broker_environ, ferd
 from http_camera import http_camera
 
-PROGRAM = (str(Path(__file__).parent / "ferd_with_alerts.py"),)
+FERD = ("-m", "ferd")
+WITH_ALERTS = (str(Path(__file__).parent / "ferd_with_alerts.py"),)
 START_S = 20.0
 NODE = "ferd/test-pi"
 FATIGUE = "[fatigue]\nenabled = true\n"
+SOMEBODY = """
+[[alerts]]
+name = "somebody is there"
+faces = "present"
+for_s = 0.5
+level = "alarm"
+buzzer = "knock"
+
+[buzzer]
+pin = 18
+
+[buzzer.patterns]
+knock = [[0.1, 0.1]]
+"""
+NOBODY_S, SHUT_S, AWAKE_S = 36.0, 27.5, 1.5
+"""Seconds of the demo scene."""
 
 
 class Car:
@@ -42,10 +59,10 @@ class Car:
             "RUNTIME_DIRECTORY": str(self.folder),
         }
 
-    def drive(self, port=None):
+    def drive(self, port=None, program=WITH_ALERTS):
         environ = self.environ | (broker_environ(port) if port else {})
         command = ("run", "--config", str(self.config), "--source", self._source)
-        return ferd(*command, folder=self.folder, environ=environ, program=PROGRAM)
+        return ferd(*command, folder=self.folder, environ=environ, program=program)
 
     @property
     def sounds(self):
@@ -195,3 +212,31 @@ def told(ear):
     alerts = ear.payloads(f"{NODE}/camera/alert")
     last = json.loads(alerts[-1]) if alerts else {}
     return last.get("level"), last.get("buzzer")
+
+
+def test_a_rule_of_the_users_own_sounds(tmp_path):
+    """Nothing is made up here but the picture: somebody is there, then nobody."""
+    with http_camera() as camera:
+        car = Car(tmp_path, camera.url)
+        car.config.write_text(SOMEBODY)
+        with car.drive(program=FERD) as daemon:
+            wait_for(lambda: len(car.sounds) >= 4, START_S, daemon.log)
+            assert "plays=knock level=alarm camera=camera alert=somebody is there" in daemon.log
+            camera.scene_s = NOBODY_S
+            wait_for(lambda: "buzzer silent" in daemon.log, 10, daemon.log)
+            assert car.sounds[-1] == "off"
+
+
+def test_the_driver_closes_her_eyes(tmp_path):
+    with http_camera() as camera:
+        car = Car(tmp_path, camera.url)
+        car.config.write_text(car.config.read_text() + FATIGUE)
+        with car.drive(program=FERD) as daemon:
+            wait_for(lambda: car.watching == ["on"], START_S, daemon.log)
+            time.sleep(2)
+            assert car.sounds == [], "she is awake"
+            camera.scene_s = SHUT_S
+            wait_for(lambda: "level=alarm" in daemon.log, 15, daemon.log)
+            camera.scene_s = AWAKE_S
+            wait_for(lambda: daemon.log.rstrip().endswith("buzzer silent"), 10, daemon.log)
+            assert car.sounds[-1] == "off"
