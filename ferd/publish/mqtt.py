@@ -36,7 +36,6 @@ WILL_DELAY_S = 3
 LOST = "connection lost"
 _UNSPECIFIED = 0x80
 _BAD_CREDENTIALS = (0x86, 0x87)  # "Bad user name or password", "Not authorized": MQTT 5, section 3.2.2.2
-_TAKEN_OVER = 0x8E  # another client came with our id: MQTT 5, section 3.14.2.1
 _UNSUPPORTED_PROTOCOL = (0x81, 0x82, 0x84)  # "Malformed packet", "Protocol error", "Unsupported protocol version"
 
 OnMessage = Callable[[Heard], None]
@@ -84,8 +83,6 @@ class Link:
         self.protocol = protocol
         self.answer: ReasonCode | None = None
         self.ended: str | None = None
-        self.taken_over = False
-        """True when it ended since another client has the same id. A broker of version 3.1.1 does not say so."""
         self.unacked: dict[int, tuple[float, Message]] = {}
         """QoS 1 messages without an acknowledgement: when they were sent (monotonic seconds), and they."""
         self._target, self._wake = target, wake
@@ -206,7 +203,6 @@ class Link:
     def _disconnected(self, _c: Client, _u: Any, _f: DisconnectFlags, code: ReasonCode, _p: Properties | None) -> None:
         # paho makes "Unspecified error" of every line that breaks.
         self.ended = self.ended or (LOST if code.value == _UNSPECIFIED else str(code))
-        self.taken_over = self.taken_over or code.value == _TAKEN_OVER
 
     def _received(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
         if self._on_message is None:

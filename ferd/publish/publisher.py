@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import logging
 import random
-import secrets
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from ferd.config.mqtt import MqttConfig
 from ferd.publish import topics
 from ferd.publish.backoff import Backoff
 from ferd.publish.board import Board
 from ferd.publish.commands import Heard, filters
+from ferd.publish.diary import Diary, Ending, failure
 from ferd.publish.mqtt import Link, Protocol, Wake
 from ferd.publish.target import Target, target_of
-from ferd.publish.tls import explain
 from ferd.publish.topics import Message
 
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
 """A broker may leave a version 5 connect unanswered for ever (amqtt 0.12), so silence makes us fall back."""
-SHORT_LIVES = 3
-"""So many connections in a row that did not last: somebody takes them away."""
-STABLE_AFTER_S = 30.0
-"""A connection that ended earlier does not calm the backoff: two clients with one id kick each other out."""
 GOODBYE_WAITS_S = 1.0
 STOP_WAITS_S = 1.4
 NAP_S = 1.0
@@ -44,18 +37,6 @@ REPAIR_EVERY_S = 10.0
 
 log = logging.getLogger("ferd.publish.mqtt")
 
-Kind = Literal[
-    "connected", "lost", "absent", "silent", "refused", "unwilling", "untrusted", "protocol", "broken", "stopped"
-]
-
-_REMEDIES: dict[Kind, str] = {
-    "absent": "is the broker running and reachable?",
-    "silent": "is this an MQTT broker? with TLS?",
-    "refused": "check mqtt.username and mqtt.password_file; does the ACL let this user in?",
-    "unwilling": "see the broker's log",
-    "protocol": "is this an MQTT broker? with TLS?",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class MqttStatus:
@@ -65,19 +46,6 @@ class MqttStatus:
     protocol: Protocol | None = None
     reason: str = "not started"
     reconnects: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt to connect, or a connection, ended. ``lasted_s`` is None where there was none.
-
-    ``remedy``: where there is a better one than that of the kind.
-    """
-
-    kind: Kind
-    reason: str = ""
-    lasted_s: float | None = None
-    remedy: str = ""
 
 
 class Publisher:
@@ -105,17 +73,15 @@ class Publisher:
         self._target = target or target_of(config)
         self.cameras = tuple(cameras)
         self._node, self._board, self._on_command = node, board, on_command
-        self._client_id = f"{identity}-{node}"
+        self._diary = Diary(self._target, f"{identity}-{node}", backoff or Backoff())
         self._birth = topics.birth(config.discovery_prefix) if config.discovery else None
+        self._began: float | None = None
         self._twice = False
         self._again_at: float | None = None
         self._repair_at: float | None = None
         self._repaired_at = float("-inf")
         self._last_words: Sequence[Message] | None = None
-        self._backoff = backoff or Backoff()
         self._preferred = prefer
-        self._told: Kind | None = None
-        self._short_lives = self._taken_over = 0
         self._refused_topics: set[str] = set()
         self._stopping = threading.Event()
         self._wake: Wake | None = None
@@ -166,7 +132,7 @@ class Publisher:
             while not self._stopping.is_set():
                 ending = self._attempt(wake)
                 self._tell(ending)
-                self._stopping.wait(self._pause(ending))
+                self._stopping.wait(self._diary.pause_s(ending))
         finally:
             wake.close()
 
@@ -182,43 +148,32 @@ class Publisher:
         link = Link(
             self._target,
             protocol,
-            self._client_id,
+            self._diary.client_id,
             wake,
             will=topics.node_status_message(self._node, "offline"),
             on_message=self._heard,
             on_refused=self._publish_refused,
             on_acknowledged=lambda message: self._board.acknowledge(message, time.monotonic()),
         )
+        self._began = None
         try:
             link.open()
             return self._await_answer(link) or self._session(link)
-        except Exception as error:  # noqa: BLE001  # told below; nothing may end this thread
-            return self._failure(link, error)
+        except Exception as error:  # noqa: BLE001  # told by the diary; nothing may end this thread
+            return failure(link, error, None if self._began is None else time.monotonic() - self._began)
         finally:
             self._board.give_back(link.unacked.values())
             link.close()
 
     def _session(self, link: Link) -> Ending:
         """From the broker's welcome until one of us leaves."""
-        began = time.monotonic()
+        self._began = began = time.monotonic()
         self._greet(link, began)
         self._serve(link)
         if not link.connected:
-            self._taken_over += link.taken_over
             return Ending("lost", link.ended or "", time.monotonic() - began)
         self._say_goodbye(link)
         return Ending("stopped")
-
-    def _failure(self, link: Link, error: Exception) -> Ending:
-        if isinstance(error, ssl.SSLError) and link.answer is None:
-            reason, remedy = explain(error)
-            return Ending("untrusted", reason, remedy=remedy)
-        if isinstance(error, OSError):
-            return Ending("absent" if link.answer is None else "lost", error.strerror or str(error))
-        if link.answer is None:  # paho could not read the answer
-            return Ending("protocol", repr(error))
-        log.error("broken, connecting anew", exc_info=error)
-        return Ending("broken", repr(error))
 
     def _await_answer(self, link: Link) -> Ending | None:
         """None once the broker let us in, else how it ended."""
@@ -240,10 +195,8 @@ class Publisher:
         self._preferred = link.protocol
         reconnects = self.status.reconnects + (self.status.protocol is not None)
         self.status = MqttStatus(True, link.protocol, "", reconnects)
-        self._told = "connected"
         self._refused_topics.clear()
-        if self._short_lives <= SHORT_LIVES:
-            log.info("connected host=%s port=%d protocol=%s", self._target.host, self._target.port, link.protocol)
+        self._diary.connected(link.protocol)
         online = topics.node_status_message(self._node, "online")
         link.send(online, now)
         self._board.show(online)
@@ -312,40 +265,8 @@ class Publisher:
             log.warning('publish refused topic=%s reason="%s" remedy="check the broker\'s ACL"', topic, reason)
 
     def _tell(self, ending: Ending) -> None:
-        """One line per change of state; what stays as it is was told already."""
         if self.status.connected:
             self._board.show(topics.node_status_message(self._node, "offline"))
         reason = ending.reason if ending.kind != "stopped" else "stopped"
         self.status = replace(self.status, connected=False, reason=reason)
-        if ending.lasted_s is not None:
-            stable = ending.lasted_s >= STABLE_AFTER_S
-            self._short_lives = 0 if stable else self._short_lives + 1
-            self._taken_over = 0 if stable else self._taken_over
-        if ending.kind == self._told or self._short_lives > SHORT_LIVES:
-            return
-        self._told = ending.kind
-        where = f"host={self._target.host} port={self._target.port}"
-        if ending.kind == "lost":
-            log.warning('lost %s reason="%s" after_s=%.0f', where, ending.reason, ending.lasted_s or 0.0)
-            if self._short_lives == SHORT_LIVES:
-                self._end_the_war()
-        elif remedy := ending.remedy or _REMEDIES.get(ending.kind):
-            log.warning('%s %s reason="%s" remedy="%s"', ending.kind, where, reason, remedy)
-
-    def _end_the_war(self) -> None:
-        """Two clients with one id kick each other out for ever. One must give in, and it can only be us."""
-        log.warning(
-            'no connection lasts client_id=%s remedy="is another ferd running under the same node.name? give one '
-            'another name (and on the same machine another node.id)"', self._client_id,
-        )  # fmt: skip
-        if self._taken_over >= SHORT_LIVES:
-            self._client_id = f"{self._client_id}-{secrets.token_hex(2)}"
-            self._taken_over = 0
-            log.warning("goes on under another id client_id=%s", self._client_id)
-
-    def _pause(self, ending: Ending) -> float:
-        if ending.kind in ("refused", "untrusted"):
-            return self._backoff.slow()
-        if ending.lasted_s is not None and ending.lasted_s >= STABLE_AFTER_S:
-            self._backoff.reset()
-        return self._backoff.next()
+        self._diary.ended(ending)

@@ -2,26 +2,32 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from brokers import Ear, Mosquitto, free_port, mosquitto, wait_for
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from ferd.config.mqtt import MqttConfig
 from ferd.publish import publisher as module
 from ferd.publish import topics
 from ferd.publish.backoff import Backoff
 from ferd.publish.board import Board
+from ferd.publish.commands import Asked, Heard, respond
 from ferd.publish.embedded import EmbeddedBroker, is_broker_there
+from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
-from ferd.publish.topics import Event, Info, State
+from ferd.publish.topics import Event, Info, Message, State
 
 STATUS, STATE, EVENT = "ferd/hall/status", "ferd/hall/desk/state", "ferd/hall/desk/event"
 DISCOVERY = "homeassistant/device/ferd_abcdef/config"
@@ -108,7 +114,7 @@ def test_a_clean_stop_says_offline_last(tmp_path: Path, board: Board):
 def test_a_new_broker_gets_the_last_values_again(tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture):
     with mosquitto(tmp_path) as broker, publishing(broker.port, board) as publisher:
         connected(publisher)
-        publisher._backoff = Backoff(1, chance=lambda: 1.0)  # time for the ear to be there first
+        publisher._diary.backoff = Backoff(1, chance=lambda: 1.0)  # time for the ear to be there first
         broker.stop()
         wait_for(lambda: not publisher.status.connected)
         for seq in range(2, 9):
@@ -226,20 +232,173 @@ def test_all_is_sent_again_after_the_next_connect_when_asked(
         wait_for(lambda: again == [True], 10)
 
 
-def test_who_is_kicked_out_again_and_again_backs_off(tmp_path: Path, board: Board):
+def test_who_is_taken_over_again_and_again_goes_on_under_another_id(
+    tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture
+):
+    """Two clients with one id would kick each other out for ever."""
     with mosquitto(tmp_path) as broker:
-        thief = Client(CallbackAPIVersion.VERSION2, "ferd_abcdef-hall")
+        thief = Client(CallbackAPIVersion.VERSION2, "ferd_abcdef-hall", reconnect_on_failure=True)
+        thief.reconnect_delay_set(1, 1)
         with publishing(broker.port, board) as publisher:
-            publisher._backoff = Backoff(0.2, 60, chance=lambda: 1.0)  # waits 0.2, 0.4, 0.8, 1.6 seconds
             connected(publisher)
-            until = now() + 2.5
-            while now() < until:
-                if publisher.status.connected:
-                    thief.connect(broker.host, broker.port)
-                    wait_for(lambda: thief.loop(0.05) == 0 and not publisher.status.connected)
-                thief.loop(0.05)
-            thief.disconnect()
-            assert 2 <= publisher.status.reconnects <= 3
+            thief.connect(broker.host, broker.port)
+            thief.loop_start()
+            try:
+                wait_for(lambda: lines(caplog, "goes on under another id"), 20)
+                wait_for(lambda: publisher.status.connected and thief.is_connected())
+                reconnects = publisher.status.reconnects
+                time.sleep(1.5)
+                assert (publisher.status.connected, publisher.status.reconnects) == (True, reconnects)
+            finally:
+                thief.disconnect()
+                thief.loop_stop()
+    assert len(lines(caplog, "no connection lasts")) == 1
+
+
+def test_a_broker_that_answers_pings_but_takes_nothing_is_given_up(
+    board: Board, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(module, "ACKNOWLEDGED_WITHIN_S", 0.5)
+    with deaf_broker() as port, publishing(port, board) as publisher:
+        connected(publisher)
+        wait_for(lambda: lines(caplog, "lost"))
+        assert "nothing acknowledged" in lines(caplog, "lost")[0]
+        wait_for(lambda: publisher.status.reconnects >= 1, what="the client is built anew")
+
+
+def test_offline_that_somebody_else_said_of_us_is_corrected(tmp_path: Path, board: Board):
+    """A last will of an older connection, or of another ferd that had our name."""
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, publishing(broker.port, board) as publisher:
+        connected(publisher)
+        ear.wait(STATUS, "online")
+        ear.say(STATUS, "offline", retain=True)
+        wait_for(lambda: ear.payloads(STATUS)[-2:] == ["offline", "online"])
+        ear.say(STATUS, "offline", retain=True)
+        time.sleep(0.5)
+        assert ear.payloads(STATUS)[-1] == "offline", "not more than once in ten seconds: that would be a war"
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_commands_are_heard_and_retained_ones_are_not(tmp_path: Path, board: Board, protocol: Protocol):
+    heard: list[Heard] = []
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        ear.say("ferd/hall/desk/enabled/set", "OFF", retain=True)
+        ear.say("ferd/hall/request/restart", "", retain=False)
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        publisher = Publisher(config, "hall", "ferd_abcdef", board, prefer=protocol, on_command=heard.append)
+        publisher.start()
+        try:
+            ear.wait(STATUS, "online")
+            ear.say("ferd/hall/desk/enabled/set", "ON", retain=True)
+            ear.say("ferd/hall/request/reload", "now")
+            ear.say("ferd/door/request/reload", "not for us")
+            wait_for(lambda: len(heard) >= 2)
+            time.sleep(0.2)
+        finally:
+            publisher.stop()
+    assert [(it.topic, it.payload) for it in heard] == [
+        ("ferd/hall/desk/enabled/set", b"ON"),  # to us it comes live, whoever subscribes later gets it retained
+        ("ferd/hall/request/reload", b"now"),
+    ]
+
+
+def test_a_request_says_where_its_response_is_to_go(tmp_path: Path, board: Board):
+    heard: list[Heard] = []
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        publisher = Publisher(config, "hall", "ferd_abcdef", board, on_command=heard.append)
+        publisher.start()
+        try:
+            ear.wait(STATUS, "online")
+            answers = ask_with_mqtt_5(
+                broker.port, "ferd/hall/request/reload", "my/answers", b"\x00\xff", board=board, heard=heard
+            )
+        finally:
+            publisher.stop()
+    assert (heard[0].reply_to, heard[0].correlation) == ("my/answers", b"\x00\xff")
+    assert answers == [b"\x00\xff"]
+
+
+def test_what_was_put_last_is_said_before_the_good_bye(tmp_path: Path, board: Board):
+    """The response to a request for a restart."""
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        with publishing(broker.port, board) as publisher:
+            connected(publisher)
+            board.put(Message("ferd/hall/response/restart", b"{}", qos=1, expires_s=60), now())
+        ear.wait(STATUS, "offline")
+        assert ear.payloads("ferd/hall/response/restart") == ["{}"]
+
+
+def test_last_words_replace_the_good_bye(tmp_path: Path, board: Board):
+    with mosquitto(tmp_path) as broker:
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        publisher = Publisher(config, "hall", "ferd_abcdef", board)
+        publisher.start()
+        connected(publisher)
+        publisher.stop([Message(topic, b"", retain=True, qos=1) for topic in [*board.clear(), STATUS]])
+        with Ear(broker.port) as ear:
+            ear.say("end", "")
+            ear.wait("end")
+            assert [topic for topic, _, retained in ear.heard if retained] == []
+
+
+def ask_with_mqtt_5(
+    port: int, topic: str, reply_to: str, correlation: bytes, *, board: Board, heard: list[Heard]
+) -> list[bytes]:
+    """Asks, answers for the daemon, and gives the correlation data of what came back."""
+    answers: list[bytes] = []
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client.on_message = lambda _c, _u, message: answers.append(message.properties.CorrelationData)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        wait_for(client.is_connected)
+        client.subscribe(reply_to)
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.ResponseTopic, properties.CorrelationData = reply_to, correlation
+        client.publish(topic, b"", properties=properties)
+        wait_for(lambda: heard)
+        asked = Asked(None, heard[0].reply_to, heard[0].correlation)
+        for message in respond("hall", "reload", asked):
+            board.put(message, now())
+        wait_for(lambda: answers)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    return answers
+
+
+@contextmanager
+def deaf_broker() -> Iterator[int]:
+    """Takes every connection, welcomes it (MQTT 5) and answers pings, and acknowledges nothing."""
+    stopping = threading.Event()
+
+    def serve(line: socket.socket) -> None:
+        with line, suppress(OSError):
+            line.settimeout(0.1)
+            line.recv(4096)
+            line.sendall(b"\x20\x03\x00\x00\x00")
+            while not stopping.is_set():
+                with suppress(TimeoutError):
+                    if not (said := line.recv(4096)):
+                        return
+                    if said.endswith(b"\xc0\x00"):
+                        line.sendall(b"\xd0\x00")
+
+    def accept() -> None:
+        while not stopping.is_set():
+            with suppress(TimeoutError):
+                threads.append(threading.Thread(target=serve, args=[server.accept()[0]]))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        threads = [threading.Thread(target=accept)]
+        threads[0].start()
+        yield server.getsockname()[1]
+        stopping.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_what_the_acl_refuses_is_told_once(tmp_path: Path, board: Board, caplog: pytest.LogCaptureFixture):
