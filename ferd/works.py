@@ -81,6 +81,7 @@ class Works:
         for lane in self.lanes.values():
             lane.stop()
         if self._journal is not None:
+            self.board.finish(time.monotonic())
             self._journal.stop()
 
     def take_over(self, new: Config) -> str:
@@ -138,8 +139,15 @@ class Works:
         self.put(info_message(node, Info(__version__, classifier.bundle.name, classifier.labels, cameras)))
         for lane in lanes:
             self.put(*lane.introduce())
-        who, has_buzzer = identity(self.config.node.id), self.config.buzzer.pin is not None
-        device = Device(who, node, cameras, classifier.labels, buzzer=has_buzzer)
+        device = Device(
+            identity(self.config.node.id),
+            node,
+            cameras,
+            classifier.labels,
+            alerts=[alert.name for alert in self.config.alerts if alert.mqtt],
+            fatigue=self.config.fatigue.enabled,
+            buzzer=self.config.buzzer.pin is not None,
+        )
         announced = announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
         if takes_documents_back(announced):
             self.publisher.say_twice()

@@ -68,6 +68,7 @@ class AlertTeller:
 
         The state is None while it stays as it was told. ``cause``: why those that are missing ended.
         """
+        alerts = [alert for alert in alerts if alert.mqtt]
         turns = [*self._ended(alerts, now, cause), *self._began(alerts, t, now)]
         state = _state_of(alerts, t, wall)
         if _is_same(state, self.state or _nothing(wall)):

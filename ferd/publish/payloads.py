@@ -145,7 +145,7 @@ class AlertEvent(Payload):
     level: Level
     """How urgent: at its begin, or at its end the worst that it came to."""
     reason: str
-    """Why it was raised (to that level): "eyes_closed", "perclos", "not_seen", a label …"""
+    """Why it was raised (to that level): "eyes_closed", "perclos", "not_seen", "eyes_not_seen", or what the rule asks for."""
     held_s: LongTime | None
     """alert_ended: how many seconds it lasted."""
     cause: Literal["over", "camera_lost"] | None
@@ -161,7 +161,7 @@ class AlertState(Payload):
     level: Level
     """How urgent; "none" when nothing holds."""
     reason: str | None
-    """Why: "eyes_closed", "perclos", "not_seen", a label …; null when nothing holds."""
+    """Why: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", or what the rule asks for; null when nothing holds."""
     awareness: Share | None
     """1 wide awake to 0, when this was sent; null for an alert that is not about fatigue."""
     since: Wall

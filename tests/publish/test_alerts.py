@@ -107,6 +107,13 @@ def test_all_that_hold_are_named_the_worst_first():
     assert [turn["name"] for turn in turns(both)] == ["fatigue"]
 
 
+def test_a_rule_that_is_not_for_mqtt_is_not_told():
+    quiet = replace(alert("phone", "alarm"), mqtt=False)
+    assert tell_all(Narrator("hall", "desk"), seen(1))[1:] == tell_all(Narrator("hall", "desk"), seen(1, quiet))[1:]
+    messages = tell_all(Narrator("hall", "desk"), seen(1, quiet, alert("sad", "notice")))
+    assert [state["active"] for state in told(messages, "alert")] == [["sad"]]
+
+
 def test_a_lost_camera_ends_the_alert_and_says_why():
     narrator = Narrator("hall", "desk")
     tell_all(narrator, seen(1, alert(since=1.0), tired=fatigue("warning", 0.3)))
