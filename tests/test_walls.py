@@ -24,7 +24,7 @@ ONLY = {
     "tf_keras": ("model/add/to_int8.py",),
     "keras": ("model/add/to_int8.py",),
     "rich": ("cli/",),
-    "matplotlib": ("evaluate/plot.py",),
+    "matplotlib": ("evaluate/plot.py", "evaluate/fatigue_plot.py"),
 }
 # folder -> what it may import of ferd
 PURE = {

@@ -17,32 +17,59 @@ MORE = """
   ferd replay clip.mp4 --jsonl > clip.jsonl  one JSON object for each frame
   ferd replay clip.jsonl                     a trace again, with other [smoothing], without the video
   ferd replay pictures/ --fps 5              a folder, five pictures a second, in natural order
+  ferd replay drive.mp4 --fatigue            watch the driver: measures once a second, and the alerts
+  ferd replay drive.mp4 --plot drive.png     the same, drawn: eyes, PERCLOS, awareness, levels
 
 The same input gives the same bytes. t is in seconds of the source, box in its pixels [x, y, w, h]; scores are this
 frame's probabilities (empty when a tracked face was not seen), expression is the held one (null while unsure);
-state and events are what would be published, their wall time beginning in 1970.
+eyes_closed and mouth_open go from 0 to 1 (null: cannot be seen). state, events and alert are what would be published,
+their wall time beginning in 1970; fatigue is that of this very frame. --fatigue switches it on whatever the
+configuration says; its limits come from [fatigue].
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help='a video file, a folder of pictures, a trace (.jsonl), or "demo"')
     parser.add_argument("--jsonl", action="store_true", help="one JSON object for each analysed frame")
+    parser.add_argument("--fatigue", action="store_true", help="watch the main face for tiredness")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the fatigue (needs matplotlib)")
     parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
     parser.add_argument("--fps", type=float, default=10.0, help="pictures a second of a folder (default: 10)")
 
 
 def run(args: argparse.Namespace) -> int:
+    from ferd.cli.replay_fatigue import rows
+    from ferd.evaluate.fatigue_plot import draw
     from ferd.replay import to_json
 
     config = load_config(args.config, os.environ)
     if args.fps <= 0:
         raise SystemExit("ferd: --fps must be above 0")
+    tired = args.fatigue or args.plot is not None
+    if tired:
+        config = config.model_copy(update={"fatigue": config.fatigue.model_copy(update={"enabled": True})})
+    kept: list[dict[str, Any]] = []
+    lines = _kept(_lines(config, args), kept if args.plot else None)
     if args.jsonl:
-        for line in _lines(config, args):
+        for line in lines:
             print(to_json(line))
         sys.stdout.flush()
-        return 0
-    return _summary(_with_progress(_lines(config, args), args.source))
+    elif tired:
+        for row in rows(_with_progress(lines, args.source)):
+            print(row)
+    else:
+        _summary(_with_progress(lines, args.source))
+    if args.plot:
+        draw(kept, config.fatigue, f"ferd replay {Path(args.source).name}", args.plot)
+    return 0
+
+
+def _kept(lines: Iterator[dict[str, Any]], kept: list[dict[str, Any]] | None) -> Iterator[dict[str, Any]]:
+    """The same lines, also put into `kept` on their way."""
+    for line in lines:
+        if kept is not None:
+            kept.append(line)
+        yield line
 
 
 def _lines(config: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -85,7 +112,7 @@ def _with_progress(lines: Iterator[dict[str, Any]], name: str) -> Iterator[dict[
             yield line
 
 
-def _summary(lines: Iterator[dict[str, Any]]) -> int:
+def _summary(lines: Iterator[dict[str, Any]]) -> None:
     """One row for each stretch of time in which the told expression and the number of faces stayed the same."""
     rows: list[list[Any]] = []
     count, end = 0, 0.0
@@ -100,4 +127,3 @@ def _summary(lines: Iterator[dict[str, Any]]) -> int:
     for begin, last, (expression, faces) in rows:
         what = "nobody" if not faces else (expression or "unsure")
         print(f"  {begin:8.1f} - {last:6.1f} s  {what}{f' ({faces} people)' if faces > 1 else ''}")
-    return 0
