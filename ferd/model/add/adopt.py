@@ -21,6 +21,9 @@ LEAST_SIDE, MOST_SIDE = 16, 1024
 RANGES = {"-1..1": (0.5, 0.5), "0..1": (0.0, 1.0), "0..255": (0.0, 1 / 255)}
 """What a float model wants its pixels to be -> (mean, std) of (value / 255 - mean) / std."""
 
+SLACK = 0.02
+"""Share of a range by which a quantised input may miss it: 255 steps cannot hold -1, 0 and 1 exactly."""
+
 Convert = Callable[[Export, Path], None]
 """Writes a full int8 .tflite file for an export that is none."""
 
@@ -61,7 +64,7 @@ def adopt(source: Path, wishes: Wishes, convert: Convert | None = None) -> Bundl
             "kind": "expression",
             "version": 1,
             "labels": list(labels),
-            "input": input_spec(file, facts, wishes).to_card(),
+            "input": input_spec(file, facts, wishes, converted=export.kind != "tflite").to_card(),
             "output": "probabilities" if _are_probabilities(facts.scores) else "logits",
             "temperature": 1.0,
             "trained_on": [{"name": "yours", "what": f"imported from {source.name}", "licence": "as you say"}],
@@ -104,19 +107,33 @@ def check(source: Path, facts: trial.Facts, labels: tuple[str, ...]) -> None:
         )
 
 
-def input_spec(file: Path, facts: trial.Facts, wishes: Wishes) -> InputSpec:
-    """A quantised input tells by its range how pixels are meant: 0 is its least value and 255 its largest.
+def input_spec(file: Path, facts: trial.Facts, wishes: Wishes, *, converted: bool) -> InputSpec:
+    """The input with its scale, by the first that says it: the user, the input's own range, the file's metadata.
 
-    A float input does not: the user's word counts, then the file's metadata, then Teachable Machine's -1 to 1.
+    Teachable Machine's -1 to 1 otherwise. A converted file was made with the scale of `wishes.values`, and its range is
+    that of the pictures it was quantised by.
     """
     _, height, width, channels = facts.input_shape
-    if facts.input_range is None:
-        told = RANGES.get(wishes.values or "") or normalisation(file.read_bytes())
-        mean, std = told or RANGES["-1..1"]
-    else:
-        low, high = facts.input_range
-        mean, std = -low / (high - low), 1 / (high - low)
+    scale = RANGES.get(wishes.values or "")
+    if scale is None and not converted:
+        scale = _by_range(facts.input_range) or normalisation(file.read_bytes())
+    mean, std = scale or RANGES["-1..1"]
     return InputSpec(width, height, "gray" if channels == 1 else "rgb", mean, std, wishes.view)
+
+
+def _by_range(limits: tuple[float, float] | None) -> tuple[float, float] | None:
+    """A quantised input that holds just one of the usual ranges takes pixels as they are: 0 is its least value.
+
+    Other ranges are those of some pictures that it was quantised by, and say nothing.
+    """
+    if limits is None:
+        return None
+    low, high = limits
+    for mean, std in RANGES.values():
+        darkest, brightest = -mean / std, (1 - mean) / std
+        if max(abs(low - darkest), abs(high - brightest)) < SLACK * (brightest - darkest):
+            return -low / (high - low), 1 / (high - low)
+    return None
 
 
 def _are_probabilities(scores: tuple[tuple[float, ...], ...]) -> bool:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from tflite_files import classifier, metadata, with_labels_inside
 
-from ferd.model.add.adopt import Wishes, adopt
+from ferd.model.add.adopt import Wishes, adopt, input_spec
 from ferd.model.classify import Classifier
 from ferd.model.runtime import Network
 from ferd.model.shelf import find_bundle
+from ferd.model.trial import Facts
 
 MOOD = Wishes("mood")
 
@@ -81,6 +82,24 @@ def test_how_a_float_model_wants_its_pixels(export, shelf, values, told, expecte
     path = export("x.zip", **{"m.tflite": data, "labels.txt": "a\nb\nc\n"})
     spec = adopt(path, Wishes("m", values=values)).input
     assert (spec.mean, spec.std) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("limits", "values", "converted", "expected"),
+    [
+        ((-1.0, 0.992), None, False, (0.502, 0.502)),
+        ((0.0, 1.0), None, False, (0.0, 1.0)),
+        ((0.0, 255.0), None, False, (0.0, 1 / 255)),
+        ((-0.4, 0.9), None, False, (0.5, 0.5)),  # the range of somebody's pictures
+        ((-0.4, 0.9), "0..1", False, (0.0, 1.0)),
+        ((0.0, 1.0), None, True, (0.5, 0.5)),  # converted here, with -1..1
+    ],
+)
+def test_how_a_quantised_model_wants_its_pixels(tmp_path, limits, values, converted, expected):
+    (tmp_path / "m.tflite").write_bytes(classifier())
+    facts = Facts((1, 16, 16, 3), "int8", limits, ((1, 3),), half_floats=False, scores=((1.0, 0.0, 0.0),))
+    spec = input_spec(tmp_path / "m.tflite", facts, Wishes("m", values=values), converted=converted)
+    assert (spec.mean, spec.std) == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_folder_in_the_zip_and_what_a_mac_adds(export, shelf):
