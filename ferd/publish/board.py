@@ -73,7 +73,7 @@ class Board:
                 self._put_alert(message, now)
             else:
                 self._put_event(message, now)
-                self._admit_to_journal(now)
+            self._admit_to_journal(now)
         self.show(message)
 
     def show(self, message: Message) -> None:
@@ -162,6 +162,11 @@ class Board:
         if self._journal is not None:
             self._journal.acknowledge(message, now)
 
+    def finish(self, now: float) -> None:
+        """Nothing more will be said in this run: what waits for its turn goes to the journal, if there is one."""
+        with self._lock:
+            self._admit_to_journal(now, everything=True)
+
     def last(self, topic: str) -> Message | None:
         """The last value of a retained topic."""
         with self._lock:
@@ -183,12 +188,12 @@ class Board:
                 return
         self._events.append(Waiting(now, now, message))
 
-    def _admit_to_journal(self, now: float) -> None:
+    def _admit_to_journal(self, now: float, *, everything: bool = False) -> None:
         """What the budget lets through is kept until the broker has it, whether or not it is there."""
         if self._journal is None:
             return
         for event in list(self._events):
-            if self._budget(event.message).free_at() <= now:
+            if everything or self._budget(event.message).free_at() <= now:
                 self._events.remove(event)
                 if not is_nothing(event.message):
                     self._budget(event.message).pay(now)

@@ -45,6 +45,9 @@ class Told:
     """What the nodes of one process put on their boards, for the comparison with what arrived."""
 
     events: list[str] = field(default_factory=list)
+    """Ids of those that must arrive."""
+    changes: list[str] = field(default_factory=list)
+    """Ids of changes of the expression: a camera over its budget makes one of several."""
     states: dict[str, str] = field(default_factory=dict)
     online: list[tuple[str, float]] = field(default_factory=list)
     """Node, and when (wall) the broker let it in."""
@@ -109,7 +112,9 @@ class Node:
 
     def _note(self, message: Message) -> None:
         if message.topic == topics.camera_event(self.name, CAMERA):
-            self._told.events.append(json.loads(message.payload)["id"])
+            event = json.loads(message.payload)
+            kept = self._told.changes if event["event_type"] == "expression_changed" else self._told.events
+            kept.append(event["id"])
         elif message.topic == topics.camera_state(self.name, CAMERA):
             self._told.states[message.topic] = message.payload.decode()
         elif message.topic == topics.node_status(self.name) and message.payload == topics.ONLINE.encode():

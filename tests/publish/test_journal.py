@@ -435,6 +435,18 @@ def test_the_board_gives_events_to_the_journal_and_the_rest_to_nobody(path: Path
     assert board.due(0.3) == [state]
 
 
+def test_what_waits_for_its_turn_goes_to_the_journal_at_the_end(path: Path):
+    journal = opened(path)
+    board = Board(journal)
+    for number in range(20):  # more than a camera may say at once
+        board.put(event(number), 0.1 * number)
+    assert 0 < len(journal) < 20
+    board.put(Message("ferd/hall/health", b"{}", retain=True), 12.0)
+    assert len(journal) > 10
+    board.finish(12.0)
+    assert len(journal) == 20
+
+
 def test_what_the_broker_refuses_stays_until_it_is_allowed(tmp_path: Path, path: Path):
     journal = opened(path)
     board = Board(journal)
