@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ferd import __version__
+from ferd.alone import Claim
 from ferd.buzzer.sounder import make_sounder, relies_on_cameras
 from ferd.camera.source import Source
 from ferd.config import CameraConfig, Config
 from ferd.lane import Lane
 from ferd.memory import Memory
+from ferd.model.shelf import find_bundle
 from ferd.paths import state_dir
 from ferd.pipeline import Parts
 from ferd.publish.announce import announce, takes_documents_back
@@ -56,6 +58,7 @@ class Works:
         self.board = Board(self._journal)
         self.parts = Parts(config)
         self._files = _stamps(config)
+        self._claim = Claim(identity(config.node.id))
         self.sounder = make_sounder(config)
         self.lanes = {name: self._lane(name) for name in config.cameras}
         self.publisher = self._publisher(target_of(mqtt))
@@ -65,6 +68,7 @@ class Works:
             self.board.put(message, time.monotonic())
 
     def start(self) -> None:
+        self._claim.take()
         if self._journal is not None:
             self._journal.start()
         self.sounder.start()
@@ -185,6 +189,8 @@ class Works:
 
 
 def _stamps(config: Config) -> Stamps:
+    """With the files that no key names: credentials of systemd, and the model behind its name on the shelf."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     credentials = tuple(sorted(Path(folder).iterdir())) if folder and Path(folder).is_dir() else ()
-    return stamps(config, {"mqtt": credentials})
+    model = find_bundle(config.expression.model).path
+    return stamps(config, {"mqtt": credentials, "expression": (model, model.with_suffix(".json"))})
