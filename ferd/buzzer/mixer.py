@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from ferd.buzzer.patterns import KINDS, SILENT, Beat, Kind, Moment, Output, Pattern
 from ferd.data import LEVELS, LEVELS_OWN, Alert, Level
 
-BLIND_EVERY_S = 60.0
-"""A lost camera is told again so often: once is overheard, more often is switched off."""
 BLIND_GAP_S = 10.0
 """A camera that comes and goes is not told more often than this."""
 
@@ -24,10 +22,13 @@ LAMP: Mapping[Level, Pattern] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``patterns``: by name. ``defaults``: the name of the pattern that each kind plays."""
+    """``patterns``: by name. ``defaults``: the name of the pattern that each kind plays. ``every_s``: of those kinds
+    that are repeated, after how many seconds they begin again, their own length at least.
+    """
 
     patterns: Mapping[str, Pattern]
     defaults: Mapping[Kind, str]
+    every_s: Mapping[Kind, float] = field(default_factory=lambda: {"alarm": 0.0, "warning": 10.0, "blind": 60.0})
     snooze_silences_alarm: bool = False
 
 
@@ -68,7 +69,7 @@ _BLIND = ""
 class Mixer:
     """The worst kind wins over all cameras, and within a kind the voice that began first: one sound at a time.
 
-    A notice is played once, a warning and an alarm again and again for as long as they hold. ``now`` is in seconds of
+    A notice is played once, all else again and again for as long as it holds. ``now`` is in seconds of
     one clock that never goes back.
     """
 
@@ -114,7 +115,7 @@ class Mixer:
         pattern = self._pattern("blind", LEVELS_OWN)
         if blind and pattern is not None:
             begins = max(now, self._blind_at + BLIND_GAP_S)
-            one.voices[_BLIND] = Voice("blind", camera, _BLIND, pattern, begins, BLIND_EVERY_S)
+            one.voices[_BLIND] = self._voice("blind", camera, _BLIND, pattern, begins)
         return True
 
     def mute(self, camera: str, muted: bool) -> bool:
@@ -181,10 +182,12 @@ class Mixer:
         pattern = None if level == "none" else self._pattern(level, pattern_name)
         if level == "none" or pattern is None:
             return
-        better = LEVELS.index(level) < LEVELS.index(before)
-        once = level == "notice"
-        # A notice that is left over from something worse is no news.
-        one.voices[name] = Voice(level, camera, name, pattern, now, None if once else 0.0, over=once and better)
+        voice = one.voices[name] = self._voice(level, camera, name, pattern, now)
+        if voice.repeats_s is None and LEVELS.index(level) < LEVELS.index(before):
+            voice.over = True  # what is left over from something worse is no news
+
+    def _voice(self, kind: Kind, camera: str, name: str, pattern: Pattern, begins: float) -> Voice:
+        return Voice(kind, camera, name, pattern, begins, self._settings.every_s.get(kind))
 
     def _snoozed(self, kind: Kind, now: float) -> bool:
         return now < self._snoozed_until and (kind != "alarm" or self._settings.snooze_silences_alarm)

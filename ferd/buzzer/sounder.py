@@ -55,7 +55,7 @@ class Sounder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config, self._open_panel, self._clock = config, open_panel, clock
-        self._mixer = Mixer(Settings(config.playable, config.defaults, config.snooze_silences_alarm))
+        self._mixer = Mixer(Settings(config.playable, config.defaults, config.every_s, config.snooze_silences_alarm))
         self._mixer.tell_blind(tells_blind)
         self._condition = threading.Condition()  # guards all below
         self._shown = Output()

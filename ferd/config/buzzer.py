@@ -42,11 +42,15 @@ class BuzzerConfig(Section):
     notice: str = DEFAULTS["notice"]
     """The pattern of the first level: chirp, double, urgent, continuous, blind, melody, one of yours, or "off"."""
     warning: str = DEFAULTS["warning"]
-    """The pattern of the second level, repeated for as long as it holds."""
+    """The pattern of the second level, repeated every warning_every_s."""
     alarm: str = DEFAULTS["alarm"]
     """The pattern of the highest level, repeated for as long as it holds."""
     blind: str = DEFAULTS["blind"]
     """The pattern for "the camera is lost", played when fatigue or an alert with a sound is configured."""
+    warning_every_s: Seconds = 10
+    """While a warning holds, its pattern begins again so often. 0: without a pause, as an alarm does."""
+    blind_every_s: Seconds = 60
+    """While a camera is lost, that is told again so often."""
     patterns: Annotated[dict[Name, Beats], AfterValidator(_playable)] = Field(default_factory=dict)
     """Patterns of your own in [buzzer.patterns]: name = [[seconds on, seconds off], …], with tones
     [[0.2, 0.1, "A5"], [0.3, 1.0, 1760]]. A name that ferd has already is replaced."""
@@ -81,6 +85,11 @@ class BuzzerConfig(Section):
     def defaults(self) -> dict[Kind, str]:
         """Which pattern each kind plays."""
         return {"notice": self.notice, "blind": self.blind, "warning": self.warning, "alarm": self.alarm}
+
+    @property
+    def every_s(self) -> dict[Kind, float]:
+        """After how many seconds a kind begins again; a notice does not."""
+        return {"alarm": 0.0, "warning": self.warning_every_s, "blind": self.blind_every_s}
 
     def check_pattern(self, name: str) -> None:
         """For the `buzzer` of an alert. Raises ValueError when there is no such pattern."""

@@ -14,6 +14,14 @@ FERD = ("-m", "ferd")
 WITH_ALERTS = (str(Path(__file__).parent / "ferd_with_alerts.py"),)
 START_S = 20.0
 NODE = "ferd/test-pi"
+BUZZER = """
+[buzzer]
+pin = 18
+lamp_watching = 23
+alarm = "continuous"
+warning = "continuous"
+warning_every_s = 0
+"""
 FATIGUE = "[fatigue]\nenabled = true\n"
 SOMEBODY = """
 [[alerts]]
@@ -40,7 +48,7 @@ class Car:
         self.folder, self._source = folder, source
         self._record, self._alerts = folder / "record", folder / "alerts"
         self.config = folder / "ferd.toml"
-        self.config.write_text('[buzzer]\npin = 18\nlamp_watching = 23\nalarm = "continuous"\nwarning = "continuous"\n')
+        self.config.write_text(BUZZER)
         self.alert()
 
     def alert(self, *lines):
