@@ -31,7 +31,7 @@ class Message:
     correlation: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Topic(Generic[P]):
     """One kind of topic: ``pattern`` with {names}, the type of its ``payload``, and ``examples`` of it.
 

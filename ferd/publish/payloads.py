@@ -145,7 +145,7 @@ class AlertEvent(Payload):
     level: Level
     """How urgent: at its begin, or at its end the worst that it came to."""
     reason: str
-    """Why it was raised (to that level): "eyes_closed", "perclos", "not_seen", "eyes_not_seen", or what the rule asks for."""
+    """Why it came to that level: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", a label, "faces_absent" …"""
     held_s: LongTime | None
     """alert_ended: how many seconds it lasted."""
     cause: Literal["over", "camera_lost"] | None
@@ -161,13 +161,13 @@ class AlertState(Payload):
     level: Level
     """How urgent; "none" when nothing holds."""
     reason: str | None
-    """Why: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", or what the rule asks for; null when nothing holds."""
+    """Why: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", a label, "faces_absent" …; null without an alert."""
     awareness: Share | None
     """1 wide awake to 0, when this was sent; null for an alert that is not about fatigue."""
     since: Wall
     """When this level began."""
     buzzer: bool
-    """Whether an alert that holds sounds: there is a buzzer, it has a pattern, and nobody switched it off or snoozed it."""
+    """Whether one that holds sounds: there is a buzzer, it has a pattern, and nobody switched it off or snoozed it."""
     active: Sequence[str]
     """All that hold, the worst first: "fatigue" or a rule's name in its short form (a-z, 0-9 and hyphen)."""
 
