@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ def on_disk(folder: Path) -> list[dict[str, Any]]:
     """The events in the journal's file, read from a copy as a power cut would leave it."""
     copy = folder / f"copy-{time.monotonic_ns()}"
     copy.mkdir()
-    for file in (folder / "ferd").glob("journal.db*"):
-        shutil.copy(file, copy)
+    for name in ("journal.db", "journal.db-wal"):
+        with suppress(FileNotFoundError):  # not made yet, or just gone
+            shutil.copy(folder / "ferd" / name, copy)
     db = sqlite3.connect(copy / "journal.db")
     try:
         return [json.loads(payload) for (payload,) in db.execute("SELECT payload FROM message ORDER BY number")]
-    except sqlite3.OperationalError:  # not made yet
+    except sqlite3.DatabaseError:  # not made yet, or copied while it was written
         return []
     finally:
         db.close()
