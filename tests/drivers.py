@@ -77,7 +77,7 @@ def _eyes(now: set[What], rng: random.Random, reader: Reader) -> float | None:
 
 
 def watch(
-    acts: Sequence[Act], seconds: float, fps: float, reader: Reader, seed: int = 0, limits: Limits | None = None
+    acts: Sequence[Act], seconds: float, fps: float, reader: Reader, seed: int = 0, *, limits: Limits | None = None
 ) -> list[tuple[float, Fatigue]]:
     """The policy over a scene, frame by frame."""
     rng = random.Random(seed)

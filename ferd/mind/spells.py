@@ -3,7 +3,7 @@
 One frame that was read wrongly, lost, or could not be read must not end a spell and start its clock anew. A spell
 begins and ends with time in which it was seen to hold. Inside it no stretch of the contrary is longer than SLIP_S,
 none of which nothing is known longer than UNKNOWN_S, it held for LEAST_HELD of the known time, and LEAST_KNOWN of
-its time is known. This is a definition in seconds, and the same read forwards and backwards.
+its time is known. All of it is in seconds: where the frames fall does not matter.
 """
 
 from __future__ import annotations
