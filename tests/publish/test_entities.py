@@ -61,6 +61,14 @@ def test_the_entity_id_is_what_an_older_home_assistant_makes_of_the_names():
         assert entity["default_entity_id"] == f"{entity['platform']}.{made}"
 
 
+def test_entity_ids_are_those_that_older_versions_make_of_the_names():
+    made = {key: entity["default_entity_id"] for key, entity in entities(FULL).items()}
+    assert made["desk_enabled"] == "switch.hall_pi_desk_camera"
+    assert made["desk_alert_sad_for_long"] == "binary_sensor.hall_pi_desk_sad_for_long"
+    assert made["front-door_expression"] == "sensor.hall_pi_front_door_expression"
+    assert len(set(made.values())) == len(made)
+
+
 def test_full_names_only():
     """No abbreviation and no "~": what stands here is found in Home Assistant's documentation."""
     assert all(re.fullmatch(r"[a-z]{3,}(_[a-z]+)*", key) for entity in entities(FULL).values() for key in entity)
