@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from ferd import __version__
-from ferd.publish.entities import Device, entities
+from ferd.publish.entities import NONE, Device, entities
 from ferd.publish.topics import DISCOVERY, DISCOVERY_COMPONENT, Json, Message
 
 __all__ = ["Device", "Form", "announcement", "document", "documents", "identity"]
@@ -51,7 +51,7 @@ def documents(prefix: str, device: Device, form: Form, gone: Mapping[str, str] =
     head = _head(device)
     return [
         DISCOVERY_COMPONENT.message(
-            head | {name: value for name, value in entity.items() if name != "platform"},
+            head | _for_older(entity),
             prefix=prefix,
             platform=entity["platform"],
             identity=device.identity,
@@ -59,6 +59,19 @@ def documents(prefix: str, device: Device, form: Form, gone: Mapping[str, str] =
         )
         for key, entity in entities(device).items()
     ]
+
+
+def _for_older(entity: Json) -> Json:
+    """The entity as Home Assistant before 2024.11 takes it.
+
+    2024.3 takes "None" for unknown in a number only, and in a sensor with options nothing that is not an option: there
+    the old state would stand for ever. Without its options it takes "unknown".
+    """
+    plain = {name: value for name, value in entity.items() if name != "platform"}
+    if "options" in plain:
+        del plain["options"], plain["device_class"]
+        plain["value_template"] = plain["value_template"].replace(f"'{NONE}'", "'unknown'")
+    return plain
 
 
 def document(device: Device, gone: Mapping[str, str] = NOBODY) -> Json:

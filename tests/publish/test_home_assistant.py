@@ -49,8 +49,19 @@ def test_the_older_form_is_a_document_for_each_entity():
         prefix, platform, identity, key, config = message.topic.split("/")
         assert (prefix, identity, config) == ("homeassistant", "ferd_abcdef", "config")
         assert (told.pop("device"), told.pop("origin")) == (whole["device"], whole["origin"])
-        assert {"platform": platform} | told == whole["components"][key]
+        entity = whole["components"][key]
+        if "options" not in entity:
+            assert {"platform": platform} | told == entity
         assert message.retain
+
+
+def test_an_older_home_assistant_is_told_unknown_where_it_takes_no_none():
+    expression = json.loads(next(m for m in documents("homeassistant", DEVICE, "components")).payload)
+    assert "options" not in expression
+    assert "device_class" not in expression
+    assert expression["value_template"] == (
+        "{{ value_json.expression if value_json.expression is not none else 'unknown' }}"
+    )
 
 
 def test_a_rename_changes_no_identity():
