@@ -52,13 +52,24 @@ class Voice:
         return KINDS.index(self.kind)
 
 
+ACUTE = "eyes_closed"
+"""The reason that is told anew although its level holds already: a second microsleep must not go unheard because
+PERCLOS is still high."""
+
+
+def _is_news(alert: Alert, before: Alert | None) -> bool:
+    if before is None or (alert.level, alert.pattern) != (before.level, before.pattern):
+        return True
+    return alert.reason == ACUTE != before.reason
+
+
 @dataclass(slots=True)
 class _Camera:
     """``sees``: None while nobody expects pictures of it: at first, or when it is switched off."""
 
     sees: bool | None = None
     muted: bool = False
-    alerts: dict[str, tuple[Level, str | None]] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)
     voices: dict[str, Voice] = field(default_factory=dict)
 
 
@@ -92,18 +103,15 @@ class Mixer:
     def show(self, camera: str, alerts: Iterable[Alert], now: float) -> bool:
         """These alerts hold now on this camera, and no others. True when something changed by that."""
         one = self._camera(camera)
-        holding: dict[str, tuple[Level, str | None]] = {
-            alert.name: (alert.level, alert.pattern) for alert in alerts if alert.level != "none"
-        }
-        if holding == one.alerts:
-            return False
-        for name in one.alerts.keys() - holding.keys():
+        holding = {alert.name: alert for alert in alerts if alert.level != "none"}
+        ended = one.alerts.keys() - holding.keys()
+        for name in ended:
             one.voices.pop(name, None)
-        for name, (level, pattern) in holding.items():
-            if one.alerts.get(name) != (level, pattern):
-                self._renew(one, camera, (name, level, pattern), now)
+        news = [alert for name, alert in holding.items() if _is_news(alert, one.alerts.get(name))]
+        for alert in news:
+            self._renew(one, camera, alert, now)
         one.alerts = holding
-        return True
+        return bool(ended or news)
 
     def blind(self, camera: str, blind: bool, now: float) -> bool:
         """The camera is lost, or (False) is watching. True when something changed by that."""
@@ -174,17 +182,18 @@ class Mixer:
             name = usual
         return self._settings.patterns.get(name)
 
-    def _renew(self, one: _Camera, camera: str, alert: tuple[str, Level, str | None], now: float) -> None:
-        """The alert began or changed its level."""
-        name, level, pattern_name = alert
-        before = one.alerts.get(name, ("none", None))[0]
-        one.voices.pop(name, None)
-        pattern = None if level == "none" else self._pattern(level, pattern_name)
-        if level == "none" or pattern is None:
+    def _renew(self, one: _Camera, camera: str, alert: Alert, now: float) -> None:
+        """The alert began or became another."""
+        before = one.alerts.get(alert.name)
+        one.voices.pop(alert.name, None)
+        pattern = None if alert.level == "none" else self._pattern(alert.level, alert.pattern)
+        if alert.level == "none" or pattern is None:
             return
-        voice = one.voices[name] = self._voice(level, camera, name, pattern, now)
-        if voice.repeats_s is None and LEVELS.index(level) < LEVELS.index(before):
-            voice.over = True  # what is left over from something worse is no news
+        voice = one.voices[alert.name] = self._voice(alert.level, camera, alert.name, pattern, now)
+        if before is not None and LEVELS.index(alert.level) < LEVELS.index(before.level):
+            # What is left over from something worse is not told at once: it got better.
+            voice.over = voice.repeats_s is None
+            voice.begins += voice.repeats_s or 0.0
 
     def _voice(self, kind: Kind, camera: str, name: str, pattern: Pattern, begins: float) -> Voice:
         return Voice(kind, camera, name, pattern, begins, self._settings.every_s.get(kind))
@@ -235,7 +244,7 @@ class Mixer:
 
     def _lamp(self, now: float) -> Moment:
         """Follows the worst alert, whether it is heard or not."""
-        levels = [level for camera in self._cameras.values() for level, _pattern in camera.alerts.values()]
+        levels = [alert.level for camera in self._cameras.values() for alert in camera.alerts.values()]
         worst: Level = max(levels, key=LEVELS.index, default="none")
         if worst != self._level:
             self._level, self._level_since = worst, now

@@ -11,8 +11,8 @@ from ferd.buzzer.patterns import BUILT_IN, DEFAULTS, SILENT
 from ferd.data import LEVELS, LEVELS_OWN, Alert
 
 
-def alert(level, name="fatigue", pattern=LEVELS_OWN):
-    return Alert(name, level, "eyes_closed", 0.0, pattern)
+def alert(level, name="fatigue", pattern=LEVELS_OWN, reason="eyes_closed"):
+    return Alert(name, level, reason, 0.0, pattern)
 
 
 def mixer(**settings):
@@ -125,6 +125,28 @@ def test_what_is_left_of_an_alarm_is_no_new_notice():
     assert heard(one, 0.0)[1]
     one.show("cabin", [alert("notice")], 4.0)
     assert heard(one, 4.0) == (None, False)
+
+
+def test_a_warning_that_is_left_of_an_alarm_is_not_told_at_once():
+    one = mixer()
+    one.show("cabin", [alert("alarm")], 0.0)
+    assert heard(one, 0.0)[1]
+    one.show("cabin", [alert("warning", reason="perclos")], 4.0)
+    assert heard(one, 4.0) == (None, False), "the eyes are open"
+    assert edges(one, 4.0, 25.0)[0] == (14.0, True)
+
+
+@pytest.mark.parametrize("level", ["notice", "warning"])
+def test_a_second_microsleep_is_told_although_perclos_holds_the_level(level):
+    one = mixer()
+    one.show("cabin", [alert(level, reason="perclos")], 0.0)
+    assert heard(one, 0.0)[1]
+    for start in (3.0, 6.0):
+        assert not heard(one, start - 0.1)[1]
+        assert one.show("cabin", [alert(level)], start)
+        assert heard(one, start)[1]
+        assert not one.show("cabin", [alert(level, reason="perclos")], start + 1)
+        assert not heard(one, start + 1)[1], "and nothing sounds because the eyes are open again"
 
 
 def test_a_pattern_of_its_own_and_silence():
@@ -285,7 +307,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_whatever_happens_the_worst_that_may_be_heard_is_heard(steps):
-    one, now = mixer(), 0.0
+    one, now = mixer(every_s={"alarm": 0.0, "warning": 0.0, "blind": 60.0}), 0.0
     holding, muted, snoozed = {}, {}, 0.0
     for camera, what, alerts, flag, wait in steps:
         now += wait
