@@ -129,7 +129,7 @@ class Ear:
         self._client = Client(CallbackAPIVersion.VERSION2)
         if username is not None:
             self._client.username_pw_set(username, password)
-        self._client.on_message = lambda _c, _u, m: self.heard.append((m.topic, m.payload.decode(), m.retain))
+        self._client.on_message = lambda _c, _u, m: self.heard.append((m.topic, m.payload.decode(errors="replace"), m.retain))
         self._client.on_connect = lambda client, *_: client.subscribe(topic, 1)
         self._client.on_subscribe = self._ready
         self._client.connect(LOOPBACK, port)
