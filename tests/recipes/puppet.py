@@ -10,7 +10,7 @@ from recipe_files import CAMERA, NODE
 from ferd.data import Level
 from ferd.publish import topics
 from ferd.publish.entities import Device
-from ferd.publish.home_assistant import Form, documents, identity
+from ferd.publish.home_assistant import announcement, identity
 from ferd.publish.payloads import AlertState, Event, FatigueState, State
 from ferd.publish.topics import Message, Topic
 
@@ -26,9 +26,8 @@ class Puppet:
         self._ear = ear
         self._events = 0
 
-    def announce(self, form: Form) -> None:
-        for message in documents("homeassistant", DEVICE, form):
-            self._publish(message)
+    def announce(self) -> None:
+        self._publish(announcement("homeassistant", DEVICE))
 
     def run(self) -> None:
         """ferd starts: all is online, nothing holds, nobody is seen."""

@@ -7,12 +7,26 @@ import time
 
 import pytest
 from brokers import Ear, wait_for
-from hass import HASS
+from hass import HASS, home_assistant
 from puppet import Puppet
+from recipe_files import HOME_ASSISTANT
 
 pytestmark = pytest.mark.skipif(
     not HASS.exists(), reason="Home Assistant is not installed here: ./scripts/test-recipes installs it"
 )
+USES = """
+automation: !include automations.yaml
+automation from_blueprint:
+  - alias: from the blueprint
+    use_blueprint:
+      path: ferd/expression.yaml
+      input:
+        expression_sensor: sensor.hall_pi_camera_expression
+        expression: surprise
+        hold: {seconds: 0}
+        begin: [{action: mqtt.publish, data: {topic: test/blueprint, payload: begin}}]
+        over: [{action: mqtt.publish, data: {topic: test/blueprint, payload: over}}]
+"""
 LAMP = "test/lamp/set"
 LAMP_DOCUMENT = {
     "schema": "json",
@@ -26,6 +40,22 @@ SMILED, TIRED = "Someone smiled", "Take a break"
 
 
 @pytest.fixture(scope="module")
+def house(tmp_path_factory, broker):
+    """A Home Assistant with the MQTT integration, our automations and one that is made from our blueprint.
+
+    The half minute after which the lamp goes out is half a second.
+    """
+    with home_assistant(tmp_path_factory.mktemp("house"), USES, like=HOME_ASSISTANT) as house:
+        automations = house.folder / "automations.yaml"
+        automations.write_text(automations.read_text().replace('"00:00:30"', '{"milliseconds": 500}'))
+        house.start()
+        if not house.knows_devices():
+            pytest.skip("automations are written for Home Assistant 2024.11 and newer")
+        house.add_broker(broker.port)
+        yield house
+
+
+@pytest.fixture(scope="module")
 def ear(broker):
     with Ear(broker.port) as ear:
         yield ear
@@ -36,7 +66,7 @@ def ferd(house, ear):
     """A puppet that Home Assistant knows, and a lamp called light.desk."""
     ear.say("homeassistant/light/test_lamp/config", json.dumps(LAMP_DOCUMENT), retain=True)
     puppet = Puppet(ear)
-    puppet.announce("device" if house.knows_devices() else "components")
+    puppet.announce()
     wait_for(lambda: "sensor.hall_pi_camera_expression" in house.states(), 10)
     puppet.run()
     wait_for(lambda: house.state("sensor.hall_pi_camera_expression") == "unknown", 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from brokers import Ear, wait_for
 from ferd_process import broker_environ, ferd
-from hass import HASS
+from hass import HASS, home_assistant
 
 pytestmark = pytest.mark.skipif(
     not HASS.exists(), reason="Home Assistant is not installed here: ./scripts/test-recipes installs it"
@@ -15,8 +15,22 @@ EXPRESSION, FACE, EVENT = (
     "binary_sensor.hall_pi_camera_face",
     "event.hall_pi_camera_event",
 )
+SWITCH, SENSITIVITY, RESTART = (
+    "switch.hall_pi_camera_enabled",
+    "number.hall_pi_camera_sensitivity",
+    "button.hall_pi_restart",
+)
 SCENE_S = 60
 """So long may anything in the demo scene (40 s) take."""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory, broker):
+    """A Home Assistant with nothing but the MQTT integration."""
+    with home_assistant(tmp_path_factory.mktemp("house")) as house:
+        house.start()
+        house.add_broker(broker.port)
+        yield house
 
 
 def run_ferd(house, broker, folder, node="hall-pi"):
@@ -36,13 +50,8 @@ def wait_until_back(house, timeout_s=SCENE_S):
 def test_a_user_adds_mqtt_and_everything_is_there(house, broker, tmp_path):
     """Entities come by themselves, the expression follows the scene, nobody is "unknown", the end "unavailable"."""
     with run_ferd(house, broker, tmp_path) as daemon:
-        seen: list[str | None] = []
-
-        def told(*wanted: str) -> bool:
-            seen.append(house.state(EXPRESSION))
-            return set(wanted) <= set(seen)
-
-        wait_for(lambda: told("neutral", "happiness", "sadness", "unknown"), SCENE_S, str(seen))
+        for told in ("neutral", "happiness", "sadness", "unknown"):
+            wait_for(lambda told=told: house.state(EXPRESSION) == told, SCENE_S, f"it never was {told}")
         wait_for(lambda: (house.state(EXPRESSION), house.state(FACE)) == ("neutral", "on"), SCENE_S)
         last = house.states()[EVENT]["attributes"]
         assert last["event_type"] in last["event_types"]
@@ -84,6 +93,28 @@ def test_home_assistant_restarts_and_the_broker_keeps_no_document(house, broker,
                 ear.say(topic, "", retain=True)
         house.start()
         wait_until_back(house)
+
+
+def test_a_user_switches_the_camera_off_and_on(house, broker, tmp_path):
+    """What it saw is unavailable then, the switch itself is not; the sensitivity is set, and ferd restarted."""
+    with run_ferd(house, broker, tmp_path):
+        wait_until_back(house)
+        house.call("switch.turn_off", entity_id=SWITCH)
+        wait_for(
+            lambda: (house.state(SWITCH), house.state(EXPRESSION)) == ("off", "unavailable"), 10, str(house.ours())
+        )
+        house.call("switch.turn_on", entity_id=SWITCH)
+        wait_until_back(house)
+        house.call("number.set_value", entity_id=SENSITIVITY, value=70)
+        wait_for(lambda: float(house.state(SENSITIVITY)) == 70, 10, str(house.ours()))
+        pressed = house.states()[RESTART]["state"]
+        house.call("button.press", entity_id=RESTART)
+        wait_for(lambda: house.state(EXPRESSION) == "unavailable", 20, "it did not restart")
+        wait_until_back(house)
+        assert house.states()[RESTART]["state"] != pressed
+        assert float(house.state(SENSITIVITY)) == 70
+        assert house.state(SWITCH) == "on"
+    assert house.problems("mqtt", "ferd") == []
 
 
 def test_a_renamed_node_keeps_its_entities(house, broker, tmp_path):
