@@ -35,6 +35,8 @@ BLINK_LEAST_S = 0.05
 YAWN_WINDOW_S = 300.0
 YAWN_S = 2.0
 """A mouth is wide open for so long in a yawn; words open it for less."""
+MOUTH_UNKNOWN_S, MOUTH_LEAST_KNOWN = 1.0, 0.4
+"""A wide-open mouth is often not read for sure, and nothing else looks like it: more may be unknown than of eyes."""
 LAUGH = 0.5
 """With the expression of happiness in more than this share of it, it was a laugh."""
 
@@ -67,7 +69,7 @@ class Measures:
     def __init__(self) -> None:
         self.shut = Spells()
         """The closures; what is marked in them is a mouth wide open."""
-        self._wide = Spells()
+        self._wide = Spells(unknown_s=MOUTH_UNKNOWN_S, least_known=MOUTH_LEAST_KNOWN)
         self._eyes = Window[Eyes | None](WINDOW_S)
         self._closures: deque[Spell] = deque()
         self._yawns: deque[Spell] = deque()

@@ -62,7 +62,8 @@ class Spells:
     current one: it may begin at an earlier run as soon as enough of the time between was held.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, unknown_s: float = UNKNOWN_S, least_known: float = LEAST_KNOWN) -> None:
+        self._unknown_s, self._least_known = unknown_s, least_known
         self._runs: list[_Run] = []
         self._now = _Sums()
         self._holding = False
@@ -91,7 +92,7 @@ class Spells:
         else:
             self._now = now._replace(slipped=now.slipped + length)
         slip, unknown = self._now.slipped - last.slipped, self._now.unknown - last.unknown
-        return self._finish() if slip > SLIP_S + ROUNDING or unknown > UNKNOWN_S + ROUNDING else []
+        return self._finish() if slip > SLIP_S + ROUNDING or unknown > self._unknown_s + ROUNDING else []
 
     def _hold(self, start: float, end: float, marked: bool) -> None:
         now, length = self._now, end - start
@@ -113,13 +114,12 @@ class Spells:
         self._now = _Sums()
         return spells
 
-    @staticmethod
-    def _longest(runs: list[_Run]) -> tuple[int, Spell]:
+    def _longest(self, runs: list[_Run]) -> tuple[int, Spell]:
         """The longest spell that ends with the last of `runs`, and the run that it begins with."""
         end, after = runs[-1].end, runs[-1].after
         for number, (start, before, _, _) in enumerate(runs):
             held, slipped = after.held - before.held, after.slipped - before.slipped
             known = held + slipped
-            if held >= LEAST_HELD * known - ROUNDING and known >= LEAST_KNOWN * (end - start) - ROUNDING:
+            if held >= LEAST_HELD * known - ROUNDING and known >= self._least_known * (end - start) - ROUNDING:
                 return number, Spell(start, end, held, after.marked - before.marked)
         raise AssertionError("one run alone is a spell")
