@@ -40,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"  camera    {name}: {redact(camera.source)}, {camera.width}x{camera.height} at {camera.fps:g} fps")
     print(f"  detector  {parts.detector.name}")
     print(f"  model     {parts.classifier.bundle.name}: {', '.join(parts.classifier.labels)}")
+    if pins := config.buzzer.pins:
+        print(f"  buzzer    {', '.join(f'{key} on GPIO {number}' for key, number in pins.items())}")
     print(f"  broker    {target}")
     print(f"  identity  {identity(config.node.id)} (in Home Assistant, and in the broker's ACL)")
     for warning in target.warnings:

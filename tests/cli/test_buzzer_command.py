@@ -109,6 +109,11 @@ def test_off_with_a_broken_configuration_says_so(capsys, record, tmp_path):
     assert "is not known" in capsys.readouterr().err
 
 
+def test_check_says_which_pins_are_used(capsys, tmp_path):
+    assert main(["check", configured(tmp_path, "[buzzer]\npin = 18\nbutton = 25\n")[1]]) == 0
+    assert "pin on GPIO 18, button on GPIO 25" in capsys.readouterr().out
+
+
 def test_the_service_calls_it_after_every_end():
     """The minus sign: a service without a buzzer must not fail by it."""
     unit = (Path(__file__).parents[2] / "systemd" / "ferd.service").read_text()
