@@ -38,7 +38,7 @@ def test_exit_code_by_the_worst(tmp_path, capsys, monkeypatch):
     assert "Is the camera plugged in?" in capsys.readouterr().out
     config.write_text("[mqtt]\nprot = 1\n")
     assert main(["doctor", "--only", "software", "--config", str(config)]) == 78
-    assert "did you mean" in capsys.readouterr().out
+    assert "Did you mean" in capsys.readouterr().out
     config.write_text('[expression]\nmodel = "nothing"\n')
     assert main(["doctor", "--only", "models", "--config", str(config)]) == 1
 
