@@ -18,7 +18,7 @@ from ferd.memory import Memory
 from ferd.model.shelf import find_bundle
 from ferd.paths import state_dir
 from ferd.pipeline import Parts
-from ferd.publish.announce import announce, takes_documents_back
+from ferd.publish.announce import Announcer, takes_documents_back
 from ferd.publish.board import Board
 from ferd.publish.commands import Heard
 from ferd.publish.entities import Device
@@ -55,7 +55,8 @@ class Works:
         self._on_command, self._protocol = on_command, protocol
         mqtt = config.mqtt
         self._journal = Journal(state_dir() / "journal.db", mqtt.journal_events) if mqtt.journal else None
-        self.board = Board(self._journal)
+        self._announcer = Announcer.of(identity(config.node.id))
+        self.board = Board(self._journal, self._announcer.cleared)
         self.parts = Parts(config)
         self._files = _stamps(config)
         self._claim = Claim(identity(config.node.id))
@@ -152,7 +153,7 @@ class Works:
             fatigue=self.config.fatigue.enabled,
             buzzer=self.config.buzzer.pin is not None,
         )
-        announced = announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
+        announced = self._announcer.announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
         if takes_documents_back(announced):
             self.publisher.say_twice()
         self.put(*announced)

@@ -3,7 +3,8 @@
 A retained topic stays on the broker until somebody clears it, and an entity stays in Home Assistant until its document
 says that it is gone. So ferd remembers in its state folder which topics and entities it had; what is no more is taken
 back: when a camera, an alert rule or a feature was removed, when a new version has other entities, and when discovery
-was switched off or to its other form. Nobody tells when everyone has heard it, so it is said for FORGET_AFTER_S.
+was switched off or to its other form. A topic is cleared until the broker has it. Nobody tells whether Home Assistant
+has heard that an entity is gone, so its document says it for FORGET_AFTER_S.
 
 What belongs to another node's name is left alone: another ferd may have that name now (`ferd mqtt purge --node`).
 """
@@ -12,9 +13,10 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +48,54 @@ class Announced:
     gone: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
 
-def announce(device: Device, prefix: str, form: Form | None, file: Path | None = None) -> list[Message]:
-    """What is to be published at the start: first what is taken back, then the documents (none for the form None).
+class Announcer:
+    """Announces, and remembers. Thread-safe.
 
-    ``file``: where it is remembered (None: in the state folder); written only when something changed. If it cannot be
-    written that is told and harms nothing but a later removal.
+    ``file``: where it is remembered; written only when something changed. If it cannot be written that is told, and
+    harms nothing but a later removal.
     """
-    file = file or state_dir() / f"announced-{device.identity}.json"
-    before = recall(file)
-    if before is not None and before.node != device.node and before.identity == device.identity:
-        log.info("renamed old=%s remedy=%r", before.node, f"ferd mqtt purge --node {before.node} removes what it left")
-    messages, after = changes(device, prefix, form, before, time.time())
-    if after != before:
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._known = recall(file)
+        self._waiting: set[str] = set()
+
+    @classmethod
+    def of(cls, identity: str) -> Announcer:
+        return cls(state_dir() / f"announced-{identity}.json")
+
+    def announce(self, device: Device, prefix: str, form: Form | None) -> list[Message]:
+        """What is to be published: first what is taken back, then the documents (none for the form None)."""
+        with self._lock:
+            before = self._known
+            if before is not None and before.node != device.node:
+                log.info("renamed old=%s; what it left: ferd mqtt purge --node %s", before.node, before.node)
+            messages, after = changes(device, prefix, form, before, time.time())
+            self._waiting = set(after.cleared)
+            self._remember(after)
+            return messages
+
+    def cleared(self, topic: str) -> None:
+        """The broker has cleared a topic. Once it has all of them there is nothing left to take back.
+
+        It must not be said again without need: Home Assistant warns of each document that is cleared twice.
+        """
+        with self._lock:
+            if topic not in self._waiting:
+                return
+            self._waiting.remove(topic)
+            if not self._waiting and self._known is not None:
+                self._remember(replace(self._known, cleared={}))
+
+    def _remember(self, now: Announced) -> None:
+        if now == self._known:
+            return
+        self._known = now
         try:
-            replace_file(file, json.dumps({"v": 1} | asdict(after)))
+            replace_file(self._file, json.dumps({"v": 1} | asdict(now)))
         except OSError as error:
-            log.warning("announced not kept file=%s reason=%r", file, error.strerror or str(error))
-    return messages
+            log.warning("announced not kept file=%s reason=%r", self._file, error.strerror or str(error))
 
 
 def changes(

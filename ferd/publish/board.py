@@ -46,11 +46,12 @@ class Board:
 
     Many threads put, one sends: it asks ``due`` for what may go now and sends it. What it could not hand over it
     gives back with ``give_back``, what the broker has it tells with ``acknowledge``; after a new connection it calls
-    ``replay_all``. ``journal``: whoever made it starts and stops it.
+    ``replay_all``. ``journal``: whoever made it starts and stops it. ``on_cleared`` hears
+    which retained topic the broker has cleared, in the thread of the one who acknowledges.
     """
 
-    def __init__(self, journal: Journal | None = None) -> None:
-        self._journal = journal
+    def __init__(self, journal: Journal | None = None, on_cleared: Callable[[str], None] = lambda _topic: None) -> None:
+        self._journal, self._on_cleared = journal, on_cleared
         self._lock = threading.Lock()
         self._last: dict[str, Message] = {}
         self._unsent: dict[str, float] = {}  # retained topics, in order, and since when they wait
@@ -158,7 +159,13 @@ class Board:
             self._events = deque([*ring, *self._events], maxlen=EVENT_RING)
 
     def acknowledge(self, message: Message, now: float) -> None:
-        """The broker has a message that was due."""
+        """The broker has a message that was due. Of a topic that is cleared there is nothing left to say."""
+        if message.retain and not message.payload:
+            with self._lock:
+                if self._last.get(message.topic) is message:
+                    del self._last[message.topic]
+                    self._unsent.pop(message.topic, None)
+            self._on_cleared(message.topic)
         if self._journal is not None:
             self._journal.acknowledge(message, now)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.publish.announce import FORGET_AFTER_S, Announced, announce, changes, recall, takes_documents_back
+from ferd.publish.announce import FORGET_AFTER_S, Announced, Announcer, changes, recall, takes_documents_back
 from ferd.publish.entities import Device
 from ferd.publish.home_assistant import Form
 from ferd.publish.message import Message
@@ -173,21 +173,42 @@ def test_whatever_changes_nothing_is_left_behind(runs: Any):
     assert broker.retained.keys() == fresh.retained.keys()
 
 
+def announce(device: Device, file: Path) -> list[Message]:
+    """As a new run of ferd would."""
+    return Announcer(file).announce(device, "homeassistant", "device")
+
+
 def test_it_is_remembered_over_a_restart(tmp_path: Path):
     file = tmp_path / "state" / "announced.json"
-    announce(replace(DEVICE, alerts=["sad"], fatigue=True), "homeassistant", "device", file)
-    messages = announce(DEVICE, "homeassistant", "device", file)
+    announce(replace(DEVICE, alerts=["sad"], fatigue=True), file)
+    messages = announce(DEVICE, file)
     assert [message.topic for message in messages] == ["ferd/hall/desk/fatigue", WHOLE]
     assert messages[0].payload == b""
     written = file.stat().st_mtime_ns
-    announce(DEVICE, "homeassistant", "device", file)
+    announce(DEVICE, file)
     assert file.stat().st_mtime_ns == written, "nothing changed, nothing is written"
+
+
+def test_what_the_broker_has_cleared_is_not_said_again(tmp_path: Path):
+    file = tmp_path / "announced.json"
+    announce(replace(DEVICE, cameras=["desk", "door"], fatigue=True), file)
+    announcer = Announcer(file)
+    topics = [m.topic for m in announcer.announce(DEVICE, "homeassistant", "device") if not m.payload]
+    assert len(topics) > 2
+    for topic in topics[1:]:
+        announcer.cleared(topic)
+    assert [m.topic for m in announce(DEVICE, file)][:-1] == topics, "one of them may be there still"
+    announcer = Announcer(file)
+    announcer.announce(DEVICE, "homeassistant", "device")
+    for topic in ("ferd/another", *topics):
+        announcer.cleared(topic)
+    assert [m.topic for m in announce(DEVICE, file)] == [WHOLE]
 
 
 def test_a_rename_says_how_to_clean_up(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO")
-    announce(DEVICE, "homeassistant", "device", tmp_path / "a.json")
-    announce(replace(DEVICE, node="kitchen"), "homeassistant", "device", tmp_path / "a.json")
+    announce(DEVICE, tmp_path / "a.json")
+    announce(replace(DEVICE, node="kitchen"), tmp_path / "a.json")
     assert "ferd mqtt purge --node hall" in caplog.text
 
 
@@ -195,13 +216,12 @@ def test_a_rename_says_how_to_clean_up(tmp_path: Path, caplog: pytest.LogCapture
 def test_a_broken_memory_is_told_and_harms_nothing(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture):
     file = tmp_path / "announced.json"
     file.write_text(text)
-    assert recall(file) is None
+    assert [message.topic for message in announce(DEVICE, file)] == [WHOLE]
     assert "begins anew" in caplog.text
-    assert [message.topic for message in announce(DEVICE, "homeassistant", "device", file)] == [WHOLE]
     assert recall(file) is not None
 
 
 def test_a_folder_that_cannot_be_written_harms_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "no-folder").write_text("")
-    assert announce(DEVICE, "homeassistant", "device", tmp_path / "no-folder" / "announced.json")
+    assert announce(DEVICE, tmp_path / "no-folder" / "announced.json")
     assert "not kept" in caplog.text

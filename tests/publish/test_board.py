@@ -305,3 +305,31 @@ def test_the_limits_hold_and_the_last_value_always_arrives(steps: list[tuple[flo
         times = [at for at, _ in mine]
         assert all(b - a >= 1 - 1e-9 for a, b in itertools.pairwise(times)), camera
         assert all(b - a >= 60 - 1e-9 for a, b in zip(times, times[30:], strict=False))
+
+
+def test_a_topic_that_the_broker_has_cleared_is_not_told_again():
+    cleared: list[str] = []
+    board = Board(on_cleared=cleared.append)
+    gone, other = Message("ferd/hall/door/alert", b"", retain=True, qos=1), state(1)
+    for message in (gone, other):
+        board.put(message, now=0)
+    board.replay_all()
+    assert board.due(0) == [gone, other]
+    board.replay_all()
+    assert board.due(10) == [gone, other], "nobody has acknowledged it"
+    for message in (gone, other):
+        board.acknowledge(message, now=11)
+    board.replay_all()
+    assert board.due(20) == [other]
+    assert cleared == [gone.topic]
+
+
+def test_a_topic_that_came_back_while_it_was_being_cleared_stays():
+    board = Board()
+    gone, back = Message(STATE, b"", retain=True, qos=1), state(2)
+    board.put(gone, now=0)
+    assert board.due(0) == [gone]
+    board.put(back, now=1)
+    board.acknowledge(gone, now=2)
+    assert board.due(30) == [back]
+    assert board.last(STATE) == back
