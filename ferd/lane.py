@@ -162,10 +162,9 @@ class Lane:
             self._sounder.blind(self.name, status == "offline")  # known also of one that was never online
         if status is None or status == self._told:
             return
-        was = self._told
-        yield self._tell(status)
-        if was == "online":
+        if self._told == "online":
             yield from self._begin_anew()
+        yield self._tell(status)
 
     def _status_now(self) -> CameraStatus | None:
         """None while it is not known."""

@@ -12,6 +12,8 @@ from ferd.camera.fake import FakeCamera, FakeCameras, fail, play
 from ferd.config import Config
 from ferd.daemon import Daemon
 from ferd.data import Frame
+from ferd.errors import FerdError
+from ferd.memory import Memory, Switches
 from ferd.systemd import Systemd
 
 
@@ -105,3 +107,24 @@ def test_a_camera_that_hangs_does_not_feed_the_watchdog(config, run, tmp_path):
         with pytest.raises(TimeoutError):
             line.recv(500)
         let_go.set()
+
+
+def test_with_every_camera_switched_off_the_watchdog_is_fed(config, run, tmp_path, monkeypatch):
+    """There is nothing to do, and that is done."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    Memory.of(None).set("camera", Switches(enabled=False))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(str(tmp_path / "notify"))
+        line.settimeout(5)
+        systemd = Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000"})
+        told = run(Daemon(config, open_camera=lambda _camera: FakeCamera([]), systemd=systemd))
+        heard = [line.recv(500) for _ in range(6)]
+        assert heard.count(b"WATCHDOG=1") >= 4
+        assert any(it.startswith(b"READY=1") and b"camera=disabled" in it for it in heard)
+        assert statuses(told) == ["disabled"]
+
+
+def test_a_reload_without_a_file_is_refused(config, run):
+    daemon = Daemon(config, open_camera=lambda _camera: FakeCamera([]))
+    with pytest.raises(FerdError, match="restart it"):
+        daemon.reload()
