@@ -1,0 +1,130 @@
+"""What a driver does and what is told of it. The reader errs at measured rates (tests/drivers.py)."""
+
+import random
+
+import pytest
+from drivers import CROPS, DRIVERS, LOSSY, PERFECT, Act, Reader, blinks, changes, normal_hour, risen, watch
+
+from ferd.data import Alert, Fatigue, Reading
+from ferd.mind.fatigue import FatiguePolicy, Limits
+from ferd.publish.narrator import Narrator
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(("fps", "reader"), [(5, LOSSY), (10, LOSSY), (15, PERFECT), (30, LOSSY)])
+def test_wide_awake_for_an_hour(fps, reader):
+    """Blinks, glances, talking, laughing, a tunnel: no alarm, no warning, and the tunnel the only notice."""
+    told = risen(watch(normal_hour(fps), HOUR, fps, reader, seed=fps))
+    assert [level for _, level, _ in told] == ["notice"]
+    assert told[0][0] == pytest.approx(1808, abs=3)
+    assert told[0][2] in ("not_seen", "eyes_not_seen")
+
+
+@pytest.mark.parametrize("reader", [CROPS, DRIVERS])
+def test_wide_awake_for_an_hour_with_the_errors_of_the_eyes_model(reader):
+    """Lowered lids are taken for shut in a quarter of the frames here: a single notice may come of it, no more."""
+    told = risen(watch(normal_hour(7), HOUR, 10, reader, seed=7))
+    assert {level for _, level, _ in told} == {"notice"}
+    assert len([reason for _, _, reason in told if reason in ("eyes_closed", "perclos")]) <= 1
+
+
+@pytest.mark.parametrize("fps", [5, 10, 30])
+@pytest.mark.parametrize("per_minute", [10, 20])
+def test_blinks_only(fps, per_minute):
+    assert changes(watch(blinks(600, random.Random(3), per_minute), 600, fps, LOSSY)) == []
+
+
+@pytest.mark.parametrize("fps", [5, 10, 15, 30])
+@pytest.mark.parametrize("length", [1.5, 2.0, 4.0])
+def test_microsleep_on_the_motorway(fps, length):
+    """Told every time, with a tenth of the frames lost, and in time."""
+    for seed in range(40):
+        begin = 20 + seed / 40
+        acts = [*blinks(18, random.Random(seed), 15), Act(begin, begin + length, "shut")]
+        told = risen(watch(acts, begin + length + 3, fps, LOSSY, seed))
+        assert told, seed
+        assert all(t >= begin + 0.9 for t, _, _ in told)
+        if length == 4.0:
+            assert [level for _, level, _ in told] == ["notice", "warning", "alarm"]
+            assert told[2][0] <= begin + 3.0 + 4 / fps
+
+
+def test_slowly_getting_tired_over_ten_minutes():
+    """Closures grow from blinks to 0.85 s; none is a microsleep, so PERCLOS must tell: a notice, then a warning."""
+    rng, acts, t = random.Random(5), [], 0.0
+    while (t := t + rng.uniform(1.2, 2.8)) < 600:
+        length = 0.15 + 0.7 * t / 600
+        acts.append(Act(t, t + length, "shut"))
+        t += length
+    told = risen(watch(acts, 600, 10, LOSSY))
+    assert [(level, reason) for _, level, reason in told][:2] == [("notice", "perclos"), ("warning", "perclos")]
+    assert 150 < told[0][0] < told[1][0]
+    assert "alarm" not in {level for _, level, _ in told}
+
+
+def test_a_long_traffic_light_and_looking_about():
+    """Four minutes of looking left, right and down, up to 4 s at a time."""
+    rng, acts, t = random.Random(2), [], 5.0
+    while t < 240:
+        length = rng.uniform(1, 4)
+        acts.append(Act(t, t + length, rng.choice(["aside", "aside", "down"])))
+        t += length + rng.uniform(1.5, 3)
+    assert changes(watch(acts, 240, 10, LOSSY)) == []
+
+
+@pytest.mark.parametrize("fps", [5, 10, 30])
+def test_sunglasses(fps):
+    """Eyes that cannot be seen are told once, and never taken for shut although some frames say so."""
+    told = watch([Act(0, 600, "dark glasses")], 600, fps, LOSSY)
+    assert [(level, reason) for _, level, reason in changes(told)] == [("notice", "eyes_not_seen")]
+    assert told[-1][1].perclos is None
+
+
+def test_sunglasses_off():
+    told = changes(watch([Act(0, 60, "dark glasses"), Act(80, 84, "shut")], 86, 10, LOSSY))
+    assert [(level, reason) for _, level, reason in told] == [
+        ("notice", "eyes_not_seen"), ("none", None), ("notice", "eyes_closed"), ("warning", "eyes_closed"),
+        ("alarm", "eyes_closed"), ("none", None),
+    ]  # fmt: skip
+    assert told[1][0] < 66
+
+
+def test_talks_and_laughs():
+    """Ten minutes of it: the mouth opens in words and laughs, eyes are squeezed; no yawn is counted, nothing told."""
+    rng, acts, t = random.Random(4), blinks(600, random.Random(1), 15), 3.0
+    acts = [act for act in acts if act.start % 20 < 12]
+    while t < 590:
+        acts.append(Act(t, t + 9, "talk"))
+        acts += [Act(t + 10, t + 13, "laugh"), Act(t + 10.5, t + 10.5 + rng.uniform(0.5, 1.4), "shut")]
+        t += 20
+    told = watch(acts, 600, 10, LOSSY)
+    assert changes(told) == []
+    assert all(fatigue.yawns == 0 for _, fatigue in told)
+
+
+def test_a_tired_driver_yawns():
+    told = watch([Act(20, 25, "yawn"), Act(60, 64, "yawn"), Act(100, 106, "yawn")], 150, 10, LOSSY)
+    assert told[-1][1].yawns == 3
+
+
+def test_the_clock_jumps_by_an_hour():
+    """NTP sets the wall clock in the middle of an alarm: the policy does not know it, and the alarm goes on."""
+    policy, narrator = FatiguePolicy(Limits()), Narrator("pi", "car")
+    events, levels = [], []
+    for t, fatigue in watch([Act(10, 20, "shut")], 30, 10, LOSSY):
+        wall = 1e9 + t + (3600 if t > 15 else 0)
+        levels.append(fatigue.level)
+        told = () if fatigue.level == "none" else (Alert("fatigue", fatigue.level, fatigue.reason or "", t),)
+        narrator.tell(Reading(t, fatigue=fatigue, alerts=told), wall)
+        events += [event for event in narrator.events if event.event_type.startswith("alert")]
+    assert [event.event_type for event in events] == ["alert_began", "alert_ended"]
+    assert events[1].held_s == pytest.approx(10, abs=1.5)
+    assert levels[levels.index("alarm") :].index("none") > 60
+    assert isinstance(policy.update(0.0, None), Fatigue)
+
+
+def test_a_reader_that_sees_shut_eyes_everywhere_is_still_no_alarm_of_single_frames():
+    """One frame in ten read wrongly: blinks without end, but nobody sleeps."""
+    told = risen(watch([], 600, 10, Reader(open_as_shut=0.08)))
+    assert all(reason == "perclos" for _, _, reason in told)
