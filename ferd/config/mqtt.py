@@ -46,7 +46,7 @@ class MqttConfig(Section):
     """Keep events on disk until the broker has acknowledged them, so that they outlive a broker that is away for long,
     a restart and a power cut. Without it they wait at most a minute, in memory."""
     journal_events: Annotated[Whole, Field(ge=16, le=200_000)] = 10_000
-    """The journal keeps so many events at most (about 0.5 kB each); then the oldest go first."""
+    """The journal keeps so many events at most (about 0.3 kB each); then the oldest go first."""
 
     @property
     def discovery_form(self) -> Literal["device", "components"] | None:

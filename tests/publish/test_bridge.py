@@ -60,6 +60,9 @@ def test_a_site_is_told_to_the_centre_and_commanded_from_there(tmp_path: Path):
                 f"berlin/{NODE}/desk/state",
             }
         assert not [topic for topic, _, _ in there.heard if "health" in topic or "homeassistant" in topic]
+        with Ear(plain, username="boss", password="x") as there:
+            site.stop()
+            there.wait("berlin/bridge", "0")
 
 
 def test_what_is_said_while_the_line_is_down_arrives_later_in_order(tmp_path: Path):
