@@ -91,5 +91,5 @@ def encode(payload: object) -> bytes:
 
 
 def mark_late(message: Message) -> Message:
-    """The same event or alert with ``"late":true``: it waited for the broker."""
+    """The same event with ``"late":true``: it waited for the broker."""
     return replace(message, payload=to_bytes(json.loads(message.payload) | {"late": True}))

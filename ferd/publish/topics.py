@@ -127,7 +127,6 @@ ALERT: Topic[AlertState] = Topic(
     ),
     retain=True,
     urgent=True,
-    late=True,
 )
 FATIGUE: Topic[FatigueState] = Topic(
     "ferd/{node}/{camera}/fatigue",
@@ -227,10 +226,6 @@ REQUESTS: tuple[Topic[Any], ...] = (RESTART, REBIRTH, RELOAD, SNOOZE, LOG_LEVEL)
 TAKEN: tuple[Topic[Any], ...] = (SET_ENABLED, SET_BUZZER, SET_SENSITIVITY, *REQUESTS, BIRTH)
 
 
-def camera_status(node: str, camera: str) -> str:
-    return CAMERA_STATUS.at(node=node, camera=camera)
-
-
 def camera_state(node: str, camera: str) -> str:
     return STATE.at(node=node, camera=camera)
 
@@ -241,10 +236,6 @@ def camera_event(node: str, camera: str) -> str:
 
 def node_status(node: str) -> str:
     return NODE_STATUS.at(node=node)
-
-
-def node_info(node: str) -> str:
-    return NODE_INFO.at(node=node)
 
 
 def node_health(node: str) -> str:
@@ -258,11 +249,6 @@ def discovery(prefix: str, identity: str) -> str:
 def birth(prefix: str) -> str:
     """Where Home Assistant says that it has started."""
     return BIRTH.at(prefix=prefix)
-
-
-def is_camera_state(topic: str) -> bool:
-    """True for ferd/<node>/<camera>/state, the topics whose rate is limited."""
-    return STATE.names_in(topic) is not None
 
 
 def node_status_message(node: str, status: NodeStatus) -> Message:

@@ -126,9 +126,9 @@ def test_a_lost_camera_ends_the_alert_and_says_why():
     assert narrator.lost(1006.0) == []
 
 
-def test_alerts_that_waited_are_marked_late():
+def test_events_of_alerts_that_waited_are_marked_late():
     narrator = Narrator("hall", "desk")
-    messages = [m for m in tell_all(narrator, seen(1, alert())) if m.urgent]
+    messages = [m for m in tell_all(narrator, seen(1, alert()), seen(2)) if m.urgent and not m.retain]
     assert len(messages) == 2
     assert all(json.loads(mark_late(m).payload)["late"] is True for m in messages)
 

@@ -57,10 +57,3 @@ def test_a_farewell_ends_with_the_node():
         ("ferd/hall/b/status", b"offline"),
         ("ferd/hall/status", b"offline"),
     ]
-
-
-def test_the_limited_topics_are_the_states_of_cameras():
-    assert topics.is_camera_state("ferd/hall/desk/state")
-    assert not topics.is_camera_state("ferd/hall/desk/status")
-    assert not topics.is_camera_state("ferd/hall/desk/enabled/state")
-    assert not topics.is_camera_state("ferd/state/info")
