@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from ferd.publish.commands import Heard
 from ferd.publish.mqtt import Link, OnRefused, Protocol, Wake
 from ferd.publish.publisher import ANSWER_WAITS_S
 from ferd.publish.target import Target
+from ferd.publish.tls import explain
 
 AGAIN_AFTER_S = 2.0
 NAP_S = 0.5
@@ -63,11 +65,15 @@ def connect(
         link = Link(target, protocol, client_id, wake, on_message=on_heard, on_refused=on_refused)
         try:
             link.open()
+            until = time.monotonic() + ANSWER_WAITS_S[protocol]
+            while link.answer is None and link.ended is None and time.monotonic() < until and not stop.is_set():
+                link.turn(NAP_S)
+        except ssl.SSLError as error:
+            link.close()
+            return None, "; ".join(explain(error))
         except OSError as error:
+            link.close()
             return None, f"{error.strerror or error}. Is it running? See [mqtt] host and port, or --host and --port"
-        until = time.monotonic() + ANSWER_WAITS_S[protocol]
-        while link.answer is None and link.ended is None and time.monotonic() < until and not stop.is_set():
-            link.turn(NAP_S)
         if link.connected:
             return link, ""
         reason = f"{link.answer or link.ended or 'no answer'}"

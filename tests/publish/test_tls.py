@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,10 @@ from brokers import mosquitto, wait_for
 from certificates import Authority
 
 from ferd.config.mqtt import MqttConfig
-from ferd.errors import ConfigError
+from ferd.errors import ConfigError, FerdError
 from ferd.publish.backoff import Backoff
 from ferd.publish.board import Board
+from ferd.publish.listen import listen
 from ferd.publish.publisher import Publisher
 from ferd.publish.target import target_of
 
@@ -175,3 +177,16 @@ def test_what_is_wrong_with_our_own_key_is_told(tmp_path: Path, authority: Autho
         key = tmp_path / "none" if what == "nothing" else tmp_path
     with pytest.raises(ConfigError, match=remedy):
         target_of(MqttConfig(tls=True, cert_file=cert, key_file=key), {})
+
+
+@pytest.mark.parametrize(
+    ("ours", "remedy"),
+    [("wrong authority", "set mqtt.ca_file to"), ("no certificate", "set mqtt.cert_file and key_file to")],
+)
+def test_who_only_listens_is_told_the_same(tmp_path: Path, authority: Authority, ours: str, remedy: str):
+    own = authority.file if ours == "no certificate" else Authority(tmp_path, "other").file
+    more = [f"cafile {authority.file}", "require_certificate true"]
+    with mosquitto(tmp_path, tls=authority.sign("broker"), more=more) as broker:
+        target = target_of(MqttConfig(host="127.0.0.1", port=broker.port, tls=True, ca_file=own), {})
+        with pytest.raises(FerdError, match=remedy):
+            listen(target, ["ferd/#"], lambda *_: None, lambda _: None, threading.Event())
