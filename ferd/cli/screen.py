@@ -25,6 +25,7 @@ COLOURS = {
     "disgust": "green",
 }
 OTHER_COLOUR = "bright_white"
+LEVEL_COLOURS = {"notice": "cyan", "warning": "yellow", "alarm": "bold red"}
 BAND_S = 60
 """The band shows so many seconds, one column a second."""
 EVENTS_SHOWN = 8
@@ -35,6 +36,7 @@ BAR_WIDTH = 24
 class _Camera:
     status: str = "starting"
     state: dict[str, Any] = field(default_factory=dict)
+    alert: dict[str, Any] = field(default_factory=dict)
     band: deque[tuple[float, str | None]] = field(default_factory=lambda: deque(maxlen=2000))
 
 
@@ -82,8 +84,14 @@ class Screen:
             facts[key] = _object(payload)
 
     def _feed_camera(self, name: tuple[str, str], key: str, payload: bytes, now: float) -> None:
+        if not payload:  # cleared; without a status the camera was removed
+            if key == "status":
+                self._cameras.pop(name, None)
+            return
         camera = self._cameras.setdefault(name, _Camera())
-        if key == "status":
+        if key == "alert":
+            camera.alert = _object(payload)
+        elif key == "status":
             camera.status = payload.decode(errors="replace")
         elif key == "state":
             camera.state = _object(payload)
@@ -115,6 +123,7 @@ class Screen:
             _bar(confidence, _colour(expression)),
             Text("" if confidence is None else f"{confidence:.2f}"),
             Text(f"{faces} face{'' if faces == 1 else 's'}", style="dim"),
+            _alert(camera.alert),
         )
         return Group(Text(""), table, _band(camera.band, now))
 
@@ -146,7 +155,14 @@ def _word(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _alert(alert: dict[str, Any]) -> Text:
+    level = _word(alert.get("level"))
+    return Text(f"{level}: {alert.get('reason')}" if level in LEVEL_COLOURS else "", LEVEL_COLOURS.get(level or "", ""))
+
+
 def _change(event: dict[str, Any]) -> str:
+    if str(event.get("event_type")).startswith("alert_"):
+        return f"{event.get('name')}: {event.get('level')}"
     if event.get("event_type") != "expression_changed":
         return ""
     return f"{event.get('from') or '-'} -> {event.get('to') or '-'}"

@@ -45,10 +45,29 @@ def test_nobody_and_unsure_are_different():
     assert "unsure" in drawn(screen, 1)
 
 
+def test_an_alert_is_shown_for_as_long_as_it_holds():
+    screen = Screen()
+    screen.feed("ferd/pi/car/alert", b'{"level":"alarm","reason":"eyes_closed"}', 0)
+    screen.feed("ferd/pi/car/event", b'{"event_type":"alert_began","name":"fatigue","level":"notice"}', 0)
+    assert "alarm: eyes_closed" in drawn(screen, 1)
+    assert "fatigue: notice" in drawn(screen, 1)
+    screen.feed("ferd/pi/car/alert", b'{"level":"none","reason":null}', 2)
+    assert "alarm" not in drawn(screen, 3)
+
+
+def test_a_camera_that_was_removed_is_not_shown():
+    screen = Screen()
+    screen.feed("ferd/pi/door/status", b"online", 0)
+    assert "door" in drawn(screen, 1)
+    screen.feed("ferd/pi/door/status", b"", 2)
+    screen.feed("ferd/pi/door/state", b"", 2)
+    assert "door" not in drawn(screen, 3)
+
+
 @given(
     topic=st.one_of(
         st.text(max_size=30),
-        st.sampled_from(["ferd/a/info", "ferd/a/health", "ferd/a/b/state", "ferd/a/b/event", "ferd/a/b/status"]),
+        st.sampled_from(["ferd/a/info", "ferd/a/health", "ferd/a/b/state", "ferd/a/b/event", "ferd/a/b/alert"]),
     ),
     payload=st.one_of(
         st.binary(max_size=40),
@@ -57,6 +76,8 @@ def test_nobody_and_unsure_are_different():
                 b'{"expression":5,"confidence":"x","faces":null}',
                 b'{"expression":[1],"confidence":-7}',
                 b'{"rss_mb":"much","temperature_c":[]}',
+                b'{"level":{},"reason":[]}',
+                b'{"event_type":"alert_began","name":{}}',
                 b'{"from":1,"to":{},"at":7,"event_type":null}',
                 b"[]",
                 b"1e999",
