@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ferd.data import Reading
+from ferd.data import Level, Reading
 from ferd.publish.alerts import AlertTeller, FatigueTeller, Turn
 from ferd.publish.message import Message
 from ferd.publish.payloads import AlertEvent, AlertState, Event, EventType, FatigueState, State, iso
@@ -67,6 +67,7 @@ class Narrator:
         self.events: tuple[Event | AlertEvent, ...] = ()
         """The events of the latest call of ``tell`` or ``lost``."""
         self._alerts, self._fatigue = AlertTeller(), FatigueTeller()
+        self._told_level: Level = "none"
         self._now = 0.0  # our own time line: a source that starts again jumps back, we stand still
         self._t: float | None = None
         self._count = HeldCount(hold_s)
@@ -139,7 +140,9 @@ class Narrator:
             case State():
                 return STATE.message(payload, **names)
             case FatigueState():
-                return FATIGUE.message(payload, **names)
+                # No limit holds back what the alert says at the same moment.
+                changed, self._told_level = payload.level != self._told_level, payload.level
+                return replace(FATIGUE.message(payload, **names), urgent=changed)
             case AlertEvent():
                 return replace(EVENT.message(payload, **names), urgent=True)
             case Event():

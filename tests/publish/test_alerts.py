@@ -152,6 +152,14 @@ def test_fatigue_is_told_at_once_when_its_level_changes_else_seldom():
     assert awareness == [("none", 1.0), ("notice", 0.4), ("notice", 0.1)]
 
 
+def test_no_limit_holds_back_a_level_of_fatigue_that_changed():
+    """Else an alarm of three seconds would be over before its level is told."""
+    levels = ("none", "none", "warning", "alarm", "alarm", "none")
+    steps = [seen(20.0 * n, tired=fatigue(level, 1 - 0.1 * n)) for n, level in enumerate(levels)]
+    messages = [m for m in tell_all(Narrator("hall", "desk"), *steps) if m.topic.endswith("/fatigue")]
+    assert [m.urgent for m in messages] == [False, False, True, True, False, True]
+
+
 NAMES = st.sampled_from(["fatigue", "Sad for long", "phone"])
 ALERTS = st.lists(
     st.builds(alert, NAMES, st.sampled_from(LEVELS[1:]), st.sampled_from(["a", "b"])),
