@@ -113,12 +113,14 @@ def test_someone_smiled(house, ferd):
 
 
 def test_a_driver_alert(house, ferd, ear):
+    ferd.warn("notice", "not_seen")
     ferd.warn("warning", "eyes_closed")
     wait_for(lambda: last_lamp(ear).get("color") == {"r": 255, "g": 0, "b": 0}, 5, str(ear.heard))
-    wait_for(lambda: house.notices(TIRED))
+    ferd.warn("alarm", "eyes_closed")
+    wait_for(lambda: len(house.notices(TIRED)) == 2)
     ferd.warn("none")
-    wait_for(lambda: house.state("binary_sensor.hall_pi_camera_fatigue") == "off")
-    assert house.notices(TIRED) == ["The driver looks tired: warning"]
+    wait_for(lambda: house.state("sensor.hall_pi_camera_drowsiness") == "none")
+    assert [notice.rpartition(": ")[2] for notice in house.notices(TIRED)] == ["warning", "alarm"]
 
 
 def test_the_blueprint(house, ferd, ear):

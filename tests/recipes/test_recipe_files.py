@@ -75,11 +75,9 @@ def test_the_lamp_has_a_colour_for_every_expression():
 
 
 def test_states_that_recipes_wait_for_can_be_told():
-    for entry in load(AUTOMATIONS.read_text()):
-        for trigger in entry["triggers"]:
-            platform = trigger["entity_id"].partition(".")[0]
-            if platform == "binary_sensor":
-                assert trigger["to"] in ("on", "off")
+    for waits in (waits for entry in load(AUTOMATIONS.read_text()) for waits in entry["triggers"] if "to" in waits):
+        wanted = waits["to"] if isinstance(waits["to"], list) else [waits["to"]]
+        assert set(wanted) <= set(OURS[waits["entity_id"]].get("options", ("on", "off")))
     options = load(BLUEPRINT.read_text())["blueprint"]["input"]["expression"]["selector"]["select"]["options"]
     assert options == list(LABELS)
 
@@ -128,7 +126,7 @@ def test_messages_render():
     smiled = automation("ferd_someone_smiled")["actions"][0]["data"]["message"]
     assert render(smiled, trigger=trigger("", confidence=0.83)) == "12:34, 83 % sure"
     tired = automation("ferd_driver_alert")["actions"][1]["data"]["message"]
-    assert render(tired) == "The driver looks tired: warning"
+    assert render(tired, trigger=trigger("warning")) == "12:34, the driver looks tired: warning"
     assert "warning" in render(load(CARD.read_text())["cards"][0]["content"])
 
 
