@@ -33,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     from ferd.publish.target import target_of
 
     target = target_of(broker_arguments.broker(load_config(args.config, os.environ).mqtt, args))
+    for warning in target.warnings:
+        print(f"ferd: {warning}", file=sys.stderr)
     topics = [f"ferd/{args.node or '+'}/#"]
     stop = threading.Event()
     if not sys.stdout.isatty():

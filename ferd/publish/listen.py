@@ -13,7 +13,7 @@ from ferd.publish.commands import Heard
 from ferd.publish.mqtt import Link, OnRefused, Protocol, Wake
 from ferd.publish.publisher import ANSWER_WAITS_S
 from ferd.publish.target import Target
-from ferd.publish.tls import explain
+from ferd.publish.tls import OUR_CERTIFICATE, explain
 
 AGAIN_AFTER_S = 2.0
 NAP_S = 0.5
@@ -79,6 +79,8 @@ def connect(
         reason = f"{link.answer or link.ended or 'no answer'}"
         if link.bad_credentials:
             reason += ". Check mqtt.username and mqtt.password_file"
+        elif target.tls and link.answer is None:
+            reason += f"; {OUR_CERTIFICATE}"
         link.close()
         if link.answer is not None and not link.bad_protocol:
             break

@@ -21,6 +21,7 @@ from ferd.publish.commands import Heard, filters
 from ferd.publish.diary import Diary, Ending, failure
 from ferd.publish.mqtt import Link, Protocol, Wake
 from ferd.publish.target import Target, target_of
+from ferd.publish.tls import OUR_CERTIFICATE
 from ferd.publish.topics import Message
 
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
@@ -188,7 +189,8 @@ class Publisher:
         if link.connected:
             return None
         if link.bad_protocol:
-            return Ending("protocol", str(link.answer or link.ended))
+            remedy = OUR_CERTIFICATE if self._target.tls and link.answer is None else ""
+            return Ending("protocol", str(link.answer or link.ended), remedy=remedy)
         return Ending("refused" if link.bad_credentials else "unwilling", str(link.answer))
 
     def _greet(self, link: Link, now: float) -> None:

@@ -17,6 +17,8 @@ _REMEDIES = {
     _EXPIRED: "renew the certificate of the broker; is the clock of this machine right?",
     **dict.fromkeys(_OTHER_NAME, "set mqtt.host to a name that stands in the certificate of the broker"),
 }
+OUR_CERTIFICATE = "set mqtt.cert_file and key_file to a certificate that the broker trusts"
+"""Also the likely remedy when a broker hangs up after the handshake: its reason may be lost with the connection."""
 _UNKNOWN_AUTHORITY = "set mqtt.ca_file to the certificate of the authority that signed the broker's"
 
 
@@ -40,7 +42,7 @@ def explain(error: ssl.SSLError) -> tuple[str, str]:
         return error.verify_message, _REMEDIES.get(error.verify_code, _UNKNOWN_AUTHORITY)
     reason = (getattr(error, "reason", None) or error.strerror or str(error)).lower().replace("_", " ")
     if "alert" in reason:  # the broker's word about us; it is the certificate that it does not like
-        return f"the broker says: {reason}", "set mqtt.cert_file and key_file to a certificate that it trusts"
+        return f"the broker says: {reason}", OUR_CERTIFICATE
     return reason, "does the broker speak TLS at this port? 8883 is usual; without encryption set mqtt.tls = false"
 
 
