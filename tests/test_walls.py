@@ -12,6 +12,7 @@ MODULES = sorted(FERD.rglob("*.py"))
 # library -> the only modules (or folders) that may import it
 ONLY = {
     "paho": ("publish/mqtt.py",),
+    "sqlite3": ("publish/journal_file.py",),
     "amqtt": ("publish/embedded.py",),
     "picamera2": ("camera/picamera.py",),
     "libcamera": ("camera/picamera.py",),
