@@ -45,8 +45,8 @@ class MqttConfig(Section):
     journal: Flag = False
     """Keep events on disk until the broker has acknowledged them, so that they outlive a broker that is away for long,
     a restart and a power cut. Without it they wait at most a minute, in memory."""
-    journal_events: Annotated[Whole, Field(ge=16, le=200_000)] = 10_000
-    """The journal keeps so many events at most (about 0.3 kB each); then the oldest go first."""
+    journal_events: Annotated[Whole, Field(ge=16, le=100_000)] = 10_000
+    """The journal keeps so many events at most, on disk (0.3 kB each) and in memory (0.7 kB); then the oldest go."""
 
     @property
     def discovery_form(self) -> Literal["device", "components"] | None:

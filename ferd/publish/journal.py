@@ -24,6 +24,8 @@ BATCH_S = 1.0
 FORGET_S = 5.0
 """What the broker has is taken out of the file this much later, in one go: a kill meanwhile repeats it, no more."""
 RETRY_S = 60.0
+STOP_WAITS_S = 2.0
+"""A card that hangs must not hold up the end."""
 
 log = logging.getLogger("ferd.publish.journal")
 
@@ -58,11 +60,14 @@ class Journal:
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns when all that the broker has not is on the disk."""
+        """Returns when all that the broker has not is on the disk, or after STOP_WAITS_S."""
         if self._thread is not None:
             self._stopping.set()
             self._wake.set()
-            self._thread.join()
+            self._thread.join(STOP_WAITS_S)
+            if self._thread.is_alive():
+                log.warning("the disk hangs: what waits in memory is lost count=%d", len(self._backlog))
+                return
             self._thread = None
         self.flush(float("inf"))
         if self._file is not None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferd.config.mqtt import MqttConfig
+from ferd.publish import journal as module
 from ferd.publish import topics
 from ferd.publish.backlog import LATE_A_SECOND
 from ferd.publish.board import Board
@@ -156,6 +158,21 @@ def test_a_clean_stop_keeps_what_the_broker_has_not(path: Path):
     journal.stop()
     assert [file.name for file in path.parent.iterdir()] == ["journal.db"]
     assert ids(opened(path).due(0, 16)) == [2]
+
+
+def test_a_card_that_hangs_does_not_hold_up_the_end(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "STOP_WAITS_S", 0.1)
+    journal = Journal(path, 100)
+    journal.start()
+    assert journal._file is not None
+    released = threading.Event()
+    monkeypatch.setattr(journal._file, "write", lambda *_: released.wait(10))
+    journal.put(event(1, urgent=True), time.monotonic())
+    journal.stop()
+    assert "the disk hangs" in caplog.text
+    released.set()
 
 
 def test_the_thread_writes_by_itself(path: Path):
