@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from ferd.errors import FerdError
-from ferd.publish.commands import Asked, Command, Heard, Refusal, Value, parse, respond
+from ferd.publish.commands import LONGEST, Asked, Command, Heard, Refusal, Value, parse, respond
 from ferd.publish.topics import Json, Message
 
-INBOX = 64
+INBOX = 1000
 """Commands that wait at most. Who sends more at a time is no person, and the newest are dropped."""
-REFUSALS_TOLD_EVERY_S = 60.0
+AT_A_TIME = 16
+"""So many are done before the next picture has its turn."""
+TOLD_EVERY_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,11 @@ class Inbox:
         self._lock = threading.Lock()
         self._heard: deque[Heard] = deque()
         self._dropped = 0
+        self._told_at = float("-inf")
 
     def put(self, heard: Heard) -> None:
+        if len(heard.payload) > LONGEST:  # it is refused; that much of it need not wait in memory
+            heard = replace(heard, payload=heard.payload[: LONGEST + 1])
         with self._lock:
             if len(self._heard) < INBOX:
                 self._heard.append(heard)
@@ -47,13 +53,17 @@ class Inbox:
                 self._dropped += 1
         self._wake.set()
 
-    def take_all(self) -> Iterable[Heard]:
+    def take(self, now: float) -> list[Heard]:
+        """The oldest, AT_A_TIME at most; sets the wake again when more wait."""
         with self._lock:
-            heard, self._heard = self._heard, deque()
-            dropped, self._dropped = self._dropped, 0
-        if dropped:
+            taken = [self._heard.popleft() for _ in range(min(AT_A_TIME, len(self._heard)))]
+            more, dropped = bool(self._heard), self._dropped
+        if more:
+            self._wake.set()
+        if dropped and now - self._told_at >= TOLD_EVERY_S:
+            self._told_at = now
             log.warning("too many commands at a time dropped=%d", dropped)
-        return heard
+        return taken
 
 
 class Control:
@@ -103,7 +113,7 @@ class Control:
 
     def _refuse(self, verb: str, camera: str | None, error: str, asked: Asked, now: float) -> list[Message]:
         """One line a minute: whoever sends rubbish must not fill the disk."""
-        if now - self._refusal_told_at >= REFUSALS_TOLD_EVERY_S:
+        if now - self._refusal_told_at >= TOLD_EVERY_S:
             self._refusal_told_at = now
             log.warning("command refused verb=%s%s reason=%r", verb, _where(camera), error)
         data = {} if camera is None else {"camera": camera}

@@ -156,9 +156,10 @@ class Daemon:
             status_at = self._report(ready, status_at)
 
     def _obey(self) -> None:
-        for heard in self._inbox.take_all():
+        now = time.monotonic()
+        for heard in self._inbox.take(now):
             cameras = tuple(self._works.lanes)
-            self._works.put(*self._control.obey(heard, cameras, time.monotonic()))
+            self._works.put(*self._control.obey(heard, cameras, now))
         if self._reloading.is_set():
             self._reloading.clear()
             try:

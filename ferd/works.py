@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -29,6 +30,8 @@ from ferd.publish.publisher import Publisher
 from ferd.publish.target import Target, target_of
 from ferd.publish.topics import Info, Message, info_message, node_status
 from ferd.reload import Changes, Stamps, changes, stamps
+
+log = logging.getLogger(__name__)
 
 OpenCamera = Callable[[CameraConfig], Source]
 
@@ -88,6 +91,7 @@ class Works:
         if self._journal is not None:
             self.board.finish(time.monotonic())
             self._journal.stop()
+        self._claim.release()
 
     def take_over(self, new: Config) -> str:
         """Builds anew what another configuration changes, and lets everything else run; says what that was.
@@ -100,6 +104,8 @@ class Works:
         target = target_of(new.mqtt)
         parts = Parts(new) if changed.rest else self.parts
         # From here on nothing can be wrong with it any more.
+        if _for_a_start_only(self.config) != _for_a_start_only(new):
+            log.warning("node.id and mqtt.journal take effect with the next start only")
         reconnects = changed.mqtt or not self.publisher.status.connected
         if reconnects:
             self.publisher.stop(self._forget_name() if changed.node else None)
@@ -187,6 +193,10 @@ class Works:
             prefer=self._protocol,
             on_command=self._on_command,
         )
+
+
+def _for_a_start_only(config: Config) -> tuple[object, ...]:
+    return config.node.id, config.mqtt.journal, config.mqtt.journal_events
 
 
 def _stamps(config: Config) -> Stamps:

@@ -17,6 +17,11 @@ from ferd.memory import Memory, Switches
 from ferd.systemd import Systemd
 
 
+@pytest.fixture(autouse=True)
+def _state_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def config():
     """Nobody listens at port 1 of this machine: a daemon without a broker."""
@@ -109,9 +114,8 @@ def test_a_camera_that_hangs_does_not_feed_the_watchdog(config, run, tmp_path):
         let_go.set()
 
 
-def test_with_every_camera_switched_off_the_watchdog_is_fed(config, run, tmp_path, monkeypatch):
+def test_with_every_camera_switched_off_the_watchdog_is_fed(config, run, tmp_path):
     """There is nothing to do, and that is done."""
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     Memory.of(None).set("camera", Switches(enabled=False))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
         line.bind(str(tmp_path / "notify"))

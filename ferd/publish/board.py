@@ -22,7 +22,7 @@ EVENT_RING = 32
 EVENT_WAITS_S = 60.0
 ALERTS_KEPT = 1000
 """Events of alerts that wait for the broker. More of them would be days old."""
-ANSWERS_KEPT = 64
+ANSWERS_KEPT = 1000
 LATE_AFTER_S = 2.0
 """An event that left later than this after it was put is marked late."""
 

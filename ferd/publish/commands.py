@@ -195,7 +195,7 @@ def _check_camera(camera: str | None, cameras: Sequence[str]) -> None:
 def _given(payload: bytes) -> str | dict[str, Any]:
     """The payload as text, or as an object where it is one."""
     if len(payload) > LONGEST:
-        raise _WrongError(f"the payload has {len(payload)} bytes, at most {LONGEST} are read")
+        raise _WrongError(f"the payload is too long: at most {LONGEST} bytes are read")
     try:
         text = payload.decode().strip()
         if not text.startswith("{"):

@@ -97,7 +97,7 @@ def test_a_log_level_must_be_said():
     ("payload", "words"),
     [
         (b"\xff\xfe", "not UTF-8"),
-        (b"{" + b" " * LONGEST, "at most 4096"),
+        (b"{" + b" " * LONGEST, "at most 4096 bytes"),
         (b'{"a":' * 700, "JSON"),
         (b'{"v":' + b"9" * 4000 + b"}", "unknown key"),
         (b'{"loud":1}', "unknown key 'loud'; known: transaction"),
