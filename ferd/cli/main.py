@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from ferd import __version__
-from ferd.cli import bench, buzzer, cameras, check, config, doctor, model, mqtt, replay, run, watch
+from ferd.cli import bench, buzzer, cameras, check, config, doctor, model, mqtt, replay, run, upgrade, watch
 from ferd.errors import EXIT_FAILED, FerdError
 
-COMMANDS = (run, replay, check, doctor, cameras, watch, bench, model, mqtt, buzzer, config)
+COMMANDS = (run, replay, check, doctor, cameras, watch, bench, model, mqtt, buzzer, config, upgrade)
 
 EXIT_CODES = "Exit codes: 0 fine, 1 failed, 2 wrong usage, 78 wrong configuration or model file."
 

@@ -46,10 +46,13 @@ def target_of(config: MqttConfig, environ: Mapping[str, str] | None = None) -> T
 
 
 def _credentials(environ: Mapping[str, str]) -> Mapping[str, Path]:
-    """The files that systemd hands to us (LoadCredential=), by name: those that are there."""
+    """The files that systemd hands to us (LoadCredential=), by name: those that are there and hold something.
+
+    The unit hands over an empty line where the file that it names is missing.
+    """
     folder = environ.get("CREDENTIALS_DIRECTORY")
     files = {name: Path(folder) / name for name in (USERNAME, PASSWORD)} if folder else {}
-    return {name: file for name, file in files.items() if exists(file)}
+    return {name: file for name, file in files.items() if exists(file) and file.read_bytes().strip()}
 
 
 def _username(config: MqttConfig, credentials: Mapping[str, Path]) -> str | None:

@@ -1,0 +1,126 @@
+# Sourced by install and uninstall: where the service lives, and the steps that put it there.
+# Releases stand side by side in /opt/ferd/releases; /opt/ferd/venv is a link to the one in use, so that a switch and the
+# way back are one rename each (ferd/upgrade.py does the same).
+
+HOME_OF_FERD=/opt/ferd
+CONFIGURATION=/etc/ferd/ferd.toml
+UNITS=/etc/systemd/system
+SYSUSERS=/etc/sysusers.d/ferd.conf
+RULES=/etc/udev/rules.d/60-ferd.rules
+COMMAND=/usr/local/bin/ferd
+
+ask() {
+    local answer
+    [ -t 0 ] || die "nobody is there to ask: add --yes"
+    read -r -p "Go on? [y/N] " answer
+    [[ $answer =~ ^[yYjJ] ]] || die "nothing was changed"
+}
+
+check_system() {
+    command -v apt-get >/dev/null || die "this script knows Debian-like systems; elsewhere: see docs/install.md"
+    case $(uname -m) in
+        x86_64 | aarch64) ;;
+        armv7l | armv6l) die "a 32-bit system: install the 64-bit Raspberry Pi OS (Zero 2 W, 3, 4 and 5 run it)" ;;
+        *) die "$(uname -m): no TFLite runtime has wheels for it" ;;
+    esac
+}
+
+on_a_pi() { grep -aqi "raspberry pi" /proc/device-tree/model 2>/dev/null; }
+
+# What apt still has to bring. picamera2 and lgpio exist on Raspberry Pi OS; elsewhere nobody misses them.
+missing_packages() {
+    local package wanted=(python3-venv)
+    on_a_pi && wanted+=(python3-picamera2 python3-gpiozero python3-lgpio)
+    for package in "${wanted[@]}"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "install ok installed" && continue
+        [ "$package" = python3-venv ] || apt-cache show "$package" >/dev/null 2>&1 || continue
+        echo "$package"
+    done
+}
+
+plan() {
+    echo "This will"
+    [ ${#packages[@]} = 0 ] || echo "  - install through apt: ${packages[*]}"
+    if [ -e "$HOME_OF_FERD/venv" ]; then
+        echo "  - upgrade the ferd in $HOME_OF_FERD; the old one stays beside it and comes back if the new one is not well"
+    else
+        echo "  - make a Python environment in $HOME_OF_FERD (about 450 MB) with ferd in it"
+    fi
+    if [ -e "$CONFIGURATION" ]; then
+        echo "  - leave $CONFIGURATION as it is"
+    else
+        echo "  - write $CONFIGURATION, in which everything is commented out"
+    fi
+    echo "  - put ferd.service and ferd@.service into $UNITS, ferd into $COMMAND"
+    [ -d /run/systemd/system ] || echo "  - not start anything: systemd does not run here"
+}
+
+# new_release SOURCE NUMBER: an environment of its own with ferd from SOURCE (a checkout or a wheel).
+new_release() {
+    local release=$HOME_OF_FERD/releases/$2 extras=pi
+    say "installing ferd into $release (some minutes on a Pi)"
+    mkdir -p "$HOME_OF_FERD/releases"
+    make_venv "$release"
+    constraints_of "$release" >"$HOME_OF_FERD/constraints.txt"
+    "$release/bin/python" -m pip install -q --disable-pip-version-check --no-cache-dir \
+        --constraint "$HOME_OF_FERD/constraints.txt" "$1[$extras]" ||
+        die "pip could not install ferd; the lines above say why. Nothing else was changed; run this again"
+    "$release/bin/python" -m compileall -q "$release/lib" >/dev/null || true # the service may not write there
+}
+
+# picamera2 of Bookworm breaks under numpy 2: keep the numpy that the system's packages were built for.
+constraints_of() {
+    if "$1/bin/python" -c 'import picamera2' 2>/dev/null; then
+        "$1/bin/python" -c 'import numpy; print(f"numpy=={numpy.__version__}")'
+    fi
+}
+
+point_to() {
+    ln -sfn "releases/$1" "$HOME_OF_FERD/.venv.new"
+    mv -T "$HOME_OF_FERD/.venv.new" "$HOME_OF_FERD/venv"
+    ln -sf "$HOME_OF_FERD/venv/bin/ferd" "$COMMAND"
+}
+
+configuration() {
+    [ -e "$CONFIGURATION" ] && return
+    mkdir -p "$(dirname "$CONFIGURATION")"
+    "$HOME_OF_FERD/venv/bin/ferd" config default >"$CONFIGURATION"
+}
+
+# Everything outside of /opt/ferd and /etc/ferd. Written anew each time: changes belong into drop-ins.
+system_files() {
+    say "unit, group and rules"
+    install -D -m 644 systemd/ferd.sysusers "$SYSUSERS"
+    install -D -m 644 systemd/60-ferd.rules "$RULES"
+    install -D -m 644 systemd/ferd.service "$UNITS/ferd.service"
+    install -D -m 644 systemd/ferd@.service "$UNITS/ferd@.service"
+    local name drop_ins=()
+    compgen -G '/dev/gpiochip*' >/dev/null && drop_ins+=(gpio.conf)
+    [ "$(systemd_version)" -ge 254 ] && drop_ins+=(restart-steps.conf)
+    for name in "${drop_ins[@]}"; do
+        install -D -m 644 "systemd/ferd.service.d/$name" "$UNITS/ferd.service.d/$name"
+        install -D -m 644 "systemd/ferd.service.d/$name" "$UNITS/ferd@.service.d/$name"
+    done
+    command -v systemd-sysusers >/dev/null && systemd-sysusers "$SYSUSERS"
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+        udevadm control --reload 2>/dev/null && udevadm trigger --subsystem-match=gpio --subsystem-match=dma_heap || true
+    fi
+}
+
+systemd_version() { systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p' | grep . || echo 0; }
+
+stop_service() {
+    [ -d /run/systemd/system ] || return 0
+    systemctl disable --now ferd.service 2>/dev/null || true
+    systemctl stop 'ferd@*.service' 2>/dev/null || true
+}
+
+remove_files() {
+    rm -rf "$HOME_OF_FERD" "$UNITS/ferd.service.d" "$UNITS/ferd@.service.d"
+    rm -f "$UNITS/ferd.service" "$UNITS/ferd@.service" "$SYSUSERS" "$RULES" "$COMMAND"
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+        systemctl reset-failed 'ferd*' 2>/dev/null || true
+    fi
+}

@@ -1,0 +1,119 @@
+"""An upgrade that goes well, and every way in which it does not: the old release is then in use."""
+
+import pytest
+
+from ferd.errors import FerdError
+from ferd.upgrade import KEPT, Done, Upgrade
+
+
+class Machine:
+    """/opt/ferd in a folder, and a systemd that does as told. `fails`: words of a command -> its output."""
+
+    def __init__(self, home, *, running=True, fails=None, restarts=("0",)):
+        self.home, self.running, self.fails = home, running, fails or {}
+        self.restarts = iter([*restarts, *[restarts[-1]] * 10])
+        self.ran, self.said, self.waited = [], [], []
+        self.release(1)
+        (home / "venv").symlink_to("releases/1")
+
+    def release(self, number):
+        folder = self.home / "releases" / str(number) / "bin"
+        folder.mkdir(parents=True)
+        (folder / "ferd").touch()
+        (folder.parent / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
+
+    def run(self, command):
+        line = " ".join(command)
+        self.ran.append(line)
+        if "-m venv" in line:
+            self.release(command[-1].rpartition("/")[2])
+        for words, output in self.fails.items():
+            if words in line:
+                return Done(1, output)
+        if "is-active" in line:
+            return Done(0 if self.running else 3, "")
+        return Done(0, next(self.restarts) if "NRestarts" in line else "")
+
+    def upgrade(self):
+        Upgrade("/src", say=self.said.append, run=self.run, home=self.home, wait=self.waited.append)()
+
+    @property
+    def in_use(self):
+        return (self.home / "venv").resolve().name
+
+
+def refused(machine, words):
+    with pytest.raises(FerdError, match=words):
+        machine.upgrade()
+    assert machine.in_use == "1"
+    assert [p.name for p in (machine.home / "releases").iterdir()] == ["1"]
+
+
+def test_a_good_one(tmp_path):
+    (tmp_path / "constraints.txt").write_text("numpy==1.24.2\n")
+    machine = Machine(tmp_path)
+    machine.upgrade()
+    assert machine.in_use == "2"
+    assert any("--system-site-packages" in line for line in machine.ran)
+    assert any("constraints.txt" in line and "/src[pi]" in line for line in machine.ran)
+    looks = [n for n, line in enumerate(machine.ran) if "doctor" in line]
+    assert looks < [n for n, line in enumerate(machine.ran) if "systemctl restart" in line]
+    assert machine.waited
+
+
+def test_the_one_before_stays_and_older_ones_go(tmp_path):
+    machine = Machine(tmp_path)
+    for _ in range(4):
+        machine.upgrade()
+    assert machine.in_use == "5"
+    assert sorted(p.name for p in (tmp_path / "releases").iterdir()) == ["4", "5"]
+    assert KEPT == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("-m venv", "no environment could be made"),
+        ("-m pip", "pip could not install it"),
+        ("ferd check", "does not take the configuration"),
+        ("ferd doctor", "doctor found errors"),
+    ],
+)
+def test_before_the_switch_nothing_is_changed(tmp_path, words, told):
+    machine = Machine(tmp_path, fails={words: "the reason"})
+    refused(machine, told)
+    assert not any("restart" in line for line in machine.ran)
+
+
+def test_one_that_does_not_start(tmp_path):
+    machine = Machine(tmp_path)
+    tries = []
+
+    def run(command):
+        done = Machine.run(machine, command)
+        if "restart" in command:
+            tries.append(machine.in_use)
+            return Done(1, "Job for ferd.service failed") if machine.in_use == "2" else done
+        return done
+
+    machine.run = run
+    refused(machine, r"not well \(Job for ferd.service failed\); the old one runs again")
+    assert tries == ["2", "1"]
+
+
+def test_one_that_keeps_dying(tmp_path):
+    refused(Machine(tmp_path, restarts=("0", "3")), "it was restarted within")
+
+
+def test_a_service_that_does_not_run_is_not_started(tmp_path):
+    machine = Machine(tmp_path, running=False)
+    machine.upgrade()
+    assert machine.in_use == "2"
+    assert not any("restart" in line for line in machine.ran)
+
+
+def test_what_was_not_installed_by_the_script(tmp_path):
+    machine = Machine(tmp_path)
+    (tmp_path / "venv").unlink()
+    with pytest.raises(FerdError, match="was not installed by scripts/install"):
+        machine.upgrade()
