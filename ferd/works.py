@@ -17,7 +17,6 @@ from ferd.config import CameraConfig, Config
 from ferd.lane import Lane
 from ferd.memory import Memory
 from ferd.model.shelf import find_bundle
-from ferd.paths import state_dir
 from ferd.pipeline import Parts
 from ferd.publish.announce import Announcer, takes_documents_back
 from ferd.publish.board import Board
@@ -57,7 +56,7 @@ class Works:
         self._open_camera, self._wake = open_camera, wake
         self._on_command, self._protocol = on_command, protocol
         mqtt = config.mqtt
-        self._journal = Journal(state_dir() / "journal.db", mqtt.journal_events) if mqtt.journal else None
+        self._journal = Journal.of(config.node.id, mqtt.journal_events) if mqtt.journal else None
         self._announcer = Announcer.of(identity(config.node.id))
         self.board = Board(self._journal, self._announcer.cleared)
         self.parts = Parts(config)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from ferd.paths import state_dir
 from ferd.publish.backlog import Backlog
 from ferd.publish.journal_file import JournalBrokenError, JournalError, JournalFile, Row
 from ferd.publish.topics import Message
@@ -49,6 +50,11 @@ class Journal:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @classmethod
+    def of(cls, node_id: str | None, limit: int) -> Journal:
+        """In the state folder. ``node_id``: [node] id, for several ferds on one machine."""
+        return cls(state_dir() / (f"journal-{node_id}.db" if node_id else "journal.db"), limit)
 
     def __len__(self) -> int:
         return len(self._backlog)
