@@ -105,7 +105,7 @@ class Daemon:
         lane = self._works.lanes[camera]
         switches = replace(lane.switches, **{switch: value})  # type: ignore[arg-type]  # as the command's form says
         self._works.memory.set(camera, switches)
-        self._works.put(*lane.switch(switches))
+        self._works.put(*lane.switch(switch, switches))
         return {"camera": camera, switch: value}
 
     def restart(self) -> Json:

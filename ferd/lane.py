@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from ferd.camera.keeper import Keeper, State
 from ferd.camera.source import Source
@@ -23,6 +23,13 @@ from ferd.publish.topics import CameraStatus, Message, camera_status_message
 
 LATENCY_SHARE = 0.1
 """Weight of the newest frame in the running mean of the latency."""
+
+
+_SWITCHES: Mapping[str, topics.Topic[Any]] = {
+    "enabled": topics.ENABLED,
+    "buzzer": topics.BUZZER,
+    "sensitivity": topics.SENSITIVITY,
+}
 
 
 class Sounder(Protocol):
@@ -70,7 +77,8 @@ class Lane:
         """What holds before the first picture; a run that was killed may have left something else."""
         yield camera_status_message(self._node, self.name, self._told)
         yield from self._narrator.begin(time.time())
-        yield from switch_messages(self._node, self.name, self.switches)
+        for switch in _SWITCHES:
+            yield switch_message(self._node, self.name, switch, self.switches)
 
     def start(self) -> None:
         self._set_switches(self.switches)
@@ -83,10 +91,13 @@ class Lane:
         self.keeper.stop()
         self._sounder.forget(self.name)
 
-    def switch(self, switches: Switches) -> Iterator[Message]:
-        """Takes over what a user set. The camera is told `disabled` as soon as it is closed."""
+    def switch(self, name: str, switches: Switches) -> Iterator[Message]:
+        """Takes over what a user set at the switch of that name, and says how it stands now, changed or not.
+
+        The camera is told `disabled` as soon as it is closed.
+        """
         self._set_switches(switches)
-        yield from switch_messages(self._node, self.name, switches)
+        yield switch_message(self._node, self.name, name, switches)
         if switches.enabled and self._told == "disabled":
             yield self._tell("offline")
         yield from self.step()
@@ -203,8 +214,9 @@ class Lane:
         self._latency_s = before + LATENCY_SHARE * (latency - before)
 
 
-def switch_messages(node: str, camera: str, switches: Switches) -> Iterator[Message]:
-    """The retained state of each switch."""
-    yield topics.ENABLED.message("ON" if switches.enabled else "OFF", node=node, camera=camera)
-    yield topics.BUZZER.message("ON" if switches.buzzer else "OFF", node=node, camera=camera)
-    yield topics.SENSITIVITY.message(switches.sensitivity, node=node, camera=camera)
+def switch_message(node: str, camera: str, switch: str, switches: Switches) -> Message:
+    """The retained state of one switch."""
+    value = getattr(switches, switch)
+    if isinstance(value, bool):
+        value = "ON" if value else "OFF"
+    return _SWITCHES[switch].message(value, node=node, camera=camera)

@@ -92,12 +92,12 @@ def test_switched_off_the_camera_is_closed_for_real_and_on_it_opens_anew(make):
     assert told.by("desk/status") == ["offline"]
     lane.start()
     told.until(lane, "desk/status", "online")
-    told.take(lane.switch(OFF))
+    told.take(lane.switch("enabled", OFF))
     told.until(lane, "desk/status", "disabled")
     assert cameras.made[0].done("closed") == 1
     assert lane.resting
     assert told.by("enabled/state") == ["ON", "OFF"]
-    told.take(lane.switch(Switches()))
+    told.take(lane.switch("enabled", Switches()))
     assert told.by("desk/status")[-1] == "offline", "it is not known yet whether it works"
     told.until(lane, "desk/status", "online")
     assert len(cameras.made) == 2
@@ -111,7 +111,7 @@ def test_the_switch_does_not_wait_for_the_camera(make):
     told.until(lane, "desk/status", "online")
     time.sleep(0.4)
     begin = time.monotonic()
-    told.take(lane.switch(OFF))
+    told.take(lane.switch("enabled", OFF))
     assert time.monotonic() - begin < 0.5
     assert "disabled" not in told.by("desk/status"), "it is not closed yet"
     told.until(lane, "desk/status", "disabled")
@@ -123,8 +123,8 @@ def test_on_again_while_it_is_still_closing_ends_online(make):
     lane.start()
     told.until(lane, "desk/status", "online")
     for _ in range(3):
-        told.take(lane.switch(OFF))
-        told.take(lane.switch(Switches()))
+        told.take(lane.switch("enabled", OFF))
+        told.take(lane.switch("enabled", Switches()))
     wait_for(lambda: told.take(lane.step()) or (lane.status == "online" and lane.keeper.running), 10)
     told.until(lane, "desk/status", "online")
     assert [camera.done("closed") for camera in cameras.made[:-1]] == [1] * (len(cameras.made) - 1)
@@ -150,9 +150,16 @@ def test_the_buzzer_hears_of_the_camera_and_of_its_switch(make):
     lane.start()
     told.until(lane, "desk/status", "online")
     told.until(lane, "desk/status", "offline")
-    told.take(lane.switch(Switches(enabled=False, buzzer=False)))
+    told.take(lane.switch("enabled", Switches(enabled=False, buzzer=False)))
     told.until(lane, "desk/status", "disabled")
     assert sounder.heard == ["loud", "watching", "blind", "muted", "forgotten"]
+
+
+def test_a_switch_says_how_it_stands_and_nothing_of_the_others(make):
+    lane, told = make(FakeCameras([[play(3600)]])), Told()
+    for switches in (Switches(sensitivity=70.0), Switches(sensitivity=70.0)):
+        told.take(lane.switch("sensitivity", switches))
+    assert [it for it in told if "/state" in it[0]] == [("ferd/hall/desk/sensitivity/state", "70")] * 2
 
 
 def test_a_rebuilt_lane_keeps_its_camera_open(make, parts):
