@@ -17,7 +17,7 @@ UNKNOWN_S = 0.5
 """A glance aside between two blinks takes longer."""
 LEAST_HELD = 0.85
 """Two blinks in quick succession are no closure."""
-LEAST_KNOWN = 0.6
+LEAST_KNOWN = 0.5
 MOST_RUNS = 64
 """A chain is kept in so many runs at most: it bounds the work of a noisy hour."""
 ROUNDING = 1e-9
