@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,10 @@ def _restart() -> int:
         return EXIT_RESTART
     logging.getLogger(__name__).info("starts anew")
     logging.shutdown()
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # a camera that hangs must not stay open in the new ferd
+        if int(name) > 2:
+            with suppress(OSError):
+                os.set_inheritable(int(name), False)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves, as we were started
     raise AssertionError("execv does not return")
 
