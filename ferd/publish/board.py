@@ -24,7 +24,7 @@ ALERTS_KEPT = 1000
 """Events of alerts that wait for the broker. More of them would be days old."""
 ANSWERS_KEPT = 1000
 LATE_AFTER_S = 2.0
-"""An event that left later than this after it was put is marked late."""
+"""An event that waited for the broker for longer than this is marked late. What its budget held back is not."""
 
 ALWAYS = float("-inf")
 Observer = Callable[[Message], None]
@@ -203,8 +203,7 @@ class Board:
             if everything or self._budget(event.message).free_at() <= now:
                 self._events.remove(event)
                 if not is_nothing(event.message):
-                    self._budget(event.message).pay(now)
-                    self._journal.put(event.message, event.put_at)
+                    self._journal.put(event.message, min(now, self._pay(event, now)))
 
     def _take_retained(self, now: float, room: int) -> list[Message]:
         """A state goes before the event that was put with it, but not before one that waits for longer."""
@@ -230,17 +229,23 @@ class Board:
         told: list[Message] = []
         for event in list(waiting):
             message, waited = event.message, now - event.put_at
-            limited = limited_camera(message) is not None
             if waited > EVENT_WAITS_S and not message.urgent:
                 waiting.remove(event)
-            elif len(told) < room and (not limited or self._budget(message).free_at() <= now):
+            elif len(told) < room and (limited_camera(message) is None or self._budget(message).free_at() <= now):
                 waiting.remove(event)
-                if is_nothing(message):
-                    continue
-                if limited:
-                    self._budget(message).pay(now)
-                told.append(_after_waiting(message, waited))
+                if not is_nothing(message):
+                    is_late = now - self._pay(event, now) > LATE_AFTER_S
+                    told.append(_after_waiting(message, waited) if is_late else message)
         return told
+
+    def _pay(self, event: Waiting, now: float) -> float:
+        """Takes it from the camera's budget; returns since when it might have gone."""
+        if limited_camera(event.message) is None:
+            return event.put_at
+        budget = self._budget(event.message)
+        might_go_at = max(event.put_at, budget.free_at())
+        budget.pay(now)
+        return might_go_at
 
     def _budget(self, message: Message) -> Budget:
         return self._budgets.setdefault(limited_camera(message) or "", Budget())
@@ -257,7 +262,7 @@ def _is_event(message: Message) -> bool:
 
 
 def _after_waiting(message: Message, waited: float) -> Message:
-    if waited <= LATE_AFTER_S or not _is_event(message):
+    if not _is_event(message):
         return message
     if message.urgent:
         return mark_late(replace(message, expires_s=None))

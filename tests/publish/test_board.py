@@ -182,6 +182,7 @@ def test_changes_of_the_expression_become_one_while_the_camera_is_over_its_budge
     assert board.due(1) == []
     (told,) = board.due(PAUSE_S)
     assert (json.loads(told.payload)["from"], json.loads(told.payload)["to"]) == ("joy", "neutral")
+    assert "late" not in json.loads(told.payload), "it waited for its budget, not for the broker"
 
 
 def test_changes_that_cancel_out_are_not_told():
