@@ -9,11 +9,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from ferd.cli import broker_arguments
-from ferd.config import load_config
+from ferd.config import Config, load_config
 from ferd.errors import FerdError
 
 if TYPE_CHECKING:
-    from ferd.publish.purge import Found
+    from ferd.publish.entities import Device
 
 HELP = "what ferd says over MQTT (schema), and removing it from the broker (purge)"
 MORE = """
@@ -52,37 +52,54 @@ def _schema(args: argparse.Namespace) -> int:
 
 def _purge(args: argparse.Namespace) -> int:
     from ferd.publish.home_assistant import identity
-    from ferd.publish.purge import clear, find
+    from ferd.publish.purge import clear, find, known
     from ferd.publish.target import target_of
 
     config = load_config(args.config, os.environ)
     target = target_of(broker_arguments.broker(config.mqtt, args))
-    node = args.node or config.node.name
+    node, prefix = args.node or config.node.name, config.mqtt.discovery_prefix
     own = identity(config.node.id) if node == config.node.name else None
-    found = find(target, node, config.mqtt.discovery_prefix, own)
-    if not found.topics:
-        print(f"nothing is retained of {node} at {target.host}:{target.port}")
-        return 0
-    print(*found.topics, sep="\n")
-    if found.runs:
-        print(
-            f"ferd: a ferd named {node} says that it is online. Stop it before (sudo systemctl stop ferd): "
-            "it will publish again what it has to say",
-            file=sys.stderr,
+    found = find(target, node, prefix, own)
+    topics = found.topics
+    if not found.readable:
+        topics = tuple(sorted({*topics, *known(_device(config, own), prefix)})) if own else topics
+        _warn(
+            f"the broker does not let this user read and write ferd/{node}/#, so nobody knows what is there. "
+            + ("All that this ferd may have left is removed" if own else "Purge as a user whom its ACL lets")
         )
-    if not args.yes and not _agreed(found, node):
+    if not topics:
+        print(f"nothing is known to be retained of {node} at {target.host}:{target.port}")
+        return 0 if found.readable else 1
+    print(*topics, sep="\n")
+    if found.runs:
+        _warn(
+            f"a ferd named {node} says that it is online. Stop it before (sudo systemctl stop ferd): "
+            "it will publish again what it has to say"
+        )
+    if not args.yes and not _agreed(len(topics), node):
         print("nothing was removed")
         return 1
-    clear(target, found.topics)
-    again = find(target, node, config.mqtt.discovery_prefix, own).topics  # a 3.1.1 broker does not tell what it refuses
+    clear(target, topics)
+    again = find(target, node, prefix, own).topics  # a 3.1.1 broker does not tell what it refuses
     if again:
         why = f"stop the ferd named {node}" if found.runs else "does the broker's ACL let us write them?"
         raise FerdError(f"still there, or there again: {', '.join(again)}: {why}")
-    print(f"removed {len(found.topics)} retained topics of {node}")
+    print(f"removed {len(topics)} retained topics of {node}")
     return 0
 
 
-def _agreed(found: Found, node: str) -> bool:
+def _device(config: Config, identity: str) -> Device:
+    from ferd.publish.entities import Device
+
+    alerts = [alert.name for alert in config.alerts]
+    return Device(identity, config.node.name, tuple(config.cameras), (), alerts=alerts, fatigue=True, buzzer=True)
+
+
+def _warn(text: str) -> None:
+    print(f"ferd: {text}", file=sys.stderr)
+
+
+def _agreed(count: int, node: str) -> bool:
     if not sys.stdin.isatty():
         raise FerdError("nobody to ask here: call it with --yes")
-    return input(f"Remove these {len(found.topics)} retained topics of {node}? [y/N] ").strip().lower() in ("y", "yes")
+    return input(f"Remove these {count} retained topics of {node}? [y/N] ").strip().lower() in ("y", "yes")

@@ -63,7 +63,13 @@ class Announcer:
 
     @classmethod
     def of(cls, identity: str) -> Announcer:
+        """With the file in the state folder."""
         return cls(state_dir() / f"announced-{identity}.json")
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Every retained topic that is remembered."""
+        return () if self._known is None else (*self._known.topics, *self._known.cleared)
 
     def announce(self, device: Device, prefix: str, form: Form | None) -> list[Message]:
         """What is to be published: first what is taken back, then the documents (none for the form None)."""
@@ -108,7 +114,7 @@ def changes(
     gone = {key: (platform, wall) for key, platform in before.entities.items()}
     gone = {key: value for key, value in (gone | _young(before.gone, wall)).items() if key not in present}
     told = documents(prefix, device, form, {key: it[0] for key, it in gone.items()}) if form else []
-    topics = (*_own(device), *(message.topic for message in told))
+    topics = (*own_topics(device), *(message.topic for message in told))
     cleared = dict.fromkeys(before.topics, wall) | _young(before.cleared, wall)
     cleared = {topic: since for topic, since in cleared.items() if topic not in topics and _is_ours(topic, device)}
     after = Announced(device.identity, device.node, topics, present, cleared, gone)
@@ -140,7 +146,7 @@ def recall(file: Path) -> Announced | None:
         return None
 
 
-def _own(device: Device) -> list[str]:
+def own_topics(device: Device) -> list[str]:
     """Every retained topic that this node publishes, but for Home Assistant's."""
     kept = [topic for topic in PUBLISHED if topic.retain and topic.pattern.startswith("ferd/")]
     kept = [topic for topic in kept if device.fatigue or topic is not FATIGUE]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections import deque
@@ -11,12 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ferd.errors import FerdError
+from ferd.publish.announce import Announcer, own_topics
 from ferd.publish.commands import Heard
+from ferd.publish.entities import Device
+from ferd.publish.home_assistant import Form, documents
 from ferd.publish.listen import connect
 from ferd.publish.message import Message
 from ferd.publish.mqtt import Link, Wake
+from ferd.publish.payloads import Response
 from ferd.publish.target import Target
-from ferd.publish.topics import DISCOVERY, DISCOVERY_COMPONENT, NODE_STATUS, ONLINE, node_status
+from ferd.publish.topics import DISCOVERY, DISCOVERY_COMPONENT, NODE_STATUS, ONLINE, RESPONSE, node_status
 
 QUIET_S = 1.0
 """Retained messages come at once after subscribing. When none came for so long, those were all."""
@@ -26,10 +31,14 @@ NAP_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``topics``: what is retained of the node, in order. ``runs``: a ferd of that name says that it is online."""
+    """``topics``: what is retained of the node, in order. ``runs``: a ferd of that name says that it is online.
+
+    ``readable``: False when the broker passes nothing on to us (mosquitto's ACL does that without a word).
+    """
 
     topics: tuple[str, ...]
     runs: bool
+    readable: bool
 
 
 def find(target: Target, node: str, prefix: str, identity: str | None = None) -> Found:
@@ -40,6 +49,7 @@ def find(target: Target, node: str, prefix: str, identity: str | None = None) ->
     Raises FerdError with the remedy.
     """
     heard: dict[str, bytes] = {}
+    probed: list[str] = []
     newest_at = time.monotonic()
 
     def note(message: Heard) -> None:
@@ -47,19 +57,31 @@ def find(target: Target, node: str, prefix: str, identity: str | None = None) ->
         newest_at = time.monotonic()
         if message.retained:
             heard[message.topic] = message.payload
+        elif message.payload == probe.payload:
+            probed.append(message.topic)
 
     names = {"prefix": prefix}
+    probe = RESPONSE.message(Response("ok", None, {}, secrets.token_hex(4)), node=node, verb="purge")
     with _linked(target, note) as (link, refused):
         link.listen([f"ferd/{node}/#", DISCOVERY.listened(**names), DISCOVERY_COMPONENT.listened(**names)])
+        link.send(probe, time.monotonic())
         began = newest_at = time.monotonic()
         while link.connected and time.monotonic() - newest_at < QUIET_S and time.monotonic() - began < LONGEST_S:
             link.turn(NAP_S)
         if not link.connected:
             raise FerdError(f"the connection to the broker was lost: {link.ended}")
-    if refused:
-        raise FerdError(f"the broker does not let us read {', '.join(refused)}: purge as a user whom its ACL lets")
+    if unread := [topic for topic in refused if topic != probe.topic]:
+        raise FerdError(f"the broker does not let us read {', '.join(unread)}: purge as a user whom its ACL lets")
     mine = sorted(topic for topic, payload in heard.items() if _is_of(topic, payload, node, identity))
-    return Found(tuple(mine), heard.get(node_status(node)) == ONLINE.encode())
+    readable = bool(probed or (refused and any(topic.startswith("ferd/") for topic in mine)))
+    return Found(tuple(mine), heard.get(node_status(node)) == ONLINE.encode(), readable)
+
+
+def known(device: Device, prefix: str) -> tuple[str, ...]:
+    """What a ferd that is configured so has retained, as far as can be known without reading it from the broker."""
+    forms: tuple[Form, ...] = ("device", "components")
+    told = [message.topic for form in forms for message in documents(prefix, device, form)]
+    return tuple(sorted({*own_topics(device), *told, *Announcer.of(device.identity).topics}))
 
 
 def clear(target: Target, topics: Sequence[str]) -> None:
