@@ -28,6 +28,7 @@ from ferd.publish.publisher import Publisher
 from ferd.publish.topics import Message, State
 
 LIMIT = 8
+FEW = 4
 
 
 @pytest.fixture
@@ -258,7 +259,7 @@ def test_any_order_of_events_keeps_order_and_bound(steps: list[tuple[str, int]])
     """What was written is told until it was acknowledged or pushed out; in order within each connection."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.db"
-        journal = opened(path, LIMIT)
+        journal = opened(path, FEW)
         now, count = 0.0, 0
         on_disk: set[int] = set()
         alive: list[int] = []  # in the order in which they were put
@@ -269,7 +270,7 @@ def test_any_order_of_events_keeps_order_and_bound(steps: list[tuple[str, int]])
             if step == "put":
                 journal.put(event(count, urgent=bool(argument)), now)
                 alive.append(count)
-                alive = alive[-LIMIT:]
+                alive = alive[-FEW:]
                 count += 1
             elif step == "send":
                 taken = journal.due(now, argument)
@@ -291,15 +292,15 @@ def test_any_order_of_events_keeps_order_and_bound(steps: list[tuple[str, int]])
                 journal.rewind()
                 flight, connection = [], []
             elif step == "crash":
-                journal = reborn(path, LIMIT)
+                journal = reborn(path, FEW)
                 path = journal._file.path if journal._file else path
                 flight, connection = [], []
                 left = ids(reborn(path, 1000).due(now, 1000))
                 assert left == sorted(left)
                 assert set(alive) & on_disk <= set(left), "what was written and not acknowledged is there"
-                alive = left[-LIMIT:]
+                alive = left[-FEW:]
                 on_disk = set(alive)
-            assert len(journal) <= LIMIT
+            assert len(journal) <= FEW
         journal.rewind()
         assert ids(journal.due(now + 5, 1000)) == alive
 
