@@ -16,7 +16,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFINITIONS = "#/$defs/{model}"
 _LATE = {
     "const": True,
-    "description": "Stands there when it waited, for the broker or its turn, and tells of what may be over.",
+    "description": "Stands there when it waited for the broker: it tells of what may be over.",
 }
 
 

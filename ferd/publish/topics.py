@@ -108,7 +108,7 @@ STATE: Topic[State] = Topic(
 )
 EVENT: Topic[Event | AlertEvent] = Topic(
     "ferd/{node}/{camera}/event",
-    "Something happened. What comes more than 2 s after it happened says so: late.",
+    "Something happened. What waited for the broker says so: late.",
     Event | AlertEvent,
     (
         Event("expression_changed", "8d0f6e1c", 7, "neutral", "happiness", 0.83, 12.4, _A_MOMENT),
