@@ -12,11 +12,11 @@ from ferd.camera.keeper import Keeper, State
 from ferd.camera.source import Source
 from ferd.camera.watch import Timing
 from ferd.config import CameraConfig
-from ferd.data import Alert, Reading
+from ferd.data import Alert, Frame, Reading
 from ferd.health import Counters
 from ferd.memory import Switches
 from ferd.mind.sensitivity import factor
-from ferd.pipeline import Parts
+from ferd.pipeline import Parts, Pipeline
 from ferd.publish import topics
 from ferd.publish.narrator import Narrator
 from ferd.publish.topics import CameraStatus, Message, camera_status_message
@@ -40,6 +40,14 @@ class Sounder(Protocol):
     def mute(self, camera: str, muted: bool) -> None: ...
     def forget(self, camera: str) -> None: ...
     def audible(self, camera: str, alert: Alert) -> bool: ...
+
+
+class Onlooker(Protocol):
+    """Who looks on while pictures are read: the page. All of it returns at once and never raises."""
+
+    def saw(self, camera: str, frame: Frame, reading: Reading) -> None: ...
+    def clock(self, camera: str, pipeline: Pipeline) -> None:
+        """Puts stopwatches around the pipeline's steps."""
 
 
 class Lane:
@@ -67,6 +75,7 @@ class Lane:
         self._sounder = sounder
         self._node, self._config, self._parts = node, config, parts
         self._pipeline = parts.pipeline(config)
+        self._onlooker: Onlooker | None = None
         self._narrator = Narrator(node, name)
         self._told: CameraStatus = "offline" if switches.enabled else "disabled"
         self._opened = False
@@ -109,6 +118,12 @@ class Lane:
         if self._told != "disabled":
             sounder.blind(self.name, self._told == "offline")
 
+    def show_to(self, onlooker: Onlooker | None) -> None:
+        """Who sees each picture with its reading from now on; None: nobody."""
+        self._onlooker = onlooker
+        if onlooker is not None:
+            onlooker.clock(self.name, self._pipeline)
+
     def rebuild(self, parts: Parts) -> Iterator[Message]:
         """Goes on with other models or rules; the camera stays open. Whoever was seen is seen anew."""
         self._parts = parts
@@ -125,6 +140,8 @@ class Lane:
         self._analysed += 1
         self._note_latency()
         self._sounder.show(self.name, reading.alerts)
+        if self._onlooker is not None:
+            self._onlooker.saw(self.name, frame, reading)
         yield from self._narrator.tell(self._as_heard(reading), time.time())
 
     @property
@@ -195,6 +212,7 @@ class Lane:
     def _begin_anew(self) -> Iterator[Message]:
         """What comes next may be another camera or model: nothing of what was seen before holds for it."""
         self._pipeline = self._parts.pipeline(self._config)
+        self.show_to(self._onlooker)
         self._pipeline.tune(factor(self.switches.sensitivity))
         self._sounder.show(self.name, ())
         yield from self._narrator.lost(time.time())

@@ -10,7 +10,7 @@ from typing import Any
 from ferd.config import Config
 from ferd.config.types import Section
 
-OWN = ("node", "cameras", "mqtt", "buzzer")
+OWN = ("node", "cameras", "mqtt", "buzzer", "web")
 """Sections that somebody of their own is built from; all others are the models and rules of every camera."""
 
 Stamps = Mapping[str, tuple[tuple[str, int, int], ...]]

@@ -14,7 +14,7 @@ from ferd.alone import Claim
 from ferd.buzzer.sounder import make_sounder, relies_on_cameras
 from ferd.camera.source import Source
 from ferd.config import CameraConfig, Config
-from ferd.lane import Lane
+from ferd.lane import Lane, Onlooker
 from ferd.memory import Memory
 from ferd.model.shelf import find_bundle
 from ferd.pipeline import Parts
@@ -63,12 +63,19 @@ class Works:
         self._files = _stamps(config)
         self._claim = Claim(identity(config.node.id))
         self.sounder = make_sounder(config)
+        self._onlooker: Onlooker | None = None
         self.lanes = {name: self._lane(name) for name in config.cameras}
         self.publisher = self._publisher(target_of(mqtt))
 
     def put(self, *messages: Message) -> None:
         for message in messages:
             self.board.put(message, time.monotonic())
+
+    def show_to(self, onlooker: Onlooker | None) -> None:
+        """Who sees the pictures of all cameras with their readings, also of those to come."""
+        self._onlooker = onlooker
+        for lane in self.lanes.values():
+            lane.show_to(onlooker)
 
     def start(self) -> None:
         self._claim.take()
@@ -170,7 +177,7 @@ class Works:
 
     def _lane(self, name: str) -> Lane:
         camera = self.config.cameras[name]
-        return Lane(
+        lane = Lane(
             self.config.node.name,
             name,
             camera,
@@ -180,6 +187,8 @@ class Works:
             switches=self.memory.switches(name),
             sounder=self.sounder,
         )
+        lane.show_to(self._onlooker)
+        return lane
 
     def _publisher(self, target: Target) -> Publisher:
         return Publisher(

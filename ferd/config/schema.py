@@ -17,6 +17,7 @@ from ferd.config.fatigue import FatigueConfig
 from ferd.config.mqtt import MqttConfig
 from ferd.config.source import check_source
 from ferd.config.types import File, Flag, Fraction, Name, Number, Seconds, Section, Whole
+from ferd.config.web import WebConfig
 
 
 def host_name() -> str:
@@ -119,6 +120,7 @@ class Config(Section):
     )
     buzzer: BuzzerConfig = Field(default_factory=BuzzerConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
+    web: WebConfig = Field(default_factory=WebConfig)
 
     @model_validator(mode="after")
     def _sounds_exist(self) -> Config:
