@@ -26,18 +26,20 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Rates of a reader, each frame on its own. ``lost``: frames that never arrive."""
+    """Rates of a reader, each frame on its own. ``lost``: frames that never arrive; ``missed``: no face is found."""
 
     unsure: float = 0.0
     open_as_shut: float = 0.0
     shut_as_open: float = 0.0
     lost: float = 0.0
+    missed: float = 0.0
     lowered_as_shut: float = 0.25
     """Of the frames in which the lids are lowered to look down: an assumption, nobody measured it."""
 
 
 PERFECT = Reader(lowered_as_shut=0.0)
 LOSSY = Reader(lost=0.1, lowered_as_shut=0.0)
+MISSING = Reader(missed=0.1, lowered_as_shut=0.0)
 CROPS = Reader(unsure=0.01, open_as_shut=0.0, shut_as_open=0.03, lost=0.1)
 """Infrared crops, held back (models/eyes.json, figures.infrared: unsure 0.8 %, closed 97.1 %, open 100 %)."""
 DRIVERS = Reader(unsure=0.26, open_as_shut=0.01, shut_as_open=0.03, lost=0.1, lowered_as_shut=0.25)
@@ -56,7 +58,7 @@ def times(seconds: float, fps: float, rng: random.Random, reader: Reader, jitter
 
 def signals(now: set[What], rng: random.Random, reader: Reader) -> Signals | None:
     """What one frame gives. None: no face."""
-    if "away" in now:
+    if "away" in now or rng.random() < reader.missed:
         return None
     mouth = 0.97 if now & {"yawn", "laugh"} else rng.choice([0.02, 0.1, 0.6]) if "talk" in now else 0.02
     return Signals(_eyes(now, rng, reader), mouth)
@@ -113,10 +115,11 @@ def risen(told: Iterable[tuple[float, Fatigue]]) -> list[tuple[float, str, str |
 
 
 def blinks(seconds: float, rng: random.Random, per_minute: float, longest: float = 0.4) -> list[Act]:
-    """Blinks of 100 ms to `longest`, at random times, so many a minute on average."""
+    """Blinks of 100 ms to `longest`, at random times, so many a minute on average; half a second open between them."""
     acts, t = [], 0.0
-    while (t := t + 0.6 + rng.expovariate(1 / (60 / per_minute - 0.6))) < seconds - 1:
+    while (t := t + 0.5 + rng.expovariate(1 / (60 / per_minute - 0.75))) < seconds - 1:
         acts.append(Act(t, t + rng.uniform(0.1, longest), "shut"))
+        t = acts[-1].end
     return acts
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from ferd.mind.measures import Look
-from ferd.mind.spells import Spells
+from ferd.mind.spells import ROUNDING, Spells
 from ferd.mind.timeline import Piece
 
 SLOWEST, QUICKEST = 1.25, 5.0
@@ -21,26 +21,33 @@ YAWNING = 1 / 3
 
 
 class Awareness:
-    """`full_s`: seconds of shut eyes that take it from 1 to 0."""
+    """`full_s`: seconds of shut eyes that take it from 1 to 0. `first_s`: those that bring the first level."""
 
-    def __init__(self, full_s: float) -> None:
-        self._full_s = full_s
+    def __init__(self, full_s: float, first_s: float) -> None:
+        self._full_s, self._first_s = full_s, first_s
         self.value = 1.0
         self._when_open = 1.0
+        self._from = 1.0
+        self._shutting = False
         self._open_s = 0.0
 
     def add(self, piece: Piece[Look], shut: Spells) -> None:
         """`shut`: the closures, which have already been told of this piece.
 
-        While the eyes cannot be seen it stays where it is: that is no evidence of anything. Nor do closures add up
-        between which the eyes were not seen at all.
+        While the eyes cannot be seen it stays where it is: that is no evidence of anything. Closures between which
+        the eyes were not seen open add up only when the first level was reached before: then nobody has woken up.
         """
         opened = piece.state is not None and piece.state.eyes == "open"
         if spell := shut.current:
             self._open_s = 0.0 if spell.end >= piece.end else self._open_s + (piece.length if opened else 0.0)
+            if not self._shutting:
+                told = (1 - self.value) * self._full_s >= self._first_s - ROUNDING
+                self._shutting, self._from = True, self.value if told else self._when_open
             lost = spell.length - (1 - YAWNING) * spell.marked_s
-            self.value = max(min(self.value, self._when_open - lost / self._full_s), 0.0)
-        elif opened:  # the opening that was not yet sure to be one counts from its beginning
+            self.value = max(min(self.value, self._from - lost / self._full_s), 0.0)
+            return
+        self._shutting = False
+        if opened:  # the opening that was not yet sure to be one counts from its beginning
             self.value = recovered(self.value, (self._open_s + piece.length) / self._full_s)
             self._when_open, self._open_s = self.value, 0.0
 

@@ -95,7 +95,7 @@ class FatiguePolicy:
     def _begin(self) -> None:
         self._pieces = Pieces[Look]()
         self._measures = Measures()
-        self._awareness = Awareness(self._limits.shut_alarm_s)
+        self._awareness = Awareness(self._limits.shut_alarm_s, self._limits.shut_notice_s)
         self._sight = Sight(self._limits.not_seen_s)
         self._baseline = Baseline()
         self._eyes = Verdict()

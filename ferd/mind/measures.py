@@ -79,8 +79,10 @@ class Measures:
         eyes = None if piece.state is None else look.eyes
         holds = {"shut": True, "half": False, "open": False}.get(look.eyes)
         self._eyes.add(piece.start, piece.end, eyes)
-        self._closures.extend(self.shut.add(piece.start, piece.end, holds, marked=bool(look.wide)))
-        self._yawns.extend(s for s in self._wide.add(piece.start, piece.end, look.wide, look.happy) if _is_yawn(s))
+        lost = look.eyes == "away"
+        self._closures.extend(self.shut.add(piece.start, piece.end, holds, marked=bool(look.wide), lost=lost))
+        wide = self._wide.add(piece.start, piece.end, look.wide, marked=look.happy, lost=lost)
+        self._yawns.extend(spell for spell in wide if _is_yawn(spell))
         _drop_before(piece.end - WINDOW_S, self._closures)
         _drop_before(piece.end - YAWN_WINDOW_S, self._yawns)
 

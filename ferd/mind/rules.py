@@ -72,7 +72,7 @@ class RuleWatch:
         each = [condition.holds(reading, factor) for condition in rule.conditions]
         holds = rule.combine(each)
         for piece in self._pieces.add(t, holds):
-            self._spells.add(piece.start, piece.end, piece.state)
+            self._spells.add(piece.start, piece.end, piece.state, lost=piece.state is None)
         spell = self._spells.current
         if spell is None:
             if self._since is not None:

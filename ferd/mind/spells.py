@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 SLIP_S = 0.35
 """Two frames' time at 5 frames a second, with one of their neighbours lost."""
+PATCH_S = 0.45
+"""A stretch as short as this in which nothing at all was seen goes half to what was before it and half to what comes
+after: a frame on which the face was missed is as good as one that never came."""
 UNKNOWN_S = 0.5
 """A glance aside between two blinks takes longer."""
 LEAST_HELD = 0.85
@@ -67,6 +70,8 @@ class Spells:
         self._runs: list[_Run] = []
         self._now = _Sums()
         self._holding = False
+        self._before: tuple[bool | None, bool] = (None, False)
+        self._gap: tuple[float, float] | None = None
 
     @property
     def over(self) -> bool:
@@ -78,8 +83,33 @@ class Spells:
         """The longest spell up to the last moment at which it was seen to hold; None when it is over."""
         return self._longest(self._runs)[1] if self._runs else None
 
-    def add(self, start: float, end: float, holds: bool | None, marked: bool = False) -> list[Spell]:
-        """One piece of time; `holds` is None where nothing is known. Returns the spells that it ended."""
+    def add(
+        self, start: float, end: float, holds: bool | None, *, marked: bool = False, lost: bool = False
+    ) -> list[Spell]:
+        """One piece of time; `holds` is None where nothing is known, `lost` where nothing at all was seen.
+
+        Returns the spells that it ended.
+        """
+        if lost:
+            begin = self._gap[0] if self._gap else start
+            if end - begin <= PATCH_S + ROUNDING:
+                self._gap = begin, end
+                return []
+            self._gap, self._before = None, (None, False)
+            return self._take(begin, end, None, marked=False)
+        pieces = [*self._patches(holds, marked), (start, end, holds, marked)]
+        self._before = holds, marked
+        return [spell for piece in pieces for spell in self._take(*piece)]
+
+    def _patches(self, holds: bool | None, marked: bool) -> list[tuple[float, float, bool | None, bool]]:
+        """What becomes of the short gap before a piece in which something was seen."""
+        if self._gap is None:
+            return []
+        (begin, end), self._gap = self._gap, None
+        middle = (begin + end) / 2
+        return [(begin, middle, *self._before), (middle, end, holds, marked)]
+
+    def _take(self, start: float, end: float, holds: bool | None, marked: bool) -> list[Spell]:
         if holds:
             self._hold(start, end, marked)
             return []

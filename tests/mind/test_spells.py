@@ -1,19 +1,21 @@
 """Spells: a slip does not end them, and two short ones are not one."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.mind.spells import LEAST_HELD, LEAST_KNOWN, SLIP_S, UNKNOWN_S, Spells
+from ferd.mind.spells import LEAST_HELD, LEAST_KNOWN, PATCH_S, SLIP_S, UNKNOWN_S, Spells
 
-KINDS = {"#": True, ".": False, "?": None}
+KINDS = {"#": True, ".": False, "?": None, "x": None}
 
 
 def spells(text, step=0.1, marked=False):
-    """One character a step: # holds, . does not, ? is not known. It does not hold after the end."""
+    """One character a step: # holds, . does not, ? is not known, x is lost. It does not hold after the end."""
     made, found = Spells(), []
     for i, char in enumerate(text):
-        found += made.add(i * step, (i + 1) * step, KINDS[char], marked)
+        found += made.add(i * step, (i + 1) * step, KINDS[char], marked=marked, lost=char == "x")
     return found + made.add(len(text) * step, len(text) * step + 1, False)
 
 
@@ -34,6 +36,9 @@ def lengths(text, step=0.1):
         ("..#####????#####....", [1.4]),  # nobody knows for 0.4 s
         ("..##########??????##########....", [1.0, 1.0]),
         ("..#????##....", [0.1, 0.2]),  # too little of it was seen
+        ("..x####x....", [0.5]),  # 0.1 s at either end goes half to each side
+        ("..##xxx##xx....", [0.8]),
+        ("..##xxxxx##....", [0.2, 0.2]),  # 0.5 s are more than a frame or two
         ("????", []),
         ("....", []),
     ],
@@ -48,7 +53,10 @@ def test_a_spell_grows_only_while_it_is_seen_to_hold():
     made.add(0, 1, True)
     made.add(1, 1.3, None)
     assert made.current.length == 1
-    made.add(1.3, 1.4, True)
+    made.add(1.3, 1.35, True)
+    made.add(1.35, 1.38, None, lost=True)
+    assert made.current.length == pytest.approx(1.35)
+    made.add(1.38, 1.4, True)
     assert made.current.length == pytest.approx(1.4)
 
 
@@ -57,9 +65,23 @@ def test_what_was_marked_is_summed():
     assert spell.marked_s == pytest.approx(0.8)
 
 
-@given(text=st.text("##.?", max_size=80), step=st.sampled_from([0.033, 0.1, 0.2]))
+def patched(text, step):
+    """Short runs of x go half to either side, long ones are ?; each character becomes two."""
+    fine = re.sub(".", lambda c: 2 * c[0], text)
+
+    def halves(run):
+        length, before, after = len(run[0]), fine[: run.start()][-1:] or "?", fine[run.end() :][:1]
+        short = length * step / 2 <= PATCH_S + 1e-9
+        return before * (length // 2) + after * (length // 2) if short else "?" * length
+
+    return re.sub("x+", halves, fine)
+
+
+@given(text=st.text("##.?x", max_size=80), step=st.sampled_from([0.03, 0.1, 0.2]))
 def test_the_definition_holds_for_every_spell(text, step):
-    for spell in spells(text, step):
+    found = spells(text, step)
+    text, step = patched(text + ".", step), step / 2  # it does not hold after the end
+    for spell in found:
         first, last = round(spell.start / step), round(spell.end / step)
         inside = text[first:last]
         assert inside[0] == inside[-1] == "#"
@@ -71,7 +93,7 @@ def test_the_definition_holds_for_every_spell(text, step):
             assert between.count("?") * step <= UNKNOWN_S + 1e-6
 
 
-@given(text=st.text("##.?", max_size=80), cuts=st.integers(1, 5))
+@given(text=st.text("##.?x", max_size=80), cuts=st.integers(1, 5))
 def test_how_finely_time_is_cut_does_not_matter(text, cuts):
     fine = "".join(char * cuts for char in text)
     whole = [(s.start, s.end) for s in spells(text, 0.1)]
