@@ -40,6 +40,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"  camera    {name}: {redact(camera.source)}, {camera.width}x{camera.height} at {camera.fps:g} fps")
     print(f"  detector  {parts.detector.name}")
     print(f"  model     {parts.classifier.bundle.name}: {', '.join(parts.classifier.labels)}")
+    if config.fatigue.enabled:
+        limits = config.fatigue
+        seconds = f"{limits.shut_notice_s:g}, {limits.shut_warning_s:g} and {limits.shut_alarm_s:g} s"
+        print(f"  fatigue   eyes shut for {seconds}: notice, warning, alarm")
+    if config.alerts:
+        print(f"  alerts    {', '.join(alert.name for alert in config.alerts)}")
     if pins := config.buzzer.pins:
         print(f"  buzzer    {', '.join(f'{key} on GPIO {number}' for key, number in pins.items())}")
     print(f"  broker    {target}")
