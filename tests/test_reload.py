@@ -47,7 +47,7 @@ def test_only_what_differs_is_built_anew(sections, expected):
 def test_every_section_belongs_to_somebody():
     """A section that is added later changes the models and rules, unless somebody says otherwise."""
     for name in Config.model_fields:
-        assert name in ("node", "cameras", "mqtt", "buzzer") or difference(
+        assert name in ("node", "cameras", "mqtt", "buzzer", "web") or difference(
             config(), config().model_copy(update={name: None})
         ) == Changes(rest=True)
 

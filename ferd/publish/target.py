@@ -59,9 +59,9 @@ def _username(config: MqttConfig, credentials: Mapping[str, Path]) -> str | None
     if config.username is not None:
         return config.username
     if config.username_file is not None:
-        return _first_line("mqtt.username_file", config.username_file, "user name")
+        return first_line("mqtt.username_file", config.username_file, "user name")
     if USERNAME in credentials:
-        return _first_line(f"credential {USERNAME}", credentials[USERNAME], "user name")
+        return first_line(f"credential {USERNAME}", credentials[USERNAME], "user name")
     return None
 
 
@@ -70,13 +70,14 @@ def _password(config: MqttConfig, credentials: Mapping[str, Path], username: str
     if config.password_file is not None:
         if username is None:
             raise ConfigError("mqtt.password_file is set but mqtt.username is not: set both")
-        return _first_line("mqtt.password_file", config.password_file, "password")
+        return first_line("mqtt.password_file", config.password_file, "password")
     if PASSWORD in credentials and username is not None:
-        return _first_line(f"credential {PASSWORD}", credentials[PASSWORD], "password")
+        return first_line(f"credential {PASSWORD}", credentials[PASSWORD], "password")
     return None
 
 
-def _first_line(key: str, file: Path, what: str) -> str:
+def first_line(key: str, file: Path, what: str) -> str:
+    """What stands in the first line of the file that ``key`` names. Raises ConfigError without telling content."""
     try:
         if exists(file) and not is_file(file) and not is_dir(file):  # reading a pipe could wait for ever
             raise ConfigError(f"{key}: {file} is not a regular file. Write the {what} into one")
