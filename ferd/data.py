@@ -152,10 +152,10 @@ class Fatigue:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert that holds now. ``name``: "fatigue" or the rule's; ``reason``: "eyes_closed", "perclos", "not_seen",
-    "eyes_not_seen", a rule's label … ``since``: the source's time at which this level began. ``pattern``: what the buzzer plays,
-    LEVELS_OWN for what [buzzer] says for the level, None for silence. ``awareness``: of fatigue only. ``mqtt``: it is
-    told on MQTT.
+    """An alert that holds now. ``name``: "fatigue" or the rule's. ``reason``: "eyes_closed", "perclos", "not_seen" or
+    "eyes_not_seen"; of a rule the label that held, "faces_absent" or "faces_present". ``since``: the source's time at
+    which this level began. ``pattern``: what the buzzer plays, LEVELS_OWN for what [buzzer] says for the level, None
+    for silence. ``awareness``: of fatigue only. ``mqtt``: it is told on MQTT.
     """
 
     name: str
