@@ -10,8 +10,10 @@ from ferd.errors import FerdError
 
 HELP = "upgrade the installed service; the old release comes back when the new one is not well"
 MORE = """
-  sudo ferd upgrade ~/ferd                    from a checkout (git pull there first)
-  sudo ferd upgrade ferd-0.2.0-py3-none-any.whl
+As root (sudo):
+
+  ferd upgrade ~/ferd                    from a checkout (git pull there first)
+  ferd upgrade ferd-0.2.0-py3-none-any.whl
 
 It installs the new release beside the old one, lets it look at itself and at the configuration, switches, restarts the
 service and watches it for 20 seconds. Whatever goes wrong, the old release is in use afterwards.
