@@ -75,11 +75,11 @@ class FatiguePolicy:
         """`signals`: None when the driver was not seen. `happy`: happiness is the expression that is held."""
         if signals is not None and self._sight.gone_at(t):
             self._begin()  # whoever comes now may be somebody else
-        for piece in self._pieces.add(t, self._look(signals, happy)):
-            self._add(piece)
+        eyes = [self._add(piece) for piece in self._pieces.add(t, self._look(signals, happy))]
         figures = self._measures.figures
         self._perclos = self._judge_perclos(figures)
-        self._tell(t, self._worst(t))
+        # Frames far apart may bring both, the end of a closure and open eyes for long enough: it is told all the same.
+        self._tell(t, self._worst(t, max(eyes, default=self._eyes, key=lambda verdict: verdict.rank)))
         return Fatigue(
             awareness=min(self._awareness.value, self._fresh(figures.perclos)),
             level=self._told.level,
@@ -111,7 +111,7 @@ class FatiguePolicy:
         eyes: Eyes = "shut" if degree >= SHUT else "open" if degree <= OPEN else "half"
         return Look(eyes, signals.eyes_closed, wide, happy)
 
-    def _add(self, piece: Piece[Look]) -> None:
+    def _add(self, piece: Piece[Look]) -> Verdict:
         look = piece.state
         self._measures.add(piece)
         self._awareness.add(piece, self._measures.shut)
@@ -119,6 +119,7 @@ class FatiguePolicy:
         if look is not None and look.closed is not None:
             self._baseline.add(piece.length, look.closed)
         self._eyes = self._judge_eyes()
+        return self._eyes
 
     def _judge_eyes(self) -> Verdict:
         """Rises with a closure that is no blink; holds until awareness is back above what begins a notice."""
@@ -145,7 +146,7 @@ class FatiguePolicy:
                 return verdict
         return Verdict()
 
-    def _worst(self, t: float) -> Verdict:
+    def _worst(self, t: float, eyes: Verdict) -> Verdict:
         """What is to be told now; of equals the eyes first.
 
         Eyes that were shut and then cannot be seen count as shut, until it is told that they cannot be seen.
@@ -154,7 +155,7 @@ class FatiguePolicy:
             return Verdict()
         if self._sight.blind:
             return max(self._perclos, Verdict("notice", self._sight.blind), key=lambda verdict: verdict.rank)
-        return max(self._eyes, self._perclos, key=lambda verdict: verdict.rank)
+        return max(eyes, self._perclos, key=lambda verdict: verdict.rank)
 
     def _tell(self, t: float, wanted: Verdict) -> None:
         if wanted.rank < self._told.rank and t - self.since < HOLD_S - ROUNDING:

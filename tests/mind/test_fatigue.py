@@ -101,6 +101,13 @@ def test_a_short_look_up_does_not_end_an_alarm():
     assert levels == ["notice", "warning", "alarm", "none"]
 
 
+def test_a_microsleep_before_frames_that_never_came_is_told():
+    """The last frame with shut eyes and the first with open ones lie far apart: its end and waking up come at once."""
+    policy = FatiguePolicy(Limits())
+    frames = [(0.0, 0.03), (0.2, 0.98), (0.4, 0.98), (0.6, 0.98), (0.8, 0.98), (1.0, 0.98), (1.8, 0.03), (2.0, 0.03)]
+    assert "notice" in [policy.update(t, Signals(eyes, 0.02)).level for t, eyes in frames]
+
+
 def test_eyes_that_vanish_while_shut_are_no_reason_to_calm_down():
     """The head sinks out of sight: the alarm goes on until it is told that nobody is seen."""
     policy, told = FatiguePolicy(Limits()), []
