@@ -72,6 +72,7 @@ class Spells:
         self._holding = False
         self._before: tuple[bool | None, bool] = (None, False)
         self._gap: tuple[float, float] | None = None
+        self._gone = False  # nothing has been seen for longer than a gap
 
     @property
     def over(self) -> bool:
@@ -92,11 +93,12 @@ class Spells:
         """
         if lost:
             begin = self._gap[0] if self._gap else start
-            if end - begin <= PATCH_S + ROUNDING:
+            if not self._gone and end - begin <= PATCH_S + ROUNDING:
                 self._gap = begin, end
                 return []
-            self._gap, self._before = None, (None, False)
+            self._gap, self._gone, self._before = None, True, (None, False)
             return self._take(begin, end, None, marked=False)
+        self._gone = False
         pieces = [*self._patches(holds, marked), (start, end, holds, marked)]
         self._before = holds, marked
         return [spell for piece in pieces for spell in self._take(*piece)]

@@ -39,6 +39,7 @@ def lengths(text, step=0.1):
         ("..x####x....", [0.5]),  # 0.1 s at either end goes half to each side
         ("..##xxx##xx....", [0.8]),
         ("..##xxxxx##....", [0.2, 0.2]),  # 0.5 s are more than a frame or two
+        ("xxxxxx####....", [0.4]),
         ("????", []),
         ("....", []),
     ],
