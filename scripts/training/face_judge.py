@@ -13,51 +13,50 @@ from torch import nn
 from ferd.data import Box, Face, Points
 from ferd.face import score
 from ferd.face.own import decode, letterbox, merge
-from training.face_data import Data
+from training.face_data import Data, HeldFace
 from training.face_net import HEIGHT, WIDTH
 from training.face_scene import CELLS
+from training.face_teacher import read
 from training.fit import to_input
 
 ALARMS = 0.01  # in a picture without a face
 LOWEST = 0.02  # scores below are never looked at
-MIN_FACE = 36  # pixels: faces of 40 are asked for, and boxes are never exact; below, neither face nor alarm counts
+MIN_FACE = 32  # pixels, as `ferd model eval` looks: faces of 40 are asked for, and boxes are never exact
 
 
 @dataclass(frozen=True)
 class Held:
-    """Letterboxed pictures (n, 256, 320), by how much each was scaled, and their faces: as the teacher sees them
-    now (`true`) and as the file tells them (`told`)."""
+    """Letterboxed pictures (n, 256, 320), by how much each was scaled, and their faces as the teacher sees them."""
 
     pictures: np.ndarray
     scales: list[float]
     true: list[list[Face]]
-    told: list[list[Face]]
-    empty: np.ndarray
-    empty_scales: list[float]
 
 
-def preview(data: Data, folder: Path) -> Held:
-    boxed = [letterbox(_gray(folder / row["file"]), (WIDTH, HEIGHT)) for row in data.held_faces]
-    empty = [letterbox(_gray(file), (WIDTH, HEIGHT)) for file in data.held_empty]
-    told = [score.true_faces(row) for row in data.held_faces]
-    return Held(
-        np.stack([p for p, _ in boxed]), [s for _, s in boxed], data.held_again, told,
-        np.stack([p for p, _ in empty]), [s for _, s in empty],
-    )  # fmt: skip
+def preview(pictures: list[HeldFace]) -> Held:
+    boxed = [letterbox(gray(held.file), (WIDTH, HEIGHT)) for held in pictures]
+    return Held(np.stack([p for p, _ in boxed]), [s for _, s in boxed], [held.again for held in pictures])
 
 
-def judge_net(net: nn.Module, held: Held) -> dict[str, float]:
+class Judge:
     """Figures of the float net at the threshold that gives ALARMS on the held back pictures without a face."""
-    found, empty = _faces(net, held.pictures, held.scales), _faces(net, held.empty, held.empty_scales)
-    figures = at_alarms(found, held.true, empty)
-    told = at_alarms(found, held.told, empty)
-    return figures | {"recall_told": told["recall"], "point_error_told": told["point_error"]}
+
+    def __init__(self, data: Data) -> None:
+        self._faces = preview(data.held_faces)
+        self._drivers = preview(data.held_drivers)
+        self._empty = preview([HeldFace(file, [], None) for file in data.held_empty])
+
+    def __call__(self, net: nn.Module) -> dict[str, float]:
+        empty = found(net, self._empty)
+        drivers = at_alarms(found(net, self._drivers), self._drivers.true, empty)
+        figures = at_alarms(found(net, self._faces), self._faces.true, empty)
+        return figures | {"recall_drivers": drivers["recall"], "point_error_drivers": drivers["point_error"]}
 
 
-def at_alarms(found: list[list[Face]], true: list[list[Face]], empty: list[list[Face]]) -> dict[str, float]:
+def at_alarms(faces: list[list[Face]], true: list[list[Face]], empty: list[list[Face]]) -> dict[str, float]:
     threshold = score.threshold_for(empty, ALARMS)
-    figures = score.faces(zip([above(f, threshold) for f in found], true, strict=True))
-    loose = score.faces(zip([above(f, 0.3) for f in found], true, strict=True))
+    figures = score.faces(zip([above(f, threshold) for f in faces], true, strict=True))
+    loose = score.faces(zip([above(f, 0.3) for f in faces], true, strict=True))
     return {
         "recall": figures.recall,
         "point_error": figures.point_error,
@@ -71,10 +70,17 @@ def above(faces: list[Face], threshold: float) -> list[Face]:
     return [face for face in faces if face.score >= threshold]
 
 
-def _faces(net: nn.Module, pictures: np.ndarray, scales: list[float]) -> list[list[Face]]:
+def found(net: nn.Module, held: Held) -> list[list[Face]]:
     with torch.no_grad():
-        said = torch.cat([net(to_input(p)) for p in torch.from_numpy(pictures).split(16)]).numpy()
-    return [_decoded(values, scale) for values, scale in zip(said, scales, strict=True)]
+        said = torch.cat([net(to_input(p)) for p in torch.from_numpy(held.pictures).split(16)]).numpy()
+    return [_decoded(values, scale) for values, scale in zip(said, held.scales, strict=True)]
+
+
+def resemblance(net: nn.Module, pictures: np.ndarray) -> list[float]:
+    """(n, 256, 320) uint8 -> the best score of each."""
+    with torch.no_grad():
+        best = [net(to_input(p))[:, :, 0].amax(dim=1).sigmoid() for p in torch.from_numpy(pictures).split(16)]
+    return [float(score) for score in torch.cat(best)]
 
 
 def _decoded(values: np.ndarray, scale: float) -> list[Face]:
@@ -109,8 +115,5 @@ def rolled(picture: np.ndarray, true: list[Face], degrees: float) -> tuple[np.nd
     return turned, faces
 
 
-def _gray(file: Path) -> np.ndarray:
-    picture = cv2.imread(str(file))
-    if picture is None:
-        raise ValueError(f"{file} is not a picture that OpenCV can read")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+def gray(file: Path) -> np.ndarray:
+    return np.asarray(cv2.cvtColor(read(file), cv2.COLOR_BGR2GRAY), np.uint8)

@@ -1,8 +1,4 @@
-"""The whole recipe of the face model: scenes, training in two rounds, int8 file, threshold, figures, card.
-
-The shipped file had its second round in two halves, 16 epochs and 11: the scenes with mostly small faces came with
-the latter.
-"""
+"""The whole recipe of the face model: scenes, training, int8 file, threshold, figures, card."""
 
 from __future__ import annotations
 
@@ -14,40 +10,70 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from ferd.face.own import PLACE_UNIT, SIZE_UNIT, letterbox
 from training.face_data import Data, load
-from training.face_judge import judge_net, preview
+from training.face_judge import Judge, resemblance
 from training.face_loop import Plan, fit, plot
 from training.face_net import HEIGHT, WIDTH, FaceNet
 from training.face_report import report
-from training.face_scene import CELLS, make, targets
+from training.face_scene import CELLS, EARLY, LATE, Mix, Pool, make, targets
 from training.fit import to_input
 from training.quantise import quantise
 
 BATCH, STEPS = 32, 400
-FIRST_EPOCHS = 15
+ALIKE = 15.0  # how much oftener a picture comes that surely looks like a face
 CALIBRATION_SCENES = 256
 SCORE_WEIGHT, OVERLAP_WEIGHT, POINT_WEIGHT = 5.0, 1.0, 3.0
+LATE_FROM, LATE_POINT_WEIGHT = 0.6, 5.0  # share of the epochs
 LIMIT = 7.5  # beyond it the int8 steps of the one output would grow coarse
 
 
 class Scenes(Dataset[tuple[np.ndarray, np.ndarray]]):
     """Scene number i of an epoch: always the same one."""
 
-    def __init__(self, data: Data, seed: int, count: int) -> None:
-        self._data, self._seed, self._count = data, seed, count
+    def __init__(self, faces: Pool, empty: Pool, mix: Mix, seed: int, count: int) -> None:
+        self._faces, self._empty, self._mix, self._seed, self._count = faces, empty, mix, seed, count
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         cv2.setNumThreads(0)
-        scene = make(self._data.faces, self._data.empty, np.random.default_rng([self._seed, number]))
+        scene = make(self._faces, self._empty, self._mix, np.random.default_rng([self._seed, number]))
         return scene.picture, targets(scene)
+
+
+class Supply:
+    """The scenes of each epoch. Pictures without a face that the net takes for one come more often in the next."""
+
+    def __init__(self, data: Data, plan: Plan, workers: int) -> None:
+        self._empty, self._plan, self._workers = data.empty, plan, workers
+        self.late = False
+        self._faces = Pool(data.faces, [picture.weight for picture in data.faces])
+        self._boxed = np.stack([letterbox(p.grays[0], (WIDTH, HEIGHT))[0] for p in data.empty])
+        self._pool = Pool(data.empty, [1.0] * len(data.empty))
+
+    def look(self, net: nn.Module) -> None:
+        self._pool = Pool(self._empty, [1 + ALIKE * score for score in resemblance(net, self._boxed)])
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        self.late = number >= self._plan.epochs * LATE_FROM
+        mix = LATE if self.late else EARLY
+        scenes = Scenes(self._faces, self._pool, mix, self._plan.seed * 10_000 + number, STEPS * BATCH)
+        for pictures, wanted in DataLoader(scenes, BATCH, num_workers=self._workers):
+            yield to_input(pictures), wanted
+
+    def calibration(self) -> np.ndarray:
+        """Half scenes, half whole pictures as the detector sees them."""
+        half = CALIBRATION_SCENES // 2
+        scenes = Scenes(self._faces, self._pool, LATE, self._plan.seed, half)
+        rng = np.random.default_rng(self._plan.seed)
+        whole = [letterbox(self._faces.draw(rng).grays[0], (WIDTH, HEIGHT))[0] for _ in range(half)]
+        return np.stack([scenes[n][0] for n in range(half)] + whole)
 
 
 def train(options: argparse.Namespace, folder: Path) -> None:
@@ -55,53 +81,39 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     begun = time.monotonic()
     data = load(folder)
     print(f"{len(data.faces)} pictures with faces, {len(data.empty)} without; held back: {len(data.held_faces)}, "
-          f"{len(data.held_empty)}")  # fmt: skip
-    held = preview(data, folder)
-    net = FaceNet()
-    first = Plan("face, first round", FIRST_EPOCHS, STEPS, BATCH, rate=2.5e-3, warm_steps=500)
-    second = Plan("face", options.epochs, STEPS, BATCH, rate=1.5e-3, warm_steps=200, seed=8323)
-    for plan, by_overlap in ((first, True), (second, False)):
+          f"{len(data.held_drivers)} drivers, {len(data.held_empty)}")  # fmt: skip
+    plan = Plan("face", options.epochs, STEPS, BATCH, rate=3e-3, warm_steps=300)
+    supply, judge = Supply(data, plan, options.workers), Judge(data)
 
-        def batches(epoch: int, seed: int = plan.seed) -> Iterator[tuple[Tensor, Tensor]]:
-            scenes = Scenes(data, seed * 10_000 + epoch, STEPS * BATCH)
-            for pictures, wanted in DataLoader(scenes, BATCH, num_workers=options.workers):
-                yield to_input(pictures), wanted
+    def look(net: nn.Module) -> dict[str, float]:
+        supply.look(net)
+        return judge(net)
 
-        def its_loss(said: Tensor, wanted: Tensor, by_overlap: bool = by_overlap) -> Tensor:
-            return loss(said, wanted, by_overlap)
+    def loss_now(said: Tensor, wanted: Tensor) -> Tensor:
+        return loss(said, wanted, LATE_POINT_WEIGHT if supply.late else POINT_WEIGHT)
 
-        work = options.work / ("first" if by_overlap else "")
-        net = fit(net, plan, work, batches, its_loss, lambda n: judge_net(n, held), resume=not options.fresh)
+    net = fit(FaceNet(), plan, options.work, supply.epoch, loss_now, look, resume=not options.fresh)
     plot(options.work)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "face.tflite"
-    quantise(net, _calibration(data, second.seed), path)
+    quantise(net, supply.calibration(), path)
     report(path, net, data, folder)
     print(f"\n{(time.monotonic() - begun) / 60:.0f} minutes")
 
 
-def _calibration(data: Data, seed: int) -> np.ndarray:
-    """Half scenes, half whole pictures as the detector sees them."""
-    scenes = Scenes(data, seed, CALIBRATION_SCENES // 2)
-    made = [scenes[n][0] for n in range(len(scenes))]
-    rng = np.random.default_rng(seed)
-    picked = rng.choice(len(data.faces), CALIBRATION_SCENES // 2, replace=False)
-    return np.stack(made + [letterbox(data.faces[n].grays[0], (WIDTH, HEIGHT))[0] for n in picked])
-
-
-def loss(said: Tensor, wanted: Tensor, by_overlap: bool = True) -> Tensor:
+def loss(said: Tensor, wanted: Tensor, point_weight: float = POINT_WEIGHT) -> Tensor:
     """The weighted sum of the parts below."""
-    scores, boxes, points, beyond = parts(said, wanted, by_overlap)
-    return scores * SCORE_WEIGHT + boxes * OVERLAP_WEIGHT + points * POINT_WEIGHT + beyond * 0.02
+    scores, boxes, points, beyond = parts(said, wanted)
+    return scores * SCORE_WEIGHT + boxes * OVERLAP_WEIGHT + points * point_weight + beyond * 0.02
 
 
-def parts(said: Tensor, wanted: Tensor, by_overlap: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def parts(said: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Losses of scores, boxes, points, and of values beyond LIMIT; by positive cell.
 
-    `said` (B, cells, 15), `wanted` (B, cells, 16) as face_scene.targets gives it. In the first round the score
-    learns the overlap that its box reaches (quality focal loss, Li et al. 2020), so that the best box has the best
-    score; in the second it learns face or no face, which parts hard faces from hard backgrounds better. Boxes learn
-    by overlap (GIoU), points by their distance in shares of the face.
+    `said` (B, cells, 15), `wanted` (B, cells, 16) as face_scene.targets gives it. The score learns to lie half way
+    between 1 and the overlap that its box reaches (quality focal loss, Li et al. 2020, has the overlap itself): so
+    the best box has the best score, and a small face that is hard to frame remains a face. Boxes learn by overlap
+    (GIoU), points by their distance in shares of the face.
     """
     is_face = wanted[..., 0] == 1
     cells = torch.from_numpy(CELLS).expand(len(said), -1, -1)[is_face]
@@ -109,7 +121,7 @@ def parts(said: Tensor, wanted: Tensor, by_overlap: bool) -> tuple[Tensor, Tenso
     count = max(1.0, float(is_face.sum()))
     overlap, giou = _overlap(_corners(mine, cells), _corners(truth[:, 1:], cells, shift=-1))
     goal = torch.zeros_like(said[..., 0])
-    goal[is_face] = overlap.detach().clamp(0.05, 1) if by_overlap else 1.0
+    goal[is_face] = 0.5 + 0.5 * overlap.detach().clamp(0, 1)
     logits = said[..., 0]
     focal = (goal - logits.sigmoid()).abs() ** 2
     scores = focal * functional.binary_cross_entropy_with_logits(logits, goal, reduction="none")

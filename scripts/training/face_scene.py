@@ -1,13 +1,15 @@
 """Scenes to train the detector on: one picture turned and scaled, mosaics of several, rooms without a face.
 
-97 of 100 heads in the pictures are upright and few are small: turning, scaling and mosaics make up for it.
+97 of 100 heads in the pictures are upright and few are small: turning, scaling and mosaics make up for it. Rooms and
+things are few (610), so they are turned upside down and inside out as well, and those that look like a face come
+more often.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -15,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.face.own import PLACE_UNIT, SIZE_UNIT, grid
-from training.face_data import Gray, Labelled
+from training.face_degrade import degrade
 from training.face_net import HEIGHT, WIDTH
+from training.face_teacher import Gray, Labelled
 
 CELLS = grid((WIDTH, HEIGHT))
 RANGES = {8: (0.0, 56.0), 16: (42.0, 120.0), 32: (92.0, 1e9)}  # longer sides that a grid answers for, pixels
+_OF_STRIDE = [CELLS[:, 2] == stride for stride in RANGES]
+LEAST, MOST = (np.select(_OF_STRIDE, [span[end] for span in RANGES.values()]) for end in (0, 1))
 SMALLEST = 13.0  # below: neither a face nor none
 FLIPPED = [1, 0, 2, 4, 3]
 Floats = NDArray[np.float32]
@@ -33,20 +38,48 @@ class Scene:
     ignored: NDArray[np.bool_]  # (n,) too small or cut off: no loss there
 
 
-def make(faces: list[Labelled], empty: list[Labelled], rng: np.random.Generator) -> Scene:
+class Pool:
+    """Pictures to draw from, each as often as it weighs."""
+
+    def __init__(self, pictures: list[Labelled], weights: list[float]) -> None:
+        self._pictures = pictures
+        self._steps = np.cumsum(weights)
+
+    def draw(self, rng: np.random.Generator) -> Labelled:
+        return self._pictures[int(np.searchsorted(self._steps, rng.uniform(0, self._steps[-1]), "right"))]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Shares: of scenes that show one picture with faces, and several of them (the rest shows none); among scenes of
+    one picture, of those that are letterboxed as in use."""
+
+    single: float
+    mosaic: float
+    boxed: float
+
+
+EARLY, LATE = Mix(0.33, 0.45, 0.0), Mix(0.38, 0.27, 0.5)
+"""First many faces of all sizes; then more pictures as they are met in use."""
+
+
+def make(faces: Pool, empty: Pool, mix: Mix, rng: np.random.Generator) -> Scene:
     kind = rng.random()
-    if kind < 0.42:
-        areas = [(0, 0, WIDTH, HEIGHT)]
-    elif kind < 0.75:
-        areas = list(_mosaic(rng))
-    else:
-        areas = [(0, 0, WIDTH, HEIGHT)] if rng.random() < 0.5 else list(_mosaic(rng))
+    with_faces = kind < mix.single + mix.mosaic
+    whole = kind < mix.single or (not with_faces and rng.random() < 0.5)
+    areas = [(0, 0, WIDTH, HEIGHT)] if whole else list(_mosaic(rng))
+    if whole and rng.random() < mix.boxed:
+        part = _letterboxed(faces.draw(rng) if with_faces else _disguised(empty.draw(rng), rng), rng)
+        part.picture = degrade(part.picture, rng)
+        return part
     canvas = np.zeros((HEIGHT, WIDTH), np.uint8)
     parts = []
     for x, y, w, h in areas:
-        with_face = kind < 0.75 and (len(areas) == 1 or rng.random() < 0.75)
-        source = faces[rng.integers(len(faces))] if with_face else empty[rng.integers(len(empty))]
-        behind = empty[rng.integers(len(empty))].grays[0] if rng.random() < 0.6 else None
+        if with_faces and (len(areas) == 1 or rng.random() < 0.8):
+            source = faces.draw(rng)
+        else:
+            source = _disguised(empty.draw(rng), rng)
+        behind = empty.draw(rng).grays[0] if rng.random() < 0.6 else None
         part = _place(source, (w, h), behind, rng)
         canvas[y : y + h, x : x + w] = part.picture
         part.boxes[:, :2] += (x, y)
@@ -55,11 +88,22 @@ def make(faces: list[Labelled], empty: list[Labelled], rng: np.random.Generator)
     if len(areas) == 1 and rng.random() < 0.3:  # the black bar of other shapes
         canvas[HEIGHT - 16 :] = 0
     return Scene(
-        _degrade(canvas, rng),
+        degrade(canvas, rng),
         np.concatenate([p.boxes for p in parts]),
         np.concatenate([p.points for p in parts]),
         np.concatenate([p.ignored for p in parts]),
     )
+
+
+def _disguised(empty: Labelled, rng: np.random.Generator) -> Labelled:
+    """Upside down, on its side, as a negative: no face in any of them."""
+    gray = empty.grays[0 if rng.random() < 0.6 else 1]
+    if rng.random() < 0.3:
+        gray = np.rot90(gray, int(rng.integers(1, 4)))
+    if rng.random() < 0.15:
+        gray = 255 - gray
+    gray = np.ascontiguousarray(gray)
+    return replace(empty, grays=(gray, gray))
 
 
 def _mosaic(rng: np.random.Generator) -> Iterator[tuple[int, int, int, int]]:
@@ -84,7 +128,7 @@ def _place(source: Labelled, size: tuple[int, int], behind: Gray | None, rng: np
         longest = min(size) * 1.05
         # Half of the faces are small: those are the hard ones, and rare in the pictures.
         wanted = math.exp(rng.uniform(math.log(15), math.log(40.0 if rng.random() < 0.5 else max(40.0, longest))))
-        if rng.random() < 0.25:  # as it comes from the letterbox
+        if rng.random() < 0.25:
             scale = fits * rng.uniform(0.85, 1.1)
         else:
             scale = min(max(wanted / max(chosen[2:]), 0.1 * fits), 3.5 * fits)
@@ -110,12 +154,23 @@ def _place(source: Labelled, size: tuple[int, int], behind: Gray | None, rng: np
     return Scene(picture, *_moved(source, matrix, angle, scale, flip, size))
 
 
+def _letterboxed(source: Labelled, rng: np.random.Generator) -> Scene:
+    """The whole picture in the top left corner, or its mirror image, as the detector will see it."""
+    gray = source.grays[0 if rng.random() < 0.75 else 1]
+    scale = min(WIDTH / gray.shape[1], HEIGHT / gray.shape[0])
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    shift = gray.shape[1] * scale if flip < 0 else 0.0
+    matrix = np.array([[scale * flip, 0, shift], [0, scale, 0]])
+    size = WIDTH, HEIGHT
+    return Scene(_warp(gray, matrix, scale, size), *_moved(source, matrix, 0.0, scale, flip, size))
+
+
 def _roll(rng: np.random.Generator) -> float:
-    """Radians: most upright or nearly so, a quarter tilted by up to 42 degrees, one in sixteen at any angle."""
+    """Radians: most upright or nearly so, three in ten tilted by up to 45 degrees, one in twelve at any angle."""
     kind = rng.random()
-    if kind < 0.69:
-        return math.radians(float(np.clip(rng.normal(0, 8), -40, 40))) if kind > 0.33 else 0.0
-    return math.radians(float(rng.uniform(-42, 42) if kind < 0.94 else rng.uniform(-180, 180)))
+    if kind < 0.62:
+        return math.radians(float(np.clip(rng.normal(0, 8), -40, 40))) if kind > 0.28 else 0.0
+    return math.radians(float(rng.uniform(-45, 45) if kind < 0.92 else rng.uniform(-180, 180)))
 
 
 def _warp(gray: Gray, matrix: NDArray[np.float64], scale: float, size: tuple[int, int]) -> Gray:
@@ -154,61 +209,32 @@ def _moved(
     return new[inside].astype(np.float32), moved[inside].astype(np.float32), ignored[inside]
 
 
-def _degrade(picture: Gray, rng: np.random.Generator) -> Gray:
-    """Light, contrast, gamma, blur, coarse pixels, noise, JPEG: what cheap cameras and night do."""
-    if rng.random() < 0.25:
-        sigma = rng.uniform(0.4, 1.4)
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
-    if rng.random() < 0.12:
-        factor = rng.uniform(0.5, 0.9)
-        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        picture = np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.uint8)
-    x = picture.astype(np.float32) / 255
-    if rng.random() < 0.5:
-        x = x ** math.exp(rng.uniform(-0.7, 0.7))
-        low, high = (0.0, 1.0) if rng.random() < 0.6 else (rng.uniform(0, 0.3), rng.uniform(0.4, 1.0))
-        x = low + x * (high - low)
-        x = x * math.exp(rng.uniform(-0.5, 0.4))
-    if rng.random() < 0.25:  # a lamp from one side, or one in the middle as infrared lamps are
-        yy, xx = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j].astype(np.float32)
-        if rng.random() < 0.5:
-            x = x * (1 + rng.uniform(-0.6, 0.6) * xx + rng.uniform(-0.4, 0.4) * yy)
-        else:
-            x = x * (1.2 - rng.uniform(0.3, 0.9) * (xx**2 + yy**2))
-    if rng.random() < 0.3:
-        x = x + rng.standard_normal(x.shape, np.float32) * np.float32(rng.uniform(0.005, 0.06))
-    picture = (np.clip(x, 0, 1) * 255).astype(np.uint8)
-    if rng.random() < 0.25:
-        done, code = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
-        picture = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.uint8) if done else picture
-    return picture
-
-
 def targets(scene: Scene) -> Floats:
-    """(cells, 16): 1 face, 0 none, -1 no loss; box and points as the net says them; the longer side in pixels."""
+    """(cells, 16): 1 face, 0 none, -1 no loss; box and points as the net says them; the longer side in pixels.
+
+    A face is asked of the cells in the middle of its box, and at least of the one to four nearest to its centre.
+    """
     out = np.zeros((len(CELLS), 16), np.float32)
     nearest = np.full(len(CELLS), np.inf, np.float32)
-    stride = CELLS[:, 2]
     for box, points, ignored in zip(scene.boxes, scene.points, scene.ignored, strict=True):
         longest = float(box[2:].max())
         middle = box[:2] + box[2:] / 2
-        away = (CELLS[:, :2] - middle) / box[2:]
-        far = np.hypot(away[:, 0], away[:, 1])
+        off = CELLS[:, :2] - middle
+        away = off / box[2:]
+        far = np.sqrt(away[:, 0] ** 2 + away[:, 1] ** 2)
         if ignored:
             out[(far < 0.6) & (out[:, 0] == 0), 0] = -1
             continue
-        low = np.select([stride == s for s in RANGES], [r[0] for r in RANGES.values()])
-        high = np.select([stride == s for s in RANGES], [r[1] for r in RANGES.values()])
-        mine = (low <= longest) & (longest < high)
-        cell_off = np.abs(CELLS[:, :2] - middle).max(axis=1)
-        hit = mine & ((far < 0.2) | (cell_off <= stride / 2))
-        near = ~hit & (far < 0.34) & (out[:, 0] != 1)
+        cell_off = np.abs(off).max(axis=1) / CELLS[:, 2]
+        mine = (longest >= LEAST) & (longest < MOST)
+        hit = mine & ((far < 0.2) | (cell_off <= 0.7))
+        near = ~hit & ((far < 0.34) | (mine & (cell_off <= 1.0))) & (out[:, 0] != 1)
         out[near, 0] = -1
         hit &= far < nearest
         nearest[hit] = far[hit]
-        s = stride[hit, None]
+        s = CELLS[hit, 2:]
         out[hit, 0] = 1
-        out[hit, 1:3] = (middle - CELLS[hit, :2]) / (s * PLACE_UNIT)
+        out[hit, 1:3] = -off[hit] / (s * PLACE_UNIT)
         out[hit, 3:5] = np.log(box[2:] / (s * SIZE_UNIT)) * SIZE_UNIT
         out[hit, 5:15] = (points.reshape(1, 10) - np.tile(CELLS[hit, :2], 5)) / (s * PLACE_UNIT)
         out[hit, 15] = longest

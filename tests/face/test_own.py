@@ -164,3 +164,21 @@ def test_a_truncated_file_is_refused(tmp_path):
     shutil.copy(MODEL.with_suffix(".json"), tmp_path)
     with pytest.raises(ModelError):
         FaceDetector(read_bundle(tmp_path / "face.tflite"), 40)
+
+
+@pytest.mark.parametrize("top", [0, 150, 420])
+def test_a_tall_frame_is_looked_at_twice(detector, portrait, top):
+    tall = np.full((900, 640, 3), 90, np.uint8)
+    tall[top : top + 480] = portrait
+    (face,) = detector(Frame(0.0, tall))
+    (alone,) = detector(Frame(0.0, portrait))
+    x, y, w, h = alone.box
+    assert face.box.overlap(Box(x, y + top, w, h)) > 0.7
+
+
+def test_a_small_head_at_the_top_of_a_tall_frame_is_found(detector, portrait):
+    small = cv2.resize(portrait, (160, 120), interpolation=cv2.INTER_AREA)
+    tall = np.full((640, 400, 3), 90, np.uint8)
+    tall[20:140, 100:260] = small
+    (face,) = detector(Frame(0.0, tall))
+    assert 40 <= face.box.h < 60
