@@ -18,8 +18,8 @@ from ferd.config import load_config
 from ferd.data import Frame, Picture, Reading
 from ferd.pipeline import Parts
 
-LOOKS = {"shut": Look(lids=1.0), "yawn": Look(jaw=1.2), "laugh": Look(smile=1.0, teeth=1.0)}
-DRIVER = (300.0, 1.15)
+LOOKS = {"shut": Look(lids=1.0), "yawn": Look(jaw=1.0), "laugh": Look(smile=1.0, teeth=1.0)}
+DRIVER = (300.0, 1.0)
 """Where the driver's face is (x in pixels), and how large: 1 is about 150 pixels."""
 PASSENGER = (520.0, 1.7)
 
