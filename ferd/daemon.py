@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ferd.camera.open import open_source
 from ferd.config import Config
+from ferd.config.web import WebConfig
 from ferd.control import Control, Inbox
-from ferd.errors import FerdError
+from ferd.errors import ConfigError, FerdError
 from ferd.health import HealthReport
 from ferd.publish.board import Board
 from ferd.publish.commands import Value
@@ -20,6 +24,9 @@ from ferd.publish.publisher import Publisher
 from ferd.publish.topics import Json
 from ferd.systemd import Systemd
 from ferd.works import OpenCamera, Works
+
+if TYPE_CHECKING:
+    from ferd.web.page import Page
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +40,7 @@ class Daemon:
 
     The constructor raises ConfigError (exit 78) before anything is started. `load` reads the configuration once more
     for a reload; without it there is none. `open_camera` makes the source of a camera; the default opens the real
-    thing. `protocol`: the MQTT version to try first.
+    thing. `protocol`: the MQTT version to try first. `file`: where the configuration is read from, for the page.
     """
 
     def __init__(
@@ -44,8 +51,10 @@ class Daemon:
         open_camera: OpenCamera | None = None,
         systemd: Systemd | None = None,
         protocol: Protocol = "5",
+        file: Path | None = None,
     ) -> None:
-        self._load = load
+        self._load, self._file = load, file
+        self._wanted: deque[Config] = deque(maxlen=4)
         self._systemd = systemd or Systemd()
         self._wake, self._stopping, self._reloading = threading.Event(), threading.Event(), threading.Event()
         self._wants_restart = False
@@ -57,6 +66,7 @@ class Daemon:
             on_command=self._inbox.put,
             protocol=protocol,
         )
+        self._page = self._make_page()
         self._take_name(config.node.name)
 
     @property
@@ -89,13 +99,27 @@ class Daemon:
         self._reloading.set()
         self._wake.set()
 
+    def ask_to_use(self, config: Config) -> None:
+        """The loop takes this configuration over, until the next reload. May be called as `stop` may."""
+        self._wanted.append(config)
+        self._wake.set()
+
+    @property
+    def page(self) -> str | None:
+        """The page's address, None while there is none."""
+        return self._page.address if self._page else None
+
     def run(self) -> bool:
         """True when it ended because a restart was asked for."""
         try:
             self._works.start()
+            if self._page:
+                self._page.start()
             self._loop()
         finally:
             self._systemd.stopping()
+            if self._page:
+                self._page.stop()
             self._works.stop()
         return self._wants_restart
 
@@ -120,10 +144,7 @@ class Daemon:
     def reload(self) -> Json:
         if self._load is None:
             raise FerdError("this ferd does not know where its configuration came from: restart it")
-        changed = self._works.take_over(self._load())
-        self._take_name(self.config.node.name)
-        log.info("reloaded changed=%r", changed or "nothing")
-        return {"changed": changed}
+        return {"changed": self._take_over(self._load())}
 
     def snooze(self, seconds: float) -> Json:
         return {"seconds": self._works.sounder.snooze(seconds)}
@@ -131,6 +152,32 @@ class Daemon:
     def log_level(self, level: str) -> Json:
         logging.getLogger().setLevel(level.upper())
         return {"level": level}
+
+    def _take_over(self, config: Config) -> str:
+        web = self.config.web
+        page = self._make_page(config.web) if config.web != web else self._page
+        changed = self._works.take_over(config)
+        if page is not self._page:
+            if self._page:
+                self._page.stop()
+            self._page = page
+            if page:
+                page.start()
+            changed = ", ".join(filter(None, (changed, "web")))
+        self._take_name(self.config.node.name)
+        log.info("reloaded changed=%r", changed or "nothing")
+        return changed
+
+    def _make_page(self, config: WebConfig | None = None) -> Page | None:
+        """Raises ConfigError."""
+        config = config or self.config.web
+        if not config.enabled:
+            return None
+        try:
+            from ferd.web.page import Page
+        except ImportError as error:
+            raise ConfigError(f"[web] needs {error.name}: pip install 'ferd[web]', or set enabled = false") from None
+        return Page(config, self._works, self._inbox, use=self.ask_to_use, file=lambda: self._file)
 
     def _take_name(self, node: str) -> None:
         self._control = Control(node, self)
@@ -160,12 +207,14 @@ class Daemon:
         for heard in self._inbox.take(now):
             cameras = tuple(self._works.lanes)
             self._works.put(*self._control.obey(heard, cameras, now))
-        if self._reloading.is_set():
-            self._reloading.clear()
-            try:
+        try:
+            if self._wanted:
+                self._take_over(self._wanted.popleft())
+            if self._reloading.is_set():
+                self._reloading.clear()
                 self.reload()
-            except FerdError as error:
-                log.error("reload failed, all runs on as it was: %s", error)  # noqa: TRY400  # the remedy is told
+        except FerdError as error:
+            log.error("reload failed, all runs on as it was: %s", error)  # noqa: TRY400  # the remedy is told
 
     def _report(self, ready: bool, status_at: float) -> float:
         now = time.monotonic()

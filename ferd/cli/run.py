@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -14,8 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferd.config import CameraConfig, Config, MqttConfig, load_config
+from ferd.config.load import SYSTEM_FILE
 from ferd.config.source import check_source
+from ferd.config.web import WebConfig
 from ferd.errors import EXIT_RESTART, ConfigError
+from ferd.paths import exists
 
 if TYPE_CHECKING:
     from ferd.daemon import Daemon
@@ -29,7 +34,7 @@ MORE = """
   ferd run --source usb:1               one camera, whatever the configuration says
   ferd run --try                        for a first look (what ./scripts/run does): without a camera it plays a demo
                                         scene, without a broker it starts one of its own on this machine, and the
-                                        terminal shows live what is published
+                                        terminal shows live what is published; the page is on, its address is told
 
 Ctrl-C or SIGTERM ends it; the last message says offline. SIGHUP reads the configuration again: what changed is built
 anew, and a file that is wrong leaves everything as it was.
@@ -60,10 +65,10 @@ def run(args: argparse.Namespace) -> int:
     config = load()
     logs.set_up(logging.DEBUG if args.verbose else logging.INFO)
     if args.trying:
-        return _try(config)
+        return _try(config, _file(args.config))
     from ferd.daemon import Daemon
 
-    daemon = Daemon(config, load=load)
+    daemon = Daemon(config, load=load, file=_file(args.config))
     _listen_to_signals(daemon)
     return _restart() if daemon.run() else 0
 
@@ -100,27 +105,56 @@ def _listen_to_signals(daemon: Daemon) -> None:
         signal.signal(signal.SIGHUP, lambda _number, _frame: hang_up())
 
 
-def _try(config: Config) -> int:
+def _try(config: Config, file: Path | None) -> int:
     """A first look: everything that is missing is replaced, and said."""
     from ferd.camera.open import open_source
     from ferd.cli import logs
     from ferd.daemon import Daemon
 
     with _broker(config) as (mqtt, protocol, broker_line):
-        config = config.model_copy(update={"mqtt": mqtt})
-        daemon = Daemon(config, open_camera=lambda camera: open_source(camera, live=True, demo=True), protocol=protocol)
+        config = config.model_copy(update={"mqtt": mqtt, "web": _web(config.web)})
+        daemon = Daemon(
+            config,
+            open_camera=lambda camera: open_source(camera, live=True, demo=True),
+            protocol=protocol,
+            file=file,
+        )
         _listen_to_signals(daemon)
         subscribe = f"subscribe with: mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t 'ferd/#'"
+        page = f"page: {daemon.page}" if daemon.page else "page: needs `pip install 'ferd[web]'`"
         if sys.stdout.isatty():
-            with _screen(daemon, [broker_line, subscribe]) as handler:
+            with _screen(daemon, [broker_line, subscribe, page]) as handler:
                 logs.set_up(logging.WARNING, handler)
                 wants_restart = daemon.run()
         else:
-            print(broker_line, subscribe, sep="\n", flush=True)
+            print(broker_line, subscribe, page, sep="\n", flush=True)
             daemon.board.subscribe(_print_message)
             wants_restart = daemon.run()
     print("ferd ended; its last message was: offline", flush=True)
     return _restart() if wants_restart else 0
+
+
+def _file(given: Path | None) -> Path | None:
+    """Where the configuration is read from; None for the defaults."""
+    if given is not None:
+        return given.absolute()
+    return SYSTEM_FILE if exists(SYSTEM_FILE) else None
+
+
+def _web(config: WebConfig) -> WebConfig:
+    """Switched on where it was not said otherwise, on a free port of this machine."""
+    installed = importlib.util.find_spec("starlette") is not None
+    if "enabled" in config.model_fields_set or config.bind != "127.0.0.1" or not installed:
+        return config
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.bind, config.port))
+            port = config.port
+        except OSError:
+            probe.bind((config.bind, 0))
+            port = int(probe.getsockname()[1])
+    return config.model_copy(update={"enabled": True, "port": port})
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The page: see what ferd sees, in a browser. A thread of its own that never holds up the daemon."""

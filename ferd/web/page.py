@@ -1,0 +1,150 @@
+"""The page's thread. Whatever happens in it, the daemon goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import uvicorn
+
+from ferd.config import Config
+from ferd.config.web import WebConfig
+from ferd.control import Inbox
+from ferd.web.api import Api
+from ferd.web.app import build
+from ferd.web.door import Doorkeeper, protocols
+from ferd.web.lines import LastLines
+from ferd.web.onlooker import PageOnlooker
+from ferd.web.studio import Studio
+from ferd.web.token import Keys
+from ferd.web.tune_api import TuneApi
+from ferd.web.window import Window
+from ferd.web.wire import reading_json
+from ferd.works import Works
+
+STOP_WAITS_S = 1.5
+AGAIN_AFTER_S = 10.0
+"""A page that died is started again after so long."""
+
+log = logging.getLogger(__name__)
+
+
+class Page:
+    """`start` and `stop` come in pairs, in the thread of the loop. Raises ConfigError for a wrong token file."""
+
+    def __init__(
+        self,
+        config: WebConfig,
+        works: Works,
+        inbox: Inbox,
+        *,
+        use: Callable[[Config], None],
+        file: Callable[[], Path | None] = lambda: None,
+    ) -> None:
+        self._config, self._works = config, works
+        self._keys = Keys.of(config)
+        self._window = Window(works, inbox, use, file)
+        self._studio = Studio(
+            config.fps, lambda camera, frame, reading: reading_json(frame, reading, self._window.rules(camera))
+        )
+        self._onlooker = PageOnlooker(self._studio)
+        self._lines = LastLines()
+        self._stopping = threading.Event()
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+        self.door = Doorkeeper(config.connections)
+
+    @property
+    def address(self) -> str:
+        host = f"[{self._config.bind}]" if ":" in self._config.bind else self._config.bind
+        return f"http://{host}:{self._config.port}/"
+
+    def start(self) -> None:
+        """Returns at once. A port that is taken is told, and tried again."""
+        logging.getLogger().addHandler(self._lines)
+        self._unsubscribe = self._works.board.subscribe(self._onlooker.heard)
+        self._works.show_to(self._onlooker)
+        self._thread = threading.Thread(target=self._run, name="page", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._stopping.set()
+        self._works.show_to(None)
+        self._unsubscribe()
+        if (server := self._server) is not None:
+            server.should_exit = True
+        thread.join(STOP_WAITS_S)
+        logging.getLogger().removeHandler(self._lines)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with _listen(self._config) as listener:
+                    log.info("page at %s%s", self.address, "" if self._config.local else " (token asked for)")
+                    asyncio.run(self._serve(listener))
+            except OSError as error:
+                reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
+                log.warning("page not served address=%s reason=%r", self.address, reason)
+            except Exception:
+                log.exception("page failed")
+            self._stopping.wait(AGAIN_AFTER_S)
+
+    async def _serve(self, listener: socket.socket) -> None:
+        """Until `stop`. Built anew each time, so that nothing half-broken survives."""
+        self.door = Doorkeeper(self._config.connections)
+        api = Api(self._window, self._onlooker, self._studio, self._lines)
+        tune = TuneApi(self._window, self._onlooker)
+        app = build(self._config, self._keys, window=self._window, studio=self._studio, api=api, tune=tune)
+        http, websocket = protocols(self.door)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http=http,
+                ws=websocket,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                proxy_headers=False,
+                ws_max_size=4096,
+                timeout_keep_alive=10,
+                timeout_graceful_shutdown=1,
+                h11_max_incomplete_event_size=16384,
+            )
+        )
+        self._server = server
+        if self._stopping.is_set():
+            return
+        self._studio.open(asyncio.get_running_loop())
+        sweeping = asyncio.create_task(self.door.watch())
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            self._studio.close()
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+            self._server = None
+
+
+def _listen(config: WebConfig) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.bind else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((config.bind, config.port))
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,138 @@
+"""Tune: other settings act on the last minutes, are used, or are written into ferd.toml."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ferd.config import Config
+from ferd.errors import FerdError
+from ferd.web.api import CAMERA, WrongError, body_of, camera_in
+from ferd.web.onlooker import PageOnlooker
+from ferd.web.openapi import Endpoint
+from ferd.web.save import Change, change, write
+from ferd.web.tune import WIDTH_S, changed, replayed, settings, strip
+from ferd.web.window import Window
+
+PORTION = 25
+PAUSE_S = 0.004
+"""After so many frames the replay rests: the loop that reads the cameras goes first."""
+SETTINGS = {
+    "type": "object",
+    "properties": {
+        "smoothing": {"type": "object"},
+        "fatigue": {"type": "object"},
+        "alerts": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+    },
+}
+SAVE = {**SETTINGS, "properties": {**SETTINGS["properties"], "base": {"type": "string"}}}  # type: ignore[dict-item]
+
+
+class TuneApi:
+    def __init__(self, window: Window, onlooker: PageOnlooker) -> None:
+        self._window, self._onlooker = window, onlooker
+        self._replaying = asyncio.Lock()
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("GET", "/api/tune", self.settings, "What can be tuned, as it stands now."),
+            Endpoint(
+                "POST",
+                "/api/cameras/{camera}/replay",
+                self.replay,
+                "What was told of the last minutes, and what these settings would have told.",
+                body=SETTINGS,
+                names=CAMERA,
+                more=(404,),
+            ),
+            Endpoint(
+                "POST",
+                "/api/tune/use",
+                self.use,
+                "Uses these settings until the next reload.",
+                body=SETTINGS,
+                status=202,
+            ),
+            Endpoint(
+                "POST",
+                "/api/tune/diff",
+                self.diff,
+                "What saving would change in ferd.toml.",
+                body=SETTINGS,
+                more=(409,),
+            ),
+            Endpoint(
+                "POST", "/api/tune/save", self.save, "Writes it, if the file is as shown.", body=SAVE, more=(409,)
+            ),
+        ]
+
+    async def settings(self, _request: Request) -> Response:
+        file = self._window.file()
+        return JSONResponse(settings(self._window.config) | {"file": None if file is None else str(file)})
+
+    async def replay(self, request: Request) -> Response:
+        camera = camera_in(request, self._window)
+        config = self._changed(await body_of(request))
+        recorder = self._onlooker.recorders.get(camera)
+        moments = recorder.moments() if recorder else []
+        labels = list(recorder.labels) if recorder else []
+        would = []
+        async with self._replaying:
+            for number, moment in enumerate(replayed(moments, labels, config, self._window.sensitivity(camera))):
+                would.append(moment)
+                if number % PORTION == 0:
+                    await asyncio.sleep(PAUSE_S)
+        return JSONResponse(
+            {"width_s": WIDTH_S, "labels": labels, "told": strip(moments, labels), "would": strip(would, labels)}
+        )
+
+    async def use(self, request: Request) -> Response:
+        self._window.use(self._changed(await body_of(request)))
+        return JSONResponse({"asked": True}, 202)
+
+    async def diff(self, request: Request) -> Response:
+        made = self._change(await body_of(request))
+        return JSONResponse({"file": str(made.path), "diff": made.diff, "base": made.base})
+
+    async def save(self, request: Request) -> Response:
+        body = await body_of(request)
+        base = body.pop("base", None)
+        made = self._change(body)
+        if base != made.base:
+            raise WrongError("the file is not as it was shown: look at the difference once more", 409)
+        try:
+            write(made)
+        except FerdError as error:
+            raise WrongError(str(error), 409) from None
+        self._window.use(self._changed(body))
+        return JSONResponse({"file": str(made.path), "diff": made.diff})
+
+    def _changed(self, body: dict[str, Any]) -> Config:
+        try:
+            return changed(self._window.config, body)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise WrongError(_told(error)) from None
+
+    def _change(self, body: dict[str, Any]) -> Change:
+        self._changed(body)
+        file = self._window.file()
+        if file is None:
+            raise WrongError(
+                "ferd runs without a file: `ferd config default > ferd.toml`, then --config ferd.toml", 409
+            )
+        try:
+            return change(file, self._window.config, body)
+        except FerdError as error:
+            raise WrongError(str(error), 409) from None
+
+
+def _told(error: Exception) -> str:
+    """The first problem of a validation, with its key."""
+    problems = getattr(error, "errors", None)
+    if problems is None:
+        return str(error) or type(error).__name__
+    first = problems()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")
