@@ -37,7 +37,7 @@ PROTOCOL = (
     "twins, whole faces by picture; drivers were not trained on but for their sunglasses. accuracy is of the answers "
     "given (sure >= threshold), unsure the share without one (a face not found counts), accuracy_forced of all. "
     "faces_by_*: photographs, looked at from all four sides as `ferd model eval` does; *_as_they_lie: as "
-    "given. yawns_*: five in six of these drivers have taught the face model."
+    "given."
 )
 TRAINED_ON = [
     {"name": "infrared eye crops", "what": "about 6,600 near-infrared crops of drivers, half of them closed",
