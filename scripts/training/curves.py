@@ -21,8 +21,8 @@ def plot(work: Path) -> Path:
         name = path.parent.name
         left.plot(epochs, [float(row["loss"]) for row in rows], label=name)
         right.plot(epochs, [float(row["accuracy"]) for row in rows], label=name)
-        photos = [float(row["accuracy_photos"]) for row in rows]
-        right.plot(epochs, photos, linestyle=":", label=f"{name}, photos")
+        photos = [float(row["accuracy_photos_whole"]) for row in rows]
+        right.plot(epochs, photos, linestyle=":", label=f"{name}, uncut photos")
     left.set(xlabel="epoch", ylabel="training loss")
     right.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0.5, 1))
     for axes in (left, right):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,16 @@ def training_sample(fer: Ferplus) -> Sample:
     keep = ~fer.validation & (faces > fer.others) & (faces > 0)
     votes = fer.votes[keep]
     return Sample(fer.tiles[keep], votes / votes.sum(axis=1, keepdims=True))
+
+
+def with_more_of(sample: Sample, times: Mapping[str, int]) -> Sample:
+    """A sample in which the pictures of rare labels (that most people named) come so many times."""
+    whole = sample
+    for name, count in times.items():
+        rows = sample.targets[:, LABELS.index(name)] > 0.4
+        again = Sample(sample.tiles[rows], sample.targets[rows])
+        whole = sum([again] * (count - 1), whole)
+    return whole
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Trains ferd's expression model: a teacher, then the small net that ships, as full int8."""
+"""Trains ferd's expression model: larger teachers, then the small net that ships, as full int8."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from training.sources import REPO, MissingDataError, data_folder, require
 
-EPILOG = "On two cores that others use too the whole run took 75 minutes; see models/README.md."
+EPILOG = "It should take about an hour on two idle cores; see models/README.md."
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -23,8 +23,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=REPO / "build" / "train-expression",
         help="for checkpoints, curves and prepared pictures",
     )
-    add("--epochs", type=int, default=40, help="of the net that ships")
-    add("--teacher-epochs", type=int, default=15, help="of the larger net; 0: no teacher")
+    add(
+        "--epochs", type=float, default=1.0, metavar="SHARE", help="of the usual epochs of every stage, 0 to 1: a trial"
+    )
     add("--threads", type=int, default=1)
     add("--check-data", action="store_true", help="only say whether the data is there")
     how = parser.add_mutually_exclusive_group()

@@ -19,10 +19,11 @@ from training.augment import augment
 from training.cache import Pictures
 from training.checkpoint import Run, Settings
 from training.data import LABELS, TRAIN_LABELS, Judged, Sample
-from training.net import MEAN, STD, ExpressionNet
+from training.net import MEAN, STD, Ensemble, ExpressionNet
 
 # fear and disgust are rare in the pictures: each vote for them counts more
 LIFT = torch.tensor([{"fear": 2.0, "disgust": 3.0}.get(name, 1.0) for name in TRAIN_LABELS])
+RARE = [TRAIN_LABELS.index("fear"), TRAIN_LABELS.index("disgust")]
 
 
 def half_precision() -> bool:
@@ -51,35 +52,42 @@ def accuracy(net: torch.nn.Module, judged: Judged) -> float:
 
 def fit(
     settings: Settings,
+    sample: Sample,
     data: Pictures,
     folder: Path,
     *,
-    teacher: ExpressionNet | None = None,
+    start: ExpressionNet | None = None,
+    teachers: Ensemble | None = None,
     resume: bool = True,
 ) -> ExpressionNet:
-    """Train, or go on where the checkpoint in the folder stopped; returns the averaged net."""
+    """Train on the sample, or go on where the checkpoint in the folder stopped; returns the averaged net.
+
+    `start`: a net of the same shape, whose weights are taken over. `data` judges after every epoch. Pictures
+    without a label are learnt from `teachers` alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(settings, folder)
+    run = Run(settings, folder, start)
     curve = folder / "curve.csv"
     if not (resume and run.load()):
-        curve.write_text("epoch,rate,loss,accuracy,accuracy_photos\n")
-    judged = data.validation.without_duplicates()
+        curve.write_text("epoch,rate,loss,accuracy,accuracy_photos,accuracy_photos_whole\n")
+    judged = data.judged()
     while run.epochs < settings.epochs:
-        loss = _epoch(run, data.train, teacher)
+        loss = _epoch(run, sample, teachers)
         run.epochs += 1
-        seen, photos = accuracy(run.average.net, judged), accuracy(run.average.net, data.photos)
+        seen = [accuracy(run.average.net, part) for part in judged]
         with curve.open("a", newline="") as file:
-            rate = f"{_rate(settings, run.epochs):.4f}"
-            csv.writer(file).writerow([run.epochs, rate, f"{loss:.4f}", f"{seen:.4f}", f"{photos:.4f}"])
-        tqdm.write(f"epoch {run.epochs}: loss {loss:.4f}, validation {seen:.4f}, photos {photos:.4f}")
+            row = [run.epochs, f"{_rate(settings, run.epochs):.4f}", f"{loss:.4f}", *(f"{v:.4f}" for v in seen)]
+            csv.writer(file).writerow(row)
+        told = "epoch {}: loss {:.4f}, validation {:.4f}, photos {:.4f}, uncut {:.4f}"
+        tqdm.write(told.format(run.epochs, loss, *seen))
         run.save()
     return run.average.net
 
 
-def _epoch(run: Run, sample: Sample, teacher: ExpressionNet | None) -> float:
+def _epoch(run: Run, sample: Sample, teachers: Ensemble | None) -> float:
     """One pass over the pictures; returns the mean loss."""
     settings, net = run.settings, run.net.train()
-    batches = Batches(sample, settings, run.epochs, teacher)
+    batches = Batches(sample, settings, run.epochs, teachers)
     # A second process makes the batches: on a busy machine two processes of one thread each are
     # several times quicker than one with two threads, which wait for each other at every layer.
     loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
@@ -113,11 +121,11 @@ def _loss(net: ExpressionNet, pixels: Tensor, targets: Tensor) -> Tensor:
 class Batches(IterableDataset[tuple[Tensor, Tensor]]):
     """One epoch, shuffled, augmented and taught; its seed is its own, so that resuming changes nothing."""
 
-    def __init__(self, sample: Sample, settings: Settings, epoch: int, teacher: ExpressionNet | None) -> None:
+    def __init__(self, sample: Sample, settings: Settings, epoch: int, teachers: Ensemble | None) -> None:
         self.sample = sample
         self.settings = settings
         self.epoch = epoch
-        self.teacher = teacher
+        self.teachers = teachers
 
     def __len__(self) -> int:
         return len(self.sample) // self.settings.batch
@@ -135,16 +143,23 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
             yield inputs, self._taught(targets[picked], inputs)
 
     def _taught(self, targets: Tensor, pixels: Tensor) -> Tensor:
-        """The crowd's votes, mixed with what the teacher says to this very distorted picture."""
-        if self.teacher is None:
+        """The labels, mixed with what the teachers say to this very distorted picture.
+
+        Teachers overlook the rare labels: there they have less to say.
+        """
+        if self.teachers is None:
             return targets
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
-            said = self.teacher(pixels).float().softmax(dim=1)
-        return torch.lerp(targets, said, self.settings.teacher_share)
+            said = self.teachers(pixels).float().softmax(dim=1)
+        labelled = targets.sum(dim=1, keepdim=True) > 0
+        rare = targets[:, RARE].sum(dim=1, keepdim=True)
+        share = torch.where(labelled, self.settings.teacher_share * (1 - rare), 1.0)
+        return torch.lerp(targets, said, share)
 
 
 def _rate(settings: Settings, epoch: float) -> float:
-    if epoch < settings.warm_epochs:
-        return settings.rate * (epoch + 0.02) / settings.warm_epochs
-    done = (epoch - settings.warm_epochs) / (settings.epochs - settings.warm_epochs)
+    warm = min(settings.warm_epochs, settings.epochs / 4)
+    if epoch < warm:
+        return settings.rate * (epoch + 0.02) / warm
+    done = (epoch - warm) / (settings.epochs - warm)
     return settings.rate * (0.002 + 0.998 * 0.5 * (1 + math.cos(math.pi * done)))

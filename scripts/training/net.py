@@ -6,6 +6,7 @@ depthwise ones hardly gain.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +48,13 @@ class Shape:
     dropout: float = 0.15
 
 
-STUDENT = Shape()
-TEACHER = Shape(stem=16, widths=(32, 64, 128), blocks=(1, 2, 2), features=256, dropout=0.4)
+PUPIL = Shape(dropout=0.05)
 
 
 class ExpressionNet(nn.Module):
     """(B, 1, 48, 48) normalised gray to (B, labels) logits."""
 
-    def __init__(self, shape: Shape = STUDENT, labels: int = len(TRAIN_LABELS)) -> None:
+    def __init__(self, shape: Shape = PUPIL, labels: int = len(TRAIN_LABELS)) -> None:
         super().__init__()
         self.shape = shape
         layers: list[nn.Module] = [_conv(1, shape.stem), nn.ReLU()]
@@ -73,11 +73,35 @@ class ExpressionNet(nn.Module):
         return self.head(self.dropout(pooled))
 
 
-def shipped(net: ExpressionNet) -> ExpressionNet:
-    """A copy with the rows of the 7 labels that ferd knows: contempt is dropped."""
+class Ensemble(nn.Module):
+    """Several nets as one: the logarithm of their mean probabilities."""
+
+    def __init__(self, members: Sequence[ExpressionNet]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members).eval().to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        told = torch.stack([member(x).float().softmax(dim=1) for member in self.members])
+        return told.mean(dim=0).clamp_min(1e-9).log()
+
+
+def mean_of(first: ExpressionNet, second: ExpressionNet) -> ExpressionNet:
+    """The net between two of which one was trained on from the other (Wortsman et al. 2022, arXiv 2109.01903)."""
+    weights = second.state_dict()
+    for name, value in first.state_dict().items():
+        if value.dtype.is_floating_point:
+            weights[name] = (value + weights[name]) / 2
+    mean = ExpressionNet(first.shape)
+    mean.load_state_dict(weights)
+    return mean.eval()
+
+
+def shipped(net: ExpressionNet, favour: Mapping[str, float]) -> ExpressionNet:
+    """A copy with the rows of the 7 labels that ferd knows: contempt is dropped. `favour` is added to logits."""
     weights = dict(net.state_dict())
     for name in ("head.weight", "head.bias"):
         weights[name] = weights[name][: len(LABELS)]
+    weights["head.bias"] = weights["head.bias"] + torch.tensor([favour.get(name, 0.0) for name in LABELS])
     copy = ExpressionNet(net.shape, len(LABELS))
     copy.load_state_dict(weights)
     return copy.eval()
