@@ -59,7 +59,10 @@ def camera_in(request: Request, window: Window) -> str:
 
 
 class Api:
-    def __init__(self, window: Window, onlooker: PageOnlooker, studio: Studio, lines: LastLines) -> None:
+    def __init__(
+        self, window: Window, onlooker: PageOnlooker, studio: Studio, lines: LastLines, *, asks_token: bool = False
+    ) -> None:
+        self._asks_token = asks_token
         self._window, self._onlooker, self._studio, self._lines = window, onlooker, studio, lines
         self._examining = asyncio.Lock()
         self._examined: tuple[float, list[dict[str, Any]]] | None = None
@@ -108,7 +111,7 @@ class Api:
         return JSONResponse(self.state_now())
 
     def state_now(self) -> dict[str, Any]:
-        state = self._window.state()
+        state = self._window.state() | {"token": self._asks_token}
         for camera in state["cameras"]:
             camera["lookers"] = self._studio.lookers(camera["name"])
             camera["pictures_to"] = self._studio.lookers(camera["name"], picture=True)

@@ -50,7 +50,7 @@ class PageOnlooker:
     def heard(self, message: Message) -> None:
         """A message of the board: events are kept for the page."""
         if names := EVENT.names_in(message.topic):
-            self._events.append({"camera": names["camera"], "at": round(time.time(), 1), **json.loads(message.payload)})
+            self._events.append({**json.loads(message.payload), **names, "told_at": round(time.time(), 1)})
 
     def events(self, camera: str) -> list[dict[str, Any]]:
         """The oldest first."""

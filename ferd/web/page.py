@@ -101,7 +101,7 @@ class Page:
     async def _serve(self, listener: socket.socket) -> None:
         """Until `stop`. Built anew each time, so that nothing half-broken survives."""
         self.door = Doorkeeper(self._config.connections)
-        api = Api(self._window, self._onlooker, self._studio, self._lines)
+        api = Api(self._window, self._onlooker, self._studio, self._lines, asks_token=self._keys.asked_for)
         tune = TuneApi(self._window, self._onlooker)
         app = build(self._config, self._keys, window=self._window, studio=self._studio, api=api, tune=tune)
         http, websocket = protocols(self.door)

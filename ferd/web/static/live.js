@@ -1,0 +1,122 @@
+// The view of now: picture, bars, why, eyes and mouth.
+
+import { $, el, facts, percent, text } from "./dom.js";
+import { colourOf } from "./colours.js";
+import { draw } from "./overlay.js";
+
+export class Live {
+  constructor() {
+    this.labels = [];
+    this.rows = new Map();
+    this.spokenAt = 0;
+    this.times = [];
+  }
+
+  setLabels(labels) {
+    if (labels.join() === this.labels.join()) return;
+    this.labels = labels;
+    this.rows.clear();
+    $("bars").replaceChildren(...labels.map((label, i) => this.row(label, i)));
+  }
+
+  row(label, i) {
+    const bar = el("i"), now = el("b"), threshold = el("u"), number = el("td", {}, "–");
+    bar.style.background = colourOf(label, i);
+    const row = el("tr", {}, el("th", { scope: "row" }, label), el("td", {}, el("div", { class: "bar" }, bar, now, threshold)), number);
+    this.rows.set(label, { row, bar, now, threshold, number });
+    return row;
+  }
+
+  curtain(words) {
+    $("curtain").hidden = !words;
+    text($("curtain"), words ?? "");
+    if (words) this.clear();
+  }
+
+  clear() {
+    this.show(null);
+    text($("alerts"), "");
+    text($("pace"), "");
+  }
+
+  message(reading, bitmap, sendsPicture) {
+    this.curtain(null);
+    const face = this.choose(reading);
+    draw($("picture"), reading, bitmap, this.labels, face?.id);
+    bitmap?.close();
+    this.show(face, reading.fatigue);
+    this.alerts(reading.alerts);
+    this.pace(reading, sendsPicture);
+    this.speak(reading, face);
+  }
+
+  choose(reading) {
+    const select = $("face"), ids = reading.faces.map((face) => String(face.id));
+    const options = [...select.options].slice(1).map((option) => option.value);
+    if (ids.join() !== options.join() && document.activeElement !== select) {
+      const before = select.value;
+      select.replaceChildren(select.options[0], ...ids.map((id) => el("option", { value: id }, `#${id}`)));
+      select.value = ids.includes(before) ? before : "main";
+    }
+    const wanted = select.value === "main" ? reading.main : Number(select.value);
+    return reading.faces.find((face) => face.id === wanted);
+  }
+
+  show(face, fatigue) {
+    text($("told"), face ? (face.label ?? "unsure") : "nobody");
+    text($("told-since"), face ? `#${face.id}, ${percent(face.confidence)} sure, for ${face.held_s.toFixed(0)} s` : "\u00a0");
+    for (const [label, { row, bar, now, threshold, number }] of this.rows) {
+      const smooth = face?.smooth[label], score = face?.scores[label];
+      row.classList.toggle("held", face?.label === label);
+      bar.style.width = `${100 * (smooth ?? 0)}%`;
+      now.hidden = score === undefined;
+      now.style.left = `calc(${100 * (score ?? 0)}% - 1px)`;
+      threshold.hidden = !face || face.why.lead !== label;
+      threshold.style.left = `${100 * Math.min(1, face?.why.needs ?? 0)}%`;
+      text(number, percent(smooth));
+    }
+    text($("why"), face ? face.why.text : "There is no face to read.");
+    const quality = face?.quality;
+    $("hints").replaceChildren(...(quality?.hints ?? []).map((hint) => el("li", {}, hint)));
+    facts($("quality"), quality ? [
+      ["light", `${quality.light.toFixed(0)} of 255`], ["sharpness", quality.sharpness.toFixed(0)],
+      ["size", `${quality.size.toFixed(0)} pixels wide`], ["detector", percent(face.found)], ["followed for", `${face.for_s.toFixed(0)} s`],
+    ] : []);
+    const signals = face?.signals;
+    facts($("signals"), [
+      ["eyes closed", signals ? seen(signals.eyes_closed) : face ? "not read: [fatigue] is off" : null],
+      ["mouth open", signals ? seen(signals.mouth_open) : null],
+      ["awareness", fatigue ? percent(fatigue.awareness) : null],
+      ["PERCLOS", fatigue ? percent(fatigue.perclos) : null],
+      ["blinks a minute", fatigue?.blinks?.toFixed(0)],
+      ["yawns in 5 minutes", fatigue?.yawns],
+    ]);
+  }
+
+  alerts(alerts) {
+    const words = alerts.map((alert) => `${alert.level}: ${alert.name} (${alert.reason.replaceAll("_", " ")})${alert.buzzer ? ", sounding" : ""}`);
+    const node = $("alerts");
+    if (node.textContent !== words.join(" · ")) node.replaceChildren(...(words.length ? [el("strong", {}, words.join(" · "))] : []));
+  }
+
+  pace(reading, sendsPicture) {
+    const now = performance.now();
+    this.times = [...this.times.filter((t) => now - t < 3000), now];
+    if (this.times.length < 3) return;
+    const rate = ((this.times.length - 1) * 1000) / (now - this.times[0]);
+    const age = Date.now() / 1000 - reading.wall; // true on the machine that runs ferd
+    const late = age >= 0 && age < 5 ? `, ${Math.round(age * 1000 + 0)} ms old` : "";
+    text($("pace"), `${rate.toFixed(0)} ${sendsPicture ? "pictures" : "readings"} a second${late}`);
+  }
+
+  speak(reading, face) {
+    const now = performance.now();
+    if (now - this.spokenAt < 2000) return;
+    this.spokenAt = now;
+    const count = reading.faces.length;
+    const words = `The camera's picture: ${count === 1 ? "one face" : `${count} faces`}${face ? `, ${face.label ?? "unsure"}` : ""}`;
+    if ($("picture").getAttribute("aria-label") !== words) $("picture").setAttribute("aria-label", words);
+  }
+}
+
+const seen = (value) => (value === null ? "cannot be seen" : percent(value));

@@ -1,0 +1,144 @@
+// Sliders whose settings are tried on the last minutes, beside what was told.
+
+import { $, css, el, sharp } from "./dom.js";
+import { get, post } from "./api.js";
+import { colourOf, LEVEL_COLOURS } from "./colours.js";
+
+const NONE = 255;
+const KNOBS = {
+  smoothing: [
+    ["tau_s", "calmer, and later (seconds)", 0, 2, 0.05], ["enter", "taken up from", 0, 1, 0.01], ["leave", "dropped below", 0, 1, 0.01],
+    ["lead", "times as probable as the held one", 1, 10, 0.1], ["hold_s", "must stay ahead for (seconds)", 0, 3, 0.05],
+  ],
+  fatigue: [
+    ["shut_notice_s", "eyes shut: notice (seconds)", 0.75, 6, 0.05], ["shut_warning_s", "eyes shut: warning (seconds)", 0.75, 8, 0.05],
+    ["shut_alarm_s", "eyes shut: alarm (seconds)", 0.75, 10, 0.05], ["perclos_notice", "PERCLOS: notice", 0.01, 1, 0.01],
+    ["perclos_warning", "PERCLOS: warning", 0.01, 1, 0.01], ["not_seen_s", "eyes not seen: notice (seconds)", 0, 60, 1],
+  ],
+};
+
+export class Tune {
+  constructor() {
+    this.replay = this.replay.bind(this);
+    $("use").addEventListener("click", () => this.act("use"));
+    $("diff").addEventListener("click", () => this.act("diff"));
+    $("save").addEventListener("click", () => this.act("save"));
+    $("reset").addEventListener("click", () => this.load());
+    $("sliders").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  async load(camera = this.camera) {
+    this.camera = camera;
+    this.settings = await get("/api/tune");
+    this.values = structuredClone(this.settings);
+    $("saving").hidden = true;
+    $("tune-said").textContent = "";
+    $("diff").disabled = !this.settings.file;
+    $("diff").title = this.settings.file ?? "ferd runs without a configuration file";
+    const groups = [this.group("Smoothing", "smoothing", this.values.smoothing)];
+    if (this.values.fatigue.enabled) groups.push(this.group("Fatigue", "fatigue", this.values.fatigue));
+    for (const alert of this.values.alerts) groups.push(this.alert(alert));
+    $("sliders").replaceChildren(...groups);
+    await this.replay();
+  }
+
+  group(title, section, values) {
+    return el("fieldset", { class: "group" }, el("legend", {}, title),
+      ...KNOBS[section].map(([key, words, low, high, step]) => this.slider(values, this.settings[section], key, words, low, high, step)));
+  }
+
+  alert(alert) {
+    const before = this.settings.alerts.find((other) => other.name === alert.name);
+    const knobs = [["above", "above", 0, 1, 0.01], ["below", "below", 0, 1, 0.01], ["for_s", "for (seconds)", 0, 60, 0.5]];
+    return el("fieldset", { class: "group" }, el("legend", {}, `Alert: ${alert.name}`),
+      ...knobs.filter(([key]) => alert[key] !== null).map(([key, ...rest]) => this.slider(alert, before, key, ...rest)));
+  }
+
+  slider(values, before, key, words, low, high, step) {
+    const input = el("input", { type: "range", min: low, max: Math.max(high, values[key]), step, value: values[key], name: key });
+    const shown = el("output", {}, String(values[key]));
+    const label = el("label", { class: "slider" }, el("span", {}, words), shown, input);
+    input.addEventListener("input", () => {
+      values[key] = Number(input.value);
+      shown.textContent = input.value;
+      label.classList.toggle("changed", values[key] !== before[key]);
+      $("saving").hidden = true;
+      clearTimeout(this.timer);
+      this.timer = setTimeout(this.replay, 250);
+    });
+    return label;
+  }
+
+  changes() {
+    const differing = (now, before) => Object.fromEntries(Object.entries(now).filter(([key, value]) => value !== before[key]));
+    const alerts = this.values.alerts.map((alert, i) => ({ ...differing(alert, this.settings.alerts[i]), name: alert.name }));
+    return { smoothing: differing(this.values.smoothing, this.settings.smoothing), fatigue: differing(this.values.fatigue, this.settings.fatigue),
+      alerts: alerts.filter((alert) => Object.keys(alert).length > 1) };
+  }
+
+  async replay() {
+    if (!this.camera) return;
+    try {
+      this.result = await post(`/api/cameras/${this.camera}/replay`, this.changes());
+      this.draw();
+    } catch (error) {
+      $("compare-text").textContent = error.message;
+    }
+  }
+
+  draw() {
+    const { told, would, labels, width_s: width } = this.result;
+    const [context, wide, tall] = sharp($("compare"));
+    if (!wide) return;
+    const left = 92, count = Math.max(1, told.label.length), across = wide - left;
+    const x = (i) => left + (i * across) / count;
+    context.font = "13px system-ui, sans-serif";
+    const rows = labels.length + 1, room = tall / rows, half = (room - 6) / 2;
+    [...labels, "alerts"].forEach((name, r) => {
+      const top = r * room;
+      context.fillStyle = css("--card");
+      context.fillRect(left, top, across, room - 4);
+      context.fillStyle = css("--text");
+      context.fillText(name, 0, top + room / 2 + 2);
+      [told, would].forEach((strip, which) => {
+        for (let i = 0; i < count; i++) {
+          const isAlert = r === labels.length;
+          if (isAlert ? !strip.level[i] : strip.label[i] !== r) continue;
+          context.fillStyle = isAlert ? LEVEL_COLOURS[strip.level[i]] : colourOf(name, r);
+          context.globalAlpha = which ? 1 : 0.5;
+          context.fillRect(x(i), top + which * (half + 1), Math.max(1, across / count + 0.5), half);
+        }
+        context.globalAlpha = 1;
+      });
+    });
+    const changesOf = (strip) => strip.label.filter((value, i) => i && value !== strip.label[i - 1]).length;
+    const unsure = (strip) => (strip.label.filter((value) => value === NONE).length * width).toFixed(0);
+    $("compare-text").textContent = told.label.length
+      ? `Upper halves: told. Lower: with these settings. Changes: ${changesOf(told)} told, ${changesOf(would)} now; without an expression ${unsure(told)} s and ${unsure(would)} s of ${(count * width).toFixed(0)} s.`
+      : "Nothing was read yet.";
+  }
+
+  async act(what) {
+    const said = $("tune-said");
+    try {
+      const answer = await post(`/api/tune/${what}`, { ...this.changes(), ...(what === "save" ? { base: this.base } : {}) });
+      if (what === "diff") {
+        this.base = answer.base;
+        $("saving").hidden = !answer.diff;
+        $("patch").replaceChildren(...answer.diff.split("\n").map(patchLine));
+        said.textContent = answer.diff ? "" : "Nothing would change in the file.";
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 700));
+      await this.load();
+      said.textContent = what === "use" ? "In use, until the next reload or restart." : `Written to ${answer.file}, and in use.`;
+    } catch (error) {
+      said.textContent = error.message;
+    }
+  }
+}
+
+function patchLine(line) {
+  const kind = line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "";
+  return el("span", { class: kind }, `${line}\n`);
+}
