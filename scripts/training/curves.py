@@ -21,7 +21,7 @@ def plot(work: Path) -> Path:
         name = path.parent.name
         left.plot(epochs, [float(row["loss"]) for row in rows], label=name)
         right.plot(epochs, [float(row["accuracy"]) for row in rows], label=name)
-        photos = [float(row["accuracy_photos_whole"]) for row in rows]
+        photos = [float(row.get("accuracy_photos_whole") or "nan") for row in rows]  # older curves lack it
         right.plot(epochs, photos, linestyle=":", label=f"{name}, uncut photos")
     left.set(xlabel="epoch", ylabel="training loss")
     right.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0.5, 1))
