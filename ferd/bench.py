@@ -17,6 +17,7 @@ import numpy as np
 from ferd.config import CameraConfig, Config
 from ferd.data import Frame, Picture
 from ferd.errors import FerdError
+from ferd.face.points import ClosePoints
 from ferd.health import read_rss_mb
 from ferd.pipeline import Parts, Pipeline
 from ferd.publish.narrator import Narrator
@@ -111,6 +112,7 @@ class _Floor:
         self._parts, self._pipeline = parts, pipeline
         self._frame = pipeline.prepare(Frame(0.0, picture))
         self._searched = parts.detector.prepare(self._frame)
+        self._read_points: Callable[[Picture], object] | None = None
 
     def find_face(self) -> None:
         """Prepares the model's input, outside of what is measured."""
@@ -119,10 +121,16 @@ class _Floor:
             raise FerdError(f"the picture must show one face, the detector finds {len(faces)}; give another --image")
         crop = self._pipeline.crop(self._frame.image, faces[0])
         self._input = self._parts.classifier.prepare(crop)
+        detector = self._parts.detector
+        if isinstance(detector, ClosePoints):
+            self._close = detector.reader.prepare(self._frame.image, faces[0].box)
+            self._read_points = detector.reader.read
         self.run = self.stage.timed(self._bare_calls)
 
     def _bare_calls(self) -> None:
         self._parts.detector.search(self._searched)
+        if self._read_points is not None:
+            self._read_points(self._close)
         self._parts.classifier.network.invoke(self._input)
 
 

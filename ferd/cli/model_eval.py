@@ -77,8 +77,10 @@ def _detector(config: DetectorConfig, args: argparse.Namespace) -> int:
 def _own_detector(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
     from ferd.evaluate.faces import evaluate_detector
     from ferd.face.own import FaceDetector
+    from ferd.face.points import with_points
 
-    return _tell_figures(evaluate_detector(FaceDetector(bundle, config.min_face), args.data, _seen), args)
+    detector = with_points(FaceDetector(bundle, config.min_face))
+    return _tell_figures(evaluate_detector(detector, args.data, _seen), args)
 
 
 def _eyes(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:

@@ -117,11 +117,13 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
 
 def _loaded(bundle: Bundle) -> tuple[Network, InputSpec]:
     from ferd.face.own import FaceDetector
+    from ferd.face.points import PointReader
     from ferd.model.classify import Classifier
     from ferd.model.runtime import Network
 
-    if bundle.kind == "face" and bundle.input is not None:
-        FaceDetector(bundle, min_face=0)  # checks that file and card belong together
+    if bundle.kind in ("face", "points") and bundle.input is not None:
+        # Both check that file and card belong together.
+        FaceDetector(bundle, min_face=0) if bundle.kind == "face" else PointReader(bundle)
         return Network(bundle.path), bundle.input
     classifier = Classifier(bundle)
     return classifier.network, classifier.input

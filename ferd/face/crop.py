@@ -6,6 +6,7 @@ roll). Without them a square is taken in a fixed relation to the detector's box.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ import cv2
 import numpy as np
 
 from ferd.data import Box, Face, Picture, Points
+
+ROUND_UP = 0.25
+"""What is left for the bilinear warp after averaging is between 0.84 and 1.68 pixels for one."""
 
 Eyes = tuple[tuple[float, float], tuple[float, float]]
 
@@ -109,11 +113,11 @@ def _by_box(box: Box, relation: Relation, size: tuple[int, int]) -> Similarity:
 
 
 def _warp(picture: Picture, way: Similarity, size: tuple[int, int]) -> Picture:
-    """Bilinear warp; where it makes the face smaller, its surroundings are first averaged down by a whole factor.
+    """Bilinear warp; where it makes the face smaller, its surroundings are first averaged down by a power of two.
 
     Bilinear alone would pick single pixels of a large face (aliasing), which no training picture shows.
     """
-    factor = max(round(1 / max(way.scale, 1e-6)), 1)
+    factor = 2 ** max(0, math.floor(math.log2(1 / max(way.scale, 1e-6)) + ROUND_UP))
     if factor > 1:
         picture, corner = _shrunk(picture, way, size, factor)
         way = Similarity(way.turn * factor, way.turn * corner + way.shift)
@@ -132,8 +136,10 @@ def _shrunk(picture: Picture, way: Similarity, size: tuple[int, int], factor: in
     left, columns = _span(min(across), max(across), picture.shape[1], factor)
     top, rows = _span(min(down), max(down), picture.shape[0], factor)
     part = picture[top : top + rows * factor, left : left + columns * factor]
-    small = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.uint8), complex(left, top)
+    while factor > 1:  # by halves: OpenCV averages 2x2 pixels far quicker than blocks of any other size
+        factor //= 2
+        part = cv2.resize(part, (columns * factor, rows * factor), interpolation=cv2.INTER_AREA)
+    return np.asarray(part, np.uint8), complex(left, top)
 
 
 def _span(first: float, last: float, length: int, factor: int) -> tuple[int, int]:

@@ -72,9 +72,10 @@ def make_detector(config: DetectorConfig) -> Detector:
 
 def _face(config: DetectorConfig) -> Detector | None:
     from ferd.face.own import FaceDetector
+    from ferd.face.points import with_points
 
     bundle = find_on_shelf(FACE_MODEL)
-    return FaceDetector(bundle, config.min_face) if bundle else None
+    return with_points(FaceDetector(bundle, config.min_face)) if bundle else None
 
 
 def _yunet(config: DetectorConfig) -> Detector | None:

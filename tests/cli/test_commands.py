@@ -111,7 +111,7 @@ def test_model_list_and_show(capsys):
     assert "not_for" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["expression", "face", "eyes"])
+@pytest.mark.parametrize("name", ["expression", "face", "points", "eyes"])
 def test_every_shipped_model_can_be_shown(name, capsys):
     assert main(["model", "show", name, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
