@@ -12,11 +12,11 @@ export class HealthView {
 
   async load(state) {
     const health = await get("/api/health");
-    $("cameras").replaceChildren(table(["", "status", "a second", "read", "skipped", "reopened", "late"], state.cameras.map((camera) => [camera.name,
+    $("cameras").replaceChildren(table(["camera", "status", "a second", "read", "skipped", "reopened", "late"], state.cameras.map((camera) => [camera.name,
       camera.error ? `${camera.status}: ${camera.error}` : camera.status, camera.fps, camera.frames, camera.skipped, camera.reopened,
       camera.latency_ms === null ? "–" : `${camera.latency_ms.toFixed(0)} ms`])));
     const cameras = Object.keys(health.stages), names = [...new Set(cameras.flatMap((camera) => Object.keys(health.stages[camera])))];
-    $("stages").replaceChildren(table(["", ...cameras], names.map((name) => [name, ...cameras.map((camera) => `${(health.stages[camera][name] ?? 0).toFixed(2)} ms`)])));
+    $("stages").replaceChildren(table(["stage", ...cameras], names.map((name) => [name, ...cameras.map((camera) => `${(health.stages[camera][name] ?? 0).toFixed(2)} ms`)])));
     facts($("board"), [["memory", health.rss_mb && `${health.rss_mb.toFixed(0)} MB`],
       ["temperature", health.temperature_c ? `${health.temperature_c.toFixed(0)} °C` : "no sensor"],
       ["slowed down", health.throttled ? health.throttled.join(", ") || "no" : null],

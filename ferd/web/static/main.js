@@ -15,7 +15,10 @@ let state = null, view = "live", camera = null;
 const line = new Line(
   (head, bitmap) => {
     if (head.kind === "state") show(head);
-    else if (state) live.message(head, bitmap, line.picture);
+    else if (state) {
+      if (bitmap && $("sending").hidden) sending(1);
+      live.message(head, bitmap, line.picture);
+    }
   },
   (open) => { if (!open) live.curtain("No connection to ferd. Trying again …"); },
 );
@@ -37,9 +40,13 @@ function show(next) {
   text(power, one.enabled ? "Stop" : "Start");
   power.setAttribute("aria-label", one.enabled ? `Stop camera ${one.name}: it is closed` : `Start camera ${one.name}`);
   power.setAttribute("aria-pressed", String(one.enabled));
-  $("sending").hidden = !one.pictures_to;
-  text($("sending-text"), `Pictures are being sent to ${one.pictures_to === 1 ? "one looker" : `${one.pictures_to} lookers`}`);
+  sending(one.pictures_to);
   if (one.status !== "online") live.curtain(curtain(one));
+}
+
+function sending(lookers) {
+  $("sending").hidden = !lookers;
+  text($("sending-text"), `Pictures are being sent to ${lookers === 1 ? "one looker" : `${lookers} lookers`}`);
 }
 
 function curtain(one) {
