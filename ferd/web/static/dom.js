@@ -29,7 +29,7 @@ export function facts(node, pairs) {
 
 export const percent = (value) => (value === null || value === undefined ? "–" : `${Math.round(100 * value)} %`);
 export const clock = (seconds, withSeconds = true) =>
-  new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...(withSeconds ? { second: "2-digit" } : {}) });
+  new Date(seconds * 1000).toLocaleTimeString([], { hourCycle: "h23", hour: "2-digit", minute: "2-digit", ...(withSeconds ? { second: "2-digit" } : {}) });
 
 // A canvas in device pixels; returns its context in CSS pixels, and its size.
 export function sharp(canvas) {

@@ -117,7 +117,7 @@ export class Timeline {
 
   axis(context, top) {
     context.fillStyle = css("--quiet");
-    const marks = this.plot.width < 420 ? 3 : 5;
+    const marks = Math.max(2, Math.min(6, Math.floor(this.plot.width / 90)));
     for (let mark = 0; mark <= marks; mark++) {
       const i = (this.plot.count * mark) / marks;
       const words = clock(this.wall(i), false);
@@ -178,7 +178,8 @@ function told(event) {
   const kind = event.event_type.replaceAll("_", " ");
   if (event.event_type === "expression_changed") return `${event.from ?? "unsure"} → ${event.to ?? "unsure"}`;
   const rest = Object.entries(event).filter(([key, value]) => !["v", "event_type", "at", "told_at", "camera", "node", "id", "seq", "from", "to"].includes(key) && value !== null && typeof value !== "object");
-  return `${kind}${rest.length ? `: ${rest.map(([key, value]) => `${key.replaceAll("_", " ")} ${value}`).join(", ")}` : ""}`;
+  const words = rest.map(([key, value]) => (key === "held_s" ? `after ${value} s` : `${key.replaceAll("_", " ")} ${String(value).replaceAll("_", " ")}`));
+  return `${kind}${words.length ? `: ${words.join(", ")}` : ""}`;
 }
 
 function wrapped(context, words, middle) {
