@@ -17,9 +17,9 @@ from ferd.web.api import Api, WrongError, tell_wrong
 from ferd.web.assets import Assets
 from ferd.web.guard import Guard
 from ferd.web.live import live
+from ferd.web.openapi import Endpoint
 from ferd.web.studio import Studio
 from ferd.web.token import Keys
-from ferd.web.tune_api import TuneApi
 from ferd.web.window import Window
 
 WRONG_TOKEN_S = 1.0
@@ -27,7 +27,9 @@ GUESSES = 4
 """Wrong tokens that may wait for their answer at a time."""
 
 
-def build(config: WebConfig, keys: Keys, *, window: Window, studio: Studio, api: Api, tune: TuneApi) -> ASGIApp:
+def build(
+    config: WebConfig, keys: Keys, *, window: Window, studio: Studio, api: Api, endpoints: list[Endpoint]
+) -> ASGIApp:
     assets, login = Assets(), Login(keys)
 
     async def index(request: Request) -> Response:
@@ -46,7 +48,6 @@ def build(config: WebConfig, keys: Keys, *, window: Window, studio: Studio, api:
     async def look(socket: WebSocket) -> None:
         await live(socket, window, studio, api.state_now)
 
-    endpoints = [*api.endpoints(), *tune.endpoints()]
     api.describe(endpoints)
     routes = [
         Route("/", index),

@@ -22,6 +22,8 @@ from ferd.web.door import Doorkeeper, protocols
 from ferd.web.lines import LastLines
 from ferd.web.onlooker import PageOnlooker
 from ferd.web.studio import Studio
+from ferd.web.teach_api import TeachApi
+from ferd.web.teacher import Teacher
 from ferd.web.token import Keys
 from ferd.web.tune_api import TuneApi
 from ferd.web.window import Window
@@ -102,8 +104,10 @@ class Page:
         """Until `stop`. Built anew each time, so that nothing half-broken survives."""
         self.door = Doorkeeper(self._config.connections)
         api = Api(self._window, self._onlooker, self._studio, self._lines, asks_token=self._keys.asked_for)
-        tune = TuneApi(self._window, self._onlooker)
-        app = build(self._config, self._keys, window=self._window, studio=self._studio, api=api, tune=tune)
+        teacher = Teacher(self._studio, self._works.parts.detector.name)
+        tune, teach = TuneApi(self._window, self._onlooker), TeachApi(self._window, teacher)
+        endpoints = [*api.endpoints(), *tune.endpoints(), *teach.endpoints()]
+        app = build(self._config, self._keys, window=self._window, studio=self._studio, api=api, endpoints=endpoints)
         http, websocket = protocols(self.door)
         server = uvicorn.Server(
             uvicorn.Config(

@@ -36,7 +36,7 @@ def change(path: Path, running: Config, given: Mapping[str, Any]) -> Change:
         document = tomlkit.parse(old)
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise FerdError(f"{path} cannot be read: {error}") from None
-    for section in ("smoothing", "fatigue"):
+    for section in ("smoothing", "fatigue", "expression"):
         _set(document, section, given.get(section, {}), getattr(running, section).model_dump())
     _set_alerts(document, given.get("alerts", []))
     new = tomlkit.dumps(document)

@@ -89,7 +89,12 @@ class Studio:
             self._shots.pop(looker.camera, None)
 
     async def next(self, looker: Looker, timeout_s: float) -> bytes | None:
-        """The newest shot that this one has not seen, packed; None when none comes in time."""
+        """As `shot`, packed."""
+        shot = await self.shot(looker, timeout_s)
+        return None if shot is None else self._packed(shot, looker)
+
+    async def shot(self, looker: Looker, timeout_s: float) -> Shot | None:
+        """The newest shot that this one has not seen; None when none comes in time."""
         looker.wake.clear()
         shot = self._shots.get(looker.camera)
         if shot is None or shot.number <= looker.seen:
@@ -101,7 +106,7 @@ class Studio:
             if shot is None:
                 return None
         looker.seen = shot.number
-        return self._packed(shot, looker)
+        return shot
 
     def _packed(self, shot: Shot, looker: Looker) -> bytes:
         packed = shot.packed.get(looker.picture)

@@ -11,7 +11,7 @@ import numpy as np
 from ferd.config import Config
 from ferd.config.alerts import AlertConfig
 from ferd.config.fatigue import FatigueConfig
-from ferd.config.schema import SmoothingConfig
+from ferd.config.schema import ExpressionConfig, SmoothingConfig
 from ferd.data import LEVELS, Reading
 from ferd.mind.sensitivity import factor
 from ferd.mind.smooth import Rules
@@ -24,10 +24,10 @@ NONE = 255
 
 
 def changed(config: Config, given: Mapping[str, Any]) -> Config:
-    """The configuration with other smoothing, fatigue and alerts (by name). Raises ValueError with the reason."""
-    unknown = set(given) - {"smoothing", "fatigue", "alerts"}
+    """The configuration with other smoothing, fatigue, model and alerts (by name). Raises ValueError: the reason."""
+    unknown = set(given) - {"smoothing", "fatigue", "alerts", "expression"}
     if unknown:
-        raise ValueError(f"{sorted(unknown)[0]} cannot be tuned: only smoothing, fatigue and alerts")
+        raise ValueError(f"{sorted(unknown)[0]} cannot be tuned: only smoothing, fatigue, alerts and the model")
     wanted = {alert["name"]: alert for alert in given.get("alerts", [])}
     if strange := set(wanted) - {alert.name for alert in config.alerts}:
         raise ValueError(f'no alert is called "{sorted(strange)[0]}"')
@@ -35,6 +35,7 @@ def changed(config: Config, given: Mapping[str, Any]) -> Config:
         update={
             "smoothing": SmoothingConfig.model_validate(config.smoothing.model_dump() | _keys(given, "smoothing")),
             "fatigue": FatigueConfig.model_validate(config.fatigue.model_dump() | _keys(given, "fatigue")),
+            "expression": ExpressionConfig.model_validate(config.expression.model_dump() | _keys(given, "expression")),
             "alerts": [
                 AlertConfig.model_validate(alert.model_dump() | wanted.get(alert.name, {})) for alert in config.alerts
             ],

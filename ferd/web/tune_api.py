@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ferd.config import Config
+from ferd.config.alerts import check_labels
 from ferd.errors import FerdError
+from ferd.model.shelf import find_bundle
 from ferd.web.api import CAMERA, WrongError, body_of, camera_in
 from ferd.web.onlooker import PageOnlooker
 from ferd.web.openapi import Endpoint
@@ -25,6 +27,7 @@ SETTINGS = {
     "properties": {
         "smoothing": {"type": "object"},
         "fatigue": {"type": "object"},
+        "expression": {"type": "object"},
         "alerts": {"type": "array", "items": {"type": "object", "required": ["name"]}},
     },
 }
@@ -112,9 +115,15 @@ class TuneApi:
 
     def _changed(self, body: dict[str, Any]) -> Config:
         try:
-            return changed(self._window.config, body)
+            config = changed(self._window.config, body)
+            if config.expression != self._window.config.expression:
+                bundle = find_bundle(config.expression.model)
+                check_labels(config.alerts, bundle.labels, bundle.name)
+        except FerdError as error:
+            raise WrongError(str(error)) from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise WrongError(_told(error)) from None
+        return config
 
     def _change(self, body: dict[str, Any]) -> Change:
         self._changed(body)

@@ -127,6 +127,31 @@ await story("another threshold, tried on the last minutes, used, and written wit
   await until(page, () => document.getElementById("tune-said").textContent.startsWith("Written"));
 });
 
+await story("two classes are taught by holding a button, and used", async () => {
+  await page.click("#tab-teach");
+  for (const label of ["one", "other"]) {
+    await page.fill("#class-name", label);
+    await page.keyboard.press("Enter");
+    const button = page.locator("button.hold", { hasText: label });
+    await button.focus();
+    await page.keyboard.down("Space");
+    await page.waitForFunction((name) => [...document.querySelectorAll("#classes li")].some((li) =>
+      li.textContent.includes(name) && Number(/(\d+) samples/.exec(li.textContent)[1]) >= 12), label, { timeout: 40000 });
+    await page.keyboard.up("Space");
+    await page.waitForTimeout(2500);
+  }
+  await page.screenshot({ path: `${shots}/teach.png` });
+  await page.click("#train button");
+  await until(page, () => document.querySelector("#report table"), 60000);
+  await page.click("#try-model");
+  await until(page, () => document.getElementById("teach-said").textContent.includes("in use"));
+  await page.click("#tab-live");
+  await until(page, () => [...document.querySelectorAll("#bars th")].some((th) => th.textContent === "other"));
+  await page.screenshot({ path: `${shots}/taught.png` });
+  await page.click("#tab-teach");
+  await page.click("#old-model");
+});
+
 await story("health, with the doctor", async () => {
   await page.click("#tab-health");
   await until(page, () => document.querySelectorAll("#stages tr").length > 4);
@@ -136,7 +161,7 @@ await story("health, with the doctor", async () => {
 });
 
 for (const scheme of ["light", "dark"]) {
-  for (const view of ["live", "time", "tune", "health"]) {
+  for (const view of ["live", "time", "tune", "teach", "health"]) {
     await story(`axe finds nothing serious: ${view}, ${scheme}`, async () => {
       await page.emulateMedia({ colorScheme: scheme });
       await page.click(`#tab-${view}`);
@@ -149,7 +174,7 @@ for (const scheme of ["light", "dark"]) {
 await story("on a phone nothing is wider than the screen", async () => {
   const phone = await open({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, reducedMotion: "reduce" });
   await pictures(phone);
-  for (const view of ["live", "time", "tune", "health"]) {
+  for (const view of ["live", "time", "tune", "teach", "health"]) {
     await phone.click(`#tab-${view}`);
     await phone.waitForTimeout(1200);
     const wide = await phone.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);

@@ -4,12 +4,13 @@ import { $, el, text } from "./dom.js";
 import { get, Line, post } from "./api.js";
 import { Live } from "./live.js";
 import { Timeline } from "./time.js";
+import { Teach } from "./teach.js";
 import { Tune } from "./tune.js";
 import { HealthView } from "./health.js";
 
 const STATE_EVERY_MS = 2000;
-const live = new Live(), timeline = new Timeline(), tune = new Tune(), health = new HealthView();
-const views = ["live", "time", "tune", "health"];
+const live = new Live(), timeline = new Timeline(), tune = new Tune(), teach = new Teach(), health = new HealthView();
+const views = ["live", "time", "tune", "teach", "health"];
 let state = null, view = "live", camera = null;
 
 const line = new Line(
@@ -17,7 +18,8 @@ const line = new Line(
     if (head.kind === "state") show(head);
     else if (state) {
       if (bitmap && $("sending").hidden) sending(1);
-      live.message(head, bitmap, line.picture);
+      if (view === "teach") teach.message(head, bitmap, state.labels);
+      else live.message(head, bitmap, line.picture);
     }
   },
   (open) => { if (!open) live.curtain("No connection to ferd. Trying again …"); },
@@ -72,7 +74,9 @@ function look(name) {
 
 function follow() {
   if (view === "live") line.look(camera, $("show-picture").checked);
+  else if (view === "teach") line.look(camera, true);
   else line.look(null);
+  teach.load(view === "teach" ? camera : null);
   if (view === "time") timeline.load(camera).catch(trouble);
   if (view === "tune") tune.load(camera).catch(trouble);
   if (view === "health" && state) health.load(state).catch(trouble);

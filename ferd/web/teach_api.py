@@ -1,0 +1,74 @@
+"""Teach: classes, samples while a button is held, training. Using the model goes by /api/tune."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ferd.errors import FerdError
+from ferd.web.api import WrongError, body_of
+from ferd.web.openapi import Endpoint
+from ferd.web.teacher import Teacher
+from ferd.web.window import Window
+
+
+def _object(**keys: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {key: {"type": kind} for key, kind in keys.items()}}
+
+
+class TeachApi:
+    def __init__(self, window: Window, teacher: Teacher) -> None:
+        self._window, self._teacher = window, teacher
+
+    def endpoints(self) -> list[Endpoint]:
+        record, name = _object(camera="string", label="string"), _object(name="string")
+        return [
+            Endpoint("GET", "/api/teach", self.teaching, "Classes, warnings, and how the training goes."),
+            Endpoint(
+                "POST", "/api/teach/record", self.record, "Records a class for 2.5 s more.", body=record, status=202
+            ),
+            Endpoint("POST", "/api/teach/pause", self.pause, "Ends the recording.", body=_object(), status=202),
+            Endpoint(
+                "POST", "/api/teach/forget", self.forget, "Forgets a class, or all.", body=_object(label="string")
+            ),
+            Endpoint("POST", "/api/teach/train", self.train, "Begins to train.", body=name, status=202),
+        ]
+
+    async def teaching(self, _request: Request) -> Response:
+        return JSONResponse(self._teacher.status() | {"model": self._window.config.expression.model})
+
+    async def record(self, request: Request) -> Response:
+        body = await body_of(request)
+        camera, label = _text(body, "camera"), _text(body, "label")
+        if camera not in self._window.cameras():
+            raise WrongError("there is no such camera", 400)
+        return self._done(lambda: self._teacher.record(camera, label))
+
+    async def pause(self, request: Request) -> Response:
+        await body_of(request)
+        return self._done(self._teacher.pause)
+
+    async def forget(self, request: Request) -> Response:
+        body = await body_of(request)
+        label = _text(body, "label") if "label" in body else None
+        return self._done(lambda: self._teacher.forget(label), 200)
+
+    async def train(self, request: Request) -> Response:
+        name = _text(await body_of(request), "name")
+        return self._done(lambda: self._teacher.train(name))
+
+    def _done(self, deed: Any, status: int = 202) -> Response:
+        try:
+            deed()
+        except FerdError as error:
+            raise WrongError(str(error)) from None
+        return JSONResponse(self._teacher.status(), status)
+
+
+def _text(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    if not isinstance(value, str):
+        raise WrongError(f'send {{"{key}": "…"}}')
+    return value

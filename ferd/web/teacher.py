@@ -1,0 +1,181 @@
+"""Teach from the page: the engine of `ferd model teach`, fed with what the camera sees while a button is held."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ferd.data import Face, Frame
+from ferd.errors import FerdError
+from ferd.model.bundle import Bundle, sha256_of
+from ferd.model.shelf import find_bundle
+from ferd.model.store import check_name
+from ferd.model.teach import keep, session
+from ferd.model.teach.features import FeatureNet
+from ferd.model.teach.gather import EVERY_S, Gatherer
+from ferd.model.teach.samples import Collected, Verdict, flips_allowed
+from ferd.web.studio import Looker, Shot, Studio
+
+HELD_S = 2.5
+"""Who holds the button says so every second; a browser that is gone does not record on."""
+MOST_CLASSES, MOST_SAMPLES = 12, 300
+LONGEST_LABEL = 32
+SHIPPED = "expression"
+"""The network below the head, as in `ferd model teach`."""
+
+log = logging.getLogger(__name__)
+
+
+class FacesAtHand:
+    """Stands where the gatherer has its detector: the faces were found already."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.faces: list[Face] = []
+
+    def __call__(self, _frame: Frame) -> list[Face]:
+        return self.faces
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """``done``: share of the training, 0 to 1. ``report``: figures of the samples that were held back."""
+
+    state: Literal["idle", "training", "done", "failed"] = "idle"
+    done: float = 0.0
+    error: str | None = None
+    report: Mapping[str, Any] | None = None
+
+
+class Teacher:
+    """Lives in the page's event loop; training has a thread of its own. `detector`: who found the faces."""
+
+    def __init__(self, studio: Studio, detector: str) -> None:
+        self._studio = studio
+        self._faces = FacesAtHand(detector)
+        self._gatherer: Gatherer | None = None
+        self._classes: dict[str, Collected] = {}
+        self._recording: tuple[str, str] | None = None
+        self._held_until = 0.0
+        self._last: Verdict | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.job = Job()
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "classes": [
+                {"label": one.label, "samples": len(one.crops), "warnings": list(one.warnings())}
+                for one in self._classes.values()
+            ],
+            "recording": self._recording[1] if self._recording else None,
+            "last": self._last,
+            "job": {"state": self.job.state, "done": round(self.job.done, 2), "error": self.job.error},
+            "report": self.job.report,
+        }
+
+    def record(self, camera: str, label: str) -> None:
+        """Records for HELD_S more. Raises FerdError."""
+        label = label.strip()
+        if not 0 < len(label) <= LONGEST_LABEL or not label.isprintable():
+            raise FerdError(f"a class has a name of 1 to {LONGEST_LABEL} letters")
+        if label not in self._classes and len(self._classes) >= MOST_CLASSES:
+            raise FerdError(f"{MOST_CLASSES} classes are the most")
+        if self.job.state == "training":
+            raise FerdError("wait for the training to end")
+        self._classes.setdefault(label, Collected(label))
+        self._recording, self._held_until = (camera, label), time.monotonic() + HELD_S
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._record())
+
+    def pause(self) -> None:
+        self._recording = None
+
+    def forget(self, label: str | None) -> None:
+        """One class, or all."""
+        self.pause()
+        for name in [label] if label is not None else list(self._classes):
+            self._classes.pop(name, None)
+
+    def train(self, name: str) -> None:
+        """Begins; `status` tells how it goes. Raises FerdError."""
+        check_name(name, replace=True)
+        if self.job.state == "training":
+            raise FerdError("a training is under way")
+        self.pause()
+        collected = [replace(one, crops=list(one.crops), names=list(one.names)) for one in self._classes.values()]
+        if not collected:
+            raise FerdError("record at least two classes first")
+        self.job = Job("training")
+        threading.Thread(target=self._train, args=(name, collected), name="page-teach", daemon=True).start()
+
+    async def _record(self) -> None:
+        looker: Looker | None = None
+        due = 0.0
+        try:
+            while (now := self._recording) is not None and time.monotonic() < self._held_until:
+                if looker is None or looker.camera != now[0]:
+                    if looker is not None:
+                        self._studio.leave(looker)
+                    looker = Looker(now[0], picture=False)
+                    self._studio.enter(looker)
+                shot = await self._studio.shot(looker, 0.5)
+                if shot is not None and shot.at >= due and self._recording == now:
+                    due = shot.at + EVERY_S / 2
+                    self._take(now[1], shot)
+        finally:
+            if looker is not None:
+                self._studio.leave(looker)
+            self._recording = None
+
+    def _take(self, label: str, shot: Shot) -> None:
+        collected = self._classes.get(label)
+        if collected is None or len(collected.crops) >= MOST_SAMPLES:
+            return
+        face = shot.reading.main_face
+        seen = face is not None and face.track.seen >= shot.reading.t
+        self._faces.faces = [face.track.face] if face is not None and seen else []
+        if self._gatherer is None:
+            self._gatherer = Gatherer(_shipped(), self._faces)  # type: ignore[arg-type]  # all of a detector it uses
+        self._last = self._gatherer.add(collected, shot.frame, f"{label} {len(collected.crops) + 1}")
+
+    def _train(self, name: str, collected: list[Collected]) -> None:
+        try:
+            self.job = Job("done", 1.0, report=self._taught(name, collected))
+        except FerdError as error:
+            self.job = Job("failed", error=str(error))
+        except Exception as error:
+            log.exception("teaching failed")
+            self.job = Job("failed", error=f"ferd failed at this ({type(error).__name__}); see its log")
+
+    def _taught(self, name: str, collected: list[Collected]) -> dict[str, Any]:
+        """As `ferd model teach`: classes that were taught under this name before are kept."""
+        net = FeatureNet(_shipped())
+        base = sha256_of(net.bundle.path)
+        new = {one.label for one in collected}
+        kept = [lesson for lesson in keep.load(name, base) if lesson.label not in new]
+        labels = [*(lesson.label for lesson in kept), *(one.label for one in collected)]
+        session.check(labels, [*(len(k.names) for k in kept), *(len(one.crops) for one in collected)])
+        flip = flips_allowed(labels)
+        lessons = [*kept, *(session.to_features(net, one, flip=flip) for one in collected)]
+        report = session.teach(name, lessons, net, replace=True, tick=self._tick)
+        keep.save(name, base, lessons)
+        return {
+            "name": name,
+            "labels": list(report.bundle.labels),
+            "accuracy": round(report.accuracy, 3),
+            "confusion": report.confusion.tolist(),
+            "taught": report.taught,
+            "held_out": report.held_out,
+        }
+
+    def _tick(self, done: float) -> None:
+        self.job = Job("training", done)
+
+
+def _shipped() -> Bundle:
+    return find_bundle(SHIPPED)
