@@ -29,6 +29,7 @@ on_a_pi() { grep -aqi "raspberry pi" /proc/device-tree/model 2>/dev/null; }
 
 # What apt still has to bring. picamera2 and lgpio exist on Raspberry Pi OS; elsewhere nobody misses them.
 missing_packages() {
+    [ -n "${FERD_NO_APT:-}" ] && return # a Debian package names what it needs; apt is busy while it is set up
     local package wanted=(python3-venv)
     on_a_pi && wanted+=(python3-picamera2 python3-gpiozero python3-lgpio)
     for package in "${wanted[@]}"; do
