@@ -2,65 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-from training.sources import REPO, YUNET, MissingDataError, Source, data_folder, require
+from training.command import Training
+from training.sources import YUNET, Source
 
-EPILOG = "On one core of two: 1 minute to cut the crops, then about 17 s an epoch, 15 minutes in all."
-NEEDED = (
-    Source("eyes_ir.npz", "near-infrared eye crops of drivers with open and group"),
-    Source("eyes_rgb", "colour eye close-ups in open/ and closed/"),
-    Source("mouths.npz", "mouth crops with open"),
-    Source("faces_eye_state.jsonl", "whole faces with eyes open or closed, box and points"),
-    Source("faces_eye_state", "the pictures of faces_eye_state.jsonl"),
-    Source("drivers", "frames of drivers in yawn/ and no-yawn/"),
-    Source("faces.jsonl", "boxes and points of the faces, YuNet's"),
-    Source("faces", "the pictures of faces.jsonl"),
-    Source("no_faces", "pictures without a face: rooms, things, nature"),
-    Source("yunet", f"finds the drivers' faces, {YUNET.origin}"),
+TRAINING = Training(
+    name="train-eyes",
+    what=__doc__,
+    takes="On one core of two: 1 minute to cut the crops, then about 17 s an epoch, 15 minutes in all.",
+    needed=(
+        Source("eyes_ir.npz", "near-infrared eye crops of drivers with open and group"),
+        Source("eyes_rgb", "colour eye close-ups in open/ and closed/"),
+        Source("mouths.npz", "mouth crops with open"),
+        Source("faces_eye_state.jsonl", "whole faces with eyes open or closed, box and points"),
+        Source("faces_eye_state", "the pictures of faces_eye_state.jsonl"),
+        Source("drivers", "frames of drivers in yawn/ and no-yawn/"),
+        Source("faces.jsonl", "boxes and points of the faces, YuNet's"),
+        Source("faces", "the pictures of faces.jsonl"),
+        Source("no_faces", "pictures without a face: rooms, things, nature"),
+        Source("yunet", f"finds the drivers' faces, {YUNET.origin}"),
+    ),
+    epochs=30,
+    recipe="training.eyes_recipe",
 )
 
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="train-eyes", description=__doc__, epilog=EPILOG)
-    add = parser.add_argument
-    add("--data", metavar="DIR", help="training data (default: $FERD_DATA or ../shared/data)")
-    add("--out", metavar="DIR", type=Path, default=REPO / "models", help="for model and card")
-    add("--work", metavar="DIR", type=Path, default=REPO / "build" / "train-eyes", help="for checkpoints and curves")
-    add("--epochs", type=int, default=30)
-    add("--threads", type=int, default=1, help="more are slower where something else runs")
-    add("--check-data", action="store_true", help="only say whether the data is there")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--resume", action="store_true", help="go on from a checkpoint (the default)")
-    how.add_argument("--fresh", action="store_true", help="forget checkpoints, start anew")
-    how.add_argument("--plot", action="store_true", help="draw the curve so far and stop")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    folder = data_folder(options.data)
-    try:
-        if not options.plot:
-            require(folder, NEEDED)
-    except MissingDataError as error:
-        print(f"train-eyes: {error}", file=sys.stderr)
-        return 1
-    if options.check_data:
-        return 0
-    # torch and matplotlib take seconds to import and are absent from the dev venv
-    if options.plot:
-        from training.face_loop import plot
-
-        print(plot(options.work))
-        return 0
-    from training.eyes_recipe import train
-
-    train(options, folder)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(TRAINING.run(TRAINING.parser().parse_args()))

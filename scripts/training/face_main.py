@@ -2,60 +2,31 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
-from training.sources import REPO, YUNET, MissingDataError, Source, data_folder, require
+from training.command import Training
+from training.sources import YUNET, Source
 
-EPILOG = "On two cores: 1 minute for the teacher, then 100 s an epoch, half an hour; thrice that where others work too."
-NEEDED = (
-    Source("faces.jsonl", "boxes and points of the faces, YuNet's, checked by eye on samples"),
-    Source("faces", "the pictures of faces.jsonl"),
-    Source("no_faces", "pictures without a face: rooms, things, nature"),
-    Source("photos", "gray press photos in one folder a label (Apache-2.0)", needed=False),
-    Source("yunet", f"the teacher, {YUNET.origin}"),
+TRAINING = Training(
+    name="train-face",
+    what=__doc__,
+    takes="On two cores: 1 minute for the teacher, then 100 s an epoch, half an hour; thrice that where others work too.",
+    needed=(
+        Source("faces.jsonl", "boxes and points of the faces, YuNet's, checked by eye on samples"),
+        Source("faces", "the pictures of faces.jsonl"),
+        Source("no_faces", "pictures without a face: rooms, things, nature"),
+        Source("photos", "gray press photos in one folder a label (Apache-2.0)", needed=False),
+        Source("yunet", f"the teacher, {YUNET.origin}"),
+    ),
+    epochs=18,
+    recipe="training.face_recipe",
 )
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="train-face", description=__doc__, epilog=EPILOG)
-    add = parser.add_argument
-    add("--data", metavar="DIR", help="training data (default: $FERD_DATA or ../shared/data)")
-    add("--out", metavar="DIR", type=Path, default=REPO / "models", help="for model and card")
-    add("--work", metavar="DIR", type=Path, default=REPO / "build" / "train-face", help="for checkpoints and curves")
-    add("--epochs", type=int, default=18)
-    add("--threads", type=int, default=1, help="that learn; more are slower where something else runs")
-    add("--workers", type=int, default=1, help="processes that draw scenes")
-    add("--check-data", action="store_true", help="only say whether the data is there")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--resume", action="store_true", help="go on from a checkpoint (the default)")
-    how.add_argument("--fresh", action="store_true", help="forget checkpoints, start anew")
-    how.add_argument("--plot", action="store_true", help="draw the curve so far and stop")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    folder = data_folder(options.data)
-    try:
-        if not options.plot:
-            require(folder, NEEDED)
-    except MissingDataError as error:
-        print(f"train-face: {error}", file=sys.stderr)
-        return 1
-    if options.check_data:
-        return 0
-    # torch and matplotlib take seconds to import and are absent from the dev venv
-    if options.plot:
-        from training.face_loop import plot
-
-        print(plot(options.work))
-        return 0
-    from training.face_recipe import train
-
-    train(options, folder)
-    return 0
+def main() -> int:
+    parser = TRAINING.parser()
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes")
+    return TRAINING.run(parser.parse_args())
 
 
 if __name__ == "__main__":
