@@ -48,15 +48,17 @@ class Training:
     ) -> int:
         """The exit code. `instead` may do something else with the data, and says so by True."""
         folder = data_folder(options.data)
-        if options.plot:
-            print(_module(self.curves).plot(options.work))
-            return 0
         try:
-            require(folder, self.needed)
+            if not options.plot:
+                require(folder, self.needed)
         except MissingDataError as error:
             print(f"{self.name}: {error}", file=sys.stderr)
             return 1
-        if not options.check_data and not instead(options, folder):
+        if options.check_data:
+            return 0
+        if options.plot:
+            print(_module(self.curves).plot(options.work))
+        elif not instead(options, folder):
             _module(self.recipe).train(options, folder)
         return 0
 

@@ -10,7 +10,7 @@ from training.sources import YUNET, Source
 TRAINING = Training(
     name="train-face",
     what=__doc__,
-    takes="On two cores: 1 minute for the teacher, then 100 s an epoch, half an hour; thrice that where others work too.",
+    takes="On two cores: 1 minute for the teacher, then 100 s an epoch, half an hour; thrice that beside other work.",
     needed=(
         Source("faces.jsonl", "boxes and points of the faces, YuNet's, checked by eye on samples"),
         Source("faces", "the pictures of faces.jsonl"),
