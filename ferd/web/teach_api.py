@@ -10,12 +10,14 @@ from starlette.responses import JSONResponse, Response
 from ferd.errors import FerdError
 from ferd.web.api import WrongError, body_of
 from ferd.web.openapi import Endpoint
-from ferd.web.teacher import Teacher
+from ferd.web.teacher import LONGEST_LABEL, Teacher
 from ferd.web.window import Window
 
 
-def _object(**keys: str) -> dict[str, Any]:
-    return {"type": "object", "properties": {key: {"type": kind} for key, kind in keys.items()}}
+def _object(*keys: str, **optional: str) -> dict[str, Any]:
+    """The schema of an object of texts: ``keys`` must be there."""
+    text = {"type": "string", "minLength": 1, "maxLength": LONGEST_LABEL}
+    return {"type": "object", "required": list(keys), "properties": dict.fromkeys((*keys, *optional), text)}
 
 
 class TeachApi:
@@ -23,16 +25,14 @@ class TeachApi:
         self._window, self._teacher = window, teacher
 
     def endpoints(self) -> list[Endpoint]:
-        record, name = _object(camera="string", label="string"), _object(name="string")
+        record, name = _object("camera", "label"), _object("name")
         return [
             Endpoint("GET", "/api/teach", self.teaching, "Classes, warnings, and how the training goes."),
             Endpoint(
                 "POST", "/api/teach/record", self.record, "Records a class for 2.5 s more.", body=record, status=202
             ),
             Endpoint("POST", "/api/teach/pause", self.pause, "Ends the recording.", body=_object(), status=202),
-            Endpoint(
-                "POST", "/api/teach/forget", self.forget, "Forgets a class, or all.", body=_object(label="string")
-            ),
+            Endpoint("POST", "/api/teach/forget", self.forget, "Forgets a class, or all.", body=_object(label="")),
             Endpoint("POST", "/api/teach/train", self.train, "Begins to train.", body=name, status=202),
         ]
 

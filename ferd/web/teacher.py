@@ -96,7 +96,9 @@ class Teacher:
         self._recording = None
 
     def forget(self, label: str | None) -> None:
-        """One class, or all."""
+        """One class, or all. Raises FerdError."""
+        if label is not None and label not in self._classes:
+            raise FerdError("there is no such class")
         self.pause()
         for name in [label] if label is not None else list(self._classes):
             self._classes.pop(name, None)

@@ -28,7 +28,10 @@ def changed(config: Config, given: Mapping[str, Any]) -> Config:
     unknown = set(given) - {"smoothing", "fatigue", "alerts", "expression"}
     if unknown:
         raise ValueError(f"{sorted(unknown)[0]} cannot be tuned: only smoothing, fatigue, alerts and the model")
-    wanted = {alert["name"]: alert for alert in given.get("alerts", [])}
+    alerts = given.get("alerts", [])
+    if not isinstance(alerts, list) or not all(isinstance(a, dict) and isinstance(a.get("name"), str) for a in alerts):
+        raise ValueError("alerts must be a list of objects, each with a name")
+    wanted = {alert["name"]: alert for alert in alerts}
     if strange := set(wanted) - {alert.name for alert in config.alerts}:
         raise ValueError(f'no alert is called "{sorted(strange)[0]}"')
     return config.model_copy(

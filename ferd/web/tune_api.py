@@ -10,6 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from ferd.config import Config
 from ferd.config.alerts import check_labels
+from ferd.config.fatigue import FatigueConfig
+from ferd.config.schema import ExpressionConfig, SmoothingConfig
+from ferd.config.types import Section
 from ferd.errors import FerdError
 from ferd.model.shelf import find_bundle
 from ferd.web.api import CAMERA, WrongError, body_of, camera_in
@@ -22,16 +25,29 @@ from ferd.web.window import Window
 PORTION = 25
 PAUSE_S = 0.004
 """After so many frames the replay rests: the loop that reads the cameras goes first."""
-SETTINGS = {
-    "type": "object",
-    "properties": {
-        "smoothing": {"type": "object"},
-        "fatigue": {"type": "object"},
-        "expression": {"type": "object"},
-        "alerts": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+
+
+def _section(section: type[Section]) -> dict[str, Any]:
+    """Its JSON Schema, all keys optional."""
+    return {"type": "object", "properties": section.model_json_schema()["properties"], "additionalProperties": False}
+
+
+_PROPERTIES: dict[str, Any] = {
+    "smoothing": _section(SmoothingConfig),
+    "fatigue": _section(FatigueConfig),
+    "expression": _section(ExpressionConfig),
+    "alerts": {
+        "type": "array",
+        "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
     },
 }
-SAVE = {**SETTINGS, "properties": {**SETTINGS["properties"], "base": {"type": "string"}}}  # type: ignore[dict-item]
+SETTINGS = {"type": "object", "properties": _PROPERTIES, "additionalProperties": False}
+SAVE = {
+    "type": "object",
+    "required": ["base"],
+    "properties": {**_PROPERTIES, "base": {"type": "string"}},
+    "additionalProperties": False,
+}
 
 
 class TuneApi:

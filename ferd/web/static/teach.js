@@ -47,7 +47,8 @@ export class Teach {
     hold.addEventListener("keyup", () => this.release());
     hold.addEventListener("contextmenu", (event) => event.preventDefault());
     drop.addEventListener("click", async () => {
-      await this.ask("forget", { label });
+      await this.ask("forget", { label }); // of a class without a sample the server knows nothing
+      text($("teach-said"), "");
       item.remove();
       this.rows.delete(label);
     });
