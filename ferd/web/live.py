@@ -35,6 +35,8 @@ async def live(socket: WebSocket, window: Window, studio: Studio, state: Callabl
                 await socket.receive_text()
     except (WebSocketDisconnect, TimeoutError, KeyError):  # KeyError: bytes where text was asked for
         pass
+    except asyncio.CancelledError:  # the page is being closed; uvicorn would log it as a fault
+        pass
     finally:
         studio.leave(looker)
         with suppress(Exception):
