@@ -54,8 +54,14 @@ class Classifier:
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
-    """exp(x) / sum(exp(x)), taken at x - max(x) so that nothing overflows."""
-    powers = np.exp(logits - logits.max())
+    """exp(x) / sum(exp(x)), taken at x - max(x) so that nothing overflows.
+
+    Scores that are no numbers say nothing: all are as likely. Else one of them would stay in every mean after it.
+    """
+    highest = logits.max()
+    if not np.isfinite(highest):
+        return np.full(logits.shape, 1 / logits.size, np.float32)
+    powers = np.exp(logits - highest)
     return np.asarray(powers / powers.sum(), dtype=np.float32)
 
 

@@ -73,6 +73,12 @@ def test_softmax_is_a_distribution_in_the_same_order(logits):
     assert probabilities[int(np.argmax(logits))] == probabilities.max()
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_say_nothing(wrong):
+    scores = np.array([0.1, wrong, 0.2, 0.3], np.float32)
+    assert softmax(scores).tolist() == sharpen(scores, 1.5).tolist() == [0.25] * 4
+
+
 @given(arrays(np.float32, 5, elements=st.floats(0.015625, 1, width=32)))
 def test_temperature_one_leaves_probabilities_alone(values):
     probabilities = (values / values.sum()).astype(np.float32)
