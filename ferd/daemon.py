@@ -67,6 +67,7 @@ class Daemon:
             protocol=protocol,
         )
         self._page = self._make_page()
+        self._health = HealthReport(config.node.name, time.monotonic())
         self._take_name(config.node.name)
 
     @property
@@ -181,7 +182,7 @@ class Daemon:
 
     def _take_name(self, node: str) -> None:
         self._control = Control(node, self)
-        self._health = HealthReport(node, time.monotonic())
+        self._health.rename(node)
 
     def _loop(self) -> None:
         beats, ready, status_at = 0, False, 0.0

@@ -58,11 +58,16 @@ class HealthReport:
         self._statm, self._thermal, self._throttled = statm, thermal, throttled
         self._wall, self._started_wall = wall, float("-inf")
         self._before = Sample(started, {})
+        self._is_told = False
+
+    def rename(self, node: str) -> None:
+        """Under another name it is told as soon as after a start; what was counted goes on."""
+        if node != self._node:
+            self._node, self._is_told = node, False
 
     def tell(self, now: float, cameras: Mapping[str, Counters], mqtt_reconnects: int) -> Message | None:
         """The message when one is due, else None."""
-        first = self._before.at == self._started
-        if now - self._before.at < (FIRST_AFTER_S if first else EVERY_S):
+        if now - self._before.at < (EVERY_S if self._is_told else FIRST_AFTER_S):
             return None
         started_wall = self._wall() - (now - self._started)
         if abs(started_wall - self._started_wall) > CLOCK_JUMP_S:  # else it would change with every report
@@ -78,7 +83,7 @@ class HealthReport:
             throttled=read_throttled(self._throttled),
             started_wall=self._started_wall,
         )
-        self._before = sample
+        self._before, self._is_told = sample, True
         return health_message(self._node, health)
 
 

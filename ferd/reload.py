@@ -38,12 +38,15 @@ class Changes:
 
 
 def changes(old: Config, new: Config, old_files: Stamps, new_files: Stamps) -> Changes:
-    """A renamed node changes every topic, so all cameras and the connection are built anew as well."""
+    """A renamed node changes every topic, so all cameras and the connection are built anew as well.
+
+    Another id changes nothing: it is for a start only.
+    """
 
     def differs(section: str) -> bool:
         return getattr(old, section) != getattr(new, section) or old_files.get(section) != new_files.get(section)
 
-    node = differs("node")
+    node = old.node.name != new.node.name
     return Changes(
         node=node,
         mqtt=node or differs("mqtt"),

@@ -57,11 +57,12 @@ class Works:
         self._on_command, self._protocol = on_command, protocol
         mqtt = config.mqtt
         self._journal = Journal.of(config.node.id, mqtt.journal_events) if mqtt.journal else None
-        self._announcer = Announcer.of(identity(config.node.id))
+        self._identity = identity(config.node.id)
+        self._announcer = Announcer.of(self._identity)
         self.board = Board(self._journal, self._announcer.cleared)
         self.parts = Parts(config)
         self._files = _stamps(config)
-        self._claim = Claim(identity(config.node.id))
+        self._claim = Claim(self._identity)
         self.sounder = make_sounder(config)
         self._onlooker: Onlooker | None = None
         self.lanes = {name: self._lane(name) for name in config.cameras}
@@ -157,7 +158,7 @@ class Works:
         for lane in lanes:
             self.put(*lane.introduce())
         device = Device(
-            identity(self.config.node.id),
+            self._identity,
             node,
             cameras,
             classifier.labels,
@@ -194,7 +195,7 @@ class Works:
         return Publisher(
             self.config.mqtt,
             self.config.node.name,
-            identity(self.config.node.id),
+            self._identity,
             self.board,
             cameras=tuple(self.config.cameras),
             target=target,

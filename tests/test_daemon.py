@@ -132,3 +132,21 @@ def test_a_reload_without_a_file_is_refused(config, run):
     daemon = Daemon(config, open_camera=lambda _camera: FakeCamera([]))
     with pytest.raises(FerdError, match="restart it"):
         daemon.reload()
+
+
+def test_a_reload_is_no_restart(config, run):
+    daemon = Daemon(config, load=lambda: config, open_camera=lambda _camera: FakeCamera([]))
+    health = daemon._health
+    daemon.reload()
+    assert daemon._health is health
+
+
+def test_another_id_waits_for_the_next_start(config, caplog):
+    """Announced at once, Home Assistant would have every entity twice: nothing takes back what the old one had."""
+    node = config.node.model_copy(update={"id": "second"})
+    daemon = Daemon(config, load=lambda: config.model_copy(update={"node": node}))
+    told = []
+    daemon.board.subscribe(lambda message: told.append(message.topic))
+    daemon.reload()
+    assert not [topic for topic in told if topic.startswith("homeassistant/")]
+    assert "with the next start only" in caplog.text

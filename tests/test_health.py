@@ -73,3 +73,15 @@ def test_the_start_does_not_drift_but_follows_a_clock_that_is_set(tmp_path: Path
     report = HealthReport("hall", 0.0, thermal=tmp_path, wall=lambda: next(walls))
     started = [json.loads(message.payload)["started"][11:] for t in (10, 70, 130) if (message := report.tell(t, {}, 0))]
     assert started == ["00:16:30.000Z", "00:16:30.000Z", "01:21:10.000Z"]
+
+
+def test_a_rename_is_told_soon_and_what_was_counted_goes_on(tmp_path: Path):
+    report = HealthReport("hall", 0.0, thermal=tmp_path)
+    assert report.tell(60.0, {"desk": Counters(frames=600)}, 0) is not None
+    report.rename("hall")
+    assert report.tell(66.0, {"desk": Counters(frames=660)}, 0) is None
+    report.rename("den")
+    message = report.tell(66.0, {"desk": Counters(frames=660)}, 0)
+    assert message is not None
+    health = json.loads(message.payload)
+    assert (message.topic, health["uptime_s"], health["cameras"]["desk"]["fps"]) == ("ferd/den/health", 66, 10.0)

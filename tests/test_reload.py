@@ -27,6 +27,7 @@ def test_the_same_changes_nothing():
     ("sections", "expected"),
     [
         ({"mqtt": {"port": 1884}}, Changes(mqtt=True)),
+        ({"node": {"name": "hall", "id": "second"}}, Changes()),
         ({"buzzer": {"pin": 18}}, Changes(buzzer=True)),
         ({"smoothing": {"hold_s": 1.0}}, Changes(rest=True)),
         ({"detector": {"kind": "haar"}}, Changes(rest=True)),
