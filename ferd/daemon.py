@@ -17,6 +17,7 @@ from ferd.config.web import WebConfig
 from ferd.control import Control, Inbox
 from ferd.errors import ConfigError, FerdError
 from ferd.health import HealthReport
+from ferd.heat import Heat
 from ferd.publish.board import Board
 from ferd.publish.commands import Value
 from ferd.publish.mqtt import Protocol
@@ -59,6 +60,7 @@ class Daemon:
         self._wake, self._stopping, self._reloading = threading.Event(), threading.Event(), threading.Event()
         self._wants_restart = False
         self._inbox = Inbox(self._wake)
+        self._heat, self._slowed = Heat(), False
         self._works = Works(
             config,
             open_camera=open_camera or (lambda camera: open_source(camera, live=True)),
@@ -191,7 +193,9 @@ class Daemon:
             self._wake.clear()
             self._obey()
             lanes = self._works.lanes.values()
+            self._slowed = self._heat.look(time.monotonic())
             for lane in lanes:
+                lane.slowed = self._slowed
                 self._works.put(*lane.step())
             now_beats = sum(lane.beats for lane in lanes)
             if now_beats != beats or all(lane.resting for lane in lanes):
@@ -220,7 +224,7 @@ class Daemon:
     def _report(self, ready: bool, status_at: float) -> float:
         now = time.monotonic()
         counters = {name: lane.counters() for name, lane in self._works.lanes.items()}
-        if message := self._health.tell(now, counters, self.publisher.status.reconnects):
+        if message := self._health.tell(now, counters, self.publisher.status.reconnects, slowed=self._slowed):
             self._works.put(message)
         if ready and now - status_at >= STATUS_EVERY_S:
             self._systemd.status(self._status())
@@ -230,4 +234,5 @@ class Daemon:
     def _status(self) -> str:
         cameras = " ".join(f"{name}={lane.status}" for name, lane in self._works.lanes.items())
         mqtt = self.publisher.status
-        return f"{cameras} broker={'connected' if mqtt.connected else 'away'}"
+        heat = " slowed=board" if self._slowed else ""
+        return f"{cameras} broker={'connected' if mqtt.connected else 'away'}{heat}"

@@ -17,7 +17,16 @@ FIRST_AFTER_S = 5.0
 """Whoever has just started ferd does not want to wait a minute for the frame rate."""
 STATM = Path("/proc/self/statm")
 THERMAL = Path("/sys/class/thermal")
-THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
+PLATFORM = Path("/sys/devices/platform")
+
+
+def find_throttled(platform: Path = PLATFORM) -> Path:
+    """The firmware's file; a Pi 5 writes the address of its peripherals into the names on the way."""
+    usual = platform / "soc/soc:firmware/get_throttled"
+    return next(iter(sorted(platform.glob("soc*/soc*:firmware/get_throttled"))), usual)
+
+
+THROTTLED = find_throttled()
 """What `vcgencmd get_throttled` asks the firmware as well, but readable without its device (rpi-firmware driver)."""
 CLOCK_JUMP_S = 5.0
 """A Pi has no battery clock: its time may jump after the start. Less than this is no jump."""
@@ -65,7 +74,9 @@ class HealthReport:
         if node != self._node:
             self._node, self._is_told = node, False
 
-    def tell(self, now: float, cameras: Mapping[str, Counters], mqtt_reconnects: int) -> Message | None:
+    def tell(
+        self, now: float, cameras: Mapping[str, Counters], mqtt_reconnects: int, *, slowed: bool = False
+    ) -> Message | None:
         """The message when one is due, else None."""
         if now - self._before.at < (EVERY_S if self._is_told else FIRST_AFTER_S):
             return None
@@ -82,6 +93,7 @@ class HealthReport:
             temperature_c=read_temperature_c(self._thermal),
             throttled=read_throttled(self._throttled),
             started_wall=self._started_wall,
+            slowed=slowed,
         )
         self._before, self._is_told = sample, True
         return health_message(self._node, health)
@@ -97,6 +109,7 @@ def build_health(
     temperature_c: float | None,
     throttled: Sequence[Throttling] | None,
     started_wall: float,
+    slowed: bool = False,
 ) -> Health:
     """The payload; frames a second are counted between the two samples."""
     passed = now.at - before.at
@@ -104,7 +117,7 @@ def build_health(
         name: _camera_health(counters, before.cameras.get(name, Counters()), passed)
         for name, counters in now.cameras.items()
     }
-    return Health(now.at - started, rss_mb, temperature_c, mqtt_reconnects, cameras, throttled, started_wall)
+    return Health(now.at - started, rss_mb, temperature_c, mqtt_reconnects, cameras, throttled, started_wall, slowed)
 
 
 def _camera_health(now: Counters, before: Counters, passed: float) -> CameraHealth:

@@ -79,7 +79,10 @@ class Lane:
         self._narrator = Narrator(node, name)
         self._told: CameraStatus = "offline" if switches.enabled else "disabled"
         self._opened = False
-        self._analysed = 0
+        self.slowed = False
+        """Half of the pictures are read: the board is to cool."""
+        self._due = float("-inf")
+        self._analysed = self._spared = 0
         self._latency_s: float | None = None
 
     def introduce(self) -> Iterator[Message]:
@@ -136,7 +139,12 @@ class Lane:
         frame = self.keeper.take() if self.switches.enabled else None
         if frame is None:
             return
+        started = time.monotonic()
+        if self.slowed and started < self._due:
+            self._spared += 1
+            return
         reading = self._pipeline.step(frame)
+        self._due = started + pause(1 / self._config.fps, time.monotonic() - started)
         self._analysed += 1
         self._note_latency()
         self._sounder.show(self.name, reading.alerts)
@@ -166,7 +174,7 @@ class Lane:
 
     def counters(self) -> Counters:
         report = self.keeper.report()
-        return Counters(self._analysed, report.skipped, max(0, report.opens - 1), self._latency_s)
+        return Counters(self._analysed, report.skipped + self._spared, max(0, report.opens - 1), self._latency_s)
 
     def _set_switches(self, switches: Switches) -> None:
         self.switches = switches
@@ -230,6 +238,14 @@ class Lane:
         latency = max(0.0, time.monotonic() - at)
         before = latency if self._latency_s is None else self._latency_s
         self._latency_s = before + LATENCY_SHARE * (latency - before)
+
+
+def pause(interval: float, took: float) -> float:
+    """Seconds from one picture's turn to the next that halve the rate, whether the camera or the reading is slower.
+
+    `interval`: between two pictures of the camera; half of one is forgiven, as they do not come to the millisecond.
+    """
+    return 2 * max(interval, took) - interval / 2
 
 
 def switch_message(node: str, camera: str, switch: str, switches: Switches) -> Message:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ferd.health import Counters, HealthReport, read_rss_mb, read_temperature_c, read_throttled
+from ferd.health import Counters, HealthReport, find_throttled, read_rss_mb, read_temperature_c, read_throttled
 
 
 def zone(thermal: Path, number: int, kind: str, temp: str) -> None:
@@ -33,12 +33,21 @@ def test_health_is_told_soon_and_then_every_minute(tmp_path: Path):
         "cameras": {"desk": {"fps": 10.0, "frames": 50, "skipped": 3, "reopened": 0, "latency_ms": 31.2}},
         "throttled": ["under_voltage", "throttled"],
         "started": "1970-01-01T00:16:35.000Z",
+        "slowed": False,
     }
     assert report.tell(164.9, {}, 1) is None
     later = report.tell(165.0, {"desk": Counters(frames=350), "door": Counters()}, 1)
     assert later is not None
     cameras = json.loads(later.payload)["cameras"]
     assert (cameras["desk"]["fps"], cameras["door"]["fps"], cameras["door"]["latency_ms"]) == (5.0, 0.0, None)
+
+
+@pytest.mark.parametrize("soc", ["soc", "soc@107c000000"])
+def test_the_firmwares_file_is_found_on_every_board(tmp_path: Path, soc: str):
+    file = tmp_path / soc / f"{soc}:firmware" / "get_throttled"
+    file.parent.mkdir(parents=True)
+    file.write_text("0\n")
+    assert find_throttled(tmp_path) == file
 
 
 def test_the_processors_own_sensor_is_preferred(tmp_path: Path):

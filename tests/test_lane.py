@@ -10,7 +10,7 @@ from brokers import wait_for
 
 from ferd.camera.fake import FakeCameras, fail, hang, play
 from ferd.config import CameraConfig, Config
-from ferd.lane import Lane
+from ferd.lane import Lane, pause
 from ferd.memory import Switches
 from ferd.pipeline import Parts
 
@@ -171,3 +171,33 @@ def test_a_rebuilt_lane_keeps_its_camera_open(make, parts):
     told.take(lane.step())
     assert told.by("desk/status") == ["online"]
     assert len(cameras.made) == 1
+
+
+@pytest.mark.parametrize(("interval", "took"), [(1 / 15, 0.01), (1 / 15, 0.2), (1, 0.1)])
+def test_slowed_down_half_of_the_pictures_are_read(interval, took):
+    """Pictures on a grid; one is read when the pause after the one before is over and the reader is free."""
+
+    def reads(slowed):
+        free, due, count = 0.0, 0.0, 0
+        for at in (n * interval for n in range(int(600 / interval))):
+            if at >= free and at >= due:
+                count += 1
+                free = at + took
+                due = at + pause(interval, took) if slowed else at
+        return count
+
+    assert reads(slowed=True) / reads(slowed=False) == pytest.approx(0.5, abs=0.1)
+
+
+def test_pictures_left_out_for_the_board_count_as_skipped(make):
+    cameras = FakeCameras([[play(3600)]])
+    lane = make(cameras)
+    lane.slowed = True
+    list(lane.introduce())
+    lane.start()
+
+    def both():
+        list(lane.step())
+        return lane.counters().frames >= 3 and lane.counters().skipped >= 2
+
+    wait_for(both, 10, str(lane.counters()))

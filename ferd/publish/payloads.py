@@ -217,7 +217,7 @@ class CameraHealth(Part):
     frames: Count
     """Analysed frames."""
     skipped: Count
-    """Frames that were replaced by a newer one before their turn came."""
+    """Frames that were replaced by a newer one before their turn came, or left out for the board to recover."""
     reopened: Count
     """How often the camera had to be opened again."""
     latency_ms: LongTime | None
@@ -242,6 +242,8 @@ class Health(Payload):
     """What slows a Raspberry Pi down at this moment; an empty list: nothing. null: the machine does not tell."""
     started: Wall
     """When ferd started."""
+    slowed: bool = False
+    """Whether only half of the pictures are read, so that the board recovers: it was throttled a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
