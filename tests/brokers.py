@@ -129,10 +129,25 @@ class Ear:
         self._client = Client(CallbackAPIVersion.VERSION2)
         if username is not None:
             self._client.username_pw_set(username, password)
-        self._client.on_message = lambda _c, _u, m: self.heard.append((m.topic, m.payload.decode(errors="replace"), m.retain))
+        self._client.on_message = lambda _c, _u, m: self.heard.append(
+            (m.topic, m.payload.decode(errors="replace"), m.retain)
+        )
         self._client.on_connect = lambda client, *_: client.subscribe(topic, 1)
         self._client.on_subscribe = self._ready
-        self._client.connect(LOOPBACK, port)
+        self._connect(port)
+
+    def _connect(self, port: int) -> None:
+        """A broker that has just been started may open its second port a little later."""
+        until = time.monotonic() + 5
+        while True:
+            try:
+                self._client.connect(LOOPBACK, port)
+            except ConnectionRefusedError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def _ready(self, *_: Any) -> None:
         self._subscribed = True
