@@ -82,7 +82,7 @@ class Publisher:
         self._repair_at: float | None = None
         self._repaired_at = float("-inf")
         self._last_words: Sequence[Message] | None = None
-        self._preferred = prefer
+        self._first: Protocol = prefer
         self._refused_topics: set[str] = set()
         self._stopping = threading.Event()
         self._wake: Wake | None = None
@@ -138,9 +138,12 @@ class Publisher:
             wake.close()
 
     def _attempt(self, wake: Wake) -> Ending:
-        """One connection from begin to end, with the version that worked last or else the other one."""
-        other: Protocol = "3.1.1" if self._preferred == "5" else "5"
-        ending = self._connection(self._preferred, wake)
+        """One connection from begin to end, with the version that is to be tried first or else the other one.
+
+        A broker that starts or is busy may be silent once: so the next connection asks for the first one again.
+        """
+        other: Protocol = "3.1.1" if self._first == "5" else "5"
+        ending = self._connection(self._first, wake)
         if ending.kind in ("silent", "protocol") and not self._stopping.is_set():
             ending = self._connection(other, wake)
         return ending
@@ -194,7 +197,6 @@ class Publisher:
         return Ending("refused" if link.bad_credentials else "unwilling", str(link.answer))
 
     def _greet(self, link: Link, now: float) -> None:
-        self._preferred = link.protocol
         reconnects = self.status.reconnects + (self.status.protocol is not None)
         self.status = MqttStatus(True, link.protocol, "", reconnects)
         self._refused_topics.clear()

@@ -181,6 +181,22 @@ def test_the_embedded_broker_is_reached_with_the_older_protocol(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+def test_a_broker_that_was_slow_once_is_asked_for_version_5_again(
+    tmp_path: Path, board: Board, monkeypatch: pytest.MonkeyPatch
+):
+    with mosquitto(tmp_path) as broker:
+        monkeypatch.setitem(module.ANSWER_WAITS_S, "5", 0.0)
+        with publishing(broker.port, board) as publisher:
+            connected(publisher)
+            assert publisher.status.protocol == "3.1.1"
+            monkeypatch.undo()
+            broker.stop()
+            wait_for(lambda: not publisher.status.connected)
+            broker.start()
+            connected(publisher)
+            assert publisher.status.protocol == "5"
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_frozen_broker_does_not_hold_up_the_stop(tmp_path: Path, board: Board, when: str):
     with mosquitto(tmp_path) as broker:
