@@ -19,6 +19,8 @@ from ferd.paths import exists, is_dir, is_file
 
 Colour = Literal["gray", "rgb"]
 View = Literal["face", "frame"]
+UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of writing: they would act on whoever shows the label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def parse_labels(path: Path) -> tuple[str, ...]:
         raise ModelError(f"{path}: is not a text file in UTF-8; one label a line is expected") from None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     numbered = all(re.match(rf"{number}(\s+\S|$)", line) for number, line in enumerate(lines))
-    labels = tuple(line.partition(" ")[2].strip() or line if numbered else line for line in lines)
+    labels = tuple("".join(line.split(maxsplit=1)[1:]) or line if numbered else line for line in lines)
     return distinct(labels, path)
 
 
@@ -160,6 +162,8 @@ def _input_spec(spec: dict[str, Any]) -> InputSpec:
 
 
 def distinct(labels: tuple[str, ...], source: Path) -> tuple[str, ...]:
+    if odd := [label for label in labels if UNSHOWABLE.search(label)]:
+        raise ModelError(f"{source}: the label {odd[0]!r} holds characters that cannot be shown; rename the class")
     twice = {label for label in labels if labels.count(label) > 1}
     if twice or not labels:
         problem = f"holds {', '.join(sorted(twice))} twice" if twice else "holds no label"

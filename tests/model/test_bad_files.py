@@ -115,6 +115,8 @@ def test_a_folder_with_two_models(bundle_dir):
     ("text", "labels"),
     [
         ("0 Happy\n1 Sad\n", ("Happy", "Sad")),
+        ("0\tHappy\n1\tVery  sad\n", ("Happy", "Very  sad")),
+        ("No\u00a0mask\n\U0001f469\u200d\U0001f9b0\n", ("No\u00a0mask", "\U0001f469\u200d\U0001f9b0")),
         ("Happy\nSad", ("Happy", "Sad")),
         (" Happy\r\n  Sad\r\n", ("Happy", "Sad")),
         ("\ufeff0 Glücklich\n1 müde\n\n", ("Glücklich", "müde")),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +45,7 @@ def adopt(source: Path, wishes: Wishes, convert: Convert | None = None) -> Bundl
 
     `convert` is called for Keras, TensorFlow.js and SavedModel exports; without it they are refused.
     """
-    with TemporaryDirectory(prefix="ferd-add-") as folder:
+    with TemporaryDirectory(prefix="ferd-add-") as folder, _named(source, folder):
         export = recognise(source, unpack(source, Path(folder) / "export"))
         labels = labels_of(export, source, wishes.labels)
         file = export.model
@@ -73,6 +74,15 @@ def adopt(source: Path, wishes: Wishes, convert: Convert | None = None) -> Bundl
             "created": datetime.now(UTC).date().isoformat(),
         }
         return store(file, card, replace=wishes.replace)
+
+
+@contextmanager
+def _named(source: Path, folder: str) -> Iterator[None]:
+    """Errors name what the user gave, not where it was unpacked: that is gone when they are read."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(str(error).replace(f"{folder}/export/", f"{source}: ").replace(folder, str(source))) from None
 
 
 def check(source: Path, facts: trial.Facts, labels: tuple[str, ...]) -> None:

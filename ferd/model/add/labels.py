@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from ferd.errors import ModelError
 from ferd.model.add.recognise import Export
+from ferd.model.add.unpack import BROKEN
 from ferd.model.bundle import distinct, parse_labels
 
 MOST_BYTES = 1 << 20
@@ -45,5 +46,5 @@ def _inside(model: Path) -> tuple[str, ...] | None:
             with archive.open(labelled[0]) as stream:
                 file.write_bytes(stream.read(MOST_BYTES))
             return parse_labels(file)
-    except (zipfile.BadZipFile, NotImplementedError, OSError):
+    except (*BROKEN, RuntimeError, OSError):
         return None

@@ -6,6 +6,7 @@ is bounded in files and bytes, and only plain files with plain names come out.
 
 from __future__ import annotations
 
+import lzma
 import stat
 import zipfile
 import zlib
@@ -20,6 +21,8 @@ MOST_BYTES = 256 * 1024 * 1024
 CHUNK = 1 << 16
 _JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 _ENCRYPTED = 0x1
+BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, UnicodeDecodeError)
+"""What zipfile raises on nonsense."""
 
 
 def unpack(source: Path, into: Path) -> Path:
@@ -33,7 +36,8 @@ def unpack(source: Path, into: Path) -> Path:
         what = "is neither a file nor a folder" if exists(source) else "is not there"
         raise ModelError(f"{source}: {what}. Give the zip as it was downloaded, a folder or a .tflite file")
     # A .tflite with metadata ends in a zip of its labels, so the name of the file counts as well.
-    if source.suffix.lower() == ".zip" or _starts_as_zip(source):
+    # A .keras file is a zip as well, but one that Keras opens.
+    if source.suffix.lower() == ".zip" or (_starts_as_zip(source) and source.suffix.lower() != ".keras"):
         _unzip(source, into)
         return into
     return source
@@ -63,8 +67,13 @@ def _unzip(source: Path, into: Path) -> None:
             left = MOST_BYTES
             for entry in entries:
                 left -= _write(archive, entry, into / _safe(source, entry), left, source)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except BROKEN as error:
         raise ModelError(f"{source}: is a broken zip ({error}). Download it again") from None
+    except OSError as error:  # a name too long, a file that is a folder as well, bzip2 nonsense, a full disk
+        raise ModelError(
+            f"{source}: cannot be unpacked ({error.strerror or error}). Is there room in {into.parent.parent}? "
+            "Else download it again"
+        ) from None
 
 
 def _check(source: Path, entries: list[zipfile.ZipInfo]) -> None:

@@ -55,6 +55,50 @@ def test_names_that_climb_out(refuse, export, name, tmp_path):
     assert not list(tmp_path.rglob("evil*"))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_with_nonsense_inside(refuse, tmp_path, method):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("model.tflite", classifier())
+    whole = bytearray(path.read_bytes())
+    whole[60:120] = bytes(range(60))
+    path.write_bytes(whole)
+    told = refuse(path)
+    assert told.startswith(f"{path}: ")
+    assert "ownload it again" in told
+
+
+@pytest.mark.parametrize("names", [["a", "a/model.tflite"], ["a/model.tflite", "a"], ["x" * 300 + ".tflite"]])
+def test_names_that_no_disk_holds(refuse, tmp_path, names):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    assert f"{path}: cannot be unpacked" in refuse(path)
+
+
+def test_what_is_told_names_the_users_file_not_where_it_was_unpacked(refuse, export):
+    broken = refuse(export("x.zip", **three(**{"model.tflite": classifier()[:300]})))
+    twice = refuse(export("y.zip", **{"model.tflite": classifier(), "labels.txt": "a\na\nb\n"}))
+    assert "x.zip: model.tflite" in broken
+    assert "y.zip: labels.txt: holds a twice" in twice
+    assert "ferd-add-" not in broken + twice
+
+
+@pytest.mark.parametrize("label", ["a\x00b", "\x1b[31mred", "a\u202eb"])
+def test_a_label_that_cannot_be_shown(refuse, export, label):
+    told = refuse(export("x.zip", **{"model.tflite": classifier(), "labels.txt": f"{label}\nb\nc\n"}))
+    assert "cannot be shown" in told
+    assert label not in told
+
+
+def test_a_keras_file_is_one_file_although_it_is_a_zip(refuse, export):
+    path = export("mood.keras", **{"config.json": "{}", "model.weights.h5": "x"})
+    (path.parent / "labels.txt").write_text("a\nb\nc\n")
+    assert "is a keras export" in refuse(path)
+    assert unpack.unpack(path, path.parent / "into") == path
+
+
 def test_a_link_in_the_zip(refuse, tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
