@@ -201,14 +201,14 @@ class Publisher:
         self.status = MqttStatus(True, link.protocol, "", reconnects)
         self._refused_topics.clear()
         self._diary.connected(link.protocol)
-        online = topics.node_status_message(self._node, "online")
-        link.send(online, now)
-        self._board.show(online)
         if self._birth is not None:
             link.listen([self._birth])
         link.listen([topics.node_status(self._node)], news_only=True)
         if self._on_command is not None:
             link.listen(filters(self._node), news_only=True)
+        online = topics.node_status_message(self._node, "online")  # after that: who hears it may command at once
+        link.send(online, now)
+        self._board.show(online)
         self._board.replay_all()
         if self._twice:
             self._twice = False

@@ -25,7 +25,7 @@ from ferd.publish.backoff import Backoff
 from ferd.publish.board import Board
 from ferd.publish.commands import Asked, Heard, respond
 from ferd.publish.embedded import EmbeddedBroker, is_broker_there
-from ferd.publish.mqtt import Protocol
+from ferd.publish.mqtt import Link, Protocol
 from ferd.publish.publisher import Publisher
 from ferd.publish.topics import Event, Info, Message, State
 
@@ -195,6 +195,21 @@ def test_a_broker_that_was_slow_once_is_asked_for_version_5_again(
             broker.start()
             connected(publisher)
             assert publisher.status.protocol == "5"
+
+
+def test_who_says_online_listens_already(tmp_path: Path, board: Board, monkeypatch: pytest.MonkeyPatch):
+    """A command that is sent on the word `online` would be lost."""
+    did: list[str] = []
+    for name in ("listen", "send"):
+        real = getattr(Link, name)
+        monkeypatch.setattr(Link, name, lambda *a, _n=name, _r=real, **more: (did.append(_n), _r(*a, **more))[1])
+    with mosquitto(tmp_path) as broker:
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        publisher = Publisher(config, "hall", "ferd_abcdef", board, on_command=lambda _heard: None)
+        publisher.start()
+        connected(publisher)
+        publisher.stop()
+    assert did.index("send") == did.count("listen") == 3
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
