@@ -27,7 +27,7 @@ from ferd.publish.journal import Journal
 from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
 from ferd.publish.target import Target, target_of
-from ferd.publish.topics import Info, Message, info_message, node_status
+from ferd.publish.topics import Info, Message, info_message, node_status, prepare
 from ferd.reload import Changes, Stamps, changes, stamps
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Works:
         on_command: Callable[[Heard], None],
         protocol: Protocol = "5",
     ) -> None:
+        prepare()
         self.config = config
         self.memory = Memory.of(config.node.id)
         self._open_camera, self._wake = open_camera, wake

@@ -14,6 +14,7 @@ from ferd.daemon import Daemon
 from ferd.data import Frame
 from ferd.errors import FerdError
 from ferd.memory import Memory, Switches
+from ferd.publish.payloads import adapter
 from ferd.systemd import Systemd
 
 
@@ -150,3 +151,9 @@ def test_another_id_waits_for_the_next_start(config, caplog):
     daemon.reload()
     assert not [topic for topic in told if topic.startswith("homeassistant/")]
     assert "with the next start only" in caplog.text
+
+
+def test_payloads_are_ready_before_any_thread_starts(config):
+    adapter.cache_clear()
+    Daemon(config, open_camera=lambda _camera: FakeCamera([]))
+    assert adapter.cache_info().currsize >= 8

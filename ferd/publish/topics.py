@@ -7,7 +7,7 @@ JSON payloads are UTF-8 without spaces, ``"v":1`` first, the keys always in the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
@@ -29,11 +29,13 @@ from ferd.publish.payloads import (
     Json,
     LogLevelRequest,
     NodeStatus,
+    Part,
     Request,
     Response,
     SnoozeRequest,
     State,
     Switch,
+    adapter,
     iso,
     to_bytes,
 )
@@ -224,6 +226,19 @@ PUBLISHED: tuple[Topic[Any], ...] = (
 )
 REQUESTS: tuple[Topic[Any], ...] = (RESTART, REBIRTH, RELOAD, SNOOZE, LOG_LEVEL)
 TAKEN: tuple[Topic[Any], ...] = (SET_ENABLED, SET_BUZZER, SET_SENSITIVITY, *REQUESTS, BIRTH)
+
+
+def prepare() -> None:
+    """Builds what makes the payloads; to be called before any thread starts.
+
+    For the docstrings of their keys pydantic parses source code, and in two threads at once that may fail (Python
+    3.11.2: gh-106905); it would also hold up the first pictures.
+    """
+    for topic in PUBLISHED:
+        kinds: tuple[Any, ...] = get_args(topic.payload) or (topic.payload,)
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, Part):
+                adapter(kind)
 
 
 def camera_state(node: str, camera: str) -> str:

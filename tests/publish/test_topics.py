@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from ferd.publish import topics
-from ferd.publish.payloads import Event, State
+from ferd.publish.message import encode
+from ferd.publish.payloads import Event, State, adapter
 
 
 def test_only_events_are_not_retained_and_only_they_expire():
@@ -24,3 +25,13 @@ def test_a_farewell_ends_with_the_node():
         ("ferd/hall/b/status", b"offline"),
         ("ferd/hall/status", b"offline"),
     ]
+
+
+def test_once_prepared_no_payload_is_parsed_any_more():
+    adapter.cache_clear()
+    topics.prepare()
+    parsed = adapter.cache_info().misses
+    for topic in topics.PUBLISHED:
+        for example in topic.examples:
+            encode(example)
+    assert adapter.cache_info().misses == parsed
