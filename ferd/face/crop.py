@@ -138,8 +138,9 @@ def _shrunk(picture: Picture, way: Similarity, size: tuple[int, int], factor: in
     part = picture[top : top + rows * factor, left : left + columns * factor]
     while factor > 1:  # by halves: OpenCV averages 2x2 pixels far quicker than blocks of any other size
         factor //= 2
-        part = cv2.resize(part, (columns * factor, rows * factor), interpolation=cv2.INTER_AREA)
-    return np.asarray(part, np.uint8), complex(left, top)
+        smaller = cv2.resize(part, (columns * factor, rows * factor), interpolation=cv2.INTER_AREA)
+        part = np.asarray(smaller, np.uint8)
+    return part, complex(left, top)
 
 
 def _span(first: float, last: float, length: int, factor: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import FerdError
-from ferd.model.bundle import Bundle, sha256_of
+from ferd.model.bundle import UNSHOWABLE, Bundle, sha256_of
 from ferd.model.runtime import Network
 from ferd.model.store import store
 from ferd.model.teach.features import FeatureNet
@@ -61,6 +61,8 @@ def check(classes: Sequence[str], counts: Sequence[int]) -> None:
     twice = {label for label in classes if classes.count(label) > 1}
     if twice:
         raise FerdError(f"the class {', '.join(sorted(twice))} was named twice")
+    if odd := [label for label in classes if not label.strip() or UNSHOWABLE.search(label)]:
+        raise FerdError(f"the class name {odd[0]!r} is empty or holds characters that cannot be shown; rename it")
     if len(classes) < 2:  # one class is nothing to tell apart
         raise FerdError("one class is nothing to tell apart: name at least two (--class happy --class tired)")
     thin = [f"{label} ({count})" for label, count in zip(classes, counts, strict=True) if count < LEAST]
