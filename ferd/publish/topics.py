@@ -235,10 +235,10 @@ def prepare() -> None:
     3.11.2: gh-106905); it would also hold up the first pictures.
     """
     for topic in PUBLISHED:
-        kinds: tuple[Any, ...] = get_args(topic.payload) or (topic.payload,)
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, Part):
-                adapter(kind)
+        payloads = get_args(topic.payload) or (topic.payload,)
+        parts: list[Any] = [it for it in payloads if isinstance(it, type) and issubclass(it, Part)]
+        for part in parts:
+            adapter(part)
 
 
 def camera_state(node: str, camera: str) -> str:
