@@ -73,7 +73,7 @@ class Upgrade:
         try:
             self._install(old, new)
             self._examine(new)
-        except FerdError:
+        except BaseException:  # an interruption as well: half a release must not stay as "the one before"
             shutil.rmtree(new, ignore_errors=True)
             raise
         self._switch(new)

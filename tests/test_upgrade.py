@@ -117,3 +117,20 @@ def test_what_was_not_installed_by_the_script(tmp_path):
     (tmp_path / "venv").unlink()
     with pytest.raises(FerdError, match="was not installed by scripts/install"):
         machine.upgrade()
+
+
+def test_an_interrupted_one_leaves_nothing_behind(tmp_path):
+    machine = Machine(tmp_path)
+    plain = machine.run
+
+    def interrupted(command):
+        done = plain(command)
+        if "pip" in command:
+            raise KeyboardInterrupt
+        return done
+
+    machine.run = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        machine.upgrade()
+    assert machine.in_use == "1"
+    assert [p.name for p in (tmp_path / "releases").iterdir()] == ["1"]

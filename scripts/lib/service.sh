@@ -82,10 +82,12 @@ point_to() {
     ln -sf "$HOME_OF_FERD/venv/bin/ferd" "$COMMAND"
 }
 
+# configuration RELEASE: the defaults, commented out, as that release knows them. Whole or not at all.
 configuration() {
     [ -e "$CONFIGURATION" ] && return
     mkdir -p "$(dirname "$CONFIGURATION")"
-    "$HOME_OF_FERD/venv/bin/ferd" config default >"$CONFIGURATION"
+    "$1/bin/ferd" config default >"$CONFIGURATION.new"
+    mv "$CONFIGURATION.new" "$CONFIGURATION"
 }
 
 # Everything outside of /opt/ferd and /etc/ferd. Written anew each time: changes belong into drop-ins.
