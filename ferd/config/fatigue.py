@@ -22,9 +22,10 @@ class FatigueConfig(Section):
     shut_alarm_s: ShutSeconds = 3.0
     """Eyes shut for so long: alarm. Euro NCAP calls this sleep."""
     perclos_notice: Fraction = 0.15
-    """PERCLOS, the share of the last minute with eyes at least 80 % closed, above which a notice is given."""
+    """PERCLOS, the share of the last minute with eyes at least 80 % closed, above which a notice is given.
+    With a part of the minute observed it is divided by the square root of that share."""
     perclos_warning: Fraction = 0.25
-    """PERCLOS above which a warning is given."""
+    """PERCLOS above which a warning is given. It rises in the same way."""
     not_seen_s: Annotated[Number, Field(ge=0, le=600)] = 10.0
     """A notice when the eyes were seen for less than a fifth of the last so many seconds. 0: never."""
 

@@ -6,7 +6,8 @@ Where the defaults come from (FatigueConfig in ferd/config/fatigue.py):
   for more than 3 s is asleep, and after 6 s unresponsive. Blinks end before 0.5 s (ferd/mind/measures.py).
 - PERCLOS over 0.15 and 0.25: no standard gives a limit. On a closed road drivers had 0.06 when they set out, 0.11 at
   their first microsleep of a second and 0.12 when they left the lane (Journal of Vision 12(9), 2012, VSS abstract).
-  Ours lie higher, for the sake of fewer false alarms: eyes are read wrongly now and then.
+  Ours lie higher, for the sake of fewer false alarms: eyes are read wrongly now and then. They hold when the whole
+  minute was observed, and rise with 1/sqrt(observed) when less was: as the error of a share does.
 - Commission Delegated Regulation (EU) 2021/1341 (driver drowsiness and attention warning) wants a warning at level 8
   of the Karolinska Sleepiness Scale and allows one at 7, by any measure shown to match it. Nobody has shown it for
   this one.
@@ -15,6 +16,7 @@ Where the defaults come from (FatigueConfig in ferd/config/fatigue.py):
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -81,7 +83,7 @@ class FatiguePolicy:
         # Frames far apart may bring both, the end of a closure and open eyes for long enough: it is told all the same.
         self._tell(t, self._worst(t, max(eyes, default=self._eyes, key=lambda verdict: verdict.rank)))
         return Fatigue(
-            awareness=min(self._awareness.value, self._fresh(figures.perclos)),
+            awareness=min(self._awareness.value, self._fresh(figures)),
             level=self._told.level,
             reason=self._told.reason,
             perclos=figures.perclos,
@@ -140,11 +142,17 @@ class FatiguePolicy:
     def _judge_perclos(self, figures: Figures) -> Verdict:
         if figures.perclos is None:
             return self._perclos if figures.observed >= PERCLOS_LEAVE * LEAST_OBSERVED else Verdict()
-        for level, limit in (("warning", self._limits.perclos_warning), ("notice", self._limits.perclos_notice)):
+        notice, warning = self._perclos_limits(figures)
+        for level, limit in (("warning", warning), ("notice", notice)):
             verdict = Verdict(cast(Level, level), "perclos")
-            if figures.perclos > limit * self.factor * (PERCLOS_LEAVE if self._perclos.rank >= verdict.rank else 1.0):
+            if figures.perclos > limit * (PERCLOS_LEAVE if self._perclos.rank >= verdict.rank else 1.0):
                 return verdict
         return Verdict()
+
+    def _perclos_limits(self, figures: Figures) -> tuple[float, float]:
+        """Of notice and warning, for a PERCLOS that is told: some of its minute was observed."""
+        by = self.factor / math.sqrt(figures.observed)
+        return self._limits.perclos_notice * by, self._limits.perclos_warning * by
 
     def _worst(self, t: float, eyes: Verdict) -> Verdict:
         """What is to be told now; of equals the eyes first.
@@ -164,12 +172,12 @@ class FatiguePolicy:
             self.since = t
         self._told = wanted
 
-    def _fresh(self, perclos: float | None) -> float:
+    def _fresh(self, figures: Figures) -> float:
         """PERCLOS on the scale of awareness: at its limits what shut eyes give at theirs, 1 below half the first."""
+        limits, perclos = self._limits, figures.perclos
         if perclos is None:
             return 1.0
-        limits = self._limits
-        notice, warning = limits.perclos_notice * self.factor, limits.perclos_warning * self.factor
+        notice, warning = self._perclos_limits(figures)
         ways = (
             (notice / 2, 1.0),
             (notice, 1 - limits.shut_notice_s / limits.shut_alarm_s),

@@ -165,6 +165,25 @@ def test_perclos_is_not_told_from_too_little():
     assert told[-1][1].observed == pytest.approx(0.35, abs=0.03)
 
 
+@pytest.mark.parametrize(("share", "observed", "level"), [
+    (0.18, 1.0, "notice"), (0.18, 0.55, "none"), (0.25, 0.55, "notice"), (0.3, 1.0, "warning"), (0.3, 0.55, "notice"),
+    (0.4, 0.55, "warning"),
+])  # fmt: skip
+def test_the_less_was_observed_the_higher_perclos_must_be(share, observed, level):
+    told = run(lambda t: None if t % 2 >= 2 * observed else 0.98 if t % 2 < 2 * observed * share else 0.03, 50, 90)
+    assert told[-1][1].perclos == pytest.approx(share, abs=0.02)
+    assert told[-1][1].level == level
+
+
+@settings(max_examples=20, deadline=None)
+@given(share=st.floats(0.02, 0.45), observed=st.floats(0.55, 1.0))
+def test_awareness_and_level_of_perclos_agree(share, observed):
+    told = run(lambda t: None if t % 2 >= 2 * observed else 0.98 if t % 2 < 2 * observed * share else 0.03, 20, 70)
+    fatigue = told[-1][1]
+    low = fatigue.awareness < 1 - 1.0 / 3.0
+    assert low <= (fatigue.level != "none")
+
+
 def test_sensitivity_moves_perclos_and_not_the_seconds():
     policy = FatiguePolicy(Limits())
     policy.factor = 2.0
