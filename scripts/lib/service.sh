@@ -58,7 +58,7 @@ plan() {
 
 # new_release SOURCE NUMBER: an environment of its own with ferd from SOURCE (a checkout or a wheel).
 new_release() {
-    local release=$HOME_OF_FERD/releases/$2 extras=pi
+    local release=$HOME_OF_FERD/releases/$2 extras=pi,web
     say "installing ferd into $release (some minutes on a Pi)"
     mkdir -p "$HOME_OF_FERD/releases"
     make_venv "$release"
