@@ -80,7 +80,7 @@ class _Printer:
             return
         line = Text(f"{MARKS[finding.verdict]}  ", style=STYLES[finding.verdict])
         line.append(f"{finding.about:<14}", style="bold" if finding.verdict == "error" else "")
-        line.append(finding.found, style="")
+        line.append(f"\n{'':18}".join(finding.found.splitlines()), style="")
         self._console.print(line)
         if finding.remedy:
             self._console.print(Text(f"{'':18}-> {finding.remedy}", style=STYLES[finding.verdict]))

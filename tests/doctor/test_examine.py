@@ -4,10 +4,11 @@ import json
 
 import pytest
 
+from ferd.cli.doctor import _Printer
 from ferd.cli.main import main
 from ferd.config import Config
 from ferd.doctor.examine import examine
-from ferd.doctor.finding import ok, worst
+from ferd.doctor.finding import error, ok, worst
 
 
 def test_an_examination_that_breaks_is_a_finding_and_the_others_go_on():
@@ -47,3 +48,10 @@ def test_exit_code_by_the_worst(tmp_path, capsys, monkeypatch):
 def test_an_unknown_part(part, capsys):
     assert main(["doctor", "--only", part]) == 2
     assert "known: software, models" in capsys.readouterr().err
+
+
+def test_a_finding_of_several_lines_stays_in_its_column(capsys):
+    show = _Printer(as_json=False)
+    show(error("camera", "there is none\npicamera2 is not installed", "plug one in"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.index(word) for line, word in zip(lines, ("there", "picamera2", "->"), strict=True)] == [18, 18, 18]
