@@ -6,6 +6,7 @@ most faces. This net looks at the face alone, at its own resolution, for a forti
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,9 @@ NAME = "points"
 SIDE = 48
 AROUND = 1.3
 """Side of the cut, in units of the box's longer side."""
+UPRIGHT = math.radians(25)
+"""Heads that lie further are left to the detector: there the closer look saw too few in training. On whole faces with
+eyes open or shut, many of them lying, 91 % are then read rightly instead of 89."""
 LABELS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 _CUT = Crop(relations={"": Relation(0.0, 0.0, AROUND)})
@@ -91,7 +95,7 @@ class ClosePoints:
         return self.detector.search(picture)
 
     def _closer(self, picture: Picture, face: Face) -> Face:
-        if face.points is None:
+        if face.points is None or abs(roll(face.points)) > UPRIGHT:
             return face
         close = self.reader(picture, face.box)
         both = zip(face.points, close, strict=True)
@@ -99,6 +103,12 @@ class ClosePoints:
 
     def __repr__(self) -> str:
         return f"<ClosePoints {self.detector!r} {self.reader!r}>"
+
+
+def roll(points: Points) -> float:
+    """Radians by which the line between the eyes is turned, 0 for an upright head."""
+    (rx, ry), (lx, ly) = points.right_eye, points.left_eye
+    return math.atan2(ly - ry, lx - rx)
 
 
 def with_points(detector: FaceDetector) -> FaceDetector | ClosePoints:

@@ -31,6 +31,14 @@ def test_from_shut_eyes_to_the_alert(asleep, level, seconds):
     assert SHUT_AT + seconds - 1 / FPS <= begin(asleep, level) <= SHUT_AT + seconds + 2 / FPS
 
 
+@pytest.mark.parametrize("shut_at", [3.0, 9.0, 18.0])
+def test_in_whatever_pose_the_driver_falls_asleep(tmp_path, shut_at):
+    """The drawn driver sways: how well the eyes' places are found differs from moment to moment."""
+    told = readings(clip([Act(shut_at, shut_at + 4, "shut")], shut_at + 4, FPS), folder=tmp_path)
+    for level, seconds in (("notice", 1.0), ("warning", 1.5), ("alarm", 3.0)):
+        assert shut_at + seconds - 1 / FPS <= begin(told, level) <= shut_at + seconds + 2 / FPS
+
+
 def test_open_eyes_end_it(asleep):
     assert asleep[-1].alerts == ()
     over = next(r.t for r in asleep if r.t > SHUT_AT + 5 and not r.alerts)
