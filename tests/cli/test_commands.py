@@ -274,7 +274,7 @@ def test_run_with_a_source_that_is_none_starts_nothing(capsys, source):
 
 def test_ctrl_c_during_the_start_leaves_no_traceback(tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-m", "ferd", "bench"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "ferd", "bench", "--frames", "1000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as started:
         time.sleep(0.7)  # Python itself is up, our libraries may or may not be
         started.send_signal(signal.SIGINT)
