@@ -15,7 +15,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from ferd.data import Face, Frame, Picture
+from ferd.data import Face, Picture
 
 Verdict = Literal["good", "no face", "blurred", "same as before"]
 
@@ -73,10 +73,6 @@ def sharpness(crop: Picture) -> float:
 
 def largest(faces: Sequence[Face]) -> Face | None:
     return max(faces, key=lambda face: face.box.area, default=None)
-
-
-def frame_of(picture: Picture) -> Frame:
-    return Frame(0.0, picture)
 
 
 def flips_allowed(labels: Sequence[str]) -> bool:
