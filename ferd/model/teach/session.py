@@ -40,7 +40,7 @@ class Confusing:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`accuracy` and `confusion` (told by rows, said by columns): of held-out samples, by the head before quantising."""
+    """`accuracy` and `confusion` (told by rows, said by columns): of held-out samples, before quantising."""
 
     bundle: Bundle
     accuracy: float
