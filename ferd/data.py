@@ -110,6 +110,7 @@ class FaceReading:
     """What one frame says of one tracked face.
 
     ``scores``: calibrated probabilities of this frame by label. ``smooth``: the same after the time filter.
+    ``belief``: how likely each label is after all frames so far, which decides what is held; not calibrated.
     ``expression``: the label that is held (None while none is). ``since``: when it was told. ``signals``: None where
     nobody asked for them, or in a frame in which the track was not seen.
     """
@@ -121,6 +122,7 @@ class FaceReading:
     confidence: float | None
     since: float
     signals: Signals | None = None
+    belief: dict[str, float] = field(default_factory=dict)
 
 
 Level = Literal["none", "notice", "warning", "alarm"]

@@ -140,6 +140,7 @@ class Mind:
             confidence=held.confidence,
             since=held.since,
             signals=signals,
+            belief=self._by_label(held.belief),
         )
 
     def _by_label(self, values: Sequence[float]) -> dict[str, float]:

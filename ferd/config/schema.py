@@ -86,16 +86,16 @@ class ExpressionConfig(Section):
 
 
 class SmoothingConfig(Section):
-    tau_s: Annotated[Number, Field(ge=0, le=60)] = 0.15
-    """Time constant of the filter over the probabilities, in seconds. More is calmer and later."""
+    tau_s: Annotated[Number, Field(ge=0, le=60)] = 0.05
+    """Time constant, in seconds: pictures of so long count as one look at the face. More is calmer and later."""
     enter: Fraction = 0.4
-    """A label is taken up when its filtered probability is the highest and at least this."""
+    """A label is taken up when it is the likeliest, and its probability is at least this."""
     leave: Fraction = 0.2
-    """A held label is dropped when its filtered probability stays below this for hold_s. Below `enter`: hysteresis."""
-    lead: Annotated[Number, Field(ge=1, le=100)] = 3.0
-    """A new label must be so many times as probable as the held one to take its place."""
-    hold_s: Seconds = 0.1
-    """A new label must stay ahead for so long before it is told."""
+    """A held label is dropped when its filtered probability stays below this for a while. Below `enter`: hysteresis."""
+    lead: Annotated[Number, Field(ge=1, le=1000)] = 5.0
+    """A new label must be so many times as likely as the held one, after all looks, to take its place."""
+    hold_s: Seconds = 0.0
+    """A new label must stay ahead for so long before it is told; a held one is kept for so much longer."""
 
     @model_validator(mode="after")
     def _hysteresis(self) -> SmoothingConfig:

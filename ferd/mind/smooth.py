@@ -1,11 +1,15 @@
-"""From one frame's probabilities to an expression that is held: filter, hysteresis, minimum hold.
+"""From one frame's probabilities to an expression that is held: a hidden Markov model, and a filter that stays honest.
 
-Pure functions of (time, scores): no clock, no camera. All rules are in seconds. The filter is the first-order
-low-pass dy/dt = (log x - y) / tau over log-probabilities, solved exactly between frames: a running geometric mean,
-which one frame that rules a label out moves further than an arithmetic one. A constant face keeps its own
-probabilities, so they stay calibrated. A frame's scores stand for the time since the frame before it (at most
-STEP_S), and the moment at which a label takes the lead is looked up between the frames, so that it does not depend
-on where they fall. `scripts/bench-smoothing` compares it with other filters.
+Pure functions of (time, scores): no clock, no camera. All rules are in seconds.
+
+Which label is held is decided by a forward filter (Rabiner 1989, "A tutorial on hidden Markov models"): the face
+shows one label and passes to any other at CHANGES_PER_S, and each frame is evidence for what it shows. Frames that lie
+close together see the same blink, blur and lamp: `tau_s` of them count as one look, and no frame as more than LOOKS.
+So a change is told after two or three clear frames, while a torn face keeps what it has.
+
+How sure that is, and whether it is sure enough to be told, says the first-order low-pass dy/dt = (log x - y) / T over
+log-probabilities, solved exactly between frames, T = CALM * tau_s: a constant face keeps its own probabilities, so they
+stay calibrated, which the beliefs of a Markov model are not. `scripts/bench-smoothing` compares all this with others.
 """
 
 from __future__ import annotations
@@ -14,11 +18,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+CHANGES_PER_S = 1.0
+"""Rate of the transitions. Faces change more seldom; a higher rate forgets old evidence sooner."""
+LOOKS = 1.5
+"""One frame counts as at most so many looks: one picture is no proof, however long the gap before it."""
+CALM = 3.0
+"""The filter's time constant, in units of tau_s."""
 STEP_S = 0.5
-"""After a gap one frame's scores stand for at most so long: one picture is no evidence for a minute."""
+"""After a gap one frame's scores stand for at most so long in the filter."""
 FLOOR = 1e-3
 """No single frame is surer than this that a label is not there."""
-HALVINGS = 20
+GIVE_UP_S = 0.25
+"""So long, and hold_s, a label is held that is not sure any more: else every change would pass through unsure."""
 
 Values = tuple[float, ...]
 """One number a label. Plain floats: for so few of them numpy takes three times as long."""
@@ -26,7 +37,7 @@ Values = tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`tau_s`: time constant. `enter`, `leave`: filtered probabilities. `lead`: ratio. `hold_s`: least lead in time.
+    """`tau_s`: what counts as one look. `enter`, `leave`: filtered probabilities. `lead`: ratio of beliefs. `hold_s`.
 
     Meaning and defaults: SmoothingConfig in ferd/config/schema.py.
     """
@@ -40,8 +51,12 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """`smooth`: filtered probabilities. `label`: what is held, None while unsure, told at `since`."""
+    """`belief`: of the Markov model. `smooth`: filtered probabilities. `label`: what is held, told at `since`.
 
+    `label` and `confidence` are None while unsure.
+    """
+
+    belief: Values
     smooth: Values
     label: str | None
     confidence: float | None
@@ -57,11 +72,12 @@ class _Rival:
 
 
 class Smoother:
-    """Filters one face's scores. Feed it with `update` at rising times. `rules` may be changed between two updates."""
+    """Reads one face over time. Feed it with `update` at rising times. `rules` may be changed between two updates."""
 
     def __init__(self, labels: Sequence[str], rules: Rules) -> None:
         self._labels = tuple(labels)
         self.rules = rules
+        self._belief: Values = (1 / len(self._labels),) * len(self._labels)
         self._logs: Values | None = None
         self._t = 0.0
         self._held: int | None = None
@@ -71,14 +87,15 @@ class Smoother:
 
     def update(self, t: float, scores: Sequence[float]) -> Held:
         """One frame: `t` in seconds, `scores` with one probability a label."""
-        target = tuple(math.log(max(score, FLOOR)) for score in scores)
+        logs = tuple(math.log(max(score, FLOOR)) for score in scores)
         if self._logs is None:
-            self._logs, self._t, self._since = target, t, t
-        before, step = self._logs, min(max(t - self._t, 0.0), STEP_S)
-        self._logs, self._t = self._moved(before, target, step), t
-        self._challenge(t - step, step, before, target)
-        if self._rival is not None and t - self._rival.since >= self.rules.hold_s - 1e-9:
-            self._held, self._since, self._rival = self._rival.label, t, None
+            self._logs, self._t, self._since = logs, t, t
+            passed = STEP_S
+        else:
+            passed = max(t - self._t, 0.0)
+        self._belief = self._believed(logs, passed)
+        self._logs, self._t = self._filtered(logs, min(passed, STEP_S)), t
+        self._decide(t, logs)
         self._note_confidence()
         return self.now
 
@@ -88,55 +105,58 @@ class Smoother:
         assert self._logs is not None, "update() comes first"
         smooth = _probabilities(self._logs)
         if self._held is None:
-            return Held(smooth, None, None, self._since)
-        return Held(smooth, self._labels[self._held], self._confidence, self._since)
+            return Held(self._belief, smooth, None, None, self._since)
+        return Held(self._belief, smooth, self._labels[self._held], self._confidence, self._since)
+
+    def _believed(self, logs: Values, passed: float) -> Values:
+        """One step of the forward filter: what may have changed meanwhile, then what is seen."""
+        stays = math.exp(-CHANGES_PER_S * passed)
+        anew = (1 - stays) / len(logs)
+        looks = LOOKS if self.rules.tau_s <= 0 else min(passed / self.rules.tau_s, LOOKS)
+        before = (math.log(stays * value + anew + 1e-300) for value in self._belief)
+        return _probabilities([old + looks * seen for old, seen in zip(before, logs, strict=True)])
+
+    def _filtered(self, logs: Values, passed: float) -> Values:
+        assert self._logs is not None
+        if self.rules.tau_s <= 0:
+            return logs if passed > 0 else self._logs
+        left = math.exp(-passed / (CALM * self.rules.tau_s))
+        return tuple(new + (old - new) * left for old, new in zip(self._logs, logs, strict=True))
+
+    def _decide(self, t: float, logs: Values) -> None:
+        """Takes up the label that should be held instead of the one that is, once that has been so for long enough."""
+        assert self._logs is not None
+        wanted = self._wanted(logs)
+        if wanted == self._held:
+            self._rival = None
+            return
+        if self._rival is None or self._rival.label != wanted:
+            self._rival = _Rival(wanted, t)
+        needed = self.rules.hold_s + (GIVE_UP_S if wanted is None else 0)
+        if t - self._rival.since >= needed - 1e-9:
+            self._held, self._since, self._rival = wanted, t, None
+            if wanted is not None and _probabilities(logs)[wanted] > _probabilities(self._logs)[wanted]:
+                self._logs = logs  # what was seen before belongs to another expression
+
+    def _wanted(self, logs: Values) -> int | None:
+        assert self._logs is not None
+        smooth = _probabilities(self._logs)
+        top = self._belief.index(max(self._belief))
+        held = self._held
+        leads = held is None or top == held or self._belief[top] >= self.rules.lead * self._belief[held]
+        sure = max(smooth[top], _probabilities(logs)[top])
+        if leads and sure >= self.rules.enter:
+            return top
+        return held if held is not None and smooth[held] >= self.rules.leave else None
 
     def _note_confidence(self) -> None:
-        """A label that is on its way out (below `leave`, and hold_s has not passed) keeps the confidence it had."""
+        """A label that is on its way out (below `leave`) keeps the confidence it had."""
         assert self._logs is not None
         if self._held is not None and (now := _probabilities(self._logs)[self._held]) >= self.rules.leave:
             self._confidence = now
 
-    def _moved(self, before: Values, target: Values, seconds: float) -> Values:
-        """The filter's answer so many seconds after `before`, while the scores are `target`."""
-        if self.rules.tau_s <= 0:
-            return target if seconds > 0 else before
-        left = math.exp(-seconds / self.rules.tau_s)
-        return tuple(new + (old - new) * left for old, new in zip(before, target, strict=True))
 
-    def _wanted(self, logs: Values) -> int | None:
-        """What these filtered values say should be held, given what is held."""
-        smooth = _probabilities(logs)
-        top = smooth.index(max(smooth))
-        leads = self._held is None or top == self._held or smooth[top] >= self.rules.lead * smooth[self._held]
-        if smooth[top] >= self.rules.enter and leads:
-            return top
-        return self._held if self._held is not None and smooth[self._held] >= self.rules.leave else None
-
-    def _challenge(self, start: float, step: float, before: Values, target: Values) -> None:
-        """Notes which label (or None) should be held now instead of the one that is, and since when."""
-        assert self._logs is not None
-        wanted = self._wanted(self._logs)
-        if wanted == self._held:
-            self._rival = None
-        elif self._rival is None or self._rival.label != wanted:
-            self._rival = _Rival(wanted, start + self._turning_point(wanted, step, before, target))
-
-    def _turning_point(self, wanted: int | None, step: float, before: Values, target: Values) -> float:
-        """How many seconds into the step `wanted` came to be wanted, by halving."""
-        early, late = 0.0, step
-        if self._wanted(before) == wanted:
-            return early
-        for _ in range(HALVINGS):
-            middle = (early + late) / 2
-            if self._wanted(self._moved(before, target, middle)) == wanted:
-                late = middle
-            else:
-                early = middle
-        return late
-
-
-def _probabilities(logs: Values) -> Values:
+def _probabilities(logs: Sequence[float]) -> Values:
     most = max(logs)
     powers = [math.exp(value - most) for value in logs]
     total = sum(powers)

@@ -9,25 +9,26 @@ from ferd.mind.smooth import Rules
 
 
 def why(face: FaceReading, rules: Rules) -> dict[str, Any]:
-    """``needs``: what the leading label must reach; ``missing``: by how much it falls short, 0 when it does not."""
-    if not face.smooth:
+    """``needs``: the probability that the leading label must reach; ``missing``: by how much it falls short."""
+    if not face.belief:
         return {"held": face.expression, "lead": None, "text": "this face was not read yet"}
-    lead = max(face.smooth, key=lambda label: face.smooth[label])
+    lead = max(face.belief, key=lambda label: face.belief[label])
     has, held = face.smooth[lead], face.expression
-    answer: dict[str, Any] = {"held": held, "lead": lead, "has": round(has, 3)}
+    needs = rules.leave if held == lead else rules.enter
+    answer: dict[str, Any] = {"held": held, "lead": lead, "has": round(has, 3), "needs": round(needs, 3)}
+    return answer | {"missing": round(max(0.0, needs - has), 3), "text": _text(face, rules, lead, has)}
+
+
+def _text(face: FaceReading, rules: Rules, lead: str, has: float) -> str:
+    held = face.expression
     if held == lead:
-        return answer | {
-            "needs": rules.leave,
-            "missing": 0.0,
-            "text": f"{held} is told; it is dropped below {rules.leave:.2f} for {rules.hold_s:g} s, "
-            f"or when another is {rules.lead:g} times as probable",
-        }
-    needs = rules.enter if held is None else max(rules.enter, rules.lead * face.smooth[held])
-    answer |= {"needs": round(needs, 3), "missing": round(max(0.0, needs - has), 3)}
-    if has >= needs:
-        return answer | {"text": f"{lead} leads and must stay ahead for {rules.hold_s:g} s"}
-    if held is None or needs <= rules.enter:
-        return answer | {"text": f"{lead} leads with {has:.2f}; it is told from {rules.enter:.2f} on"}
-    return answer | {
-        "text": f"{lead} leads with {has:.2f}; against {held} it needs {needs:.2f}, {rules.lead:g} times as much"
-    }
+        return (
+            f"{held} is told; it is dropped when it stays below {rules.leave:.2f}, "
+            f"or when another is {rules.lead:g} times as likely"
+        )
+    times = face.belief[lead] / max(face.belief[held], 1e-9) if held is not None else rules.lead
+    if times < rules.lead:
+        return f"{lead} is {times:.1f} times as likely as {held} after all looks; it needs {rules.lead:g} times"
+    if has < rules.enter:
+        return f"{lead} leads with {has:.2f}; it is told from {rules.enter:.2f} on"
+    return f"{lead} leads and must stay ahead for {rules.hold_s:g} s"

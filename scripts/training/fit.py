@@ -19,7 +19,8 @@ from training.augment import augment
 from training.cache import Pictures
 from training.checkpoint import Run, Settings
 from training.data import LABELS, TRAIN_LABELS, Judged, Sample
-from training.net import MEAN, STD, Ensemble, ExpressionNet
+from training.net import MEAN, STD, ExpressionNet
+from training.teachers import Teachers
 
 # fear and disgust are rare in the pictures: each vote for them counts more
 LIFT = torch.tensor([{"fear": 2.0, "disgust": 3.0}.get(name, 1.0) for name in TRAIN_LABELS])
@@ -56,17 +57,15 @@ def fit(
     data: Pictures,
     folder: Path,
     *,
-    start: ExpressionNet | None = None,
-    teachers: Ensemble | None = None,
+    teachers: Teachers | None = None,
     resume: bool = True,
 ) -> ExpressionNet:
     """Train on the sample, or go on where the checkpoint in the folder stopped; returns the averaged net.
 
-    `start`: a net of the same shape, whose weights are taken over. `data` judges after every epoch. Pictures
-    without a label are learnt from `teachers` alone.
+    `data` judges after every epoch. Pictures without a label are learnt from `teachers` alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(settings, folder, start)
+    run = Run(settings, folder)
     curve = folder / "curve.csv"
     if not (resume and run.load()):
         curve.write_text("epoch,rate,loss,accuracy,accuracy_photos,accuracy_photos_whole\n")
@@ -84,7 +83,7 @@ def fit(
     return run.average.net
 
 
-def _epoch(run: Run, sample: Sample, teachers: Ensemble | None) -> float:
+def _epoch(run: Run, sample: Sample, teachers: Teachers | None) -> float:
     """One pass over the pictures; returns the mean loss."""
     settings, net = run.settings, run.net.train()
     batches = Batches(sample, settings, run.epochs, teachers)
@@ -121,7 +120,7 @@ def _loss(net: ExpressionNet, pixels: Tensor, targets: Tensor) -> Tensor:
 class Batches(IterableDataset[tuple[Tensor, Tensor]]):
     """One epoch, shuffled, augmented and taught; its seed is its own, so that resuming changes nothing."""
 
-    def __init__(self, sample: Sample, settings: Settings, epoch: int, teachers: Ensemble | None) -> None:
+    def __init__(self, sample: Sample, settings: Settings, epoch: int, teachers: Teachers | None) -> None:
         self.sample = sample
         self.settings = settings
         self.epoch = epoch
@@ -139,8 +138,9 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
         order = torch.randperm(len(self.sample), generator=g)
         for picked in order[: len(self) * settings.batch].split(settings.batch):
             pixels = augment(tiles[picked][:, None].float() / 255, strength, g)
+            pixels, wanted = mix(pixels, targets[picked], settings.mixed * strength / settings.strength, g)
             inputs = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-            yield inputs, self._taught(targets[picked], inputs)
+            yield inputs, self._taught(wanted, inputs)
 
     def _taught(self, targets: Tensor, pixels: Tensor) -> Tensor:
         """The labels, mixed with what the teachers say to this very distorted picture.
@@ -149,12 +149,22 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
         """
         if self.teachers is None:
             return targets
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half_precision()):
-            said = self.teachers(pixels).float().softmax(dim=1)
-        labelled = targets.sum(dim=1, keepdim=True) > 0
+        said = self.teachers(pixels)
+        labelled = targets.sum(dim=1, keepdim=True) > 0.999  # not even half of it is unlabelled
         rare = targets[:, RARE].sum(dim=1, keepdim=True)
         share = torch.where(labelled, self.settings.teacher_share * (1 - rare), 1.0)
         return torch.lerp(targets, said, share)
+
+
+def mix(pixels: Tensor, targets: Tensor, share: float, g: torch.Generator) -> tuple[Tensor, Tensor]:
+    """This share of the pictures with another one shining through by up to a half, and its target as much."""
+    count = len(pixels)
+    other = torch.where(torch.rand(count, generator=g) < share, 0.5 * torch.rand(count, generator=g), 0.0)
+    partner = torch.randperm(count, generator=g)
+    return (
+        torch.lerp(pixels, pixels[partner], other.view(-1, 1, 1, 1)),
+        torch.lerp(targets, targets[partner], other.view(-1, 1)),
+    )
 
 
 def _rate(settings: Settings, epoch: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +21,32 @@ class Figures:
     n: int
 
 
-def run_file(path: Path, tiles: NDArray[np.uint8], mean: float, std: float) -> NDArray[np.float64]:
-    """Logits of the .tflite for uint8 tiles, through the runtime that ferd uses."""
-    from ai_edge_litert.interpreter import Interpreter
+class FileNet:
+    """A full int8 .tflite, through the runtime that ferd uses."""
 
-    net = Interpreter(str(path), num_threads=1)
-    net.allocate_tensors()
-    source, sink = net.get_input_details()[0], net.get_output_details()[0]
-    scale, zero = source["quantization"]
-    out_scale, out_zero = sink["quantization"]
-    values = (np.arange(256) / 255 - mean) / std
-    steps = np.clip(np.round(values / scale) + zero, -128, 127).astype(np.int8)
-    logits = []
-    for tile in tiles:
-        net.set_tensor(source["index"], steps[tile][None, :, :, None])
-        net.invoke()
-        logits.append((net.get_tensor(sink["index"])[0].astype(np.float64) - out_zero) * out_scale)
-    return np.array(logits)
+    def __init__(self, path: Path) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._net = Interpreter(str(path), num_threads=1)
+        self._net.allocate_tensors()
+        self._source, self._sink = self._net.get_input_details()[0], self._net.get_output_details()[0]
+
+    def __call__(self, pictures: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """(N, height, width) normalised gray to (N, labels) logits."""
+        scale, zero = self._source["quantization"]
+        steps = np.clip(np.round(pictures / scale) + zero, -128, 127).astype(np.int8)
+        scale, zero = self._sink["quantization"]
+        return (np.array([self._run(picture) for picture in steps]) - zero) * scale
+
+    def _run(self, steps: NDArray[np.int8]) -> NDArray[np.float64]:
+        self._net.set_tensor(self._source["index"], steps[None, :, :, None])
+        self._net.invoke()
+        return np.asarray(self._net.get_tensor(self._sink["index"])[0], np.float64)
+
+
+def run_file(path: Path, tiles: NDArray[np.uint8], mean: float, std: float) -> NDArray[np.float64]:
+    """Logits of the file for uint8 tiles."""
+    return FileNet(path)((tiles / 255 - mean) / std)
 
 
 def softmax(logits: NDArray[np.float64], temperature: float = 1.0) -> NDArray[np.float64]:

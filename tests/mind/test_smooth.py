@@ -55,14 +55,14 @@ def test_constant_input_never_flips(scores, dts):
     assert len(told(times, lambda _: scores)) <= 1
 
 
-@given(scores=probabilities)
-def test_constant_input_is_told_after_the_hold_and_never_below_enter(scores):
-    changes = told(np.arange(0, 3, 0.1), lambda _: scores)
+@given(scores=probabilities, hold_s=st.sampled_from([0.0, 0.4]))
+def test_constant_input_is_told_after_the_hold_and_never_below_enter(scores, hold_s):
+    changes = told(np.arange(0, 3, 0.1), lambda _: scores, dataclasses.replace(RULES, hold_s=hold_s))
     if max(scores) < RULES.enter:
         assert changes == []
     else:
         ((t, label),) = changes
-        assert t == pytest.approx(RULES.hold_s, abs=0.1 + 1e-6)
+        assert t == pytest.approx(hold_s, abs=1e-6)
         assert label == LABELS[int(np.argmax(scores))]
 
 
@@ -84,17 +84,44 @@ def test_the_same_scene_reads_the_same_at_3_10_and_30_fps(seed, cuts, order):
         seen = told(times, scene)
         assert [label for _, label in seen] == [label for _, label in exact], fps
         for (t, _), (t0, _) in zip(seen, exact, strict=True):
-            assert abs(t - t0) <= frame + times[0] + 0.002, (fps, t, t0, frame)
+            # one picture is no proof: the second one decides
+            assert abs(t - t0) <= 2 * frame + times[0] + 0.002, (fps, t, t0, frame)
+
+
+@pytest.mark.parametrize("fps", [3, 10, 30])
+def test_a_clear_change_is_told_with_the_second_picture_or_within_a_fifth_of_a_second(fps):
+    scene = steps((3, "a"), (9, "b"))
+    _, (t, label) = told(np.arange(0, 6, 1 / fps), scene)
+    assert label == "b"
+    assert t - 3 <= max(0.2, 2 / fps)
+
+
+@pytest.mark.parametrize("fps", [3, 10, 30])
+def test_one_wrong_picture_is_not_told(fps):
+    times = np.arange(0, 6, 1 / fps)
+    odd = times[len(times) // 2]
+    assert [label for _, label in told(times, lambda t: [0.1, 0.8, 0.1] if t == odd else [0.8, 0.1, 0.1])] == ["a"]
 
 
 def test_a_flash_shorter_than_the_hold_is_not_told():
-    scene = steps((3, "a"), (3.15, "b"), (9, "a"))
-    assert [label for _, label in told(np.arange(0, 8, 0.1), scene)] == ["a"]
+    scene = steps((3, "a"), (3.35, "b"), (9, "a"))
+    calm = dataclasses.replace(RULES, hold_s=0.5)
+    assert [label for _, label in told(np.arange(0, 8, 0.1), scene, calm)] == ["a"]
+    assert [label for _, label in told(np.arange(0, 8, 0.1), scene)] == ["a", "b", "a"]
+
+
+def test_a_torn_face_is_not_told_with_each_turn():
+    """Two labels that are ahead by turns, picture by picture."""
+    rng = random.Random(8322)
+    ahead = {t: rng.uniform(0.35, 0.55) for t in np.arange(0, 20, 1 / 15)}
+    turns = sum((one > 0.45) != (other > 0.45) for one, other in itertools.pairwise(ahead.values()))
+    changes = told(list(ahead), lambda t: [ahead[t], 0.9 - ahead[t], 0.1])
+    assert len(changes) <= turns / 10
 
 
 def test_between_leave_and_enter_the_held_label_stays():
     def scene(t):
-        return [0.8, 0.1, 0.1] if t < 3 else [0.25, 0.65, 0.10]
+        return [0.8, 0.05, 0.15] if t < 3 else [0.25, 0.38, 0.37]
 
     assert [label for _, label in told(np.arange(0, 10, 0.1), scene)] == ["a"]
 
@@ -109,11 +136,27 @@ def test_an_unsure_face_is_none_and_not_a_guess():
     assert [smoother.update(t, scene(t)).label for t in np.arange(0, 10, 0.1)][29::35] == ["a", None, None]
 
 
+def test_a_change_does_not_pass_through_unsure():
+    scene = steps((3, "a"), (6, "b"), (9, "c"))
+    for fps in (3, 5, 10, 30):
+        assert [label for _, label in told(np.arange(0, 9, 1 / fps), scene)] == ["a", "b", "c"], fps
+
+
+def test_confidence_belongs_to_what_is_held_now():
+    smoother = Smoother(LABELS, RULES)
+    for t in np.arange(0, 3, 0.1):
+        smoother.update(t, [0.9, 0.05, 0.05])
+    for t in (3.0, 3.1):
+        held = smoother.update(t, [0.1, 0.6, 0.3])
+    assert held.label == "b"
+    assert held.confidence == pytest.approx(0.6)
+
+
 def test_after_a_long_gap_one_frame_is_no_evidence():
     smoother = Smoother(LABELS, dataclasses.replace(RULES, tau_s=2.0))
     for t in np.arange(0, 3, 0.1):
         smoother.update(t, [0.8, 0.1, 0.1])
-    assert smoother.update(60.0, [0.1, 0.8, 0.1]).label == "a"
+    assert smoother.update(5.0, [0.2, 0.7, 0.1]).label == "a"
 
 
 @given(
@@ -128,6 +171,7 @@ def test_filtered_probabilities_stay_probabilities(scores, dts, tau):
         t += dt
         held = smoother.update(t, target)
         assert sum(held.smooth) == pytest.approx(1)
+        assert sum(held.belief) == pytest.approx(1)
         assert min(held.smooth) >= 0
         assert held.confidence is None or 0 <= held.confidence <= 1
 
@@ -135,10 +179,11 @@ def test_filtered_probabilities_stay_probabilities(scores, dts, tau):
 @given(
     scores=st.lists(probabilities, min_size=2, max_size=40),
     dts=st.lists(st.floats(0.01, 0.5), min_size=40, max_size=40),
+    hold_s=st.sampled_from([0.0, 0.3, 1.0]),
 )
-def test_changes_are_at_least_the_hold_apart_less_one_frame(scores, dts):
+def test_changes_are_at_least_the_hold_apart(scores, dts, hold_s):
     times = np.cumsum(dts[: len(scores)])
     by_time = dict(zip(times, scores, strict=True))
-    changes = told(times, by_time.__getitem__)
+    changes = told(times, by_time.__getitem__, dataclasses.replace(RULES, hold_s=hold_s))
     for (t0, _), (t1, _) in itertools.pairwise(changes):
-        assert t1 - t0 >= RULES.hold_s - 0.5 - 1e-6
+        assert t1 - t0 >= hold_s - 1e-6

@@ -43,17 +43,18 @@ def test_a_face_outside_of_the_picture_is_not_judged():
 
 
 @pytest.mark.parametrize(
-    ("held", "smooth", "missing", "words"),
+    ("held", "smooth", "belief", "missing", "words"),
     [
-        (None, {"a": 0.3, "b": 0.2}, 0.1, "told from 0.40"),
-        ("a", {"a": 0.6, "b": 0.2}, 0.0, "is told"),
-        ("a", {"a": 0.2, "b": 0.5}, 0.1, "3 times as much"),
-        ("a", {"a": 0.1, "b": 0.8}, 0.0, "must stay ahead"),
-        (None, {}, None, "not read yet"),
+        (None, {"a": 0.3, "b": 0.2}, {"a": 0.7, "b": 0.3}, 0.1, "told from 0.40"),
+        ("a", {"a": 0.6, "b": 0.2}, {"a": 0.9, "b": 0.1}, 0.0, "is told"),
+        ("a", {"a": 0.4, "b": 0.5}, {"a": 0.4, "b": 0.6}, 0.0, "1.5 times as likely as a after all looks; it needs 3"),
+        ("a", {"a": 0.1, "b": 0.3}, {"a": 0.1, "b": 0.9}, 0.1, "told from 0.40"),
+        ("a", {"a": 0.1, "b": 0.8}, {"a": 0.1, "b": 0.9}, 0.0, "must stay ahead"),
+        (None, {}, {}, None, "not read yet"),
     ],
 )
-def test_what_is_missing_is_told(held, smooth, missing, words):
-    face = FaceReading(Track(1, Face(BOX), 0.0, 0.0), {}, smooth, held, None, 0.0)
+def test_what_is_missing_is_told(held, smooth, belief, missing, words):
+    face = FaceReading(Track(1, Face(BOX), 0.0, 0.0), {}, smooth, held, None, 0.0, belief=belief)
     answer = why(face, RULES)
     assert words in answer["text"]
     assert answer.get("missing") == (None if missing is None else pytest.approx(missing))
