@@ -57,15 +57,17 @@ def fit(
     data: Pictures,
     folder: Path,
     *,
+    start: ExpressionNet | None = None,
     teachers: Teachers | None = None,
     resume: bool = True,
 ) -> ExpressionNet:
     """Train on the sample, or go on where the checkpoint in the folder stopped; returns the averaged net.
 
-    `data` judges after every epoch. Pictures without a label are learnt from `teachers` alone.
+    `start`: a net of the same shape, whose weights are taken over. `data` judges after every epoch. Pictures
+    without a label are learnt from `teachers` alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(settings, folder)
+    run = Run(settings, folder, start)
     curve = folder / "curve.csv"
     if not (resume and run.load()):
         curve.write_text("epoch,rate,loss,accuracy,accuracy_photos,accuracy_photos_whole\n")

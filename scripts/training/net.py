@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from training.data import LABELS, SIDE, TRAIN_LABELS
 
-STEM = 5  # side of the first kernel: it halves the picture at once, a layer of 48x48 would take a third of all time
 MEAN, STD = 0.5, 0.25  # float = (pixel / 255 - MEAN) / STD, fixed for ever in the card
 
 
@@ -40,9 +39,13 @@ class Residual(nn.Module):
 
 @dataclass(frozen=True)
 class Shape:
-    """Channels of the net; blocks are residual pairs of convolutions in each stage."""
+    """Channels of the net; blocks are residual pairs of convolutions in each stage.
 
-    widths: tuple[int, ...] = (24, 48, 112)
+    Without a stem the first stage halves the picture at once: a third quicker to train, and half a point worse.
+    """
+
+    stem: int = 16
+    widths: tuple[int, ...] = (24, 48, 96)
     blocks: tuple[int, ...] = (1, 1, 1)
     features: int = 192
     dropout: float = 0.05
@@ -57,10 +60,10 @@ class ExpressionNet(nn.Module):
     def __init__(self, shape: Shape = PUPIL, labels: int = len(TRAIN_LABELS)) -> None:
         super().__init__()
         self.shape = shape
-        layers: list[nn.Module] = []
-        before = 1
+        layers: list[nn.Module] = [_conv(1, shape.stem), nn.ReLU()] if shape.stem else []
+        before = shape.stem or 1
         for width, blocks in zip(shape.widths, shape.blocks, strict=True):
-            layers += [_conv(before, width, stride=2, size=STEM if before == 1 else 3), nn.ReLU()]
+            layers += [_conv(before, width, stride=2, size=5 if before == 1 else 3), nn.ReLU()]
             layers += [Residual(width) for _ in range(blocks)]
             before = width
         layers += [_conv(before, shape.features, size=1), nn.ReLU()]

@@ -21,15 +21,15 @@ from training.fit import fit, to_input
 from training.net import PUPIL, ExpressionNet, Shape, shipped
 from training.quantise import CALIBRATION_PICTURES, quantise
 from training.report import report
+from training.start import net_of
 from training.teachers import Teachers
 
 TEACHER_SHARE = 0.7
-PUPIL_EPOCHS = 54
 FAVOUR = {"disgust": 0.6, "fear": 0.3}  # rare in training, so seldom told; costs 0.1 points, found on validation
 PHOTO_TIMES = {"anger": 3, "sadness": 3, "fear": 3, "surprise": 2, "disgust": 2}  # most press photos smile or do not
 
 
-WIDE = Shape(widths=(32, 64, 128), features=256, dropout=0.2)
+WIDE = Shape(stem=0, widths=(32, 64, 128), features=256, dropout=0.2)
 
 
 def train(options: argparse.Namespace, folder: Path) -> None:
@@ -51,7 +51,10 @@ def train(options: argparse.Namespace, folder: Path) -> None:
 
 
 class Stages:
-    """A wide net, and the pupil of it and of the file that it replaces: the two err in different places."""
+    """A wide net, and the pupil of it and of the file that ships: the two err in different places.
+
+    The pupil goes on from the file that ships, where there is one.
+    """
 
     def __init__(self, data: Pictures, work: Path, epochs: float, *, resume: bool) -> None:
         """`epochs`: of every stage, as a share of the usual number."""
@@ -63,11 +66,13 @@ class Stages:
 
     def pupil(self, predecessor: Path) -> ExpressionNet:
         wide = self._fit("wide", self.sample, Settings(WIDE, 34, mixed=0.3, seed=1))
-        teachers = Teachers([self._file(wide), *self._kept(predecessor)])
+        kept = self._kept(predecessor)
+        teachers = Teachers([self._file(wide), *kept])
         said = [_share_right(teachers, part) for part in self.data.judged()]
         print("teachers together: validation {:.4f}, photos {:.4f}, uncut {:.4f}".format(*said))
-        settings = Settings(PUPIL, PUPIL_EPOCHS, decay=2e-4, mixed=0.5, teacher_share=TEACHER_SHARE)
-        return self._fit("pupil", self.sample + self.data.unlabelled, settings, teachers=teachers)
+        start = net_of(kept[0], PUPIL, _calibration(self.sample)) if kept else None
+        settings = Settings(PUPIL, 64, rate=0.05, decay=2e-4, average=0.999, teacher_share=TEACHER_SHARE)
+        return self._fit("pupil", self.sample + self.data.unlabelled, settings, start=start, teachers=teachers)
 
     def _file(self, wide: ExpressionNet) -> Path:
         path = self.work / "wide.tflite"
