@@ -21,8 +21,7 @@ PROTOCOL = (
     "FER+ majority protocol on the FER2013 public test: votes of one dropped, pictures without a "
     "label of more than half of the votes left out, contempt counted as wrong, pictures with an "
     "identical twin in train left out; int8 file through LiteRT. The temperature is fitted on "
-    "every second picture, ece is of the other half. The logits of disgust and fear were raised by 0.6 "
-    "and 0.3, chosen on the same pictures."
+    "every second picture, ece is of the other half."
 )
 FERPLUS = {
     "name": "FER2013 with FER+ labels",

@@ -6,7 +6,6 @@ depthwise ones hardly gain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,12 +75,11 @@ class ExpressionNet(nn.Module):
         return self.head(self.dropout(pooled))
 
 
-def shipped(net: ExpressionNet, favour: Mapping[str, float]) -> ExpressionNet:
-    """A copy with the rows of the 7 labels that ferd knows: contempt is dropped. `favour` is added to logits."""
+def shipped(net: ExpressionNet) -> ExpressionNet:
+    """A copy with the rows of the 7 labels that ferd knows: contempt is dropped."""
     weights = dict(net.state_dict())
     for name in ("head.weight", "head.bias"):
         weights[name] = weights[name][: len(LABELS)]
-    weights["head.bias"] = weights["head.bias"] + torch.tensor([favour.get(name, 0.0) for name in LABELS])
     copy = ExpressionNet(net.shape, len(LABELS))
     copy.load_state_dict(weights)
     return copy.eval()
