@@ -28,6 +28,7 @@ from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
 from ferd.publish.target import Target, target_of
 from ferd.publish.topics import Info, Message, info_message, node_status, prepare
+from ferd.recovery import Recovery
 from ferd.reload import Changes, Stamps, changes, stamps
 
 log = logging.getLogger(__name__)
@@ -66,12 +67,22 @@ class Works:
         self._claim = Claim(self._identity)
         self.sounder = make_sounder(config)
         self._onlooker: Onlooker | None = None
+        self._recovery = Recovery.of()
         self.lanes = {name: self._lane(name) for name in config.cameras}
         self.publisher = self._publisher(target_of(mqtt))
 
     def put(self, *messages: Message) -> None:
         for message in messages:
             self.board.put(message, time.monotonic())
+
+    def hung(self, now: float) -> str | None:
+        """Why ferd must be started anew for a camera whose driver hangs, None while it need not. Noted, once said."""
+        reports = {name: lane.keeper.report() for name, lane in self.lanes.items()}
+        name = self._recovery.due(reports, now)
+        if name is None:
+            return None
+        reason = f"{name}: {reports[name].last_error or 'a call to the camera hangs'}"
+        return reason if self._recovery.note(name, reason, now) else None
 
     def show_to(self, onlooker: Onlooker | None) -> None:
         """Who sees the pictures of all cameras with their readings, also of those to come."""
@@ -188,6 +199,7 @@ class Works:
             wake=self._wake,
             switches=self.memory.switches(name),
             sounder=self.sounder,
+            past=self._recovery.past(name),
         )
         lane.show_to(self._onlooker)
         return lane

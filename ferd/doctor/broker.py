@@ -188,11 +188,19 @@ def _daemon(link: Link, node: str, heard: list[Heard]) -> Iterator[Finding]:
     except (KeyError, ValueError, TypeError):
         return
     for name, facts in cameras.items() if status == "online" else ():
-        said = f"{facts.get('fps')} frames a second, reopened {facts.get('reopened')} times"
-        if facts.get("reopened", 0) > 0:
-            yield warning(f"camera {name}", said, "journalctl -u ferd | grep camera says why: cable, power, driver")
-        else:
-            yield ok(f"camera {name}", said)
+        yield recovered(name, facts)
+
+
+def recovered(camera: str, health: Mapping[str, Any]) -> Finding:
+    """What `health` of a running ferd tells of a camera, and of what was done to get it back."""
+    said = f"{health.get('fps')} frames a second"
+    counted = (("reopened", "reopened"), ("rebuilt", "rebuilt after a hang"), ("restarts", "ferd started anew for it"))
+    done = [f"{words} {health[key]}x" for key, words in counted if health.get(key)]
+    if not done:
+        return ok(f"camera {camera}", said)
+    reason = f"; last reason: {health['reason']}" if health.get("reason") else ""
+    remedy = "cable, power supply, hub; journalctl -u ferd -g camera tells when"
+    return warning(f"camera {camera}", f"{said}, {', '.join(done)}{reason}", remedy)
 
 
 def _turn(link: Link, seconds: float, done: Any = lambda: False) -> None:
