@@ -36,8 +36,8 @@ CLOCK_JUMP_S = 5.0
 class Counters:
     """What one camera did since the daemon started. ``latency_s``: from the picture to its reading, None at first.
 
-    ``rebuilt``: times that a hung attempt was left behind. ``restarts``: of the process, for this camera. ``reason``: of
-    the last time that it was given up.
+    ``rebuilt``: times that a hung attempt was left behind. ``restarts``: of the process, for this camera. ``reason``:
+    of the last time that it was given up.
     """
 
     frames: int = 0
@@ -130,9 +130,7 @@ def build_health(
 def _camera_health(now: Counters, before: Counters, passed: float) -> CameraHealth:
     fps = max(0, now.frames - before.frames) / passed if passed > 0 else 0.0
     latency_ms = None if now.latency_s is None else now.latency_s * 1000
-    return CameraHealth(
-        fps, now.frames, now.skipped, now.reopened, latency_ms, now.rebuilt, now.restarts, now.reason
-    )
+    return CameraHealth(fps, now.frames, now.skipped, now.reopened, latency_ms, now.rebuilt, now.restarts, now.reason)
 
 
 def read_rss_mb(statm: Path = STATM) -> float | None:

@@ -55,7 +55,7 @@ class Past:
 
 
 class Recovery:
-    """Remembers the restarts and says when the next one is due. Without a `file` there is none: nobody would start it."""
+    """Remembers the restarts and says when the next one is due. Without a `file` there is none: who would start it?"""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file

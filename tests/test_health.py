@@ -20,7 +20,8 @@ def test_health_is_told_soon_and_then_every_minute(tmp_path: Path):
     (tmp_path / "throttled").write_text("50005\n")
     report = HealthReport("hall", 100.0, thermal=tmp_path, throttled=tmp_path / "throttled", wall=lambda: 1000.0)
     assert report.tell(104.9, {}, 0) is None
-    first = report.tell(105.0, {"desk": Counters(50, 3, reopened=2, latency_s=0.0312, rebuilt=1, reason="no picture")}, 1)
+    desk = Counters(frames=50, skipped=3, reopened=2, latency_s=0.0312, rebuilt=1, reason="no picture")
+    first = report.tell(105.0, {"desk": desk}, 1)
     assert first is not None
     assert (first.topic, first.retain) == ("ferd/hall/health", True)
     told = json.loads(first.payload)

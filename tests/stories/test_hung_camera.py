@@ -1,4 +1,4 @@
-"""A call to libcamera that never comes back: reopened, rebuilt, and in the end a new process, as systemd would start it."""
+"""A call to libcamera that never comes back: reopened, rebuilt, and at last a new process, as systemd starts it."""
 
 from __future__ import annotations
 
