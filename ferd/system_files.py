@@ -91,6 +91,7 @@ def make_known(run: Callable[[Sequence[str]], object]) -> None:
         run(["systemd-sysusers", str(ROOT / PLACES["ferd.sysusers"])])
     if Path("/run/systemd/system").is_dir():
         run(["systemctl", "daemon-reload"])
+    if shutil.which("udevadm"):  # a container has systemd without it
         run(["udevadm", "control", "--reload"])
         run(["udevadm", "trigger", "--subsystem-match=gpio", "--subsystem-match=dma_heap"])
 
@@ -115,7 +116,7 @@ def _write(place: Path, content: bytes) -> None:
 
 
 def _run_quietly(command: Sequence[str]) -> None:
-    """systemd may be there without udev, in a container for one: that is no reason to stop."""
+    """What does not go is no reason to stop: the next boot reads the files as well."""
     subprocess.run(command, check=False, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
