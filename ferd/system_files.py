@@ -1,6 +1,7 @@
 """What the service needs outside of /opt/ferd: units, drop-ins, groups, rules. They belong to the release in use.
 
-`python -m ferd.system_files`, as root, lays those of its own release; scripts/install and `ferd upgrade` call it.
+`python -I -m ferd.system_files`, as root, lays those of its own release; scripts/install and `ferd upgrade` call it.
+(-I: from a checkout, Python would find the ferd of that folder first, and its files.)
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class Upgrade:
 
     def _lay(self, new: Path) -> None:
         self._say("unit, groups and rules")
-        self._must([str(new / "bin/python"), "-m", "ferd.system_files"], "its unit files could not be laid")
+        self._must([str(new / "bin/python"), "-I", "-m", "ferd.system_files"], "its unit files could not be laid")
 
     def _go_back(self, old: Path, new: Path, ran: bool) -> str:
         """The old release in use once more, its unit files read; how it is then."""

@@ -71,7 +71,7 @@ def one(name: str, config: CameraConfig, found: list[Found]) -> Iterator[Finding
 
 def look(source: str) -> Look | str:
     """One real picture, by a child process; or why there is none."""
-    command = [sys.executable, "-m", "ferd.doctor.look", source]
+    command = [sys.executable, "-P", "-m", "ferd.doctor.look", source]  # -P: not the ferd of the current folder
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=LOOK_S, check=False)
     except subprocess.TimeoutExpired:

@@ -94,7 +94,7 @@ configuration() {
 # drop-ins. `ferd upgrade` does the same, and puts the old ones back when it goes back.
 system_files() {
     say "unit, groups and rules"
-    "$1/bin/python" -m ferd.system_files || die "run this again once that is mended"
+    "$1/bin/python" -I -m ferd.system_files || die "run this again once that is mended"
 }
 
 stop_service() {
