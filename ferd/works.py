@@ -18,10 +18,9 @@ from ferd.lane import Lane, Onlooker
 from ferd.memory import Memory
 from ferd.model.shelf import find_bundle
 from ferd.pipeline import Parts
-from ferd.publish.announce import Announcer, takes_documents_back
+from ferd.publish.announce import Announcer, device_of, takes_documents_back
 from ferd.publish.board import Board
 from ferd.publish.commands import Heard
-from ferd.publish.entities import Device
 from ferd.publish.home_assistant import identity
 from ferd.publish.journal import Journal
 from ferd.publish.mqtt import Protocol
@@ -169,15 +168,7 @@ class Works:
         self.put(info_message(node, Info(__version__, classifier.bundle.name, classifier.labels, cameras)))
         for lane in lanes:
             self.put(*lane.introduce())
-        device = Device(
-            self._identity,
-            node,
-            cameras,
-            classifier.labels,
-            alerts=[alert.name for alert in self.config.alerts if alert.mqtt],
-            fatigue=self.config.fatigue.enabled,
-            buzzer=self.config.buzzer.pin is not None,
-        )
+        device = device_of(self.config, self._identity, classifier.labels)
         announced = self._announcer.announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
         if takes_documents_back(announced):
             self.publisher.say_twice()

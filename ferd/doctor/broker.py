@@ -17,7 +17,7 @@ from typing import Any
 
 from ferd.config import Config
 from ferd.doctor.finding import Finding, error, note, ok, warning
-from ferd.errors import ConfigError
+from ferd.errors import ConfigError, FerdError
 from ferd.publish import topics
 from ferd.publish.commands import Heard
 from ferd.publish.listen import connect
@@ -121,6 +121,7 @@ def _session(target: Target, config: Config) -> Iterator[Finding]:
             yield from _round_trip(link, config.node.name, heard, refused)
             if config.mqtt.discovery:
                 yield from _home_assistant(link, config, heard, refused)
+                yield from _size(link, config, heard, refused)
             yield from _daemon(link, config.node.name, heard)
             link.leave()
         finally:
@@ -170,6 +171,33 @@ def _home_assistant(
     born = [m for m in heard if m.topic == topics.birth(prefix)]
     seen = f"Home Assistant says {born[-1].payload.decode(errors='replace')}" if born else "its birth was not seen now"
     yield ok("discovery", f"may be written as {name}, {size}; {seen}")
+
+
+def _size(link: Link, config: Config, heard: list[Heard], refused: list[tuple[str, str]]) -> Iterator[Finding]:
+    """A message as large as the discovery document, on the way of the round trip: brokers may limit the size."""
+    from ferd.model.shelf import find_bundle
+    from ferd.publish.announce import device_of
+    from ferd.publish.home_assistant import announcement, identity
+
+    try:
+        labels = find_bundle(config.expression.model).labels
+    except FerdError:
+        return  # the examination of the models says so
+    size = len(announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).payload)
+    payload = secrets.token_hex(8).encode().ljust(size, b".")
+    refused.clear()
+    link.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
+
+    def passed() -> bool:
+        return any(message.payload == payload for message in heard)
+
+    _turn(link, ROUND_TRIP_S, lambda: bool(refused) or passed())
+    what = f"{size / 1000:.1f} kB, as large as the discovery document"
+    if passed():
+        yield ok("message size", f"{what}, comes through")
+        return
+    remedy = f"let the broker take {2 * size} bytes: message_size_limit and max_packet_size in mosquitto.conf"
+    yield error("message size", f"{what}, does not come through, so Home Assistant finds nothing", remedy)
 
 
 def _daemon(link: Link, node: str, heard: list[Heard]) -> Iterator[Finding]:
