@@ -33,8 +33,9 @@ class Done:
     output: str
 
     @property
-    def last_line(self) -> str:
-        return (self.output.strip().splitlines() or ["no output"])[-1]
+    def first_line(self) -> str:
+        """Of systemctl's answers the one that says what happened; the others say where to look."""
+        return (self.output.strip().splitlines() or ["no output"])[0]
 
 
 Run = Callable[[Sequence[str]], Done]
@@ -113,7 +114,7 @@ class Upgrade:
         self._switch(old)
         back = self._run(["systemctl", "restart", UNIT]) if ran else Done(0, "")
         shutil.rmtree(new, ignore_errors=True)
-        return "runs again" if back.code == 0 else f"does not start either ({back.last_line})"
+        return "runs again" if back.code == 0 else f"does not start either ({back.first_line})"
 
     def _current(self) -> Path:
         link = self._home / "venv"
@@ -162,7 +163,7 @@ class Upgrade:
         self._say("restarting the service")
         started = self._run(["systemctl", "restart", UNIT])  # comes back when ferd said READY, or failed
         if started.code != 0:
-            return started.last_line
+            return started.first_line
         before = self._restarts()
         self._wait(WELL_AFTER_S)
         if self._run(["systemctl", "is-active", "--quiet", UNIT]).code != 0:

@@ -112,7 +112,7 @@ def test_one_that_does_not_start(tmp_path):
         done = Machine.run(machine, command)
         if "restart" in command:
             tries.append((machine.in_use, machine.files()["ferd.service"]))
-            return Done(1, "Job for ferd.service failed") if machine.in_use == "2" else done
+            return Done(1, "Job for ferd.service failed\nSee systemctl status") if machine.in_use == "2" else done
         return done
 
     machine.run = run
