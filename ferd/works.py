@@ -80,8 +80,8 @@ class Works:
         name = self._recovery.due(reports, now)
         if name is None:
             return None
-        reason = f"{name}: {reports[name].last_error or 'a call to the camera hangs'}"
-        return reason if self._recovery.note(name, reason, now) else None
+        reason = reports[name].hangs_for or "a call to the camera hangs"
+        return f"{name}: {reason}" if self._recovery.note(name, reason, now) else None
 
     def show_to(self, onlooker: Onlooker | None) -> None:
         """Who sees the pictures of all cameras with their readings, also of those to come."""

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MOST_HUNG = 4
 """Readers that may hang at a time. Every one holds a thread and maybe the device; more of them would not help."""
+HELD = ". An earlier call of ferd's own still hangs, and may hold the camera"
 
 
 class State(StrEnum):
@@ -37,8 +38,8 @@ class Report:
     """What a keeper has seen since its start. Times are those of its clock, in seconds.
 
     `hung`: attempts that were given up in a call that did not come back, and replaced. `hanging_since`: when the oldest
-    of those that still hang was given up; None when all came back. `in_vain`: attempts after that one that failed as
-    well. What hangs may hold the device.
+    of those that still hang was given up, None when all came back; `hangs_for`: why it was. `in_vain`: attempts after
+    that one that failed as well. What hangs may hold the device.
     """
 
     state: State = State.STARTING
@@ -50,6 +51,7 @@ class Report:
     failures: int = 0
     hung: int = 0
     hanging_since: float | None = None
+    hangs_for: str | None = None
     in_vain: int = 0
     last_error: str | None = None
     last_frame_at: float | None = None
@@ -138,7 +140,12 @@ class Keeper:
             if oldest is None:
                 return self._report
             in_vain = max(0, self._report.failures - oldest.failures_then)
-            return replace(self._report, hanging_since=oldest.given_up_at, in_vain=in_vain)
+            return replace(
+                self._report,
+                hanging_since=oldest.given_up_at,
+                hangs_for=oldest.given_up_for,
+                in_vain=in_vain,
+            )
 
     def _run(self, stopping: threading.Event) -> None:
         row = 0
@@ -155,6 +162,7 @@ class Keeper:
         """Opens and reads until it fails: the reason, or None when the keeper is stopped."""
         with self._lock:
             self._hung = [reader for reader in self._hung if reader.is_alive()]
+            held = HELD if self._hung else ""
             if len(self._hung) >= MOST_HUNG:
                 return f"{MOST_HUNG} attempts still hang in the driver. Unplug the camera, or start ferd again"
             self._report = replace(self._report, opens=self._report.opens + 1)
@@ -171,9 +179,10 @@ class Keeper:
             self._reader = reader
         reader.start()
         try:
-            return self._observe(reader, stopping)
+            reason = reader.given_up_for = self._observe(reader, stopping)
         finally:
             self._give_up(reader)
+        return None if reason is None else reason + held
 
     def _observe(self, reader: _Reader, stopping: threading.Event) -> str | None:
         while not stopping.wait(self._timing.check_s):
@@ -243,6 +252,7 @@ class _Reader:
         self.watch = watch
         self.reason: str | None = None
         self.given_up_at, self.failures_then = 0.0, 0
+        self.given_up_for: str | None = None
         self._deliver = deliver
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

@@ -170,6 +170,8 @@ class TestHangs:
         wait_for(lambda: keeper.report().hung == MOST_HUNG)
         assert keeper.report().hanging_since is not None
         wait_for(lambda: keeper.report().in_vain >= MOST_HUNG - 1)
+        assert keeper.report().hangs_for == "fake camera: no picture"
+        wait_for(lambda: "still hang in the driver" in (keeper.report().last_error or ""))
         closed.set()
         wait_for(lambda: keeper.report().opens > MOST_HUNG)
 
@@ -186,7 +188,7 @@ class TestHangs:
             first_frame_s=0.05, frame_s=0.05, shortest_wait_s=0.01, longest_wait_s=0.02, stop_s=0.02, check_s=0.005
         )
         keeper = stage.play([hang()], timing=quick)
-        wait_for(lambda: "still hang" in (keeper.report().last_error or ""))
+        wait_for(lambda: "attempts still hang" in (keeper.report().last_error or ""))
         assert len(stage.cameras.made) == MOST_HUNG
         stage.cameras.made[0].let_go()
         wait_for(lambda: len(stage.cameras.made) == MOST_HUNG + 1)
