@@ -18,12 +18,13 @@ from typing import Any
 from ferd.config import Config
 from ferd.doctor.finding import Finding, error, note, ok, warning
 from ferd.errors import ConfigError, FerdError
+from ferd.paths import exists
 from ferd.publish import topics
 from ferd.publish.commands import Heard
 from ferd.publish.listen import connect
 from ferd.publish.message import Message
 from ferd.publish.mqtt import Link, Wake
-from ferd.publish.target import Target, target_of
+from ferd.publish.target import SERVICE_PASSWORD, Target, target_of
 from ferd.publish.tls import explain
 
 WAIT_S = 5.0
@@ -31,6 +32,7 @@ ROUND_TRIP_S = 3.0
 NAP_S = 0.1
 EXPIRES_SOON_D = 21
 _RESOLVE = "check the name; .local names need avahi (libnss-mdns). An address works as well"
+_SUDO = f"sudo ferd doctor: only root may read the service's password ({SERVICE_PASSWORD})"
 _REACH = "is the broker running, and is this its port? a firewall between?"
 
 
@@ -114,7 +116,8 @@ def _session(target: Target, config: Config) -> Iterator[Finding]:
             target, wake, heard.append, threading.Event(), on_refused=lambda topic, why: refused.append((topic, why))
         )
         if link is None:
-            yield error("broker", f"{target.host}:{target.port} does not let us in: {reason}", "see the broker's log")
+            remedy = _SUDO if exists(SERVICE_PASSWORD) and os.geteuid() != 0 else "see the broker's log"
+            yield error("broker", f"{target.host}:{target.port} does not let us in: {reason}", remedy)
             return
         try:
             yield ok("broker", f"{target}, MQTT {link.protocol}")

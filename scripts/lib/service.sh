@@ -103,6 +103,25 @@ stop_service() {
     systemctl stop 'ferd@*.service' 2>/dev/null || true
 }
 
+# Processes of ferd@ that ran here once: those that have both settings and a state folder.
+instances() {
+    local folder name
+    for folder in /var/lib/ferd-* /var/lib/private/ferd-*; do
+        name=${folder##*/ferd-}
+        [ -d "$folder" ] && [ -e "$(dirname "$CONFIGURATION")/$name.toml" ] && echo "$name"
+    done | sort -u
+}
+
+# purge_broker SETTINGS PASSWORD: what the broker retains of that node; the password as the unit hands it over.
+purge_broker() {
+    local folder
+    folder=$(mktemp -d)
+    [ ! -e "$2" ] || install -m 600 "$2" "$folder/mqtt.password"
+    CREDENTIALS_DIRECTORY=$folder "$HOME_OF_FERD/venv/bin/ferd" mqtt purge --yes --config "$1" ||
+        echo "the broker could not be asked: ferd mqtt purge --node NAME does it later, from any machine"
+    rm -rf "$folder"
+}
+
 remove_files() {
     rm -rf "$HOME_OF_FERD" "$UNITS/ferd.service.d" "$UNITS/ferd@.service.d"
     rm -f "$UNITS/ferd.service" "$UNITS/ferd@.service" "$SYSUSERS" "$RULES" "$COMMAND"
