@@ -125,6 +125,7 @@ purge_broker() {
 remove_files() {
     rm -rf "$HOME_OF_FERD" "$UNITS/ferd.service.d" "$UNITS/ferd@.service.d"
     rm -f "$UNITS/ferd.service" "$UNITS/ferd@.service" "$SYSUSERS" "$RULES" "$COMMAND"
+    rm -rf /run/ferd /run/ferd-* # systemd leaves the links that it made to the folders of its own users
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
         systemctl reset-failed 'ferd*' 2>/dev/null || true
