@@ -23,6 +23,7 @@ from ferd.publish.commands import Value
 from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
 from ferd.publish.topics import Json
+from ferd.status import StatusLine
 from ferd.systemd import Systemd
 from ferd.works import OpenCamera, Works
 
@@ -60,7 +61,7 @@ class Daemon:
         self._wake, self._stopping, self._reloading = threading.Event(), threading.Event(), threading.Event()
         self._wants_restart = False
         self._inbox = Inbox(self._wake)
-        self._heat, self._slowed = Heat(), False
+        self._heat, self._slowed, self._line = Heat(), False, StatusLine()
         self._works = Works(
             config,
             open_camera=open_camera or (lambda camera: open_source(camera, live=True)),
@@ -203,8 +204,12 @@ class Daemon:
                 self._systemd.progress()
             if not ready and all(lane.settled for lane in lanes):
                 ready = True
-                self._systemd.ready(self._status())
-                log.info("ready %s", self._status())
+                status, status_at = self._status(), time.monotonic()
+                self._systemd.ready(status)
+                log.info("ready %s", status)
+            if (reason := self._works.hung(time.monotonic())) is not None:
+                log.error("a camera hangs in its driver for good, so ferd starts anew reason=%r", reason)
+                self.restart()
             status_at = self._report(ready, status_at)
 
     def _obey(self) -> None:
@@ -232,7 +237,5 @@ class Daemon:
         return status_at
 
     def _status(self) -> str:
-        cameras = " ".join(f"{name}={lane.status}" for name, lane in self._works.lanes.items())
-        mqtt = self.publisher.status
-        heat = " slowed=board" if self._slowed else ""
-        return f"{cameras} broker={'connected' if mqtt.connected else 'away'}{heat}"
+        connected = self.publisher.status.connected
+        return self._line(self._works.lanes, connected=connected, slowed=self._slowed, now=time.monotonic())

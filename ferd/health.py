@@ -34,12 +34,19 @@ CLOCK_JUMP_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What one camera did since the daemon started. ``latency_s``: from the picture to its reading, None at first."""
+    """What one camera did since the daemon started. ``latency_s``: from the picture to its reading, None at first.
+
+    ``rebuilt``: times that a hung attempt was left behind. ``restarts``: of the process, for this camera. ``reason``:
+    of the last time that it was given up.
+    """
 
     frames: int = 0
     skipped: int = 0
     reopened: int = 0
     latency_s: float | None = None
+    rebuilt: int = 0
+    restarts: int = 0
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ def build_health(
 def _camera_health(now: Counters, before: Counters, passed: float) -> CameraHealth:
     fps = max(0, now.frames - before.frames) / passed if passed > 0 else 0.0
     latency_ms = None if now.latency_s is None else now.latency_s * 1000
-    return CameraHealth(fps, now.frames, now.skipped, now.reopened, latency_ms)
+    return CameraHealth(fps, now.frames, now.skipped, now.reopened, latency_ms, now.rebuilt, now.restarts, now.reason)
 
 
 def read_rss_mb(statm: Path = STATM) -> float | None:

@@ -20,6 +20,7 @@ from ferd.pipeline import Parts, Pipeline
 from ferd.publish import topics
 from ferd.publish.narrator import Narrator
 from ferd.publish.topics import CameraStatus, Message, camera_status_message
+from ferd.recovery import Past
 
 LATENCY_SHARE = 0.1
 """Weight of the newest frame in the running mean of the latency."""
@@ -53,8 +54,8 @@ class Onlooker(Protocol):
 class Lane:
     """`step` takes the newest frame, if there is one, through the chain and gives the messages that it is worth.
 
-    `factory` makes the source each time it is opened. `wake` is set whenever there is something to do. All methods
-    are called from one thread.
+    `factory` makes the source each time it is opened. `wake` is set whenever there is something to do. `past`: what
+    was done for this camera before the process was restarted for it. All methods are called from one thread.
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class Lane:
         wake: threading.Event,
         switches: Switches,
         sounder: Sounder,
+        past: Past | None = None,
     ) -> None:
         self.name = name
         self.keeper = Keeper(name, factory, wake, timing=Timing.of(config.fps))
         self.switches = switches
         self._sounder = sounder
+        self._past = past or Past()
         self._node, self._config, self._parts = node, config, parts
         self._pipeline = parts.pipeline(config)
         self._onlooker: Onlooker | None = None
@@ -174,7 +177,15 @@ class Lane:
 
     def counters(self) -> Counters:
         report = self.keeper.report()
-        return Counters(self._analysed, report.skipped + self._spared, max(0, report.opens - 1), self._latency_s)
+        return Counters(
+            frames=self._analysed,
+            skipped=report.skipped + self._spared,
+            reopened=max(0, report.opens - 1),
+            latency_s=self._latency_s,
+            rebuilt=report.hung,
+            restarts=self._past.restarts,
+            reason=report.last_error or self._past.reason,
+        )
 
     def _set_switches(self, switches: Switches) -> None:
         self.switches = switches

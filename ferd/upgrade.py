@@ -1,7 +1,7 @@
 """Upgrading the installed service: a new release beside the old one, a look at it, the switch, and the way back.
 
 /opt/ferd/releases/N are Python environments; /opt/ferd/venv is a link to the one in use (scripts/lib/service.sh made
-the first). The switch is one rename, and so is the way back.
+the first). The switch is one rename, and so is the way back; units and rules go with their release both ways.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferd.errors import FerdError
+from ferd.system_files import ROOT, make_known, restore, snapshot
 
 HOME = Path("/opt/ferd")
 UNIT = "ferd.service"
@@ -32,8 +33,9 @@ class Done:
     output: str
 
     @property
-    def last_line(self) -> str:
-        return (self.output.strip().splitlines() or ["no output"])[-1]
+    def first_line(self) -> str:
+        """Of systemctl's answers the one that says what happened; the others say where to look."""
+        return (self.output.strip().splitlines() or ["no output"])[0]
 
 
 Run = Callable[[Sequence[str]], Done]
@@ -62,9 +64,11 @@ class Upgrade:
         say: Callable[[str], None],
         run: Run = run_for_real,
         home: Path = HOME,
+        root: Path = ROOT,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self._source, self._say, self._run, self._home, self._wait = source, say, run, home, wait
+        self._root = root
 
     def __call__(self) -> None:
         """Raises FerdError when the old release is in use in the end, with the reason."""
@@ -76,17 +80,41 @@ class Upgrade:
         except BaseException:  # an interruption as well: half a release must not stay as "the one before"
             shutil.rmtree(new, ignore_errors=True)
             raise
-        self._switch(new)
-        if (reason := self._start()) is not None:
+        ran = self._run(["systemctl", "is-active", "--quiet", UNIT]).code == 0
+        before = laid = snapshot(self._root)
+        try:
+            try:
+                self._lay(new)
+            finally:
+                laid = snapshot(self._root)
+            self._switch(new)
+            reason = self._start() if ran else None
+        except BaseException:  # as above: nobody watches the new one any more, so it does not stay
+            restore(before, laid)
+            self._go_back(old, new, ran)
+            raise
+        if reason is not None:
             self._say(f"it is not well: {reason}")
-            self._switch(old)
-            back = self._run(["systemctl", "restart", UNIT])
-            shutil.rmtree(new, ignore_errors=True)
-            state = "runs again" if back.code == 0 else f"does not start either ({back.last_line})"
+            restore(before, laid)
+            state = self._go_back(old, new, ran)
             raise FerdError(
                 f"the new release is not well ({reason}); the old one {state}. journalctl -u ferd tells more"
             )
+        if not ran:
+            self._say(f"{UNIT} does not run, so nothing is started")
         self._tidy(new)
+
+    def _lay(self, new: Path) -> None:
+        self._say("unit, groups and rules")
+        self._must([str(new / "bin/python"), "-I", "-m", "ferd.system_files"], "its unit files could not be laid")
+
+    def _go_back(self, old: Path, new: Path, ran: bool) -> str:
+        """The old release in use once more, its unit files read; how it is then."""
+        make_known(self._run)
+        self._switch(old)
+        back = self._run(["systemctl", "restart", UNIT]) if ran else Done(0, "")
+        shutil.rmtree(new, ignore_errors=True)
+        return "runs again" if back.code == 0 else f"does not start either ({back.first_line})"
 
     def _current(self) -> Path:
         link = self._home / "venv"
@@ -131,14 +159,11 @@ class Upgrade:
         fresh.rename(self._home / "venv")
 
     def _start(self) -> str | None:
-        """Restart the service if it ran, and watch it; the reason why it is not well, or None."""
-        if self._run(["systemctl", "is-active", "--quiet", UNIT]).code != 0:
-            self._say(f"{UNIT} does not run, so nothing is started")
-            return None
+        """Restart the service and watch it; the reason why it is not well, or None."""
         self._say("restarting the service")
         started = self._run(["systemctl", "restart", UNIT])  # comes back when ferd said READY, or failed
         if started.code != 0:
-            return started.last_line
+            return started.first_line
         before = self._restarts()
         self._wait(WELL_AFTER_S)
         if self._run(["systemctl", "is-active", "--quiet", UNIT]).code != 0:

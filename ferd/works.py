@@ -18,16 +18,16 @@ from ferd.lane import Lane, Onlooker
 from ferd.memory import Memory
 from ferd.model.shelf import find_bundle
 from ferd.pipeline import Parts
-from ferd.publish.announce import Announcer, takes_documents_back
+from ferd.publish.announce import Announcer, device_of, takes_documents_back
 from ferd.publish.board import Board
 from ferd.publish.commands import Heard
-from ferd.publish.entities import Device
 from ferd.publish.home_assistant import identity
 from ferd.publish.journal import Journal
 from ferd.publish.mqtt import Protocol
 from ferd.publish.publisher import Publisher
 from ferd.publish.target import Target, target_of
 from ferd.publish.topics import Info, Message, info_message, node_status, prepare
+from ferd.recovery import Recovery
 from ferd.reload import Changes, Stamps, changes, stamps
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,22 @@ class Works:
         self._claim = Claim(self._identity)
         self.sounder = make_sounder(config)
         self._onlooker: Onlooker | None = None
+        self._recovery = Recovery.of()
         self.lanes = {name: self._lane(name) for name in config.cameras}
         self.publisher = self._publisher(target_of(mqtt))
 
     def put(self, *messages: Message) -> None:
         for message in messages:
             self.board.put(message, time.monotonic())
+
+    def hung(self, now: float) -> str | None:
+        """Why ferd must be started anew for a camera whose driver hangs, None while it need not. Noted, once said."""
+        reports = {name: lane.keeper.report() for name, lane in self.lanes.items()}
+        name = self._recovery.due(reports, now)
+        if name is None:
+            return None
+        reason = reports[name].hangs_for or "a call to the camera hangs"
+        return f"{name}: {reason}" if self._recovery.note(name, reason, now) else None
 
     def show_to(self, onlooker: Onlooker | None) -> None:
         """Who sees the pictures of all cameras with their readings, also of those to come."""
@@ -158,15 +168,7 @@ class Works:
         self.put(info_message(node, Info(__version__, classifier.bundle.name, classifier.labels, cameras)))
         for lane in lanes:
             self.put(*lane.introduce())
-        device = Device(
-            self._identity,
-            node,
-            cameras,
-            classifier.labels,
-            alerts=[alert.name for alert in self.config.alerts if alert.mqtt],
-            fatigue=self.config.fatigue.enabled,
-            buzzer=self.config.buzzer.pin is not None,
-        )
+        device = device_of(self.config, self._identity, classifier.labels)
         announced = self._announcer.announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
         if takes_documents_back(announced):
             self.publisher.say_twice()
@@ -188,6 +190,7 @@ class Works:
             wake=self._wake,
             switches=self.memory.switches(name),
             sounder=self.sounder,
+            past=self._recovery.past(name),
         )
         lane.show_to(self._onlooker)
         return lane

@@ -20,7 +20,8 @@ def test_health_is_told_soon_and_then_every_minute(tmp_path: Path):
     (tmp_path / "throttled").write_text("50005\n")
     report = HealthReport("hall", 100.0, thermal=tmp_path, throttled=tmp_path / "throttled", wall=lambda: 1000.0)
     assert report.tell(104.9, {}, 0) is None
-    first = report.tell(105.0, {"desk": Counters(frames=50, skipped=3, latency_s=0.0312)}, 1)
+    desk = Counters(frames=50, skipped=3, reopened=2, latency_s=0.0312, rebuilt=1, reason="no picture")
+    first = report.tell(105.0, {"desk": desk}, 1)
     assert first is not None
     assert (first.topic, first.retain) == ("ferd/hall/health", True)
     told = json.loads(first.payload)
@@ -30,7 +31,18 @@ def test_health_is_told_soon_and_then_every_minute(tmp_path: Path):
         "uptime_s": 5,
         "temperature_c": 48.3,
         "mqtt_reconnects": 1,
-        "cameras": {"desk": {"fps": 10.0, "frames": 50, "skipped": 3, "reopened": 0, "latency_ms": 31.2}},
+        "cameras": {
+            "desk": {
+                "fps": 10.0,
+                "frames": 50,
+                "skipped": 3,
+                "reopened": 2,
+                "latency_ms": 31.2,
+                "rebuilt": 1,
+                "restarts": 0,
+                "reason": "no picture",
+            }
+        },
         "throttled": ["under_voltage", "throttled"],
         "started": "1970-01-01T00:16:35.000Z",
         "slowed": False,

@@ -22,7 +22,13 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_carries_code_models_and_cards(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for name in ("ferd/models/expression.tflite", "ferd/models/expression.json", "ferd/pipeline.py", "ferd/py.typed"):
+    for name in (
+        "ferd/models/expression.tflite",
+        "ferd/models/expression.json",
+        "ferd/pipeline.py",
+        "ferd/py.typed",
+        "ferd/units/ferd.service",
+    ):
         assert name in names
     assert not [name for name in names if name.startswith(("tests/", "scripts/", "docs/"))]
 

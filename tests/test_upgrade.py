@@ -13,6 +13,11 @@ class Machine:
         self.home, self.running, self.fails = home, running, fails or {}
         self.restarts = iter([*restarts, *[restarts[-1]] * 10])
         self.ran, self.said, self.waited = [], [], []
+        self.units = home / "root/etc/systemd/system"
+        self.units.mkdir(parents=True)
+        (self.units / "ferd.service").write_text("unit of 1")
+        (self.units / "ferd.service.d").mkdir()
+        (self.units / "ferd.service.d/broker-only.conf").write_text("the user's own")
         self.release(1)
         (home / "venv").symlink_to("releases/1")
 
@@ -30,12 +35,20 @@ class Machine:
         for words, output in self.fails.items():
             if words in line:
                 return Done(1, output)
+        if "-I -m ferd.system_files" in line:  # -I: else it would be that of the folder in which root stands
+            (self.units / "ferd.service").write_text("unit of the new")
+            (self.units / "ferd.service.d/new.conf").write_text("a drop-in of the new")
         if "is-active" in line:
             return Done(0 if self.running else 3, "")
         return Done(0, next(self.restarts) if "NRestarts" in line else "")
 
     def upgrade(self):
-        Upgrade("/src", say=self.said.append, run=self.run, home=self.home, wait=self.waited.append)()
+        root = self.home / "root"
+        Upgrade("/src", say=self.said.append, run=self.run, home=self.home, root=root, wait=self.waited.append)()
+
+    def files(self):
+        found = {str(path.relative_to(self.units)): path for path in self.units.rglob("*") if path.is_file()}
+        return {name: path.read_text() for name, path in found.items()}
 
     @property
     def in_use(self):
@@ -47,6 +60,7 @@ def refused(machine, words):
         machine.upgrade()
     assert machine.in_use == "1"
     assert [p.name for p in (machine.home / "releases").iterdir()] == ["1"]
+    assert machine.files() == {"ferd.service": "unit of 1", "ferd.service.d/broker-only.conf": "the user's own"}
 
 
 def test_a_good_one(tmp_path):
@@ -59,6 +73,11 @@ def test_a_good_one(tmp_path):
     looks = [n for n, line in enumerate(machine.ran) if "doctor" in line]
     assert looks < [n for n, line in enumerate(machine.ran) if "systemctl restart" in line]
     assert machine.waited
+    assert machine.files() == {
+        "ferd.service": "unit of the new",
+        "ferd.service.d/new.conf": "a drop-in of the new",
+        "ferd.service.d/broker-only.conf": "the user's own",
+    }
 
 
 def test_the_one_before_stays_and_older_ones_go(tmp_path):
@@ -92,13 +111,31 @@ def test_one_that_does_not_start(tmp_path):
     def run(command):
         done = Machine.run(machine, command)
         if "restart" in command:
-            tries.append(machine.in_use)
-            return Done(1, "Job for ferd.service failed") if machine.in_use == "2" else done
+            tries.append((machine.in_use, machine.files()["ferd.service"]))
+            return Done(1, "Job for ferd.service failed\nSee systemctl status") if machine.in_use == "2" else done
         return done
 
     machine.run = run
     refused(machine, r"not well \(Job for ferd.service failed\); the old one runs again")
-    assert tries == ["2", "1"]
+    assert tries == [("2", "unit of the new"), ("1", "unit of 1")]
+
+
+def test_unit_files_that_cannot_be_laid(tmp_path):
+    refused(Machine(tmp_path, fails={"ferd.system_files": "disk full"}), "its unit files could not be laid: disk full")
+
+
+def test_interrupted_while_it_is_watched(tmp_path):
+    machine = Machine(tmp_path)
+
+    def interrupted(_seconds):
+        assert machine.in_use == "2"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Upgrade("/src", say=print, run=machine.run, home=tmp_path, root=tmp_path / "root", wait=interrupted)()
+    assert machine.in_use == "1"
+    assert machine.files()["ferd.service"] == "unit of 1"
+    assert machine.ran[-1] == "systemctl restart ferd.service"
 
 
 def test_one_that_keeps_dying(tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 FOLDER_ENV = "RUNTIME_DIRECTORY"
 """Set by systemd, which removes the folder when the service has ended (after ExecStopPost)."""
 FILE = "buzzer-pins.json"
+"""The unit's ExecStopPost looks for it."""
 
 Pins = Sequence[tuple[int, bool]]
 """(GPIO number, active_high) of each output."""

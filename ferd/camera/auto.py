@@ -27,6 +27,7 @@ class FirstThatDelivers:
     def __init__(self, candidates: Callable[[], Iterable[Source]]) -> None:
         self._candidates = candidates
         self._source: Source | None = None
+        self._tried: list[Source] = []
         self._first: Frame | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -38,6 +39,11 @@ class FirstThatDelivers:
     @property
     def noisy(self) -> bool:
         return self._source is None or self._source.noisy
+
+    @property
+    def hangs(self) -> bool:
+        with self._lock:
+            return any(source.hangs for source in self._tried)
 
     def open(self) -> None:
         reasons = []
@@ -76,4 +82,5 @@ class FirstThatDelivers:
         with self._lock:
             if not self._closed:
                 self._source = source
+                self._tried.append(source)
             return not self._closed

@@ -85,6 +85,7 @@ class DemoScene:
 
     name = "demo scene"
     noisy = False
+    hangs = False
 
     def __init__(self, *, fps: float = 15.0, loop: bool = False) -> None:
         self._fps = fps

@@ -77,6 +77,8 @@ def end() -> Step:
 class FakeCamera:
     """Replays `script`; after its last step every read fails. `sleep(seconds)` waits; the default wakes on close."""
 
+    hangs = False  # its hung reads hang in the reader's thread
+
     def __init__(
         self,
         script: Iterable[Step],

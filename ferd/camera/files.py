@@ -33,6 +33,7 @@ class VideoFile:
     """
 
     noisy = False
+    hangs = False
 
     def __init__(self, path: str | Path, *, loop: bool = False) -> None:
         self._path = Path(path)
@@ -119,6 +120,7 @@ class PictureFolder:
     """
 
     noisy = False
+    hangs = False
 
     def __init__(self, path: str | Path, *, fps: float = 1.0, loop: bool = False) -> None:
         self._path = Path(path)

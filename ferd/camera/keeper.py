@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 MOST_HUNG = 4
 """Readers that may hang at a time. Every one holds a thread and maybe the device; more of them would not help."""
+HELD = ". An earlier call of ferd's own still hangs, and may hold the camera"
 
 
 class State(StrEnum):
@@ -34,7 +35,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a keeper has seen since its start. Times are those of its clock, in seconds."""
+    """What a keeper has seen since its start. Times are those of its clock, in seconds.
+
+    `hung`: attempts that were given up in a call that did not come back, and replaced. `hanging_since`: when the oldest
+    of those that still hang was given up, None when all came back; `hangs_for`: why it was. `in_vain`: attempts after
+    that one that failed as well. What hangs may hold the device.
+    """
 
     state: State = State.STARTING
     since: float = 0.0
@@ -44,6 +50,9 @@ class Report:
     opens: int = 0
     failures: int = 0
     hung: int = 0
+    hanging_since: float | None = None
+    hangs_for: str | None = None
+    in_vain: int = 0
     last_error: str | None = None
     last_frame_at: float | None = None
 
@@ -127,7 +136,16 @@ class Keeper:
     def report(self) -> Report:
         """What happened so far."""
         with self._lock:
-            return self._report
+            oldest = next((reader for reader in self._hung if reader.is_alive()), None)
+            if oldest is None:
+                return self._report
+            in_vain = max(0, self._report.failures - oldest.failures_then)
+            return replace(
+                self._report,
+                hanging_since=oldest.given_up_at,
+                hangs_for=oldest.given_up_for,
+                in_vain=in_vain,
+            )
 
     def _run(self, stopping: threading.Event) -> None:
         row = 0
@@ -142,10 +160,11 @@ class Keeper:
 
     def _attempt(self, stopping: threading.Event) -> str | None:
         """Opens and reads until it fails: the reason, or None when the keeper is stopped."""
-        self._hung = [reader for reader in self._hung if reader.is_alive()]
-        if len(self._hung) >= MOST_HUNG:
-            return f"{MOST_HUNG} attempts still hang in the driver. Unplug the camera, or start ferd again"
         with self._lock:
+            self._hung = [reader for reader in self._hung if reader.is_alive()]
+            held = HELD if self._hung else ""
+            if len(self._hung) >= MOST_HUNG:
+                return f"{MOST_HUNG} attempts still hang in the driver. Unplug the camera, or start ferd again"
             self._report = replace(self._report, opens=self._report.opens + 1)
         try:
             source = self._factory()
@@ -160,9 +179,10 @@ class Keeper:
             self._reader = reader
         reader.start()
         try:
-            return self._observe(reader, stopping)
+            reason = reader.given_up_for = self._observe(reader, stopping)
         finally:
             self._give_up(reader)
+        return None if reason is None else reason + held
 
     def _observe(self, reader: _Reader, stopping: threading.Event) -> str | None:
         while not stopping.wait(self._timing.check_s):
@@ -179,8 +199,10 @@ class Keeper:
             self._reader = None
             self._frame = None
         if not reader.finish(self._timing.stop_s):
-            self._hung.append(reader)
+            reader.given_up_at = self._clock()
             with self._lock:
+                reader.failures_then = self._report.failures + 1  # this one is told in a moment
+                self._hung.append(reader)
                 self._report = replace(self._report, hung=self._report.hung + 1)
 
     def _deliver(self, reader: _Reader, frame: Frame) -> None:
@@ -229,6 +251,8 @@ class _Reader:
         self.source = source
         self.watch = watch
         self.reason: str | None = None
+        self.given_up_at, self.failures_then = 0.0, 0
+        self.given_up_for: str | None = None
         self._deliver = deliver
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -248,7 +272,8 @@ class _Reader:
         return not self.is_alive()
 
     def is_alive(self) -> bool:
-        return self._thread.is_alive() or self._closer.is_alive()
+        """True while anything of it hangs, also in a thread of the source's own."""
+        return self._thread.is_alive() or self._closer.is_alive() or self.source.hangs
 
     def _run(self) -> None:
         reason = "stopped"

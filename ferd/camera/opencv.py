@@ -79,6 +79,10 @@ class LiveCapture:
         self._capture: cv2.VideoCapture | None = None
         self._closed = threading.Event()
 
+    @property
+    def hangs(self) -> bool:
+        return self._worker.hangs
+
     def open(self) -> None:
         try:
             self._worker.call(self._open, self._open_s)

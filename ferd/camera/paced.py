@@ -40,6 +40,10 @@ class Paced:
     def noisy(self) -> bool:
         return self._source.noisy
 
+    @property
+    def hangs(self) -> bool:
+        return self._source.hangs
+
     def open(self) -> None:
         self._source.open()
 

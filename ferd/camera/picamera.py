@@ -66,6 +66,10 @@ class PiCamera:
         self._worker = Worker(self.name)
         self._camera: Any = None
 
+    @property
+    def hangs(self) -> bool:
+        return self._worker.hangs
+
     def open(self) -> None:
         try:
             self._worker.call(picamera2, LOAD_S)

@@ -33,6 +33,13 @@ class Source(Protocol):
         False for files, and for network streams, whose coders repeat a quiet scene bit by bit.
         """
 
+    @property
+    def hangs(self) -> bool:
+        """True when it was closed and a call to the device has not come back: it may still hold the device.
+
+        False where every call comes back when the source is closed (files), or is the reader's own.
+        """
+
     def open(self) -> None: ...
 
     def read(self) -> Frame: ...

@@ -31,6 +31,10 @@ class Turned:
     def noisy(self) -> bool:
         return self._source.noisy
 
+    @property
+    def hangs(self) -> bool:
+        return self._source.hangs
+
     def open(self) -> None:
         self._source.open()
 

@@ -52,6 +52,10 @@ class UsbCamera:
         self.name = f"usb camera {self._path or '(first found)'}"
         self._capture = LiveCapture(self.name, self._start, open_s=OPEN_S, read_s=READ_S, clock=clock)
 
+    @property
+    def hangs(self) -> bool:
+        return self._capture.hangs
+
     def open(self) -> None:
         self._capture.open()
 

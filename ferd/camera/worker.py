@@ -58,6 +58,12 @@ class Worker:
             thread.join(timeout_s)
         return not thread.is_alive()
 
+    @property
+    def hangs(self) -> bool:
+        """True while a call has not come back although the worker was stopped."""
+        with self._lock:
+            return self._stopped and self._thread is not None and self._thread.is_alive()
+
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             _make(*job)

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
 def _restart() -> int:
     """The exit code with which systemd starts ferd anew; without systemd this process becomes a new ferd."""
     if "NOTIFY_SOCKET" in os.environ:
-        return EXIT_RESTART
+        logging.shutdown()
+        os._exit(EXIT_RESTART)  # at once: the libraries' own clearing up would wait for a camera that hangs
     logging.getLogger(__name__).info("starts anew")
     logging.shutdown()
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # a camera that hangs must not stay open in the new ferd

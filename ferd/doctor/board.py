@@ -100,15 +100,25 @@ def clock() -> Iterator[Finding]:
 
 
 def service() -> Iterator[Finding]:
+    """ferd.service, and each process of ferd@ that systemd knows."""
+    yield from _unit("service", "ferd")
+    listed = _run("systemctl", "list-units", "--all", "--plain", "--no-legend", "ferd@*.service") or ""
+    for line in listed.splitlines():
+        name = line.split(maxsplit=1)[0] if line.strip() else ""
+        if name.startswith("ferd@"):
+            yield from _unit(name.removesuffix(".service"), name.removesuffix(".service"))
+
+
+def _unit(about: str, unit: str) -> Iterator[Finding]:
     answer = _run(
-        "systemctl", "show", "ferd.service", "-p", "LoadState,ActiveState,SubState,NRestarts,Result,StatusText"
+        "systemctl", "show", f"{unit}.service", "-p", "LoadState,ActiveState,SubState,NRestarts,Result,StatusText"
     )
     if answer is None:
-        yield note("service", "there is no systemd here")
+        yield note(about, "there is no systemd here")
         return
     facts = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
     if facts.get("LoadState") != "loaded":
-        yield note("service", "ferd.service is not installed", "sudo ./scripts/install")
+        yield note(about, f"{unit}.service is not installed", "sudo ./scripts/install")
         return
     state = f"{facts.get('ActiveState')} ({facts.get('SubState')})"
     restarts = int(facts.get("NRestarts") or 0)
@@ -116,13 +126,13 @@ def service() -> Iterator[Finding]:
     if facts.get("ActiveState") == "active":
         line = f"{state}{', ' + told if told else ''}"
         if restarts:
-            yield warning("service", f"{line}, restarted {restarts} times", "journalctl -u ferd -p warning")
+            yield warning(about, f"{line}, restarted {restarts} times", f"journalctl -u {unit} -p warning")
         else:
-            yield ok("service", line)
+            yield ok(about, line)
     elif facts.get("Result") in (None, "", "success"):
-        yield note("service", f"is {state}", "sudo systemctl enable --now ferd")
+        yield note(about, f"is {state}", f"sudo systemctl enable --now {unit}")
     else:
-        yield error("service", f"{state}, result {facts['Result']}", "journalctl -u ferd -n 30")
+        yield error(about, f"{state}, result {facts['Result']}", f"journalctl -u {unit} -n 30")
 
 
 def _run(*command: str) -> str | None:

@@ -17,13 +17,14 @@ from typing import Any
 
 from ferd.config import Config
 from ferd.doctor.finding import Finding, error, note, ok, warning
-from ferd.errors import ConfigError
+from ferd.errors import ConfigError, FerdError
+from ferd.paths import exists
 from ferd.publish import topics
 from ferd.publish.commands import Heard
 from ferd.publish.listen import connect
 from ferd.publish.message import Message
 from ferd.publish.mqtt import Link, Wake
-from ferd.publish.target import Target, target_of
+from ferd.publish.target import SERVICE_PASSWORD, Target, target_of
 from ferd.publish.tls import explain
 
 WAIT_S = 5.0
@@ -31,6 +32,7 @@ ROUND_TRIP_S = 3.0
 NAP_S = 0.1
 EXPIRES_SOON_D = 21
 _RESOLVE = "check the name; .local names need avahi (libnss-mdns). An address works as well"
+_SUDO = f"sudo ferd doctor: only root may read the service's password ({SERVICE_PASSWORD})"
 _REACH = "is the broker running, and is this its port? a firewall between?"
 
 
@@ -114,13 +116,15 @@ def _session(target: Target, config: Config) -> Iterator[Finding]:
             target, wake, heard.append, threading.Event(), on_refused=lambda topic, why: refused.append((topic, why))
         )
         if link is None:
-            yield error("broker", f"{target.host}:{target.port} does not let us in: {reason}", "see the broker's log")
+            remedy = _SUDO if exists(SERVICE_PASSWORD) and os.geteuid() != 0 else "see the broker's log"
+            yield error("broker", f"{target.host}:{target.port} does not let us in: {reason}", remedy)
             return
         try:
             yield ok("broker", f"{target}, MQTT {link.protocol}")
             yield from _round_trip(link, config.node.name, heard, refused)
             if config.mqtt.discovery:
                 yield from _home_assistant(link, config, heard, refused)
+                yield from _size(link, config, heard, refused)
             yield from _daemon(link, config.node.name, heard)
             link.leave()
         finally:
@@ -172,6 +176,33 @@ def _home_assistant(
     yield ok("discovery", f"may be written as {name}, {size}; {seen}")
 
 
+def _size(link: Link, config: Config, heard: list[Heard], refused: list[tuple[str, str]]) -> Iterator[Finding]:
+    """A message as large as the discovery document, on the way of the round trip: brokers may limit the size."""
+    from ferd.model.shelf import find_bundle
+    from ferd.publish.announce import device_of
+    from ferd.publish.home_assistant import announcement, identity
+
+    try:
+        labels = find_bundle(config.expression.model).labels
+    except FerdError:
+        return  # the examination of the models says so
+    size = len(announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).payload)
+    payload = secrets.token_hex(8).encode().ljust(size, b".")
+    refused.clear()
+    link.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
+
+    def passed() -> bool:
+        return any(message.payload == payload for message in heard)
+
+    _turn(link, ROUND_TRIP_S, lambda: bool(refused) or passed())
+    what = f"{size / 1000:.1f} kB, as large as the discovery document"
+    if passed():
+        yield ok("message size", f"{what}, comes through")
+        return
+    remedy = f"let the broker take {2 * size} bytes: message_size_limit and max_packet_size in mosquitto.conf"
+    yield error("message size", f"{what}, does not come through, so Home Assistant finds nothing", remedy)
+
+
 def _daemon(link: Link, node: str, heard: list[Heard]) -> Iterator[Finding]:
     """What a running ferd says of itself: whether it is online, and what its cameras went through."""
     link.listen([topics.node_status(node), topics.node_health(node)])
@@ -188,11 +219,19 @@ def _daemon(link: Link, node: str, heard: list[Heard]) -> Iterator[Finding]:
     except (KeyError, ValueError, TypeError):
         return
     for name, facts in cameras.items() if status == "online" else ():
-        said = f"{facts.get('fps')} frames a second, reopened {facts.get('reopened')} times"
-        if facts.get("reopened", 0) > 0:
-            yield warning(f"camera {name}", said, "journalctl -u ferd | grep camera says why: cable, power, driver")
-        else:
-            yield ok(f"camera {name}", said)
+        yield recovered(name, facts)
+
+
+def recovered(camera: str, health: Mapping[str, Any]) -> Finding:
+    """What `health` of a running ferd tells of a camera, and of what was done to get it back."""
+    said = f"{health.get('fps')} frames a second"
+    counted = (("reopened", "reopened"), ("rebuilt", "rebuilt after a hang"), ("restarts", "ferd started anew for it"))
+    done = [f"{words} {health[key]}x" for key, words in counted if health.get(key)]
+    if not done:
+        return ok(f"camera {camera}", said)
+    reason = f"; last reason: {health['reason']}" if health.get("reason") else ""
+    remedy = "cable, power supply, hub; journalctl -u ferd -g camera tells when"
+    return warning(f"camera {camera}", f"{said}, {', '.join(done)}{reason}", remedy)
 
 
 def _turn(link: Link, seconds: float, done: Any = lambda: False) -> None:

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferd.camera.find import Found, find_cameras
+from ferd.camera.modes import in_words, modes
+from ferd.camera.v4l2 import DEV
 from ferd.config import CameraConfig, Config
 from ferd.config.source import redact
 from ferd.doctor.finding import Finding, error, note, ok, warning
-from ferd.doctor.holders import Holder, holders
+from ferd.doctor.holders import Holder, holders, lockers
 
 LOOK_S = 25.0
 """A Pi camera takes seconds to start, a webcam some, a stream over Wi-Fi too."""
@@ -42,7 +44,7 @@ def cameras(config: Config) -> Iterator[Finding]:
     yield from _groups(found)
     for camera in found:
         yield (
-            ok("camera", f"{camera.source}: {camera.name}")
+            ok("camera", f"{camera.source}: {camera.name}{_offers(camera)}")
             if camera.usable
             else note("camera", f"{camera.source}: {camera.name}: {camera.reason}")
         )
@@ -53,8 +55,8 @@ def cameras(config: Config) -> Iterator[Finding]:
 def one(name: str, config: CameraConfig, found: list[Found]) -> Iterator[Finding]:
     about = f"camera {name}"
     if held := _held_by(config, found):
-        if any(holder.is_ferd for holder in held):
-            yield ok(about, f"is in use by {held[0]}; `ferd watch` shows what it reads")
+        if ours := [holder for holder in held if holder.is_ferd]:
+            yield ok(about, f"is in use by {ours[0]}; `ferd watch` shows what it reads")
         else:
             yield error(about, f"is in use by {held[0]}", "end that program, or give ferd another camera")
         return
@@ -71,7 +73,7 @@ def one(name: str, config: CameraConfig, found: list[Found]) -> Iterator[Finding
 
 def look(source: str) -> Look | str:
     """One real picture, by a child process; or why there is none."""
-    command = [sys.executable, "-m", "ferd.doctor.look", source]
+    command = [sys.executable, "-P", "-m", "ferd.doctor.look", source]  # -P: not the ferd of the current folder
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=LOOK_S, check=False)
     except subprocess.TimeoutExpired:
@@ -87,8 +89,20 @@ def look(source: str) -> Look | str:
     return str(answer["error"]) if "error" in answer else Look(**answer)
 
 
-def _held_by(config: CameraConfig, found: list[Found]) -> list[Holder]:
-    """Who else has the configured camera open; for "auto" and the Pi camera, the first that is there."""
+def _offers(camera: Found) -> str:
+    """The formats and sizes of a webcam. A Pi camera takes any; `rpicam-hello --list-cameras` tells its sensor's."""
+    offered = modes(camera.path) if camera.path is not None else {}
+    return f", offers {in_words(offered)}" if offered else ""
+
+
+def _held_by(config: CameraConfig, found: list[Found], dev: Path = DEV) -> list[Holder]:
+    """Who else uses the configured camera; for "auto", the first that is there."""
+    first_is_pi = next((camera.kind for camera in found if camera.usable), None) == "picamera2"
+    if config.source.startswith("picamera2") or (config.source == "auto" and first_is_pi):
+        locked = [holder for device in sorted(dev.glob("media*")) for holder in lockers(device)]
+        # Which media devices belong to which camera only libcamera knows: with two, a stranger may have the other one.
+        one_camera = sum(camera.kind == "picamera2" for camera in found) <= 1
+        return [holder for holder in locked if one_camera or holder.is_ferd]
     if config.source in ("auto", "usb"):
         paths = [camera.path for camera in found if camera.path is not None and camera.usable]
     elif config.source.startswith("/dev/"):

@@ -33,6 +33,7 @@ def gpio(config: Config) -> Iterator[Finding]:
     try:
         open_panel(config.buzzer, lambda: None).close()
     except BuzzerError as problem:
-        yield error("gpio", str(problem))
+        others = ", ".join(str(holder) for holder in holders(CHIP))
+        yield error("gpio", f"{used}, by {FACTORY}: {problem}{f'. {CHIP} is open in {others}' if others else ''}")
         return
     yield ok("gpio", f"{used}, by {FACTORY}; `ferd buzzer test` plays it")

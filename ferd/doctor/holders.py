@@ -34,6 +34,22 @@ def holders(device: Path, proc: Path = PROC) -> list[Holder]:
     return sorted(found, key=lambda holder: holder.pid)
 
 
+def lockers(device: Path, proc: Path = PROC) -> list[Holder]:
+    """Processes other than this one with a lock on `device`, from /proc/locks.
+
+    libcamera locks the media devices of a camera that it uses (lockf, in its MediaDevice::lock). That they are merely
+    open says nothing: every program that lists cameras has them open.
+    """
+    try:
+        status = device.stat()
+        rows = [line.split() for line in (proc / "locks").read_text().splitlines()]
+    except OSError:
+        return []
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    pids = {int(row[4]) for row in rows if len(row) > 5 and row[5] == file and row[4].isdecimal()}
+    return [Holder(pid, _name(proc / str(pid))) for pid in sorted(pids - {os.getpid(), 0})]
+
+
 def _open_files(entry: Path) -> Iterator[str]:
     try:
         for descriptor in (entry / "fd").iterdir():

@@ -60,7 +60,7 @@ def _try(path: Path) -> str | dict[str, Any]:
     """What the child found, or the reason why it could not."""
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "ferd.model.trial", str(path)],
+            [sys.executable, "-P", "-m", "ferd.model.trial", str(path)],
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,

@@ -15,11 +15,12 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ferd.config import Config
 from ferd.paths import is_file, replace_file, state_dir
 from ferd.publish.entities import Device, entities
 from ferd.publish.home_assistant import Form, documents
@@ -30,6 +31,19 @@ LONGEST = 1_000_000
 FORGET_AFTER_S = 30 * 86400.0
 
 log = logging.getLogger(__name__)
+
+
+def device_of(config: Config, identity: str, labels: Sequence[str]) -> Device:
+    """What is announced of this node. ``labels``: those of its expression model."""
+    return Device(
+        identity,
+        config.node.name,
+        tuple(config.cameras),
+        labels,
+        alerts=[alert.name for alert in config.alerts if alert.mqtt],
+        fatigue=config.fatigue.enabled,
+        buzzer=config.buzzer.pin is not None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,12 @@ class CameraHealth(Part):
     """How often the camera had to be opened again."""
     latency_ms: LongTime | None
     """Milliseconds from the picture to its reading, a running mean; null before the first."""
+    rebuilt: Count = 0
+    """How many of these times a call to the camera hung, so that it was left behind and all was built anew."""
+    restarts: Count = 0
+    """How often systemd started ferd anew because this camera hung for good; counts from the start of the service."""
+    reason: str | None = None
+    """Why the camera was last given up; null while it never was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from ferd.paths import exists, is_dir, is_file
 from ferd.publish.tls import context_of
 
 USERNAME, PASSWORD = "mqtt.username", "mqtt.password"  # names of systemd credentials
+SERVICE_PASSWORD = Path("/etc/ferd/mqtt-password")
+"""What the unit hands over as a credential. Root reads it, so that `sudo ferd doctor` gets in as the service does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,13 @@ def target_of(config: MqttConfig, environ: Mapping[str, str] | None = None) -> T
 def _credentials(environ: Mapping[str, str]) -> Mapping[str, Path]:
     """The files that systemd hands to us (LoadCredential=), by name: those that are there and hold something.
 
-    The unit hands over an empty line where the file that it names is missing.
+    The unit hands over an empty line where the file that it names is missing. A command that root types is handed
+    nothing, and reads that file itself.
     """
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    files = {name: Path(folder) / name for name in (USERNAME, PASSWORD)} if folder else {}
+    if folder := environ.get("CREDENTIALS_DIRECTORY"):
+        files = {name: Path(folder) / name for name in (USERNAME, PASSWORD)}
+    else:
+        files = {PASSWORD: SERVICE_PASSWORD} if os.access(SERVICE_PASSWORD, os.R_OK) else {}
     return {name: file for name, file in files.items() if exists(file) and file.read_bytes().strip()}
 
 

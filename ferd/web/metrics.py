@@ -59,6 +59,8 @@ class _Once(Collector):
             ("frames", "Pictures analysed."),
             ("skipped", "Pictures replaced by a newer one before they were analysed."),
             ("reopened", "How often it was opened again."),
+            ("rebuilt", "How often a hung call was left behind and all was built anew."),
+            ("restarts", "How often ferd was started anew because it hung for good."),
         ):
             family = CounterMetricFamily(f"ferd_camera_{key}", text, labels=("camera",))
             for camera in cameras:

@@ -114,6 +114,9 @@ class Window:
             "frames": counters.frames,
             "skipped": counters.skipped,
             "reopened": counters.reopened,
+            "rebuilt": counters.rebuilt,
+            "restarts": counters.restarts,
+            "reason": counters.reason,
             "latency_ms": None if counters.latency_s is None else round(counters.latency_s * 1000, 1),
         }
 

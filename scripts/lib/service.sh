@@ -4,7 +4,7 @@
 
 HOME_OF_FERD=/opt/ferd
 CONFIGURATION=/etc/ferd/ferd.toml
-UNITS=/etc/systemd/system
+UNITS=/etc/systemd/system # these three: ferd/system_files.py
 SYSUSERS=/etc/sysusers.d/ferd.conf
 RULES=/etc/udev/rules.d/60-ferd.rules
 COMMAND=/usr/local/bin/ferd
@@ -90,28 +90,12 @@ configuration() {
     mv "$CONFIGURATION.new" "$CONFIGURATION"
 }
 
-# Everything outside of /opt/ferd and /etc/ferd. Written anew each time: changes belong into drop-ins.
+# system_files RELEASE: unit, drop-ins, groups and rules of that release. Written anew each time: changes belong into
+# drop-ins. `ferd upgrade` does the same, and puts the old ones back when it goes back.
 system_files() {
-    say "unit, group and rules"
-    install -D -m 644 systemd/ferd.sysusers "$SYSUSERS"
-    install -D -m 644 systemd/60-ferd.rules "$RULES"
-    install -D -m 644 systemd/ferd.service "$UNITS/ferd.service"
-    install -D -m 644 systemd/ferd@.service "$UNITS/ferd@.service"
-    local name drop_ins=()
-    compgen -G '/dev/gpiochip*' >/dev/null && drop_ins+=(gpio.conf)
-    [ "$(systemd_version)" -ge 254 ] && drop_ins+=(restart-steps.conf)
-    for name in "${drop_ins[@]}"; do
-        install -D -m 644 "systemd/ferd.service.d/$name" "$UNITS/ferd.service.d/$name"
-        install -D -m 644 "systemd/ferd.service.d/$name" "$UNITS/ferd@.service.d/$name"
-    done
-    command -v systemd-sysusers >/dev/null && systemd-sysusers "$SYSUSERS"
-    if [ -d /run/systemd/system ]; then
-        systemctl daemon-reload
-        udevadm control --reload 2>/dev/null && udevadm trigger --subsystem-match=gpio --subsystem-match=dma_heap || true
-    fi
+    say "unit, groups and rules"
+    "$1/bin/python" -I -m ferd.system_files || die "run this again once that is mended"
 }
-
-systemd_version() { systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p' | grep . || echo 0; }
 
 stop_service() {
     [ -d /run/systemd/system ] || return 0
@@ -119,9 +103,29 @@ stop_service() {
     systemctl stop 'ferd@*.service' 2>/dev/null || true
 }
 
+# Processes of ferd@ that ran here once: those that have both settings and a state folder.
+instances() {
+    local folder name
+    for folder in /var/lib/ferd-* /var/lib/private/ferd-*; do
+        name=${folder##*/ferd-}
+        [ -d "$folder" ] && [ -e "$(dirname "$CONFIGURATION")/$name.toml" ] && echo "$name"
+    done | sort -u
+}
+
+# purge_broker SETTINGS PASSWORD: what the broker retains of that node; the password as the unit hands it over.
+purge_broker() {
+    local folder
+    folder=$(mktemp -d)
+    [ ! -e "$2" ] || install -m 600 "$2" "$folder/mqtt.password"
+    CREDENTIALS_DIRECTORY=$folder "$HOME_OF_FERD/venv/bin/ferd" mqtt purge --yes --config "$1" ||
+        echo "the broker could not be asked: ferd mqtt purge --node NAME does it later, from any machine"
+    rm -rf "$folder"
+}
+
 remove_files() {
     rm -rf "$HOME_OF_FERD" "$UNITS/ferd.service.d" "$UNITS/ferd@.service.d"
     rm -f "$UNITS/ferd.service" "$UNITS/ferd@.service" "$SYSUSERS" "$RULES" "$COMMAND"
+    rm -rf /run/ferd /run/ferd-* # systemd leaves the links that it made to the folders of its own users
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
         systemctl reset-failed 'ferd*' 2>/dev/null || true

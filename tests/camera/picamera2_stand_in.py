@@ -57,12 +57,13 @@ class Picamera2:
     def __init__(self, camera_num: int = 0) -> None:
         if camera_num >= len(self.infos):
             raise IndexError("list index out of range")
-        if self.trouble == "busy":
+        if self.trouble == "busy" or any(not other.is_closed for other in self.made):  # one holder a camera
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.calls: list[str] = []
         self.configuration: dict[str, Any] = {}
         self.requests_out = 0
         self.cancelled = threading.Event()
+        self.is_closed = False
         self.made.append(self)
 
     def create_video_configuration(
@@ -112,3 +113,4 @@ class Picamera2:
         self.calls.append("close")
         if self.trouble == "close hangs":
             self.let_go.wait()
+        self.is_closed = True

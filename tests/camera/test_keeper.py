@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from camera_tools import wait_for
 
-from ferd.camera.fake import FakeCameras, Step, end, fail, freeze, gap, hang, play, refuse
+from ferd.camera.fake import FakeCamera, FakeCameras, Step, end, fail, freeze, gap, hang, play, refuse
 from ferd.camera.keeper import MOST_HUNG, Keeper, State
 from ferd.camera.source import Source
 from ferd.camera.watch import Timing
@@ -91,6 +91,7 @@ class TestFails:
         class Buggy:
             name = "buggy"
             noisy = True
+            hangs = False
 
             def open(self) -> None:
                 raise ZeroDivisionError("oh")
@@ -149,7 +150,30 @@ class TestHangs:
         wait_for(lambda: keeper.report().opens == 2 and is_online(keeper))
         report = keeper.report()
         assert (report.hung, report.failures) == (1, 1)
+        assert report.hanging_since is not None
+        assert report.in_vain == 0, "the one after it works"
         assert stage.cameras.made[0].done("closed") == 1
+        stage.cameras.let_go()
+        wait_for(lambda: keeper.report().hanging_since is None)
+        assert keeper.report().hung == 1
+
+    def test_a_call_that_hangs_in_a_thread_of_the_source_is_a_hang_too(self, stage: Stage) -> None:
+        """picamera2 and OpenCV are called in a worker: the read itself comes back with an error in time."""
+        closed = threading.Event()
+
+        class Held(FakeCamera):
+            @property
+            def hangs(self) -> bool:  # type: ignore[override]
+                return self.done("closed") > 0 and not closed.is_set()
+
+        keeper = stage.begin(lambda: Held([play(0.05), fail("no picture")], fps=100, size=(64, 48)))
+        wait_for(lambda: keeper.report().hung == MOST_HUNG)
+        assert keeper.report().hanging_since is not None
+        wait_for(lambda: keeper.report().in_vain >= MOST_HUNG - 1)
+        assert keeper.report().hangs_for == "fake camera: no picture"
+        wait_for(lambda: "still hang in the driver" in (keeper.report().last_error or ""))
+        closed.set()
+        wait_for(lambda: keeper.report().opens > MOST_HUNG)
 
     def test_what_a_given_up_reader_brings_is_not_shown(self, stage: Stage) -> None:
         keeper = stage.play([hang(), play(0.1)], [refuse()])
@@ -164,7 +188,7 @@ class TestHangs:
             first_frame_s=0.05, frame_s=0.05, shortest_wait_s=0.01, longest_wait_s=0.02, stop_s=0.02, check_s=0.005
         )
         keeper = stage.play([hang()], timing=quick)
-        wait_for(lambda: "still hang" in (keeper.report().last_error or ""))
+        wait_for(lambda: "attempts still hang" in (keeper.report().last_error or ""))
         assert len(stage.cameras.made) == MOST_HUNG
         stage.cameras.made[0].let_go()
         wait_for(lambda: len(stage.cameras.made) == MOST_HUNG + 1)

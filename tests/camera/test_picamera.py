@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import picamera2_stand_in
 import pytest
+from camera_tools import wait_for
 from picamera2_stand_in import Picamera2
 
 from ferd.camera.picamera import PiCamera, gray_plane, small_size
@@ -84,7 +85,13 @@ class TestFails:
         Picamera2.trouble = "capture hangs"
         with pytest.raises(SourceError, match="no picture for"):
             source.read()
+        assert not source.hangs
         source.close()
+        assert source.hangs, "the call is still out, and the camera with it"
+        with pytest.raises(SourceError, match="another program uses it"):
+            camera().open()
+        Picamera2.let_go.set()
+        wait_for(lambda: not source.hangs)
 
     def test_capture_fails(self) -> None:
         source = camera()

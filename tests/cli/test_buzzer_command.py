@@ -117,7 +117,9 @@ def test_check_says_which_pins_are_used(capsys, tmp_path):
 def test_the_service_calls_it_after_every_end():
     """The minus sign: a service without a buzzer must not fail by it."""
     unit = (Path(__file__).parents[2] / "systemd" / "ferd.service").read_text()
-    assert "\nExecStopPost=-/opt/ferd/venv/bin/ferd buzzer off\n" in unit
+    command = f"test ! -e {claims.FILE} || exec /opt/ferd/venv/bin/ferd buzzer off"
+    assert f"\nExecStopPost=-/bin/sh -c '{command}'\n" in unit, "in WorkingDirectory, where the note is"
+    assert "\nWorkingDirectory=/run/ferd\n" in unit
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,18 @@ def test_the_service(monkeypatch, facts, verdict, words):
     (finding,) = board.service()
     assert finding.verdict == verdict
     assert words in finding.found
+
+
+def test_processes_of_their_own_are_examined_as_well(monkeypatch):
+    units = {"ferd.service": ("inactive", "dead", 0), "ferd@door.service": ("active", "running", 2)}
+
+    def systemctl(*command):
+        if "list-units" in command:
+            return "ferd@door.service loaded active running ferd, the facial expression daemon (door)"
+        active, sub, restarts = units[command[2]]
+        return SYSTEMCTL.format("loaded", active, sub, restarts, "success", "")
+
+    monkeypatch.setattr(board, "_run", systemctl)
+    main, door = board.service()
+    assert (main.about, main.verdict) == ("service", "note")
+    assert (door.about, door.verdict, door.remedy) == ("ferd@door", "warning", "journalctl -u ferd@door -p warning")

@@ -7,7 +7,7 @@ from brokers import Ear, free_port, mosquitto, wait_for
 from ferd_process import broker_environ, ferd
 
 from ferd.config import Config, MqttConfig, NodeConfig
-from ferd.doctor.broker import broker
+from ferd.doctor.broker import broker, recovered
 from ferd.doctor.finding import worst
 
 
@@ -71,6 +71,35 @@ def test_the_acl_of_our_example_is_enough(tmp_path):
     with mosquitto(tmp_path, acl=acl) as server:
         found = examine(server.port)
     assert worst(found.values()) in ("ok", "note")
+
+
+def test_a_message_of_the_documents_size_comes_through(tmp_path):
+    with mosquitto(tmp_path) as server:
+        found = examine(server.port)
+    assert "as large as the discovery document, comes through" in found["message size"].found
+
+
+@pytest.mark.parametrize("limit", ["message_size_limit 2000", "max_packet_size 2000"])
+def test_a_broker_that_takes_no_message_of_that_size(tmp_path, limit):
+    """The small ones pass, so that only the size tells."""
+    with mosquitto(tmp_path, more=[limit]) as server:
+        found = examine(server.port)
+    assert [about for about, finding in found.items() if finding.verdict == "error"] == ["message size"]
+    assert "does not come through" in found["message size"].found
+    assert "message_size_limit" in found["message size"].remedy
+
+
+def test_what_was_done_to_get_a_camera_back_is_told():
+    well = recovered("desk", {"fps": 14.9, "reopened": 0, "rebuilt": 0, "restarts": 0, "reason": None})
+    assert (well.verdict, well.found) == ("ok", "14.9 frames a second")
+    health = {"fps": 14.9, "reopened": 3, "rebuilt": 1, "restarts": 1, "reason": "no picture for 2 s"}
+    ill = recovered("desk", health)
+    assert ill.verdict == "warning"
+    assert ill.found == (
+        "14.9 frames a second, reopened 3x, rebuilt after a hang 1x, ferd started anew for it 1x; "
+        "last reason: no picture for 2 s"
+    )
+    assert recovered("desk", {"fps": 1.0, "reopened": 1}).verdict == "warning", "health of an older ferd"
 
 
 def test_beside_a_running_ferd_nothing_is_disturbed(tmp_path):

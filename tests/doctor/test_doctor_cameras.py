@@ -1,11 +1,15 @@
 """A real picture through a child process, and what is said where there is none."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
+from ferd.camera.find import Found
 from ferd.config import CameraConfig
 from ferd.doctor import cameras
+from ferd.doctor.holders import Holder
 
 
 def test_the_demo_scene_shows_a_face():
@@ -53,3 +57,31 @@ def test_a_driver_that_kills_the_child_is_told(monkeypatch):
 def test_no_password_is_told(source):
     (finding,) = cameras.one("desk", CameraConfig(source=source), [])
     assert "secret" not in finding.found
+
+
+PI, SECOND = Found("picamera2", "picamera2", "imx708"), Found("picamera2:1", "picamera2", "imx219")
+WEBCAM = Found("/dev/video0", "usb", "C920", Path("/dev/video0"))
+FERD, STRANGER = Holder(7, "ferd"), Holder(8, "rpicam-vid")
+
+
+@pytest.mark.parametrize(
+    ("source", "found", "locked_held"),
+    [
+        ("picamera2", [PI], ([FERD], [FERD])),  # a running ferd has it: no picture is to be taken from under it
+        ("auto", [PI, WEBCAM], ([FERD], [FERD])),
+        ("picamera2", [PI], ([STRANGER], [STRANGER])),
+        ("picamera2:1", [PI, SECOND], ([STRANGER], [])),  # it may have the other one: the picture will tell
+        ("picamera2:1", [PI, SECOND], ([STRANGER, FERD], [FERD])),
+        ("picamera2", [PI], ([], [])),
+    ],
+)
+def test_who_uses_the_camera_of_a_pi(tmp_path, monkeypatch, source, found, locked_held):
+    locked, held = locked_held
+    (tmp_path / "media0").touch()
+    monkeypatch.setattr(cameras, "lockers", lambda device: locked if device.parent == tmp_path else [])
+    assert cameras._held_by(CameraConfig(source=source), found, tmp_path) == held
+
+
+def test_auto_without_a_pi_camera_asks_for_the_webcam(tmp_path, monkeypatch):
+    monkeypatch.setattr(cameras, "holders", lambda device: [FERD] if device == WEBCAM.path else [])
+    assert cameras._held_by(CameraConfig(source="auto"), [WEBCAM], tmp_path) == [FERD]

@@ -7,7 +7,7 @@ import sys
 import pytest
 from brokers import wait_for
 
-from ferd.doctor.holders import Holder, holders
+from ferd.doctor.holders import Holder, holders, lockers
 
 
 @pytest.fixture
@@ -56,3 +56,27 @@ def test_a_real_process(tmp_path):
             child.kill()
     with file.open():
         assert os.getpid() not in [holder.pid for holder in holders(file)]
+
+
+def test_who_has_it_locked_and_not_merely_open(tmp_path):
+    """As libcamera locks the media devices of a camera that it uses."""
+    device = tmp_path / "media0"
+    device.touch()
+    code = (
+        f"import fcntl, sys; kept = open({str(device)!r}, 'r+'); sys.stdin.readline();"
+        "fcntl.lockf(kept, fcntl.LOCK_EX | fcntl.LOCK_NB); print('locked', flush=True); sys.stdin.readline()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            wait_for(lambda: holders(device))
+            assert lockers(device) == []
+            child.stdin.write("go\n")
+            child.stdin.flush()
+            assert child.stdout.readline() == "locked\n"
+            assert [holder.pid for holder in lockers(device)] == [child.pid]
+        finally:
+            child.kill()
+    assert lockers(device) == []
+    assert lockers(tmp_path / "gone") == []

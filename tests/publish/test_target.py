@@ -8,15 +8,16 @@ import pytest
 
 from ferd.config.mqtt import MqttConfig
 from ferd.errors import ConfigError
+from ferd.publish import target
 from ferd.publish.target import target_of
 
 
 def test_the_first_line_of_the_file_is_the_password(tmp_path: Path):
     file = tmp_path / "password"
     file.write_text("s3cret word \nanother\n")
-    target = target_of(MqttConfig(username="ferd", password_file=file), {})
-    assert target.password == "s3cret word "
-    assert "s3cret" not in repr(target)
+    found = target_of(MqttConfig(username="ferd", password_file=file), {})
+    assert found.password == "s3cret word "
+    assert "s3cret" not in repr(found)
 
 
 def test_the_credential_of_systemd_is_used_when_no_file_is_named(tmp_path: Path):
@@ -26,6 +27,18 @@ def test_the_credential_of_systemd_is_used_when_no_file_is_named(tmp_path: Path)
     assert target_of(MqttConfig(), environ).password is None
     assert target_of(MqttConfig(username="ferd"), {}).password is None
     assert target_of(MqttConfig(username="ferd"), {"CREDENTIALS_DIRECTORY": "/nowhere"}).password is None
+
+
+def test_a_command_of_root_reads_what_the_service_is_handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """`sudo ferd doctor`, `sudo ferd mqtt purge`: systemd hands them no credential."""
+    file = tmp_path / "mqtt-password"
+    monkeypatch.setattr(target, "SERVICE_PASSWORD", file)
+    assert target_of(MqttConfig(username="ferd"), {}).password is None
+    file.write_text("s3cret\n")
+    assert target_of(MqttConfig(username="ferd"), {}).password == "s3cret"
+    assert target_of(MqttConfig(), {}).password is None
+    handed = {"CREDENTIALS_DIRECTORY": str(tmp_path / "empty")}
+    assert target_of(MqttConfig(username="ferd"), handed).password is None, "what is handed over counts, also nothing"
 
 
 def test_the_user_name_comes_from_its_key_a_file_or_a_credential(tmp_path: Path):

@@ -70,7 +70,7 @@ class Int8Converter:
 
     def _run(self, export: Export, target: Path) -> dict[str, Any]:
         mean, std = RANGES[self._values or "-1..1"]
-        module = [sys.executable, "-m", "ferd.model.add.to_int8"]
+        module = [sys.executable, "-P", "-m", "ferd.model.add.to_int8"]
         command = [*module, export.kind, str(export.model), str(target), str(mean), str(std)]
         squares = b"".join(_as_square(picture) for picture in self._pictures)
         try:
