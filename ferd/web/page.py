@@ -18,6 +18,7 @@ from ferd.config.web import WebConfig
 from ferd.control import Inbox
 from ferd.web.api import Api
 from ferd.web.app import build
+from ferd.web.describe import Describer
 from ferd.web.door import Doorkeeper, protocols
 from ferd.web.lines import LastLines
 from ferd.web.onlooker import PageOnlooker
@@ -27,7 +28,6 @@ from ferd.web.teacher import Teacher
 from ferd.web.token import Keys
 from ferd.web.tune_api import TuneApi
 from ferd.web.window import Window
-from ferd.web.wire import reading_json
 from ferd.works import Works
 
 STOP_WAITS_S = 1.5
@@ -52,9 +52,8 @@ class Page:
         self._config, self._works = config, works
         self._keys = Keys.of(config)
         self._window = Window(works, inbox, use, file)
-        self._studio = Studio(
-            config.fps, lambda camera, frame, reading: reading_json(frame, reading, self._window.rules(camera))
-        )
+        self._describer = Describer(self._window, asks_token=self._keys.asked_for)
+        self._studio = Studio(config.fps, self._describer)
         self._onlooker = PageOnlooker(self._studio)
         self._lines = LastLines()
         self._stopping = threading.Event()
@@ -103,7 +102,7 @@ class Page:
     async def _serve(self, listener: socket.socket) -> None:
         """Until `stop`. Built anew each time, so that nothing half-broken survives."""
         self.door = Doorkeeper(self._config.connections)
-        api = Api(self._window, self._onlooker, self._studio, self._lines, asks_token=self._keys.asked_for)
+        api = Api(self._window, self._onlooker, self._studio, self._lines, self._describer)
         teacher = Teacher(self._studio, self._works.parts.detector.name)
         tune, teach = TuneApi(self._window, self._onlooker), TeachApi(self._window, teacher)
         endpoints = [*api.endpoints(), *tune.endpoints(), *teach.endpoints()]
@@ -121,6 +120,7 @@ class Page:
                 server_header=False,
                 proxy_headers=False,
                 ws_max_size=4096,
+                ws_per_message_deflate=False,  # a JPEG does not become smaller, and each looker would have it done anew
                 timeout_keep_alive=10,
                 timeout_graceful_shutdown=1,
                 h11_max_incomplete_event_size=16384,

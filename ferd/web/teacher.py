@@ -31,6 +31,29 @@ SHIPPED = "expression"
 log = logging.getLogger(__name__)
 
 
+class Watching(Looker):
+    """Waits for the next shot."""
+
+    def __init__(self, camera: str) -> None:
+        super().__init__(camera, picture=False)
+        self._shot: Shot | None = None
+        self._came = asyncio.Event()
+
+    def give(self, shot: Shot) -> None:
+        self._shot = shot
+        self._came.set()
+
+    async def next(self, timeout_s: float) -> Shot | None:
+        """None when none comes in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._came.wait()
+        except TimeoutError:
+            return None
+        self._came.clear()
+        return self._shot
+
+
 class FacesAtHand:
     """Stands where the gatherer has its detector: the faces were found already."""
 
@@ -116,16 +139,16 @@ class Teacher:
         threading.Thread(target=self._train, args=(name, collected), name="page-teach", daemon=True).start()
 
     async def _record(self) -> None:
-        looker: Looker | None = None
+        looker: Watching | None = None
         due = 0.0
         try:
             while (now := self._recording) is not None and time.monotonic() < self._held_until:
                 if looker is None or looker.camera != now[0]:
                     if looker is not None:
                         self._studio.leave(looker)
-                    looker = Looker(now[0], picture=False)
+                    looker = Watching(now[0])
                     self._studio.enter(looker)
-                shot = await self._studio.shot(looker, 0.5)
+                shot = await looker.next(0.5)
                 if shot is not None and shot.at >= due and self._recording == now:
                     due = shot.at + EVERY_S / 2
                     self._take(now[1], shot)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from ferd.data import Alert, FaceReading, Frame, Reading
 from ferd.mind.smooth import Rules
-from ferd.web.hints import quality
+from ferd.web.hints import Quality
 from ferd.web.why import why
 
 
-def reading_json(frame: Frame, reading: Reading, rules: Rules) -> dict[str, Any]:
-    """One frame: sizes and positions in pixels of the source picture, also where a smaller one is sent."""
+def reading_json(frame: Frame, reading: Reading, rules: Rules, judged: Mapping[int, Quality | None]) -> dict[str, Any]:
+    """One frame: sizes and positions in pixels of the source picture, also where a smaller one is sent.
+
+    ``judged``: quality by track.
+    """
     return {
         "t": round(reading.t, 3),
         "size": [frame.width, frame.height],
         "main": reading.main,
-        "faces": [_face(frame, face, reading, rules) for face in reading.faces],
+        "faces": [_face(face, reading, rules, judged.get(face.track.id)) for face in reading.faces],
         "fatigue": None if reading.fatigue is None else rounded(asdict(reading.fatigue)),
         "alerts": [_alert(alert, reading.t) for alert in reading.alerts],
     }
@@ -34,13 +38,11 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def _face(frame: Frame, face: FaceReading, reading: Reading, rules: Rules) -> dict[str, Any]:
+def _face(face: FaceReading, reading: Reading, rules: Rules, judged: Quality | None) -> dict[str, Any]:
     found = face.track.face
-    seen = face.track.seen >= reading.t
-    judged = quality(frame.image, found) if seen else None
     return {
         "id": face.track.id,
-        "seen": seen,
+        "seen": face.track.seen >= reading.t,
         "for_s": round(reading.t - face.track.born, 1),
         "box": [round(value, 1) for value in found.box],
         "points": None if found.points is None else [[round(x, 1), round(y, 1)] for x, y in found.points],
