@@ -10,8 +10,8 @@ from ferd.web.studio import Studio
 from ferd.web.window import Window
 from ferd.web.wire import reading_json
 
-JUDGED_EVERY_S = 0.5
-"""Light and sharpness are measured no more often: nobody reads faster, and it costs a quarter of the JPEG."""
+JUDGED_EVERY_S = 1.0
+"""Light and sharpness are measured no more often: nobody reads faster, and it costs a third of a JPEG."""
 
 
 class Describer:

@@ -22,6 +22,7 @@ from ferd.web.describe import Describer
 from ferd.web.door import Doorkeeper, protocols
 from ferd.web.lines import LastLines
 from ferd.web.onlooker import PageOnlooker
+from ferd.web.server import QuietServer
 from ferd.web.studio import Studio
 from ferd.web.teach_api import TeachApi
 from ferd.web.teacher import Teacher
@@ -57,7 +58,7 @@ class Page:
         self._onlooker = PageOnlooker(self._studio)
         self._lines = LastLines()
         self._stopping = threading.Event()
-        self._server: uvicorn.Server | None = None
+        self._server: QuietServer | None = None
         self._thread: threading.Thread | None = None
         self.door = Doorkeeper(config.connections)
 
@@ -82,7 +83,7 @@ class Page:
         self._works.show_to(None)
         self._unsubscribe()
         if (server := self._server) is not None:
-            server.should_exit = True
+            server.end()
         thread.join(STOP_WAITS_S)
         logging.getLogger().removeHandler(self._lines)
 
@@ -108,7 +109,7 @@ class Page:
         endpoints = [*api.endpoints(), *tune.endpoints(), *teach.endpoints()]
         app = build(self._config, self._keys, window=self._window, studio=self._studio, api=api, endpoints=endpoints)
         http, websocket = protocols(self.door)
-        server = uvicorn.Server(
+        server = QuietServer(
             uvicorn.Config(
                 app,
                 http=http,

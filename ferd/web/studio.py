@@ -20,6 +20,8 @@ from ferd.web.line import framed
 STATE_EVERY_S = 2.0
 """So often a camera's readings carry how things stand, for all who look."""
 
+_COMPACT = json.JSONEncoder(separators=(",", ":")).encode
+
 log = logging.getLogger(__name__)
 
 
@@ -141,5 +143,5 @@ class Studio:
 
 def pack(head: dict[str, Any], picture: bytes = b"") -> bytes:
     """A message: the length of the JSON (4 bytes, little-endian), the JSON, the JPEG."""
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = _COMPACT(head).encode()
     return len(text).to_bytes(4, "little") + text + picture

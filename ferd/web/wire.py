@@ -1,12 +1,14 @@
-"""Readings as the browser gets them: small JSON, numbers rounded to what a screen can show. Pure."""
+"""Readings as the browser gets them: small JSON, numbers rounded to what a screen can show. Pure.
+
+Made for each picture that is sent, so plain: dataclasses.asdict alone would cost as much as all of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-from ferd.data import Alert, FaceReading, Frame, Reading
+from ferd.data import Alert, FaceReading, Fatigue, Frame, Reading, Signals
 from ferd.mind.smooth import Rules
 from ferd.web.hints import Quality
 from ferd.web.why import why
@@ -22,20 +24,9 @@ def reading_json(frame: Frame, reading: Reading, rules: Rules, judged: Mapping[i
         "size": [frame.width, frame.height],
         "main": reading.main,
         "faces": [_face(face, reading, rules, judged.get(face.track.id)) for face in reading.faces],
-        "fatigue": None if reading.fatigue is None else rounded(asdict(reading.fatigue)),
+        "fatigue": None if reading.fatigue is None else _fields(reading.fatigue),
         "alerts": [_alert(alert, reading.t) for alert in reading.alerts],
     }
-
-
-def rounded(value: Any) -> Any:
-    """The same with floats of three decimals."""
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(part) for part in value]
-    return value
 
 
 def _face(face: FaceReading, reading: Reading, rules: Rules, judged: Quality | None) -> dict[str, Any]:
@@ -47,13 +38,13 @@ def _face(face: FaceReading, reading: Reading, rules: Rules, judged: Quality | N
         "box": [round(value, 1) for value in found.box],
         "points": None if found.points is None else [[round(x, 1), round(y, 1)] for x, y in found.points],
         "found": round(found.score, 2),
-        "scores": rounded(face.scores),
-        "smooth": rounded(face.smooth),
+        "scores": {label: round(value, 3) for label, value in face.scores.items()},
+        "smooth": {label: round(value, 3) for label, value in face.smooth.items()},
         "label": face.expression,
-        "confidence": rounded(face.confidence),
+        "confidence": None if face.confidence is None else round(face.confidence, 3),
         "held_s": round(max(0.0, reading.t - face.since), 1),
-        "signals": None if face.signals is None else rounded(asdict(face.signals)),
-        "quality": None if judged is None else rounded(asdict(judged)),
+        "signals": None if face.signals is None else _fields(face.signals),
+        "quality": None if judged is None else _fields(judged),
         "why": why(face, rules),
     }
 
@@ -66,3 +57,12 @@ def _alert(alert: Alert, t: float) -> dict[str, Any]:
         "for_s": round(max(0.0, t - alert.since), 1),
         "buzzer": alert.pattern is not None,
     }
+
+
+def _fields(value: Signals | Fatigue | Quality) -> dict[str, Any]:
+    """Of a flat dataclass."""
+    return {name: _rounded(getattr(value, name)) for name in value.__slots__}
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 3) if isinstance(value, float) else value
