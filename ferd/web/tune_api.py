@@ -79,7 +79,7 @@ class TuneApi:
                 "POST",
                 "/api/tune/diff",
                 self.diff,
-                "What saving would change in ferd.toml.",
+                "What saving would change in ferd.toml, and whether ferd may.",
                 body=SETTINGS,
                 more=(409,),
             ),
@@ -114,7 +114,8 @@ class TuneApi:
 
     async def diff(self, request: Request) -> Response:
         made = self._change(await body_of(request))
-        return JSONResponse({"file": str(made.path), "diff": made.diff, "base": made.base})
+        shown = {"file": str(made.path), "diff": made.diff, "base": made.base}
+        return JSONResponse(shown | {"writable": made.writable, "lines": made.lines})
 
     async def save(self, request: Request) -> Response:
         body = await body_of(request)

@@ -81,6 +81,23 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(file, config):
     assert file.read_text().endswith("# and more\n")
 
 
+def test_for_a_change_by_hand_the_keys_stand_alone(file, config, monkeypatch):
+    given = {"smoothing": {"tau_s": 0.5}, "fatigue": {"shut_alarm_s": 4.0}, "alerts": [{"name": "happy", "above": 0.7}]}
+    made = change(file, config, given)
+    keys = '[smoothing] tau_s = 0.5 [fatigue] shut_alarm_s = 4.0 [[alerts]] name = "happy" above = 0.7'
+    assert " ".join(made.lines.split()) == keys
+    assert made.writable
+    monkeypatch.setattr("os.access", lambda path, _mode: path != file.parent)
+    assert not made.writable
+
+
+def test_a_password_near_the_change_is_not_shown(file, config):
+    file.write_text('[cameras.desk]\nsource = "rtsp://me:s3cr/t@cam/1"\n\n' + FILE)
+    made = change(file, config, {"smoothing": {"tau_s": 0.5}, "fatigue": {"shut_alarm_s": 4.0}})
+    assert "s3cr" not in made.diff + made.lines
+    assert "s3cr/t@cam" in made.text
+
+
 def test_a_file_that_is_no_more_is_told(file, config):
     file.unlink()
     with pytest.raises(FerdError, match="cannot be read"):

@@ -20,10 +20,10 @@ export class Live {
   }
 
   row(label, i) {
-    const bar = el("i"), now = el("b"), threshold = el("u"), number = el("td", {}, "–");
+    const bar = el("i"), now = el("b"), threshold = el("u"), number = el("td", {}, "–"), plain = el("td", { class: "quiet" }, "–");
     bar.style.background = colourOf(label, i);
-    const row = el("tr", {}, el("th", { scope: "row" }, label), el("td", {}, el("div", { class: "bar" }, bar, now, threshold)), number);
-    this.rows.set(label, { row, bar, now, threshold, number });
+    const row = el("tr", {}, el("th", { scope: "row" }, label), el("td", {}, el("div", { class: "bar" }, bar, now, threshold)), number, plain);
+    this.rows.set(label, { row, bar, now, threshold, number, plain });
     return row;
   }
 
@@ -65,7 +65,7 @@ export class Live {
   show(face, fatigue) {
     text($("told"), face ? (face.label ?? "unsure") : "nobody");
     text($("told-since"), face ? `#${face.id}, ${percent(face.confidence)} sure, for ${face.held_s.toFixed(0)} s` : "\u00a0");
-    for (const [label, { row, bar, now, threshold, number }] of this.rows) {
+    for (const [label, { row, bar, now, threshold, number, plain }] of this.rows) {
       const smooth = face?.smooth[label], score = face?.scores[label];
       row.classList.toggle("held", face?.label === label);
       bar.style.width = `${100 * (smooth ?? 0)}%`;
@@ -74,6 +74,7 @@ export class Live {
       threshold.hidden = !face || face.why.lead !== label;
       threshold.style.left = `${100 * Math.min(1, face?.why.needs ?? 0)}%`;
       text(number, percent(smooth));
+      text(plain, percent(score));
     }
     text($("why"), face ? face.why.text : "There is no face to read.");
     const quality = face?.quality;
