@@ -17,7 +17,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from ferd.config import Config, load_config
+from ferd.config import load_config
 from ferd.errors import ConfigError, FerdError
 
 _SECTIONS = ("smoothing", "fatigue", "expression")
@@ -44,15 +44,19 @@ class Change:
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
 
 
-def change(path: Path, running: Config, given: Mapping[str, Any]) -> Change:
-    """What the file becomes. ``given``: as tune.changed takes it. Raises FerdError with the remedy."""
+def change(path: Path, given: Mapping[str, Any]) -> Change:
+    """What the file becomes. ``given``: as tune.changed takes it. Raises FerdError with the remedy.
+
+    What the file says without a word, the defaults, is not written into it; what ferd runs with now may differ.
+    """
     try:
         old = path.read_text(encoding="utf-8")
         document = tomlkit.parse(old)
+        says = load_config(path)
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise FerdError(f"{path} cannot be read: {error}") from None
     for section in _SECTIONS:
-        _set(document, section, given.get(section, {}), getattr(running, section).model_dump())
+        _set(document, section, given.get(section, {}), getattr(says, section).model_dump())
     _set_alerts(document, given.get("alerts", []))
     new = tomlkit.dumps(document)
     _check(path, new)

@@ -122,7 +122,7 @@ class Studio:
                 head["state"] = self._describe.state(self)
             picture = b""
             if looker.picture:
-                picture = jpeg(shot.frame.image)
+                picture = jpeg(shot.frame)
                 self.encoded += 1
             head["age_ms"] = round((time.monotonic() - shot.at) * 1000, 1)
             packed = shot.packed[looker.picture] = framed(pack(head, picture))

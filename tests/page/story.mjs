@@ -76,8 +76,6 @@ await story("the mouse over the timeline tells the moment, and the day is there"
   assert.match(await page.textContent("#moment"), /\d:\d\d:\d\d: (?!nothing).*(person|people)/);
   await page.screenshot({ path: `${shots}/time.png` });
 });
-  }
-});
 
 await story("another threshold, tried on the last minutes, used, and written with its comments", async () => {
   await page.click("#tab-tune");
@@ -92,6 +90,7 @@ await story("another threshold, tried on the last minutes, used, and written wit
   await page.keyboard.press("ArrowRight");
   await page.click("#diff");
   await until(page, () => document.querySelector("#saving .patch")?.textContent.includes("+tau_s"));
+  assert.match(await page.textContent("#saving .patch"), /\+hold_s/, "what is in use already is saved as well");
   await page.screenshot({ path: `${shots}/tune-change.png` });
   await page.click("#saving .write");
   await until(page, () => document.getElementById("tune-said").textContent.startsWith("Written"));

@@ -54,13 +54,13 @@ function patchLine(line) {
 function byHand({ file, lines }) {
   return [
     el("p", { class: "by-hand" }, `ferd may not write ${file}: a service does not change its own configuration. Make the change by hand, with these keys in their sections:`),
-    copied(lines), copied(`sudoedit ${file}\nsudo systemctl reload ferd\n`),
+    copied("Keys to be copied", lines), copied("Commands to be copied", `sudoedit ${file}\nsudo systemctl reload ferd\n`),
     el("p", { class: "quiet" }, "A mistake breaks nothing: ferd then keeps what it has, and its log says what is wrong. Until then, Use tries it without the file."),
   ];
 }
 
-function copied(words) {
-  const box = el("div", { class: "copied" }, el("pre", { tabindex: "0", role: "region", "aria-label": "To be copied" }, words));
+function copied(label, words) {
+  const box = el("div", { class: "copied" }, el("pre", { tabindex: "0", role: "region", "aria-label": label }, words));
   if (!navigator.clipboard) return box; // only over TLS and on this machine
   const button = el("button", { type: "button", class: "plain" }, "Copy");
   button.addEventListener("click", async () => {

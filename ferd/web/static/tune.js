@@ -22,7 +22,7 @@ export class Tune {
   constructor() {
     this.replay = this.replay.bind(this);
     this.saving = new Saving($("saving"), {
-      changes: () => this.changes(),
+      changes: () => this.changes(this.settings.saved),
       said: (words) => { $("tune-said").textContent = words; },
       done: (words) => this.settled(words),
     });
@@ -74,10 +74,11 @@ export class Tune {
     return label;
   }
 
-  changes() {
+  // What differs from `base`: what holds now, or what the file says.
+  changes(base = this.settings) {
     const differing = (now, before) => Object.fromEntries(Object.entries(now).filter(([key, value]) => value !== before[key]));
-    const alerts = this.values.alerts.map((alert, i) => ({ ...differing(alert, this.settings.alerts[i]), name: alert.name }));
-    return { smoothing: differing(this.values.smoothing, this.settings.smoothing), fatigue: differing(this.values.fatigue, this.settings.fatigue),
+    const alerts = this.values.alerts.map((alert) => ({ ...differing(alert, base.alerts.find((other) => other.name === alert.name) ?? alert), name: alert.name }));
+    return { smoothing: differing(this.values.smoothing, base.smoothing), fatigue: differing(this.values.fatigue, base.fatigue),
       alerts: alerts.filter((alert) => Object.keys(alert).length > 1) };
   }
 
