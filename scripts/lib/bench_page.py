@@ -78,7 +78,7 @@ class Ferd:
 
 
 def phase(ferd: Ferd, lookers: int, seconds: float, sent: Any) -> dict[str, Any]:
-    """CPU in points of a core, frames a second and memory while so many look."""
+    """CPU in points of a core and in ms a frame, frames a second and memory while so many look."""
     group = Lookers(ferd.port, lookers, "desk", sent) if lookers else None
     time.sleep(SETTLES_S)
     frames, cpu, began = ferd.camera()["frames"], ferd.cpu_s(), time.monotonic()
@@ -86,7 +86,8 @@ def phase(ferd: Ferd, lookers: int, seconds: float, sent: Any) -> dict[str, Any]
     took, cpu = time.monotonic() - began, ferd.cpu_s() - cpu
     rss, frames = ferd.rss_mb(), ferd.camera()["frames"] - frames
     seen = group.close() if group else {}
-    return {"lookers": lookers, "cpu": 100 * cpu / took, "fps": frames / took, "rss": rss, **seen}
+    each = 1000 * cpu / max(1, frames)
+    return {"lookers": lookers, "cpu": 100 * cpu / took, "ms": each, "fps": frames / took, "rss": rss, **seen}
 
 
 def crowd(ferd: Ferd, seconds: float) -> dict[str, float]:
@@ -146,7 +147,7 @@ def main() -> None:
 
 
 def tell_phase(one: dict[str, Any]) -> None:
-    line = f"{one['lookers']:3} looking: {one['cpu']:6.2f} % of a core, {one['fps']:.1f} frames/s, {one['rss']:.1f} MB"
+    line = f"{one['lookers']:3} looking: {one['cpu']:6.2f} % of a core, {one['ms']:.2f} ms a frame, {one['fps']:.1f} frames/s, {one['rss']:.1f} MB"
     if one["lookers"]:
         line += f", {one['rate']:.1f} pictures/s of {one['kb']:.0f} kB, {median(one['behind_ms']):.0f} ms behind"
     print(line, flush=True)
@@ -155,11 +156,14 @@ def tell_phase(one: dict[str, Any]) -> None:
 def summed(phases: list[dict[str, Any]]) -> dict[str, Any]:
     of = {n: [one for one in phases if one["lookers"] == n] for n in (0, 1, 10)}
     cpu = {n: mean(one["cpu"] for one in ones) for n, ones in of.items()}
+    ms = {n: mean(one["ms"] for one in ones) for n, ones in of.items()}
     behind = sorted(ms for one in of[1] + of[10] for ms in one["behind_ms"])
     return {
         "cpu": cpu,
-        "one_over_nobody": cpu[1] / cpu[0] - 1,
-        "ten_over_one": cpu[10] / cpu[1] - 1,
+        "ms": ms,
+        # By the frame: a machine that has other things to do reads fewer of them.
+        "one_over_nobody": ms[1] / ms[0] - 1,
+        "ten_over_one": ms[10] / ms[1] - 1,
         "fps": {n: mean(one["fps"] for one in ones) for n, ones in of.items()},
         "rss": {n: max(one["rss"] for one in ones) for n, ones in of.items()},
         "behind_ms": {"median": median(behind), "p99": behind[int(0.99 * len(behind))], "most": behind[-1]},
@@ -167,11 +171,11 @@ def summed(phases: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def told(result: dict[str, Any]) -> str:
-    cpu, rss, behind = result["cpu"], result["rss"], result["behind_ms"]
+    cpu, ms, rss, behind = result["cpu"], result["ms"], result["rss"], result["behind_ms"]
     lines = [
-        f"source {result['source']}: nobody {cpu[0]:.2f} % of a core",
-        f"one looker   {cpu[1]:.2f} %: {cpu[1] - cpu[0]:+.2f} points, {100 * result['one_over_nobody']:+.1f} %",
-        f"ten lookers  {cpu[10]:.2f} %: {cpu[10] - cpu[1]:+.2f} points, {100 * result['ten_over_one']:+.1f} % over one",
+        f"source {result['source']}: nobody {cpu[0]:.2f} % of a core, {ms[0]:.2f} ms a frame",
+        f"one looker   {cpu[1]:.2f} %, {ms[1]:.2f} ms a frame: {cpu[1] - cpu[0]:+.2f} points, {100 * result['one_over_nobody']:+.1f} %",
+        f"ten lookers  {cpu[10]:.2f} %, {ms[10]:.2f} ms a frame: {cpu[10] - cpu[1]:+.2f} points, {100 * result['ten_over_one']:+.1f} % over one",
         f"memory       {rss[0]:.1f} MB, one {rss[1] - rss[0]:+.1f}, ten {rss[10] - rss[0]:+.1f}",
         f"a picture is {behind['median']:.0f} ms behind (p99 {behind['p99']:.0f}, most {behind['most']:.0f})",
     ]

@@ -34,7 +34,7 @@ export class Live {
   }
 
   clear() {
-    this.show(null);
+    this.show(null, null, null);
     text($("alerts"), "");
     text($("pace"), "");
   }
@@ -44,7 +44,7 @@ export class Live {
     const face = this.choose(reading);
     draw($("picture"), reading, bitmap, this.labels, face?.id);
     bitmap?.close();
-    this.show(face, reading.fatigue);
+    this.show(face, reading.fatigue, reading.faces.length);
     this.alerts(reading.alerts);
     this.pace(reading, sendsPicture);
     this.speak(reading, face);
@@ -62,8 +62,9 @@ export class Live {
     return reading.faces.find((face) => face.id === wanted);
   }
 
-  show(face, fatigue) {
-    text($("told"), face ? (face.label ?? "unsure") : "nobody");
+  // `count`: faces in the picture, null where there is no picture.
+  show(face, fatigue, count) {
+    text($("told"), face ? (face.label ?? "unsure") : count === null ? "–" : count ? "no main face yet" : "nobody");
     text($("told-since"), face ? `#${face.id}, ${percent(face.confidence)} sure, for ${face.held_s.toFixed(0)} s` : "\u00a0");
     for (const [label, { row, bar, now, threshold, number, plain }] of this.rows) {
       const smooth = face?.smooth[label], score = face?.scores[label];
@@ -76,7 +77,7 @@ export class Live {
       text(number, percent(smooth));
       text(plain, percent(score));
     }
-    text($("why"), face ? face.why.text : "There is no face to read.");
+    text($("why"), face ? face.why.text : WITHOUT(count));
     const quality = face?.quality;
     $("hints").replaceChildren(...(quality?.hints ?? []).map((hint) => el("li", {}, hint)));
     facts($("quality"), quality ? [
@@ -120,4 +121,5 @@ export class Live {
   }
 }
 
+const WITHOUT = (count) => (count === null ? "There is no picture to read." : count ? "No face was there long enough yet to be the main one." : "There is no face to read.");
 const seen = (value) => (value === null ? "cannot be seen" : percent(value));

@@ -44,6 +44,7 @@ export class Tune {
     if (this.values.fatigue.enabled) groups.push(this.group("Fatigue", "fatigue", this.values.fatigue));
     for (const alert of this.values.alerts) groups.push(this.alert(alert));
     $("sliders").replaceChildren(...groups);
+    if (!this.result) $("compare-text").textContent = "Going through the last minutes …";
     await this.replay();
   }
 
@@ -95,7 +96,8 @@ export class Tune {
   draw() {
     const { told, would, labels, width_s: width } = this.result;
     const [context, wide, tall] = sharp($("compare"));
-    if (!wide) return;
+    if (!told.label.length) $("compare-text").textContent = "Nothing was read yet: there is nothing to try the settings on.";
+    if (!wide || !told.label.length) return;
     const left = 92, count = Math.max(1, told.label.length), across = wide - left;
     const x = (i) => left + (i * across) / count;
     context.font = "13px system-ui, sans-serif";
@@ -123,9 +125,8 @@ export class Tune {
     context.fillText("now", left + across - context.measureText("now").width, tall - 3);
     const changesOf = (strip) => strip.label.filter((value, i) => i && value !== strip.label[i - 1]).length;
     const unsure = (strip) => (strip.label.filter((value) => value === NONE).length * width).toFixed(0);
-    $("compare-text").textContent = told.label.length
-      ? `Upper halves: told. Lower: with these settings. Changes: ${changesOf(told)} told, ${changesOf(would)} now; without an expression ${unsure(told)} s and ${unsure(would)} s of ${(count * width).toFixed(0)} s.`
-      : "Nothing was read yet.";
+    $("compare-text").textContent =
+      `Upper halves: told. Lower: with these settings. Changes: ${changesOf(told)} told, ${changesOf(would)} now; without an expression ${unsure(told)} s and ${unsure(would)} s of ${(count * width).toFixed(0)} s.`;
   }
 
   async use() {
