@@ -147,7 +147,8 @@ def main() -> None:
 
 
 def tell_phase(one: dict[str, Any]) -> None:
-    line = f"{one['lookers']:3} looking: {one['cpu']:6.2f} % of a core, {one['ms']:.2f} ms a frame, {one['fps']:.1f} frames/s, {one['rss']:.1f} MB"
+    line = f"{one['lookers']:3} looking: {one['cpu']:6.2f} % of a core, {one['ms']:.2f} ms a frame, "
+    line += f"{one['fps']:.1f} frames/s, {one['rss']:.1f} MB"
     if one["lookers"]:
         line += f", {one['rate']:.1f} pictures/s of {one['kb']:.0f} kB, {median(one['behind_ms']):.0f} ms behind"
     print(line, flush=True)
@@ -172,10 +173,11 @@ def summed(phases: list[dict[str, Any]]) -> dict[str, Any]:
 
 def told(result: dict[str, Any]) -> str:
     cpu, ms, rss, behind = result["cpu"], result["ms"], result["rss"], result["behind_ms"]
+    one, ten = 100 * result["one_over_nobody"], 100 * result["ten_over_one"]
     lines = [
         f"source {result['source']}: nobody {cpu[0]:.2f} % of a core, {ms[0]:.2f} ms a frame",
-        f"one looker   {cpu[1]:.2f} %, {ms[1]:.2f} ms a frame: {cpu[1] - cpu[0]:+.2f} points, {100 * result['one_over_nobody']:+.1f} %",
-        f"ten lookers  {cpu[10]:.2f} %, {ms[10]:.2f} ms a frame: {cpu[10] - cpu[1]:+.2f} points, {100 * result['ten_over_one']:+.1f} % over one",
+        f"one looker   {cpu[1]:.2f} %, {ms[1]:.2f} ms a frame: {cpu[1] - cpu[0]:+.2f} points, {one:+.1f} % a frame",
+        f"ten lookers  {cpu[10]:.2f} %, {ms[10]:.2f} ms a frame: {cpu[10] - cpu[1]:+.2f} points, {ten:+.1f} % over one",
         f"memory       {rss[0]:.1f} MB, one {rss[1] - rss[0]:+.1f}, ten {rss[10] - rss[0]:+.1f}",
         f"a picture is {behind['median']:.0f} ms behind (p99 {behind['p99']:.0f}, most {behind['most']:.0f})",
     ]
