@@ -57,12 +57,14 @@ class Frame:
     """One picture of a source.
 
     ``image``: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. ``small``: the same view in gray at a lower resolution,
-    where the camera delivers one for free (picamera2's low-resolution stream); None elsewhere.
+    where the camera delivers one for free (picamera2's low-resolution stream); None elsewhere. ``jpeg``: the picture
+    as the camera sent it, where that was a JPEG of just this view.
     """
 
     t: float
     image: Picture
     small: Picture | None = None
+    jpeg: bytes | None = None
 
     @property
     def width(self) -> int:

@@ -151,9 +151,10 @@ class Lane:
         self._analysed += 1
         self._note_latency()
         self._sounder.show(self.name, reading.alerts)
+        heard = self._as_heard(reading)
         if self._onlooker is not None:
-            self._onlooker.saw(self.name, frame, reading)
-        yield from self._narrator.tell(self._as_heard(reading), time.time())
+            self._onlooker.saw(self.name, frame, heard)
+        yield from self._narrator.tell(heard, time.time())
 
     @property
     def beats(self) -> int:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from brokers import wait_for
 
+from ferd.buzzer.patterns import LEVELS_OWN
 from ferd.camera.fake import FakeCameras, fail, hang, play
 from ferd.config import CameraConfig, Config
+from ferd.data import Alert
 from ferd.lane import Lane, pause
 from ferd.memory import Switches
 from ferd.pipeline import Parts
@@ -20,6 +23,7 @@ OFF = Switches(enabled=False)
 class Sounder:
     def __init__(self):
         self.heard = []
+        self.can_sound = True
 
     def show(self, camera, alerts):
         pass
@@ -36,7 +40,7 @@ class Sounder:
         self.heard.append("forgotten")
 
     def audible(self, camera, alert):
-        return True
+        return self.can_sound
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +205,29 @@ def test_pictures_left_out_for_the_board_count_as_skipped(make):
         return lane.counters().frames >= 3 and lane.counters().skipped >= 2
 
     wait_for(both, 10, str(lane.counters()))
+
+
+class Looker:
+    def __init__(self):
+        self.readings = []
+
+    def saw(self, camera, frame, reading):
+        self.readings.append(reading)
+
+    def clock(self, camera, pipeline):
+        pass
+
+
+def test_whoever_looks_on_is_told_of_a_sound_only_if_it_sounds(make):
+    """Without a buzzer, or when it is muted, the page must not say "sounding"."""
+    sounder, looker, told = Sounder(), Looker(), Told()
+    lane = make(FakeCameras([[play(3600)]]), sounder=sounder)
+    alert = Alert("fatigue", "warning", "eyes_closed", 0.0, LEVELS_OWN)
+    lane.show_to(looker)
+    lane.start()
+    lane._pipeline.watch = lambda reading: replace(reading, alerts=(alert,))
+    wait_for(lambda: told.take(lane.step()) or looker.readings, 10)
+    sounder.can_sound = False
+    before = len(looker.readings)
+    wait_for(lambda: told.take(lane.step()) or len(looker.readings) > before, 10)
+    assert [looker.readings[n].alerts[0].pattern for n in (0, -1)] == [LEVELS_OWN, None]

@@ -16,6 +16,8 @@ from ferd.data import Frame
 from ferd.errors import SourceError
 
 CLOSE_S = 1.0
+MOST_BROKEN = 30
+"""Broken pictures in a row, after which the camera counts as failed."""
 
 # FFmpeg writes straight to stderr, addresses with their passwords included. Read once, when OpenCV first loads it.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -114,11 +116,19 @@ class LiveCapture:
     def _read(self) -> Frame:
         if self._capture is None:
             raise SourceError(f"{self.name}: is not open")
-        with quiet():
-            ok, image = self._capture.read()
-        if not ok:
-            raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
-        return Frame(t=self._clock(), image=as_picture(image, self.name))
+        for _ in range(MOST_BROKEN):
+            with quiet():
+                ok, data = self._capture.read()
+                if not ok:
+                    raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
+                frame = self._frame(data)
+            if frame is not None:
+                return frame
+        raise SourceError(f"{self.name}: delivers broken pictures. Check the network, or ask for smaller ones")
+
+    def _frame(self, data: object) -> Frame | None:
+        """What was read, as a frame; None for a broken picture, which the next one may not be."""
+        return Frame(t=self._clock(), image=as_picture(data, self.name))
 
     def _release(self) -> None:
         if self._capture is not None:

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 
 import cv2
+import numpy as np
 
 from ferd.camera.opencv import LiveCapture
+from ferd.camera.source import as_picture
 from ferd.config.source import redact
+from ferd.data import Frame
 from ferd.errors import SourceError
 
 OPEN_S = 8.0
@@ -32,6 +35,7 @@ class StreamCamera(LiveCapture):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
+        self._in_jpeg = False
         self._limits_s = (open_s, read_s)
         # The worker waits a little longer than OpenCV, whose own time-out leaves a cleaner state behind.
         super().__init__(redact(url), self._start, open_s=open_s + 2, read_s=read_s + 1, clock=clock)
@@ -51,4 +55,15 @@ class StreamCamera(LiveCapture):
                 f"{self.name}: does not answer with a video. Check address, user and password, that the camera's "
                 "stream is switched on, and whether `ffplay ADDRESS` shows it from this machine"
             )
+        # A camera that sends JPEGs has them decoded here: cheaper, and the page can show them as they came.
+        codec = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
+        self._in_jpeg = codec == cv2.VideoWriter.fourcc(*"MJPG") and capture.set(cv2.CAP_PROP_FORMAT, -1)
         return capture
+
+    def _frame(self, data: object) -> Frame | None:
+        if not self._in_jpeg or not isinstance(data, np.ndarray):
+            return super()._frame(data)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+        if image is None:
+            return None
+        return Frame(t=self._clock(), image=as_picture(image, self.name), jpeg=data.tobytes())

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ferd.doctor.examine import examine
 from ferd.publish.commands import SWITCHES
+from ferd.web.describe import Describer
 from ferd.web.lines import LastLines
 from ferd.web.metrics import KIND, metrics
 from ferd.web.onlooker import PageOnlooker
@@ -60,9 +61,9 @@ def camera_in(request: Request, window: Window) -> str:
 
 class Api:
     def __init__(
-        self, window: Window, onlooker: PageOnlooker, studio: Studio, lines: LastLines, *, asks_token: bool = False
+        self, window: Window, onlooker: PageOnlooker, studio: Studio, lines: LastLines, describer: Describer
     ) -> None:
-        self._asks_token = asks_token
+        self._describer = describer
         self._window, self._onlooker, self._studio, self._lines = window, onlooker, studio, lines
         self._examining = asyncio.Lock()
         self._examined: tuple[float, list[dict[str, Any]]] | None = None
@@ -111,11 +112,7 @@ class Api:
         return JSONResponse(self.state_now())
 
     def state_now(self) -> dict[str, Any]:
-        state = self._window.state() | {"token": self._asks_token}
-        for camera in state["cameras"]:
-            camera["lookers"] = self._studio.lookers(camera["name"])
-            camera["pictures_to"] = self._studio.lookers(camera["name"], picture=True)
-        return state
+        return self._describer.state(self._studio)
 
     async def history(self, request: Request) -> Response:
         camera, span = camera_in(request, self._window), request.query_params.get("span", "recent")

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from ferd.config.web import WebConfig
 from ferd.web.api import Api, WrongError, tell_wrong
-from ferd.web.assets import Assets
+from ferd.web.assets import LOGIN_PAGE, WRONG_PAGE, Assets
 from ferd.web.guard import Guard
 from ferd.web.live import live
 from ferd.web.openapi import Endpoint
@@ -38,9 +38,9 @@ def build(
     async def login_page(request: Request) -> Response:
         if not keys.asked_for:
             return RedirectResponse("/", 303)
-        if request.method == "POST" and (answer := await login.enter(request)):
-            return answer
-        return assets.answer(request, "login.html", 403 if request.method == "POST" else 200)
+        if request.method == "POST":
+            return await login.enter(request) or assets.answer(request, WRONG_PAGE, 403)
+        return assets.answer(request, LOGIN_PAGE)
 
     async def logout(_request: Request) -> Response:
         return RedirectResponse("/login", 303, {"Set-Cookie": keys.no_cookie()})

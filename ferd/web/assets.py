@@ -15,6 +15,8 @@ KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+LOGIN_PAGE, WRONG_PAGE = "login.html", "login-wrong.html"
+"""The second is the first with its sentence for a wrong token shown: the login page has no script."""
 
 
 class Assets:
@@ -22,6 +24,8 @@ class Assets:
         self._files = {
             path.name: (path.read_bytes(), KINDS[path.suffix]) for path in folder.iterdir() if path.suffix in KINDS
         }
+        login, kind = self._files[LOGIN_PAGE]
+        self._files[WRONG_PAGE] = login.replace(b'role="alert" hidden', b'role="alert"'), kind
         self._tags = {name: f'"{hashlib.sha256(data).hexdigest()[:20]}"' for name, (data, _) in self._files.items()}
 
     async def static(self, request: Request) -> Response:

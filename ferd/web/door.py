@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from wsproto.events import Request
+
+from ferd.web.line import EXTENSION, Line
 
 ANSWERED_WITHIN_S = 30.0
 """A connection without an answered request for so long is cut: it is idle, or asks, sends or reads too slowly."""
@@ -120,10 +123,16 @@ def protocols(door: Doorkeeper) -> tuple[type[H11Protocol], type[WSProtocol]]:
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             if guest := door.guest(transport):
                 guest.is_socket = True
+            self.line = Line(transport)
             super().connection_made(transport)
 
+        def handle_connect(self, event: Request) -> None:
+            super().handle_connect(event)  # the application begins only after this
+            self.scope["extensions"][EXTENSION] = self.line  # type: ignore[assignment]
+
         def data_received(self, data: bytes) -> None:
-            super().data_received(data)
+            if rest := self.line.rest(data):
+                super().data_received(rest)
 
         def connection_lost(self, exc: Exception | None) -> None:
             door.leave(self.transport)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import cv2
 
-from ferd.data import Picture
+from ferd.data import Frame, Picture
 
 WIDEST = 640
 QUALITY = 70
 """JPEG quality: 640x480 of a room has about 40 kB."""
+MOST_BYTES = 80_000
+"""A camera's own JPEG of more is made anew: the way to those who look may be narrow."""
 
 
-def jpeg(picture: Picture) -> bytes:
-    """A JPEG of the picture, made smaller where it is wider than WIDEST pixels."""
+def jpeg(frame: Frame) -> bytes:
+    """A JPEG of the picture, WIDEST pixels wide at most: the camera's own, where that will do."""
+    if frame.jpeg is not None and frame.width <= WIDEST and len(frame.jpeg) <= MOST_BYTES:
+        return frame.jpeg
+    return encoded(frame.image)
+
+
+def encoded(picture: Picture) -> bytes:
     height, width = picture.shape[:2]
     if width > WIDEST:
         size = (WIDEST, max(1, round(height * WIDEST / width)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
+from cv2.typing import MatLike
 
 from ferd.data import Face, Picture, Points
 
@@ -45,11 +45,16 @@ def quality(picture: Picture, face: Face) -> Quality | None:
     cut = picture[top : min(height, int(box.y + box.h)), left : min(width, int(box.x + box.w))]
     if cut.shape[0] < 8 or cut.shape[1] < 8:
         return None
-    gray = cut if cut.ndim == 2 else cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY)
-    gray = cv2.resize(gray, (LOOKED_AT, LOOKED_AT), interpolation=cv2.INTER_AREA)
-    light, spread = float(np.mean(gray)), float(np.std(gray))
-    sharpness = float(cv2.Laplacian(gray, cv2.CV_64F).var())
+    small = cv2.resize(cut, (LOOKED_AT, LOOKED_AT), interpolation=cv2.INTER_AREA)
+    gray = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    light, spread = _mean_and_deviation(gray)
+    sharpness = _mean_and_deviation(cv2.Laplacian(gray, cv2.CV_16S))[1] ** 2
     return Quality(light, sharpness, box.w, tuple(_hints(light, spread, sharpness, face)))
+
+
+def _mean_and_deviation(values: MatLike) -> tuple[float, float]:
+    mean, deviation = cv2.meanStdDev(values)
+    return float(mean[0, 0]), float(deviation[0, 0])
 
 
 def _hints(light: float, spread: float, sharpness: float, face: Face) -> list[str]:

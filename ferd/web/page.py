@@ -18,16 +18,17 @@ from ferd.config.web import WebConfig
 from ferd.control import Inbox
 from ferd.web.api import Api
 from ferd.web.app import build
+from ferd.web.describe import Describer
 from ferd.web.door import Doorkeeper, protocols
 from ferd.web.lines import LastLines
 from ferd.web.onlooker import PageOnlooker
+from ferd.web.server import QuietServer
 from ferd.web.studio import Studio
 from ferd.web.teach_api import TeachApi
 from ferd.web.teacher import Teacher
 from ferd.web.token import Keys
 from ferd.web.tune_api import TuneApi
 from ferd.web.window import Window
-from ferd.web.wire import reading_json
 from ferd.works import Works
 
 STOP_WAITS_S = 1.5
@@ -52,13 +53,12 @@ class Page:
         self._config, self._works = config, works
         self._keys = Keys.of(config)
         self._window = Window(works, inbox, use, file)
-        self._studio = Studio(
-            config.fps, lambda camera, frame, reading: reading_json(frame, reading, self._window.rules(camera))
-        )
+        self._describer = Describer(self._window, asks_token=self._keys.asked_for)
+        self._studio = Studio(config.fps, self._describer)
         self._onlooker = PageOnlooker(self._studio)
         self._lines = LastLines()
         self._stopping = threading.Event()
-        self._server: uvicorn.Server | None = None
+        self._server: QuietServer | None = None
         self._thread: threading.Thread | None = None
         self.door = Doorkeeper(config.connections)
 
@@ -83,7 +83,7 @@ class Page:
         self._works.show_to(None)
         self._unsubscribe()
         if (server := self._server) is not None:
-            server.should_exit = True
+            server.end()
         thread.join(STOP_WAITS_S)
         logging.getLogger().removeHandler(self._lines)
 
@@ -103,13 +103,13 @@ class Page:
     async def _serve(self, listener: socket.socket) -> None:
         """Until `stop`. Built anew each time, so that nothing half-broken survives."""
         self.door = Doorkeeper(self._config.connections)
-        api = Api(self._window, self._onlooker, self._studio, self._lines, asks_token=self._keys.asked_for)
+        api = Api(self._window, self._onlooker, self._studio, self._lines, self._describer)
         teacher = Teacher(self._studio, self._works.parts.detector.name)
         tune, teach = TuneApi(self._window, self._onlooker), TeachApi(self._window, teacher)
         endpoints = [*api.endpoints(), *tune.endpoints(), *teach.endpoints()]
         app = build(self._config, self._keys, window=self._window, studio=self._studio, api=api, endpoints=endpoints)
         http, websocket = protocols(self.door)
-        server = uvicorn.Server(
+        server = QuietServer(
             uvicorn.Config(
                 app,
                 http=http,
@@ -121,6 +121,7 @@ class Page:
                 server_header=False,
                 proxy_headers=False,
                 ws_max_size=4096,
+                ws_per_message_deflate=False,  # a JPEG does not become smaller, and each looker would have it done anew
                 timeout_keep_alive=10,
                 timeout_graceful_shutdown=1,
                 h11_max_incomplete_event_size=16384,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import stat
 import tempfile
-from collections.abc import Mapping, MutableMapping
+import tomllib
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,36 +17,54 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from ferd.config import Config, load_config
+from ferd.config import load_config
 from ferd.errors import ConfigError, FerdError
+
+_SECTIONS = ("smoothing", "fatigue", "expression")
+_PASSWORD = re.compile(r"""://[^\s"']*@""")
+"""In the address of a network camera, which may stand near the change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """``base``: digest of the file that the change was made for; ``diff``: unified, empty where nothing changes."""
+    """``base``: digest of the file that the change was made for; ``diff``: unified, empty where nothing changes.
+
+    ``lines``: the changed keys alone, below the heads of their sections: for whoever must make the change by hand.
+    """
 
     path: Path
     base: str
     text: str
     diff: str
+    lines: str
+
+    @property
+    def writable(self) -> bool:
+        """False where the service may not change its own configuration: another user, a file system for reading."""
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
 
 
-def change(path: Path, running: Config, given: Mapping[str, Any]) -> Change:
-    """What the file becomes. ``given``: as tune.changed takes it. Raises FerdError with the remedy."""
+def change(path: Path, given: Mapping[str, Any]) -> Change:
+    """What the file becomes. ``given``: as tune.changed takes it. Raises FerdError with the remedy.
+
+    What the file says without a word, the defaults, is not written into it; what ferd runs with now may differ.
+    """
     try:
         old = path.read_text(encoding="utf-8")
         document = tomlkit.parse(old)
+        says = load_config(path)
     except (OSError, UnicodeDecodeError, TOMLKitError) as error:
         raise FerdError(f"{path} cannot be read: {error}") from None
-    for section in ("smoothing", "fatigue", "expression"):
-        _set(document, section, given.get(section, {}), getattr(running, section).model_dump())
+    for section in _SECTIONS:
+        _set(document, section, given.get(section, {}), getattr(says, section).model_dump())
     _set_alerts(document, given.get("alerts", []))
     new = tomlkit.dumps(document)
     _check(path, new)
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), new.splitlines(keepends=True), f"{path}", f"{path} (new)", n=2
     )
-    return Change(path, _digest(old), new, "".join(lines))
+    diff = "".join(_PASSWORD.sub("://…@", line) for line in lines)
+    return Change(path, _digest(old), new, diff, _by_hand(old, new))
 
 
 def write(change: Change) -> None:
@@ -85,6 +105,25 @@ def _set_alerts(document: MutableMapping[str, Any], given: Any) -> None:
         for key, value in alert.items():
             if value is not None and table.get(key) != value and (key in table or key == "for_s"):
                 table[key] = value
+
+
+def _by_hand(old: str, new: str) -> str:
+    before, after = tomllib.loads(old), tomllib.loads(new)
+    parts = []
+    for section in (name for name in _SECTIONS if after.get(name) != before.get(name)):
+        stood, stands = before.get(section, {}), after[section]
+        parts.append(f"[{section}]\n{_keys(key for key in stands.items() if stood.get(key[0]) != key[1])}")
+    for stood, stands in zip(before.get("alerts", []), after.get("alerts", []), strict=True):
+        if stood != stands:
+            differing = (key for key in stands.items() if key[0] == "name" or stood.get(key[0]) != key[1])
+            parts.append(f"[[alerts]]\n{_keys(differing)}")
+    return "\n".join(parts)
+
+
+def _keys(pairs: Iterable[tuple[str, Any]]) -> str:
+    table = tomlkit.table()
+    table.update(dict(pairs))
+    return table.as_string()
 
 
 def _check(path: Path, text: str) -> None:

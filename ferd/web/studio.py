@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ferd.data import Frame, Reading
 from ferd.web.encode import jpeg
+from ferd.web.line import framed
+
+STATE_EVERY_S = 2.0
+"""So often a camera's readings carry how things stand, for all who look."""
+
+_COMPACT = json.JSONEncoder(separators=(",", ":")).encode
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Shot:
-    """``packed``: what is sent, by whether the picture goes with it; made when the first one asks."""
+    """``packed``: what is sent, by whether the picture goes with it; made when the first one takes it."""
 
     number: int
     wall: float
@@ -30,25 +38,36 @@ class Shot:
 
 
 class Looker:
-    """One who looks at a camera: waits for the next shot. Lives in the page's event loop."""
+    """One who looks at a camera. Lives in the page's event loop."""
 
     def __init__(self, camera: str, *, picture: bool) -> None:
         self.camera, self.picture = camera, picture
-        self.wake = asyncio.Event()
-        self.seen = 0
+
+    def give(self, shot: Shot) -> None:
+        """A new shot. Returns at once."""
+        raise NotImplementedError
+
+
+class Describe(Protocol):
+    """Makes the JSON of a reading, and of how things stand."""
+
+    def reading(self, camera: str, frame: Frame, reading: Reading) -> dict[str, Any]: ...
+    def state(self, studio: Studio) -> dict[str, Any]: ...
 
 
 class Studio:
-    """``describe`` makes a reading's JSON for a camera. ``fps``: pictures a second at most."""
+    """``fps``: pictures a second at most."""
 
-    def __init__(self, fps: float, describe: Callable[[str, Frame, Reading], dict[str, Any]]) -> None:
+    def __init__(self, fps: float, describe: Describe) -> None:
         self._interval = 1 / fps
         self._describe = describe
         self._lookers: dict[str, tuple[Looker, ...]] = {}
         self._shots: dict[str, Shot] = {}
         self._due: dict[str, float] = {}
+        self._state_due: dict[tuple[str, bool], float] = {}
         self._number = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._failed = False
         self.encoded = 0
         """Pictures made into bytes so far."""
 
@@ -88,45 +107,41 @@ class Studio:
         if not rest:
             self._shots.pop(looker.camera, None)
 
-    async def next(self, looker: Looker, timeout_s: float) -> bytes | None:
-        """As `shot`, packed."""
-        shot = await self.shot(looker, timeout_s)
-        return None if shot is None else self._packed(shot, looker)
+    def newest(self, camera: str) -> Shot | None:
+        return self._shots.get(camera)
 
-    async def shot(self, looker: Looker, timeout_s: float) -> Shot | None:
-        """The newest shot that this one has not seen; None when none comes in time."""
-        looker.wake.clear()
-        shot = self._shots.get(looker.camera)
-        if shot is None or shot.number <= looker.seen:
-            try:
-                await asyncio.wait_for(looker.wake.wait(), timeout_s)
-            except TimeoutError:
-                return None
-            shot = self._shots.get(looker.camera)
-            if shot is None:
-                return None
-        looker.seen = shot.number
-        return shot
-
-    def _packed(self, shot: Shot, looker: Looker) -> bytes:
+    def packed(self, shot: Shot, looker: Looker) -> bytes:
+        """The shot as this looker gets it, made once for all."""
         packed = shot.packed.get(looker.picture)
         if packed is None:
-            head = self._describe(looker.camera, shot.frame, shot.reading)
+            head = self._describe.reading(looker.camera, shot.frame, shot.reading)
             head |= {"kind": "reading", "camera": looker.camera, "wall": round(shot.wall, 3)}
+            group = looker.camera, looker.picture
+            if shot.at >= self._state_due.get(group, 0.0):
+                self._state_due[group] = shot.at + STATE_EVERY_S
+                head["state"] = self._describe.state(self)
             picture = b""
             if looker.picture:
-                picture = jpeg(shot.frame.image)
+                picture = jpeg(shot.frame)
                 self.encoded += 1
             head["age_ms"] = round((time.monotonic() - shot.at) * 1000, 1)
-            packed = shot.packed[looker.picture] = pack(head, picture)
+            packed = shot.packed[looker.picture] = framed(pack(head, picture))
         return packed
 
     def _tell(self, camera: str) -> None:
+        shot = self._shots.get(camera)
+        if shot is None:
+            return
         for looker in self._lookers.get(camera, ()):
-            looker.wake.set()
+            try:
+                looker.give(shot)
+            except Exception:  # of one shot, or one looker: the next ones may fare better
+                if not self._failed:
+                    self._failed = True
+                    log.exception("a picture could not be shown; this is not told again")
 
 
 def pack(head: dict[str, Any], picture: bytes = b"") -> bytes:
     """A message: the length of the JSON (4 bytes, little-endian), the JSON, the JPEG."""
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = _COMPACT(head).encode()
     return len(text).to_bytes(4, "little") + text + picture

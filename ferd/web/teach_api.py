@@ -26,6 +26,7 @@ class TeachApi:
 
     def endpoints(self) -> list[Endpoint]:
         record, name = _object("camera", "label"), _object("name")
+        name["properties"]["adapt"] = {"type": "boolean", "default": False}
         return [
             Endpoint("GET", "/api/teach", self.teaching, "Classes, warnings, and how the training goes."),
             Endpoint(
@@ -33,7 +34,14 @@ class TeachApi:
             ),
             Endpoint("POST", "/api/teach/pause", self.pause, "Ends the recording.", body=_object(), status=202),
             Endpoint("POST", "/api/teach/forget", self.forget, "Forgets a class, or all.", body=_object(label="")),
-            Endpoint("POST", "/api/teach/train", self.train, "Begins to train.", body=name, status=202),
+            Endpoint(
+                "POST",
+                "/api/teach/train",
+                self.train,
+                "Begins to train; adapt: corrects ferd's own model.",
+                body=name,
+                status=202,
+            ),
         ]
 
     async def teaching(self, _request: Request) -> Response:
@@ -56,8 +64,11 @@ class TeachApi:
         return self._done(lambda: self._teacher.forget(label), 200)
 
     async def train(self, request: Request) -> Response:
-        name = _text(await body_of(request), "name")
-        return self._done(lambda: self._teacher.train(name))
+        body = await body_of(request)
+        name, adapt = _text(body, "name"), body.get("adapt", False)
+        if not isinstance(adapt, bool):
+            raise WrongError("adapt is true or false")
+        return self._done(lambda: self._teacher.train(name, adapt=adapt))
 
     def _done(self, deed: Any, status: int = 202) -> Response:
         try:

@@ -6,29 +6,49 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from ferd.data import Face, Frame
 from ferd.errors import FerdError
-from ferd.model.bundle import Bundle, sha256_of
-from ferd.model.shelf import find_bundle
 from ferd.model.store import check_name
-from ferd.model.teach import keep, session
-from ferd.model.teach.features import FeatureNet
+from ferd.model.teach.adapt import LABELS
 from ferd.model.teach.gather import EVERY_S, Gatherer
-from ferd.model.teach.samples import Collected, Verdict, flips_allowed
+from ferd.model.teach.samples import Collected, Verdict
+from ferd.web.lesson import adapted, shipped, taught
 from ferd.web.studio import Looker, Shot, Studio
 
 HELD_S = 2.5
 """Who holds the button says so every second; a browser that is gone does not record on."""
 MOST_CLASSES, MOST_SAMPLES = 12, 300
 LONGEST_LABEL = 32
-SHIPPED = "expression"
-"""The network below the head, as in `ferd model teach`."""
 
 log = logging.getLogger(__name__)
+
+
+class Watching(Looker):
+    """Waits for the next shot."""
+
+    def __init__(self, camera: str) -> None:
+        super().__init__(camera, picture=False)
+        self._shot: Shot | None = None
+        self._came = asyncio.Event()
+
+    def give(self, shot: Shot) -> None:
+        self._shot = shot
+        self._came.set()
+
+    async def next(self, timeout_s: float) -> Shot | None:
+        """None when none comes in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._came.wait()
+        except TimeoutError:
+            return None
+        self._came.clear()
+        return self._shot
 
 
 class FacesAtHand:
@@ -76,6 +96,7 @@ class Teacher:
             "last": self._last,
             "job": {"state": self.job.state, "done": round(self.job.done, 2), "error": self.job.error},
             "report": self.job.report,
+            "adapts": list(LABELS),
         }
 
     def record(self, camera: str, label: str) -> None:
@@ -103,29 +124,30 @@ class Teacher:
         for name in [label] if label is not None else list(self._classes):
             self._classes.pop(name, None)
 
-    def train(self, name: str) -> None:
-        """Begins; `status` tells how it goes. Raises FerdError."""
+    def train(self, name: str, *, adapt: bool) -> None:
+        """Begins; `status` tells how it goes. ``adapt``: corrects ferd's own model instead. Raises FerdError."""
         check_name(name, replace=True)
         if self.job.state == "training":
             raise FerdError("a training is under way")
         self.pause()
         collected = [replace(one, crops=list(one.crops), names=list(one.names)) for one in self._classes.values()]
         if not collected:
-            raise FerdError("record at least two classes first")
+            raise FerdError(f"record {' and '.join(LABELS)} first" if adapt else "record at least two classes first")
         self.job = Job("training")
-        threading.Thread(target=self._train, args=(name, collected), name="page-teach", daemon=True).start()
+        work = partial(adapted, name, collected) if adapt else partial(taught, name, collected, self._tick)
+        threading.Thread(target=self._train, args=(work,), name="page-teach", daemon=True).start()
 
     async def _record(self) -> None:
-        looker: Looker | None = None
+        looker: Watching | None = None
         due = 0.0
         try:
             while (now := self._recording) is not None and time.monotonic() < self._held_until:
                 if looker is None or looker.camera != now[0]:
                     if looker is not None:
                         self._studio.leave(looker)
-                    looker = Looker(now[0], picture=False)
+                    looker = Watching(now[0])
                     self._studio.enter(looker)
-                shot = await self._studio.shot(looker, 0.5)
+                shot = await looker.next(0.5)
                 if shot is not None and shot.at >= due and self._recording == now:
                     due = shot.at + EVERY_S / 2
                     self._take(now[1], shot)
@@ -142,42 +164,17 @@ class Teacher:
         seen = face is not None and face.track.seen >= shot.reading.t
         self._faces.faces = [face.track.face] if face is not None and seen else []
         if self._gatherer is None:
-            self._gatherer = Gatherer(_shipped(), self._faces)  # type: ignore[arg-type]  # all of a detector it uses
+            self._gatherer = Gatherer(shipped(), self._faces)  # type: ignore[arg-type]  # all of a detector it uses
         self._last = self._gatherer.add(collected, shot.frame, f"{label} {len(collected.crops) + 1}")
 
-    def _train(self, name: str, collected: list[Collected]) -> None:
+    def _train(self, work: Callable[[], Mapping[str, Any]]) -> None:
         try:
-            self.job = Job("done", 1.0, report=self._taught(name, collected))
+            self.job = Job("done", 1.0, report=work())
         except FerdError as error:
             self.job = Job("failed", error=str(error))
         except Exception as error:
             log.exception("teaching failed")
             self.job = Job("failed", error=f"ferd failed at this ({type(error).__name__}); see its log")
 
-    def _taught(self, name: str, collected: list[Collected]) -> dict[str, Any]:
-        """As `ferd model teach`: classes that were taught under this name before are kept."""
-        net = FeatureNet(_shipped())
-        base = sha256_of(net.bundle.path)
-        new = {one.label for one in collected}
-        kept = [lesson for lesson in keep.load(name, base) if lesson.label not in new]
-        labels = [*(lesson.label for lesson in kept), *(one.label for one in collected)]
-        session.check(labels, [*(len(k.names) for k in kept), *(len(one.crops) for one in collected)])
-        flip = flips_allowed(labels)
-        lessons = [*kept, *(session.to_features(net, one, flip=flip) for one in collected)]
-        report = session.teach(name, lessons, net, replace=True, tick=self._tick)
-        keep.save(name, base, lessons)
-        return {
-            "name": name,
-            "labels": list(report.bundle.labels),
-            "accuracy": round(report.accuracy, 3),
-            "confusion": report.confusion.tolist(),
-            "taught": report.taught,
-            "held_out": report.held_out,
-        }
-
     def _tick(self, done: float) -> None:
         self.job = Job("training", done)
-
-
-def _shipped() -> Bundle:
-    return find_bundle(SHIPPED)

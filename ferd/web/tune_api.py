@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ferd.config import Config
+from ferd.config import Config, load_config
 from ferd.config.alerts import check_labels
 from ferd.config.fatigue import FatigueConfig
 from ferd.config.schema import ExpressionConfig, SmoothingConfig
@@ -57,7 +58,7 @@ class TuneApi:
 
     def endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint("GET", "/api/tune", self.settings, "What can be tuned, as it stands now."),
+            Endpoint("GET", "/api/tune", self.settings, "What can be tuned, as it stands now, and as it is saved."),
             Endpoint(
                 "POST",
                 "/api/cameras/{camera}/replay",
@@ -79,7 +80,7 @@ class TuneApi:
                 "POST",
                 "/api/tune/diff",
                 self.diff,
-                "What saving would change in ferd.toml.",
+                "What saving would change in ferd.toml, and whether ferd may.",
                 body=SETTINGS,
                 more=(409,),
             ),
@@ -89,8 +90,12 @@ class TuneApi:
         ]
 
     async def settings(self, _request: Request) -> Response:
-        file = self._window.file()
-        return JSONResponse(settings(self._window.config) | {"file": None if file is None else str(file)})
+        file, now = self._window.file(), settings(self._window.config)
+        saved = now
+        if file is not None:
+            with suppress(FerdError):  # one that cannot be read is told when it is to be changed
+                saved = settings(load_config(file))
+        return JSONResponse(now | {"file": None if file is None else str(file), "saved": saved})
 
     async def replay(self, request: Request) -> Response:
         camera = camera_in(request, self._window)
@@ -114,7 +119,8 @@ class TuneApi:
 
     async def diff(self, request: Request) -> Response:
         made = self._change(await body_of(request))
-        return JSONResponse({"file": str(made.path), "diff": made.diff, "base": made.base})
+        shown = {"file": str(made.path), "diff": made.diff, "base": made.base}
+        return JSONResponse(shown | {"writable": made.writable, "lines": made.lines})
 
     async def save(self, request: Request) -> Response:
         body = await body_of(request)
@@ -149,7 +155,7 @@ class TuneApi:
                 "ferd runs without a file: `ferd config default > ferd.toml`, then --config ferd.toml", 409
             )
         try:
-            return change(file, self._window.config, body)
+            return change(file, body)
         except FerdError as error:
             raise WrongError(str(error), 409) from None
 

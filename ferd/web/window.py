@@ -9,6 +9,7 @@ from typing import Any
 
 from ferd import __version__
 from ferd.config import Config
+from ferd.config.schema import SmoothingConfig
 from ferd.control import Inbox
 from ferd.health import read_rss_mb, read_temperature_c, read_throttled
 from ferd.lane import Lane
@@ -32,6 +33,7 @@ class Window:
         self.file = file
         self._started = time.monotonic()
         self._beats = (-1, self._started)
+        self._rules: tuple[SmoothingConfig, Rules] | None = None
         self._rates: dict[str, tuple[float, int, float]] = {}
 
     @property
@@ -48,7 +50,10 @@ class Window:
     def rules(self, camera: str) -> Rules:
         """Those that hold for the camera now, with its sensitivity."""
         lane = self._works.lanes.get(camera)
-        rules = Rules(**self.config.smoothing.model_dump())
+        config = self.config.smoothing
+        if self._rules is None or self._rules[0] is not config:
+            self._rules = config, Rules(**config.model_dump())
+        rules = self._rules[1]
         return rules if lane is None else tuned(rules, factor(lane.switches.sensitivity))
 
     def sensitivity(self, camera: str) -> float:

@@ -1,57 +1,50 @@
-"""Readings as the browser gets them: small JSON, numbers rounded to what a screen can show. Pure."""
+"""Readings as the browser gets them: small JSON, numbers rounded to what a screen can show. Pure.
+
+Made for each picture that is sent, so plain: dataclasses.asdict alone would cost as much as all of it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
-from ferd.data import Alert, FaceReading, Frame, Reading
+from ferd.data import Alert, FaceReading, Fatigue, Frame, Reading, Signals
 from ferd.mind.smooth import Rules
-from ferd.web.hints import quality
+from ferd.web.hints import Quality
 from ferd.web.why import why
 
 
-def reading_json(frame: Frame, reading: Reading, rules: Rules) -> dict[str, Any]:
-    """One frame: sizes and positions in pixels of the source picture, also where a smaller one is sent."""
+def reading_json(frame: Frame, reading: Reading, rules: Rules, judged: Mapping[int, Quality | None]) -> dict[str, Any]:
+    """One frame: sizes and positions in pixels of the source picture, also where a smaller one is sent.
+
+    ``judged``: quality by track.
+    """
     return {
         "t": round(reading.t, 3),
         "size": [frame.width, frame.height],
         "main": reading.main,
-        "faces": [_face(frame, face, reading, rules) for face in reading.faces],
-        "fatigue": None if reading.fatigue is None else rounded(asdict(reading.fatigue)),
+        "faces": [_face(face, reading, rules, judged.get(face.track.id)) for face in reading.faces],
+        "fatigue": None if reading.fatigue is None else _fields(reading.fatigue),
         "alerts": [_alert(alert, reading.t) for alert in reading.alerts],
     }
 
 
-def rounded(value: Any) -> Any:
-    """The same with floats of three decimals."""
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(part) for part in value]
-    return value
-
-
-def _face(frame: Frame, face: FaceReading, reading: Reading, rules: Rules) -> dict[str, Any]:
+def _face(face: FaceReading, reading: Reading, rules: Rules, judged: Quality | None) -> dict[str, Any]:
     found = face.track.face
-    seen = face.track.seen >= reading.t
-    judged = quality(frame.image, found) if seen else None
     return {
         "id": face.track.id,
-        "seen": seen,
+        "seen": face.track.seen >= reading.t,
         "for_s": round(reading.t - face.track.born, 1),
         "box": [round(value, 1) for value in found.box],
         "points": None if found.points is None else [[round(x, 1), round(y, 1)] for x, y in found.points],
         "found": round(found.score, 2),
-        "scores": rounded(face.scores),
-        "smooth": rounded(face.smooth),
+        "scores": {label: round(value, 3) for label, value in face.scores.items()},
+        "smooth": {label: round(value, 3) for label, value in face.smooth.items()},
         "label": face.expression,
-        "confidence": rounded(face.confidence),
+        "confidence": None if face.confidence is None else round(face.confidence, 3),
         "held_s": round(max(0.0, reading.t - face.since), 1),
-        "signals": None if face.signals is None else rounded(asdict(face.signals)),
-        "quality": None if judged is None else rounded(asdict(judged)),
+        "signals": None if face.signals is None else _fields(face.signals),
+        "quality": None if judged is None else _fields(judged),
         "why": why(face, rules),
     }
 
@@ -64,3 +57,12 @@ def _alert(alert: Alert, t: float) -> dict[str, Any]:
         "for_s": round(max(0.0, t - alert.since), 1),
         "buzzer": alert.pattern is not None,
     }
+
+
+def _fields(value: Signals | Fatigue | Quality) -> dict[str, Any]:
+    """Of a flat dataclass."""
+    return {name: _rounded(getattr(value, name)) for name in value.__slots__}
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 3) if isinstance(value, float) else value

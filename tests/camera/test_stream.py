@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import cv2
+import numpy as np
 import pytest
 from camera_tools import gray_picture
 
@@ -16,11 +17,13 @@ from ferd.errors import SourceError
 
 
 class MjpegHandler(http.server.BaseHTTPRequestHandler):
-    """/mjpeg streams for ever, /stops after five pictures, /stalls says nothing more after five; all else is 404."""
+    """/mjpeg streams for ever, /stops and /stalls 30 pictures; /torn: every other picture is none, /noise: no more is
+    one after the first; all else is 404.
+    """
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        if path not in ("/mjpeg", "/stops", "/stalls"):
+        if path not in ("/mjpeg", "/stops", "/stalls", "/torn", "/noise"):
             self.send_error(404)
             return
         self.send_response(200)
@@ -38,6 +41,8 @@ class MjpegHandler(http.server.BaseHTTPRequestHandler):
                 self.server.stop.wait(60)
                 return
             data = cv2.imencode(".jpg", gray_picture(count % 200, 160, 120))[1].tobytes()
+            if (path == "/torn" and count % 2) or (path == "/noise" and count > 0):
+                data = b"\xff\xd8" + bytes(500)
             self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data))
             self.wfile.write(data + b"\r\n")
             count += 1
@@ -93,6 +98,27 @@ class TestStreams:
         source.close()
         assert [frame.t for frame in frames] == [0, 1, 2, 3, 4]
         assert all(frame.image.shape == (120, 160, 3) for frame in frames)
+
+    def test_a_jpeg_comes_with_its_picture(self, address: str) -> None:
+        source = StreamCamera(f"http://{address}/mjpeg")
+        source.open()
+        frame = source.read()
+        source.close()
+        assert frame.jpeg is not None
+        assert (cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR) == frame.image).all()
+
+    def test_a_broken_picture_is_passed_over(self, address: str) -> None:
+        source = StreamCamera(f"http://{address}/torn")
+        source.open()
+        assert all(source.read().image.shape == (120, 160, 3) for _ in range(5))
+        source.close()
+
+    def test_nothing_but_broken_pictures_is_an_error(self, address: str) -> None:
+        source = StreamCamera(f"http://{address}/noise")
+        source.open()
+        with pytest.raises(SourceError, match="broken pictures"):
+            read_many(source)
+        source.close()
 
     def test_the_end_is_an_error(self, address: str) -> None:
         source = StreamCamera(f"http://{address}/stops")

@@ -105,7 +105,9 @@ def test_a_browser_is_led_to_the_login(locked):
 
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], TOKEN + "x", "Ü"])
 def test_a_wrong_token_is_none(locked, token):
-    assert locked.client.post("/login", data={"token": token}).status_code == 403
+    answer = locked.client.post("/login", data={"token": token})
+    assert answer.status_code == 403
+    assert 'role="alert">This is not the token' in answer.text
     headers = {"Authorization": f"Bearer {token}".encode()}
     assert locked.get("/api/state", headers=headers).status_code == 401
 
@@ -123,6 +125,10 @@ def test_the_token_lets_in_and_the_cookie_keeps(locked):
     longer = cookie.partition("=")[2].partition(".")
     forged = {"Cookie": f"ferd={int(longer[0]) + 1}.{longer[2].partition(';')[0]}"}
     assert locked.get("/api/state", headers=forged).status_code == 401
+
+
+def test_before_the_first_guess_nothing_is_wrong(locked):
+    assert 'role="alert" hidden>This is not the token' in locked.get("/login").text
 
 
 def test_login_from_another_site_is_refused(locked):

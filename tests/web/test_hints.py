@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ferd.camera.demo import picture
-from ferd.data import Box, Face, FaceReading, Points, Track
+from ferd.data import Box, Face, FaceReading, Frame, Points, Track
 from ferd.mind.smooth import Rules
-from ferd.web.encode import jpeg
+from ferd.web.encode import MOST_BYTES, encoded, jpeg
 from ferd.web.hints import quality
 from ferd.web.why import why
 
@@ -62,4 +62,11 @@ def test_what_is_missing_is_told(held, smooth, belief, missing, words):
 
 @pytest.mark.parametrize("shape", [(480, 640, 3), (480, 640), (1080, 1920, 3), (8, 2000)])
 def test_pictures_become_jpegs(shape):
-    assert jpeg(np.zeros(shape, np.uint8))[:3] == b"\xff\xd8\xff"
+    assert jpeg(Frame(0.0, np.zeros(shape, np.uint8)))[:3] == b"\xff\xd8\xff"
+
+
+def test_a_cameras_own_jpeg_is_shown_as_it_came_unless_it_is_large():
+    own = encoded(picture())
+    assert jpeg(Frame(0.0, picture(), jpeg=own)) is own
+    assert jpeg(Frame(0.0, np.zeros((480, 800, 3), np.uint8), jpeg=own)) is not own
+    assert jpeg(Frame(0.0, picture(), jpeg=own + bytes(MOST_BYTES))) == own

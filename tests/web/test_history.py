@@ -1,5 +1,7 @@
 """The timeline: bounded, with gaps, the same whatever the pace of the frames."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,15 @@ def test_after_a_long_pause_nothing_old_is_shown():
 def test_a_day_of_eight_cameras_is_small():
     histories = [History() for _ in range(8)]
     assert sum(strip.nbytes for history in histories for strip in history.strips.values()) < 5e6 / 8
+
+
+def test_a_day_that_is_sent_is_small():
+    history = History()
+    for t in range(0, 86400, 20):
+        history.add(float(t), reading(float(t)))
+    view = history.view("day", 86400.0)
+    assert min(view["frames"][1:-1]) > 0
+    assert len(json.dumps(view)) < 200_000
 
 
 @given(st.lists(st.floats(0.01, 400.0), min_size=1, max_size=60))

@@ -26,6 +26,8 @@ def _forgotten(shown):
         ("train", {"name": "Mine!"}, "no name for the shelf"),
         ("train", {"name": "expression"}, "comes with ferd"),
         ("train", {"name": "mine"}, "at least two classes"),
+        ("train", {"name": "mine", "adapt": True}, "record neutral and happiness first"),
+        ("train", {"name": "mine", "adapt": "yes"}, "true or false"),
     ],
 )
 def test_what_cannot_be_is_told(shown, path, body, told):

@@ -1,6 +1,7 @@
 """Other settings on the last minutes: the same settings tell the same; and what is written into the file."""
 
 import pytest
+from brokers import wait_for
 from pages import page
 
 from ferd.camera.demo import DemoScene
@@ -59,10 +60,8 @@ def test_what_is_wrong_changes_nothing(config):
             changed(config, given)
 
 
-def test_the_file_keeps_its_comments_and_its_mode(file, config):
-    made = change(
-        file, config, {"smoothing": {"tau_s": 0.5, "enter": 0.4}, "alerts": [{"name": "happy", "above": 0.7}]}
-    )
+def test_the_file_keeps_its_comments_and_its_mode(file):
+    made = change(file, {"smoothing": {"tau_s": 0.5, "enter": 0.4}, "alerts": [{"name": "happy", "above": 0.7}]})
     assert "-tau_s = 0.2   # calm enough" in made.diff
     assert "+tau_s = 0.5   # calm enough" in made.diff
     assert "enter" not in made.text, "a default stays one"
@@ -73,22 +72,51 @@ def test_the_file_keeps_its_comments_and_its_mode(file, config):
     assert [path.name for path in file.parent.iterdir()] == ["ferd.toml"]
 
 
-def test_a_file_that_changed_meanwhile_is_not_overwritten(file, config):
-    made = change(file, config, {"smoothing": {"tau_s": 0.5}})
+def test_a_file_that_changed_meanwhile_is_not_overwritten(file):
+    made = change(file, {"smoothing": {"tau_s": 0.5}})
     file.write_text(FILE + "# and more\n")
     with pytest.raises(FerdError, match="changed meanwhile"):
         write(made)
     assert file.read_text().endswith("# and more\n")
 
 
-def test_a_file_that_is_no_more_is_told(file, config):
+def test_what_is_in_use_already_can_still_be_saved(file):
+    """Use comes first, then save: the file is compared with itself, not with what runs."""
+    with page(
+        file=file, smoothing={"tau_s": 0.2}, alerts=[{"name": "happy", "label": "happiness", "above": 0.5}]
+    ) as shown:
+        given = {"smoothing": {"hold_s": 0.7}}
+        assert shown.post("/api/tune/use", given).status_code == 202
+        wait_for(lambda: shown.get("/api/tune").json()["smoothing"]["hold_s"] == 0.7, 10)
+        assert shown.get("/api/tune").json()["saved"]["smoothing"]["hold_s"] != 0.7
+        assert "+hold_s = 0.7" in shown.post("/api/tune/diff", given).json()["diff"]
+
+
+def test_for_a_change_by_hand_the_keys_stand_alone(file, monkeypatch):
+    given = {"smoothing": {"tau_s": 0.5}, "fatigue": {"shut_alarm_s": 4.0}, "alerts": [{"name": "happy", "above": 0.7}]}
+    made = change(file, given)
+    keys = '[smoothing] tau_s = 0.5 [fatigue] shut_alarm_s = 4.0 [[alerts]] name = "happy" above = 0.7'
+    assert " ".join(made.lines.split()) == keys
+    assert made.writable
+    monkeypatch.setattr("os.access", lambda path, _mode: path != file.parent)
+    assert not made.writable
+
+
+def test_a_password_near_the_change_is_not_shown(file):
+    file.write_text('[cameras.desk]\nsource = "rtsp://me:s3cr/t@cam/1"\n\n' + FILE)
+    made = change(file, {"smoothing": {"tau_s": 0.5}, "fatigue": {"shut_alarm_s": 4.0}})
+    assert "s3cr" not in made.diff + made.lines
+    assert "s3cr/t@cam" in made.text
+
+
+def test_a_file_that_is_no_more_is_told(file):
     file.unlink()
     with pytest.raises(FerdError, match="cannot be read"):
-        change(file, config, {"smoothing": {"tau_s": 0.5}})
+        change(file, {"smoothing": {"tau_s": 0.5}})
 
 
-def test_a_section_that_was_not_there_comes(file, config):
-    assert "[fatigue]\nshut_alarm_s = 4.0" in change(file, config, {"fatigue": {"shut_alarm_s": 4.0}}).text
+def test_a_section_that_was_not_there_comes(file):
+    assert "[fatigue]\nshut_alarm_s = 4.0" in change(file, {"fatigue": {"shut_alarm_s": 4.0}}).text
 
 
 def test_saved_through_the_page(file):

@@ -48,6 +48,7 @@ export class HealthView {
 
 function table(head, rows) {
   const cell = (tag, value) => el(tag, tag === "th" ? { scope: "col" } : {}, String(value));
-  return el("table", { class: "events" }, el("thead", {}, el("tr", {}, ...head.map((value) => cell("th", value)))),
+  const made = el("table", { class: "events" }, el("thead", {}, el("tr", {}, ...head.map((value) => cell("th", value)))),
     el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((value) => cell("td", value))))));
+  return el("div", { class: "wide" }, made);
 }

@@ -20,10 +20,10 @@ export class Live {
   }
 
   row(label, i) {
-    const bar = el("i"), now = el("b"), threshold = el("u"), number = el("td", {}, "–");
+    const bar = el("i"), now = el("b"), threshold = el("u"), number = el("td", {}, "–"), plain = el("td", { class: "quiet" }, "–");
     bar.style.background = colourOf(label, i);
-    const row = el("tr", {}, el("th", { scope: "row" }, label), el("td", {}, el("div", { class: "bar" }, bar, now, threshold)), number);
-    this.rows.set(label, { row, bar, now, threshold, number });
+    const row = el("tr", {}, el("th", { scope: "row" }, label), el("td", {}, el("div", { class: "bar" }, bar, now, threshold)), number, plain);
+    this.rows.set(label, { row, bar, now, threshold, number, plain });
     return row;
   }
 
@@ -34,7 +34,7 @@ export class Live {
   }
 
   clear() {
-    this.show(null);
+    this.show(null, null, null);
     text($("alerts"), "");
     text($("pace"), "");
   }
@@ -44,7 +44,7 @@ export class Live {
     const face = this.choose(reading);
     draw($("picture"), reading, bitmap, this.labels, face?.id);
     bitmap?.close();
-    this.show(face, reading.fatigue);
+    this.show(face, reading.fatigue, reading.faces.length);
     this.alerts(reading.alerts);
     this.pace(reading, sendsPicture);
     this.speak(reading, face);
@@ -62,10 +62,11 @@ export class Live {
     return reading.faces.find((face) => face.id === wanted);
   }
 
-  show(face, fatigue) {
-    text($("told"), face ? (face.label ?? "unsure") : "nobody");
+  // `count`: faces in the picture, null where there is no picture.
+  show(face, fatigue, count) {
+    text($("told"), face ? (face.label ?? "unsure") : count === null ? "–" : count ? "no main face yet" : "nobody");
     text($("told-since"), face ? `#${face.id}, ${percent(face.confidence)} sure, for ${face.held_s.toFixed(0)} s` : "\u00a0");
-    for (const [label, { row, bar, now, threshold, number }] of this.rows) {
+    for (const [label, { row, bar, now, threshold, number, plain }] of this.rows) {
       const smooth = face?.smooth[label], score = face?.scores[label];
       row.classList.toggle("held", face?.label === label);
       bar.style.width = `${100 * (smooth ?? 0)}%`;
@@ -74,8 +75,9 @@ export class Live {
       threshold.hidden = !face || face.why.lead !== label;
       threshold.style.left = `${100 * Math.min(1, face?.why.needs ?? 0)}%`;
       text(number, percent(smooth));
+      text(plain, percent(score));
     }
-    text($("why"), face ? face.why.text : "There is no face to read.");
+    text($("why"), face ? face.why.text : WITHOUT(count));
     const quality = face?.quality;
     $("hints").replaceChildren(...(quality?.hints ?? []).map((hint) => el("li", {}, hint)));
     facts($("quality"), quality ? [
@@ -119,4 +121,5 @@ export class Live {
   }
 }
 
+const WITHOUT = (count) => (count === null ? "There is no picture to read." : count ? "No face was there long enough yet to be the main one." : "There is no face to read.");
 const seen = (value) => (value === null ? "cannot be seen" : percent(value));

@@ -11,12 +11,17 @@ import { HealthView } from "./health.js";
 const STATE_EVERY_MS = 2000;
 const live = new Live(), timeline = new Timeline(), tune = new Tune(), teach = new Teach(), health = new HealthView();
 const views = ["live", "time", "tune", "teach", "health"];
-let state = null, view = "live", camera = null;
+let state = null, view = "live", camera = null, toldAt = -Infinity;
 
 const line = new Line(
   (head, bitmap) => {
-    if (head.kind === "state") show(head);
-    else if (state) {
+    const told = head.kind === "state" ? head : head.state; // readings carry it now and then
+    if (told) {
+      toldAt = performance.now();
+      show(told);
+      trouble(null);
+    }
+    if (head.kind === "reading" && state) {
       if (bitmap && $("sending").hidden) sending(1);
       if (view === "teach") teach.message(head, bitmap, state.labels);
       else live.message(head, bitmap, line.picture);
@@ -87,9 +92,9 @@ function trouble(error) {
   text($("trouble"), error ? error.message : "");
 }
 
-async function refresh() {
+async function refresh(force = false) {
   try {
-    if (document.hidden) return;
+    if (!force && (document.hidden || performance.now() - toldAt < STATE_EVERY_MS * 1.5)) return; // the line says it
     show(await get("/api/state"));
     trouble(null);
     if (view === "time") await timeline.load(camera);
@@ -125,7 +130,7 @@ $("power").addEventListener("click", async () => {
   try {
     const one = chosen();
     await post(`/api/cameras/${one.name}/enabled`, { value: !one.enabled });
-    setTimeout(refresh, 300);
+    setTimeout(() => refresh(true), 300);
   } catch (error) {
     trouble(error);
   }
@@ -135,4 +140,4 @@ window.addEventListener("hashchange", () => { if (views.includes(location.hash.s
 
 await refresh();
 if (views.includes(location.hash.slice(1))) turnTo(location.hash.slice(1));
-setInterval(refresh, STATE_EVERY_MS);
+setInterval(() => refresh(), STATE_EVERY_MS);

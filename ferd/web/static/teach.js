@@ -3,6 +3,12 @@
 import { $, el, percent, text } from "./dom.js";
 import { get, post } from "./api.js";
 import { draw } from "./overlay.js";
+import { Saving } from "./save.js";
+
+const WORDS = {
+  classes: "Hold a class's button and show the face, moving a little. Pictures are looked at and forgotten; rows of numbers stay.",
+  adapt: "If ferd reads your resting face as sad or angry: hold each button for half a minute and show that face, moving a little. ferd's labels stay; it learns by how much your face differs, on these two alone.",
+};
 
 export class Teach {
   constructor() {
@@ -15,13 +21,28 @@ export class Teach {
     });
     $("train").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.ask("train", { name: $("model-name").value.trim() });
+      this.ask("train", { name: $("model-name").value.trim(), adapt: this.lesson === "adapt" });
+    });
+    for (const radio of document.querySelectorAll("input[name=lesson]")) radio.addEventListener("change", () => this.turnTo(radio.value));
+    this.saving = new Saving($("model-saving"), {
+      changes: () => ({ expression: { model: this.report.name } }),
+      said: (words) => text($("teach-said"), words),
+      done: (words) => text($("teach-said"), words),
     });
     $("try-model").addEventListener("click", () => this.use(this.report.name));
     $("old-model").addEventListener("click", () => this.use(this.before ?? "expression"));
-    $("save-model").addEventListener("click", () => this.save());
+    $("save-model").addEventListener("click", () => this.saving.show());
     setInterval(() => { if (this.camera && !document.hidden) this.refresh(); }, 1000);
     for (const name of ["pointerup", "pointercancel", "blur"]) window.addEventListener(name, () => this.release());
+  }
+
+  turnTo(lesson) {
+    this.lesson = lesson;
+    text($("lesson-words"), WORDS[lesson]);
+    text($("train-button"), lesson === "adapt" ? "Correct" : "Train");
+    $("new-class").hidden = lesson === "adapt";
+    if (lesson === "adapt") for (const label of this.adapts ?? []) this.row(label);
+    for (const [label, { item }] of this.rows) item.hidden = lesson === "adapt" && !this.adapts.includes(label);
   }
 
   load(camera) {
@@ -53,7 +74,7 @@ export class Teach {
       this.rows.delete(label);
     });
     $("classes").append(item);
-    this.rows.set(label, { count, warning, hold });
+    this.rows.set(label, { item, count, warning, hold });
     return this.rows.get(label);
   }
 
@@ -91,6 +112,8 @@ export class Teach {
 
   show(status) {
     if (status.model && status.model !== this.report?.name) this.before = status.model;
+    this.adapts = status.adapts;
+    if (!this.lesson) this.turnTo("classes");
     for (const one of status.classes) {
       const { count, warning } = this.row(one.label);
       text(count, ` ${one.samples} samples`);
@@ -109,34 +132,35 @@ export class Teach {
   tell(report) {
     this.report = report;
     $("taught").hidden = false;
-    const cell = (tag, value) => el(tag, {}, String(value));
-    $("report").replaceChildren(
-      el("p", {}, `${percent(report.accuracy)} of ${report.held_out} samples that trained nothing are right.`),
-      el("table", { class: "events" }, el("thead", {}, el("tr", {}, cell("th", "shown, told as"), ...report.labels.map((label) => cell("th", label)))),
-        el("tbody", {}, ...report.labels.map((label, i) => el("tr", {}, cell("td", label), ...report.confusion[i].map((n) => cell("td", n)))))));
+    this.saving.hide();
+    $("report").replaceChildren(...("shift" in report ? corrected(report) : taught(report)));
   }
 
   async use(model) {
-    await this.tune("use", { expression: { model } }, `${model} is in use until the next reload or restart: see Live.`);
-  }
-
-  async save() {
-    const body = { expression: { model: this.report.name } };
     try {
-      const { diff, base, file } = await post("/api/tune/diff", body);
-      if (diff && !confirm(`This changes ${file}:\n\n${diff}`)) return;
-      await this.tune("save", { ...body, base }, `Written to ${file}, and in use.`);
+      await post("/api/tune/use", { expression: { model } });
+      text($("teach-said"), `${model} is in use until the next reload or restart: see Live.`);
     } catch (error) {
       text($("teach-said"), error.message);
     }
   }
+}
 
-  async tune(what, body, said) {
-    try {
-      await post(`/api/tune/${what}`, body);
-      text($("teach-said"), said);
-    } catch (error) {
-      text($("teach-said"), error.message);
-    }
-  }
+function taught(report) {
+  const cell = (tag, value, more = {}) => el(tag, more, String(value));
+  return [
+    el("p", {}, `${percent(report.accuracy)} of ${report.held_out} samples that trained nothing are right.`),
+    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Shown, and told as" }, el("table", { class: "events" },
+      el("thead", {}, el("tr", {}, cell("th", "shown, told as", { scope: "col" }), ...report.labels.map((label) => cell("th", label, { scope: "col" })))),
+      el("tbody", {}, ...report.labels.map((label, i) => el("tr", {}, cell("th", label, { scope: "row" }), ...report.confusion[i].map((n) => cell("td", n))))))),
+  ];
+}
+
+function corrected(report) {
+  const moved = Object.entries(report.shift).filter(([, by]) => Math.abs(by) >= 0.05);
+  const words = moved.map(([label, by]) => `${label} ${by > 0 ? "more" : "less"} readily (${by > 0 ? "+" : "−"}${Math.abs(by).toFixed(2)})`);
+  return [
+    el("p", {}, `Of ${report.held_out} samples that it did not learn from, ${percent(report.before)} were right before, ${percent(report.after)} are now.`),
+    el("p", {}, moved.length ? `It now tells ${words.join(", ")}.` : "Nothing had to be changed: it reads you well already."),
+  ];
 }

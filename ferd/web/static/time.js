@@ -51,8 +51,7 @@ export class Timeline {
       if (row.kind === "line") row.lines.forEach(([name, colour], i) => this.line(context, name, css(colour), top, row.height, i));
       if (row.kind === "steps") this.steps(context, top, row.height);
       if (row.kind === "alerts") this.alerts(context, top, row.height);
-      context.fillStyle = css("--text");
-      wrapped(context, row.name, top + row.height / 2);
+      wrapped(context, row, top + row.height / 2);
       top += row.height + GAP;
     }
     this.axis(context, top);
@@ -69,7 +68,7 @@ export class Timeline {
   background(context, top, height) {
     context.fillStyle = css("--card");
     context.fillRect(this.plot.left, top, this.plot.width, height);
-    context.fillStyle = css("--gap");
+    context.fillStyle = hatched(context);
     this.runs(this.data.frames ?? [], (value) => value === 0, (from, to) => context.fillRect(this.x(from), top, this.x(to) - this.x(from), height));
   }
 
@@ -174,15 +173,53 @@ export class Timeline {
   }
 }
 
+const after = (event) => (event.held_s === undefined || event.held_s === null ? "" : ` after ${event.held_s} s`);
+const plain = (word) => String(word).replaceAll("_", " ");
+const SENTENCES = {
+  expression_changed: (event) => `${event.from ?? "unsure"} → ${event.to ?? "unsure"}`,
+  face_appeared: (event) => `face #${event.track} appeared`,
+  face_left: (event) => `face #${event.track} left${after(event)}`,
+  alert_began: (event) => `alert ${event.name} began: ${event.level}, ${plain(event.reason)}`,
+  alert_ended: (event) => `alert ${event.name} ended${after(event)}: ${event.level}, ${plain(event.reason)}${event.cause ? ` (${plain(event.cause)})` : ""}`,
+};
+
 function told(event) {
-  const kind = event.event_type.replaceAll("_", " ");
-  if (event.event_type === "expression_changed") return `${event.from ?? "unsure"} → ${event.to ?? "unsure"}`;
-  const rest = Object.entries(event).filter(([key, value]) => !["v", "event_type", "at", "told_at", "camera", "node", "id", "seq", "from", "to"].includes(key) && value !== null && typeof value !== "object");
-  const words = rest.map(([key, value]) => (key === "held_s" ? `after ${value} s` : `${key.replaceAll("_", " ")} ${String(value).replaceAll("_", " ")}`));
-  return `${kind}${words.length ? `: ${words.join(", ")}` : ""}`;
+  if (event.event_type in SENTENCES) return SENTENCES[event.event_type](event);
+  const rest = Object.entries(event).filter(([key, value]) => !["v", "event_type", "at", "told_at", "camera", "node", "id", "seq", "held_s"].includes(key) && value !== null && typeof value !== "object");
+  return `${plain(event.event_type)}${after(event)}${rest.length ? `: ${rest.map(([key, value]) => `${plain(key)} ${plain(value)}`).join(", ")}` : ""}`;
 }
 
-function wrapped(context, words, middle) {
-  const parts = words.split(", ");
-  parts.forEach((part, i) => context.fillText(part, 0, middle + 4 + (i - (parts.length - 1) / 2) * 15));
+// The row's name; where it stands for two lines, each in its line's colour, the dashed one underlined by dashes.
+function wrapped(context, row, middle) {
+  const parts = row.name.split(", ");
+  parts.forEach((part, i) => {
+    const y = middle + 4 + (i - (parts.length - 1) / 2) * 18;
+    context.fillStyle = css(parts.length > 1 ? row.lines[i][1] : "--text");
+    context.fillText(part, 0, y);
+    if (parts.length === 1) return;
+    context.strokeStyle = context.fillStyle;
+    context.setLineDash(i ? [5, 3] : []);
+    context.beginPath();
+    context.moveTo(0, y + 4);
+    context.lineTo(context.measureText(part).width, y + 4);
+    context.stroke();
+    context.setLineDash([]);
+  });
+}
+
+// Gray with stripes: a gap is told from a gray band by more than its shade.
+function hatched(context) {
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 8;
+  const on = tile.getContext("2d");
+  on.fillStyle = css("--gap");
+  on.fillRect(0, 0, 8, 8);
+  on.strokeStyle = css("--back");
+  on.lineWidth = 1.5;
+  for (const shift of [-8, 0, 8]) {
+    on.moveTo(shift, 8);
+    on.lineTo(shift + 8, 0);
+  }
+  on.stroke();
+  return context.createPattern(tile, "repeat");
 }

@@ -2,6 +2,7 @@
 
 import { $, css, el, sharp } from "./dom.js";
 import { get, post } from "./api.js";
+import { Saving } from "./save.js";
 import { colourOf, LEVEL_COLOURS } from "./colours.js";
 
 const NONE = 255;
@@ -20,9 +21,13 @@ const KNOBS = {
 export class Tune {
   constructor() {
     this.replay = this.replay.bind(this);
-    $("use").addEventListener("click", () => this.act("use"));
-    $("diff").addEventListener("click", () => this.act("diff"));
-    $("save").addEventListener("click", () => this.act("save"));
+    this.saving = new Saving($("saving"), {
+      changes: () => this.changes(this.settings.saved),
+      said: (words) => { $("tune-said").textContent = words; },
+      done: (words) => this.settled(words),
+    });
+    $("use").addEventListener("click", () => this.use());
+    $("diff").addEventListener("click", () => this.saving.show());
     $("reset").addEventListener("click", () => this.load());
     $("sliders").addEventListener("submit", (event) => event.preventDefault());
   }
@@ -31,7 +36,7 @@ export class Tune {
     this.camera = camera;
     this.settings = await get("/api/tune");
     this.values = structuredClone(this.settings);
-    $("saving").hidden = true;
+    this.saving.hide();
     $("tune-said").textContent = "";
     $("diff").disabled = !this.settings.file;
     $("diff").title = this.settings.file ?? "ferd runs without a configuration file";
@@ -39,6 +44,7 @@ export class Tune {
     if (this.values.fatigue.enabled) groups.push(this.group("Fatigue", "fatigue", this.values.fatigue));
     for (const alert of this.values.alerts) groups.push(this.alert(alert));
     $("sliders").replaceChildren(...groups);
+    if (!this.result) $("compare-text").textContent = "Going through the last minutes …";
     await this.replay();
   }
 
@@ -62,17 +68,18 @@ export class Tune {
       values[key] = Number(input.value);
       shown.textContent = input.value;
       label.classList.toggle("changed", values[key] !== before[key]);
-      $("saving").hidden = true;
+      this.saving.hide();
       clearTimeout(this.timer);
       this.timer = setTimeout(this.replay, 250);
     });
     return label;
   }
 
-  changes() {
+  // What differs from `base`: what holds now, or what the file says.
+  changes(base = this.settings) {
     const differing = (now, before) => Object.fromEntries(Object.entries(now).filter(([key, value]) => value !== before[key]));
-    const alerts = this.values.alerts.map((alert, i) => ({ ...differing(alert, this.settings.alerts[i]), name: alert.name }));
-    return { smoothing: differing(this.values.smoothing, this.settings.smoothing), fatigue: differing(this.values.fatigue, this.settings.fatigue),
+    const alerts = this.values.alerts.map((alert) => ({ ...differing(alert, base.alerts.find((other) => other.name === alert.name) ?? alert), name: alert.name }));
+    return { smoothing: differing(this.values.smoothing, base.smoothing), fatigue: differing(this.values.fatigue, base.fatigue),
       alerts: alerts.filter((alert) => Object.keys(alert).length > 1) };
   }
 
@@ -89,11 +96,12 @@ export class Tune {
   draw() {
     const { told, would, labels, width_s: width } = this.result;
     const [context, wide, tall] = sharp($("compare"));
-    if (!wide) return;
+    if (!told.label.length) $("compare-text").textContent = "Nothing was read yet: there is nothing to try the settings on.";
+    if (!wide || !told.label.length) return;
     const left = 92, count = Math.max(1, told.label.length), across = wide - left;
     const x = (i) => left + (i * across) / count;
     context.font = "13px system-ui, sans-serif";
-    const rows = labels.length + 1, room = tall / rows, half = (room - 6) / 2;
+    const rows = labels.length + 1, room = (tall - 18) / rows, half = (room - 6) / 2;
     [...labels, "alerts"].forEach((name, r) => {
       const top = r * room;
       context.fillStyle = css("--card");
@@ -101,44 +109,39 @@ export class Tune {
       context.fillStyle = css("--text");
       context.fillText(name, 0, top + room / 2 + 2);
       [told, would].forEach((strip, which) => {
+        const isAlert = r === labels.length;
+        context.globalAlpha = which ? 1 : 0.5;
         for (let i = 0; i < count; i++) {
-          const isAlert = r === labels.length;
           if (isAlert ? !strip.level[i] : strip.label[i] !== r) continue;
           context.fillStyle = isAlert ? LEVEL_COLOURS[strip.level[i]] : colourOf(name, r);
-          context.globalAlpha = which ? 1 : 0.5;
-          context.fillRect(x(i), top + which * (half + 1), Math.max(1, across / count + 0.5), half);
+          const from = Math.floor(x(i)); // whole pixels: no seams between neighbours
+          context.fillRect(from, top + which * (half + 1), Math.max(1, Math.floor(x(i + 1)) - from), half);
         }
         context.globalAlpha = 1;
       });
     });
+    context.fillStyle = css("--quiet");
+    context.fillText(`${(count * width).toFixed(0)} s ago`, left, tall - 3);
+    context.fillText("now", left + across - context.measureText("now").width, tall - 3);
     const changesOf = (strip) => strip.label.filter((value, i) => i && value !== strip.label[i - 1]).length;
     const unsure = (strip) => (strip.label.filter((value) => value === NONE).length * width).toFixed(0);
-    $("compare-text").textContent = told.label.length
-      ? `Upper halves: told. Lower: with these settings. Changes: ${changesOf(told)} told, ${changesOf(would)} now; without an expression ${unsure(told)} s and ${unsure(would)} s of ${(count * width).toFixed(0)} s.`
-      : "Nothing was read yet.";
+    $("compare-text").textContent =
+      `Upper halves: told. Lower: with these settings. Changes: ${changesOf(told)} told, ${changesOf(would)} now; without an expression ${unsure(told)} s and ${unsure(would)} s of ${(count * width).toFixed(0)} s.`;
   }
 
-  async act(what) {
-    const said = $("tune-said");
+  async use() {
     try {
-      const answer = await post(`/api/tune/${what}`, { ...this.changes(), ...(what === "save" ? { base: this.base } : {}) });
-      if (what === "diff") {
-        this.base = answer.base;
-        $("saving").hidden = !answer.diff;
-        $("patch").replaceChildren(...answer.diff.split("\n").map(patchLine));
-        said.textContent = answer.diff ? "" : "Nothing would change in the file.";
-        return;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 700));
-      await this.load();
-      said.textContent = what === "use" ? "In use, until the next reload or restart." : `Written to ${answer.file}, and in use.`;
+      await post("/api/tune/use", this.changes());
+      await this.settled("In use, until the next reload or restart.");
     } catch (error) {
-      said.textContent = error.message;
+      $("tune-said").textContent = error.message;
     }
   }
-}
 
-function patchLine(line) {
-  const kind = line.startsWith("+") ? "added" : line.startsWith("-") ? "removed" : "";
-  return el("span", { class: kind }, `${line}\n`);
+  // What was asked for holds with ferd's next turn; then the sliders stand where it stands.
+  async settled(words) {
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await this.load();
+    $("tune-said").textContent = words;
+  }
 }
