@@ -85,14 +85,15 @@ def _own_detector(bundle: Bundle, config: DetectorConfig, args: argparse.Namespa
 
 def _eyes(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
     from ferd.evaluate.eyes import evaluate_eyes, needs_points
+    from ferd.evaluate.photograph import LEAST
     from ferd.face.detect import make_detector
     from ferd.face.eyes import EyeReader
 
-    detector = make_detector(config)
+    detector, thorough = make_detector(config), make_detector(config, LEAST)
     if args.data.suffix == ".jsonl":
         needs_points(detector)
     what: Literal["eye", "mouth"] = "mouth" if args.mouth else "eye"
-    return _tell_figures(evaluate_eyes(EyeReader(bundle), detector, args.data, what, _seen), args)
+    return _tell_figures(evaluate_eyes(EyeReader(bundle), detector, thorough, args.data, what=what, seen=_seen), args)
 
 
 def _tell_figures(verdict: FaceVerdict, args: argparse.Namespace) -> int:
@@ -102,7 +103,7 @@ def _tell_figures(verdict: FaceVerdict, args: argparse.Namespace) -> int:
         return 0
     for key, value in verdict.figures.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{label} {100 * share:.1f} %" for label, share in value.items())  # noqa: PLW2901
+            value = ", ".join(f"{label.replace('_', ' ')} {100 * share:.1f} %" for label, share in value.items())  # noqa: PLW2901
         elif isinstance(value, float) and not key.endswith("_per_picture"):
             value = f"{100 * value:.1f} %"  # noqa: PLW2901
         print(f"{key.replace('_', ' '):<26}{value}")

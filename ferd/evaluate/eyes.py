@@ -13,6 +13,7 @@ import numpy as np
 from ferd.data import Face, Frame, Picture
 from ferd.errors import ConfigError, FerdError
 from ferd.evaluate.faces import FaceVerdict, Seen
+from ferd.evaluate.photograph import face_in
 from ferd.evaluate.samples import PICTURES, read_picture
 from ferd.face import score
 from ferd.face.detect import Detector
@@ -22,13 +23,11 @@ from ferd.paths import exists, is_dir, is_file
 What = Literal["eye", "mouth"]
 Answer = tuple[str, str | None, bool]
 """True label, told label (None: nothing to read), whether the reader was sure."""
-TURN_GAIN = 0.05
-"""By how much the score of a face must grow before a picture is taken for one that lies on its side."""
 
 
 @dataclass(slots=True)
 class _Cases:
-    """(name, picture, label) one by one; `whole` pictures need their face found first."""
+    """(name, picture, label) one by one; in `whole` pictures the face has to be found first."""
 
     items: Iterator[tuple[str, Picture, str]]
     total: int
@@ -36,17 +35,25 @@ class _Cases:
     problems: list[str] = field(default_factory=list)
 
 
-def evaluate_eyes(reader: EyeReader, detector: Detector, data: Path, what: What, seen: Seen) -> FaceVerdict:
+def evaluate_eyes(
+    reader: EyeReader, detector: Detector, thorough: Detector, data: Path, *, what: What, seen: Seen
+) -> FaceVerdict:
     """`data`: an .npz with `images` (N, H, W) and `open` (N), a folder with open/ and closed/ (crops), or a file like
-    faces_eye_state.jsonl (one picture a line: file, eyes "open" or "closed"), whose faces the detector must find.
+    faces_eye_state.jsonl (one picture a line: file, eyes "open" or "closed"), whose faces must be found first.
 
-    `accuracy` is over all cases: an unsure reader must choose, and a face that is not found is wrong.
+    `accuracy` is over all cases: an unsure reader must choose, and a face that is not found is wrong. Whole pictures
+    are photographs that show a face: `thorough`, a detector that tells also what it is little sure of, looks at them
+    as in ferd.evaluate.photograph. `first_sight`: the same by one look of `detector`, as the daemon takes it.
     """
     cases = _cases(data, what)
     answers: list[Answer] = []
+    at_sight: list[Answer] = []
     for _, picture, label in seen(cases.items, cases.total):
-        part = _on_face(reader, detector, picture, what) if cases.whole else reader.read(picture, what)
-        answers.append((label, None if part is None else _told(part, what), part is not None and reader.sure(part)))
+        if cases.whole:
+            answers.append(_answer(reader, label, _read(reader, face_in(thorough, picture), what), what))
+            at_sight.append(_answer(reader, label, _read(reader, _largest(detector, picture), what), what))
+        else:
+            answers.append(_answer(reader, label, reader.read(picture, what), what))
     if not answers:
         raise FerdError("\n  ".join([f"{data}: nothing was left to judge", *cases.problems[:10]]))
     figures = score.eyes(answers)
@@ -58,9 +65,29 @@ def evaluate_eyes(reader: EyeReader, detector: Detector, data: Path, what: What,
             "recall": {label: round(float(np.mean(right)), 4) for label, right in by_label.items() if right},
             "unsure": round(figures.unsure, 4),
             "accuracy_when_sure": round(figures.accuracy, 4),
-        },
+        }
+        | ({"first_sight": _in_short(at_sight)} if at_sight else {}),
         cases.problems,
     )
+
+
+def _in_short(answers: list[Answer]) -> dict[str, float]:
+    figures = score.eyes(answers)
+    return {
+        "accuracy": round(figures.accuracy_forced, 4),
+        "unsure": round(figures.unsure, 4),
+        "accuracy_when_sure": round(figures.accuracy, 4),
+    }
+
+
+def _answer(reader: EyeReader, label: str, part: Part | None, what: What) -> Answer:
+    return label, None if part is None else _told(part, what), part is not None and reader.sure(part)
+
+
+def _largest(detector: Detector, picture: Picture) -> tuple[Picture, Face] | None:
+    faces = [face for face in detector(Frame(0.0, picture)) if face.points]
+    face = max(faces, key=lambda face: face.box.area, default=None)
+    return None if face is None else (picture, face)
 
 
 def _told(part: Part, what: What) -> str:
@@ -68,33 +95,13 @@ def _told(part: Part, what: What) -> str:
     return "closed" if (part.share > 0.5) == (what == "eye") else "open"
 
 
-def _on_face(reader: EyeReader, detector: Detector, picture: Picture, what: What) -> Part | None:
-    found = upright(detector, picture)
-    if found is None:
+def _read(reader: EyeReader, seen: tuple[Picture, Face] | None, what: What) -> Part | None:
+    if seen is None:
         return None
-    shown, face = found
+    shown, face = seen
     assert face.points is not None
     said = reader(shown, face.points)
     return said.eyes if what == "eye" else said.mouth
-
-
-def upright(detector: Detector, picture: Picture) -> tuple[Picture, Face] | None:
-    """The largest face and the picture in which it stands upright: as it is, or turned by one, two or three quarters.
-
-    Photographs of people who lie are as often turned as not, and a detector is made for heads that stand. So the
-    picture is looked at from all four sides, and the one from which the detector is surest of its face counts; a
-    turned one only if the face gains TURN_GAIN by it.
-    """
-    best: tuple[Picture, Face] | None = None
-    least = 0.0
-    for quarters in range(4):
-        shown = np.ascontiguousarray(np.rot90(picture, quarters))
-        faces = [face for face in detector(Frame(0.0, shown)) if face.points]
-        largest = max(faces, key=lambda face: face.box.area, default=None)
-        if largest is not None and largest.score > least:
-            best = shown, largest
-            least = max(least, largest.score + (TURN_GAIN if quarters == 0 else 0.0))
-    return best
 
 
 def _cases(data: Path, what: What) -> _Cases:
