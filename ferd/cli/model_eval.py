@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ferd.config import DetectorConfig, load_config
+from ferd.errors import FerdError
 
 if TYPE_CHECKING:
     from ferd.evaluate.faces import FaceVerdict
@@ -64,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
         return _own_detector(bundle, config, args)
     if kind == "eyes":
         return _eyes(bundle, config, args)
+    if kind == "points":
+        raise FerdError("points is judged with the detector that it belongs to: ferd model eval face faces.jsonl")
     return _classifier(bundle, config, args)
 
 
@@ -71,6 +75,7 @@ def _detector(config: DetectorConfig, args: argparse.Namespace) -> int:
     from ferd.evaluate.faces import evaluate_detector
     from ferd.face.detect import make_detector
 
+    _refuse(args, "a face detector", "detect", "stress", "plot", "mouth")
     return _tell_figures(evaluate_detector(make_detector(config), args.data, _seen), args)
 
 
@@ -79,34 +84,63 @@ def _own_detector(bundle: Bundle, config: DetectorConfig, args: argparse.Namespa
     from ferd.face.own import FaceDetector
     from ferd.face.points import with_points
 
+    _refuse(args, "a face detector", "detect", "stress", "plot", "mouth")
     detector = with_points(FaceDetector(bundle, config.min_face))
     return _tell_figures(evaluate_detector(detector, args.data, _seen), args)
 
 
 def _eyes(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
     from ferd.evaluate.eyes import evaluate_eyes, needs_points
+    from ferd.evaluate.photograph import LEAST
     from ferd.face.detect import make_detector
     from ferd.face.eyes import EyeReader
 
-    detector = make_detector(config)
+    _refuse(args, "the eyes model", "detect", "stress")
+    detector, thorough = make_detector(config), make_detector(config, LEAST)
     if args.data.suffix == ".jsonl":
         needs_points(detector)
     what: Literal["eye", "mouth"] = "mouth" if args.mouth else "eye"
-    return _tell_figures(evaluate_eyes(EyeReader(bundle), detector, args.data, what, _seen), args)
+    verdict = evaluate_eyes(EyeReader(bundle), detector, thorough, args.data, what=what, seen=_seen)
+    if args.plot and verdict.verdict:
+        from ferd.evaluate.plot import draw
+
+        draw(verdict.verdict, f"{bundle.name} on {args.data.name}", args.plot)
+    return _tell_figures(verdict, args)
 
 
 def _tell_figures(verdict: FaceVerdict, args: argparse.Namespace) -> int:
     _tell_problems(verdict.problems)
+    figures = {key: _without_nan(value) for key, value in verdict.figures.items()}
     if args.json:
-        print(json.dumps(verdict.figures | {"problems": verdict.problems}, indent=2, ensure_ascii=False))
+        print(json.dumps(figures | {"problems": verdict.problems}, indent=2, ensure_ascii=False))
         return 0
-    for key, value in verdict.figures.items():
+    for key, value in figures.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{label} {100 * share:.1f} %" for label, share in value.items())  # noqa: PLW2901
+            value = ", ".join(f"{label.replace('_', ' ')} {_percent(share)}" for label, share in value.items())  # noqa: PLW2901
         elif isinstance(value, float) and not key.endswith("_per_picture"):
             value = f"{100 * value:.1f} %"  # noqa: PLW2901
+        elif value is None:
+            value = "nothing to count"  # noqa: PLW2901
         print(f"{key.replace('_', ' '):<26}{value}")
     return 0
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON knows no nan."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _refuse(args: argparse.Namespace, kind: str, *options: str) -> None:
+    """Raises FerdError where an option was given that means nothing for this kind of model."""
+    for option in options:
+        if getattr(args, option):
+            raise FerdError(f"--{option} means nothing for {kind}: leave it away (ferd model eval --help)")
 
 
 def _classifier(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
@@ -116,6 +150,7 @@ def _classifier(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace
     from ferd.face.detect import make_detector
     from ferd.model.classify import Classifier
 
+    _refuse(args, "a classifier", "mouth")
     classifier = Classifier(bundle)
     samples = read_samples(args.data)
     cutter = detected(classifier, make_detector(config)) if args.detect else whole(classifier)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ferd.data import Face, Frame, Picture
 from ferd.errors import ConfigError, FerdError
 from ferd.evaluate.faces import FaceVerdict, Seen
-from ferd.evaluate.samples import PICTURES, read_picture
+from ferd.evaluate.judge import verdict
+from ferd.evaluate.lines import picture_of, read_lines, why_unread
+from ferd.evaluate.photograph import face_in
+from ferd.evaluate.samples import PICTURES, read_arrays, read_picture
 from ferd.face import score
 from ferd.face.detect import Detector
 from ferd.face.eyes import EyeReader, Part
@@ -22,13 +24,11 @@ from ferd.paths import exists, is_dir, is_file
 What = Literal["eye", "mouth"]
 Answer = tuple[str, str | None, bool]
 """True label, told label (None: nothing to read), whether the reader was sure."""
-TURN_GAIN = 0.05
-"""By how much the score of a face must grow before a picture is taken for one that lies on its side."""
 
 
 @dataclass(slots=True)
 class _Cases:
-    """(name, picture, label) one by one; `whole` pictures need their face found first."""
+    """(name, picture, label) one by one; in `whole` pictures the face has to be found first."""
 
     items: Iterator[tuple[str, Picture, str]]
     total: int
@@ -36,17 +36,28 @@ class _Cases:
     problems: list[str] = field(default_factory=list)
 
 
-def evaluate_eyes(reader: EyeReader, detector: Detector, data: Path, what: What, seen: Seen) -> FaceVerdict:
+def evaluate_eyes(
+    reader: EyeReader, detector: Detector, thorough: Detector, data: Path, *, what: What, seen: Seen
+) -> FaceVerdict:
     """`data`: an .npz with `images` (N, H, W) and `open` (N), a folder with open/ and closed/ (crops), or a file like
-    faces_eye_state.jsonl (one picture a line: file, eyes "open" or "closed"), whose faces the detector must find.
+    faces_eye_state.jsonl (one picture a line: file, eyes "open" or "closed"), whose faces must be found first.
 
-    `accuracy` is over all cases: an unsure reader must choose, and a face that is not found is wrong.
+    `accuracy` is over all cases: an unsure reader must choose, and a face that is not found is wrong. Whole pictures
+    are photographs that show a face: `thorough`, a detector that tells also what it is little sure of, looks at them
+    as in ferd.evaluate.photograph. `first_sight`: the same by one look of `detector`, as the daemon takes it.
     """
     cases = _cases(data, what)
     answers: list[Answer] = []
+    at_sight: list[Answer] = []
+    chances: list[tuple[float, float]] = []
     for _, picture, label in seen(cases.items, cases.total):
-        part = _on_face(reader, detector, picture, what) if cases.whole else reader.read(picture, what)
-        answers.append((label, None if part is None else _told(part, what), part is not None and reader.sure(part)))
+        if cases.whole:
+            part = _read(reader, face_in(thorough, picture), what)
+            at_sight.append(_answer(reader, label, _read(reader, _largest(detector, picture), what), what))
+        else:
+            part = reader.read(picture, what)
+        answers.append(_answer(reader, label, part, what))
+        chances.append(_chances(part, what))
     if not answers:
         raise FerdError("\n  ".join([f"{data}: nothing was left to judge", *cases.problems[:10]]))
     figures = score.eyes(answers)
@@ -58,9 +69,38 @@ def evaluate_eyes(reader: EyeReader, detector: Detector, data: Path, what: What,
             "recall": {label: round(float(np.mean(right)), 4) for label, right in by_label.items() if right},
             "unsure": round(figures.unsure, 4),
             "accuracy_when_sure": round(figures.accuracy, 4),
-        },
+        }
+        | ({"first_sight": _in_short(at_sight)} if at_sight else {}),
         cases.problems,
+        verdict(("closed", "open"), [label for label, _, _ in answers], np.array(chances)),
     )
+
+
+def _in_short(answers: list[Answer]) -> dict[str, float]:
+    figures = score.eyes(answers)
+    return {
+        "accuracy": round(figures.accuracy_forced, 4),
+        "unsure": round(figures.unsure, 4),
+        "accuracy_when_sure": round(figures.accuracy, 4),
+    }
+
+
+def _chances(part: Part | None, what: What) -> tuple[float, float]:
+    """Of closed and of open; both 0 where there was nothing to read."""
+    if part is None:
+        return 0.0, 0.0
+    closed = part.share if what == "eye" else 1 - part.share
+    return closed, 1 - closed
+
+
+def _answer(reader: EyeReader, label: str, part: Part | None, what: What) -> Answer:
+    return label, None if part is None else _told(part, what), part is not None and reader.sure(part)
+
+
+def _largest(detector: Detector, picture: Picture) -> tuple[Picture, Face] | None:
+    faces = [face for face in detector(Frame(0.0, picture)) if face.points]
+    face = max(faces, key=lambda face: face.box.area, default=None)
+    return None if face is None else (picture, face)
 
 
 def _told(part: Part, what: What) -> str:
@@ -68,33 +108,13 @@ def _told(part: Part, what: What) -> str:
     return "closed" if (part.share > 0.5) == (what == "eye") else "open"
 
 
-def _on_face(reader: EyeReader, detector: Detector, picture: Picture, what: What) -> Part | None:
-    found = upright(detector, picture)
-    if found is None:
+def _read(reader: EyeReader, seen: tuple[Picture, Face] | None, what: What) -> Part | None:
+    if seen is None:
         return None
-    shown, face = found
+    shown, face = seen
     assert face.points is not None
     said = reader(shown, face.points)
     return said.eyes if what == "eye" else said.mouth
-
-
-def upright(detector: Detector, picture: Picture) -> tuple[Picture, Face] | None:
-    """The largest face and the picture in which it stands upright: as it is, or turned by one, two or three quarters.
-
-    Photographs of people who lie are as often turned as not, and a detector is made for heads that stand. So the
-    picture is looked at from all four sides, and the one from which the detector is surest of its face counts; a
-    turned one only if the face gains TURN_GAIN by it.
-    """
-    best: tuple[Picture, Face] | None = None
-    least = 0.0
-    for quarters in range(4):
-        shown = np.ascontiguousarray(np.rot90(picture, quarters))
-        faces = [face for face in detector(Frame(0.0, shown)) if face.points]
-        largest = max(faces, key=lambda face: face.box.area, default=None)
-        if largest is not None and largest.score > least:
-            best = shown, largest
-            least = max(least, largest.score + (TURN_GAIN if quarters == 0 else 0.0))
-    return best
 
 
 def _cases(data: Path, what: What) -> _Cases:
@@ -109,15 +129,20 @@ def _cases(data: Path, what: What) -> _Cases:
 
 
 def _from_npz(data: Path) -> _Cases:
-    try:
-        with np.load(data) as file:
-            images, opened = file["images"], file["open"].astype(bool)
-    except (KeyError, ValueError, OSError) as error:
-        raise FerdError(f"{data}: holds no images and open ({error})") from None
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(opened):
-        raise FerdError(f"{data}: images must be (N, height, width) uint8, open (N); they are {images.shape}")
+    images, opened = (np.asarray(array) for array in read_arrays(data, ("images", "open")))
+    sizes = images.ndim in (3, 4) and min(images.shape[1:]) > 0 and (images.ndim == 3 or images.shape[3] in (1, 3))
+    if images.dtype != np.uint8 or not sizes:
+        raise FerdError(
+            f"{data}: images must be (N, height, width) gray or (N, height, width, 3) BGR, uint8; "
+            f"they are {images.shape} {images.dtype}"
+        )
+    if opened.shape != images.shape[:1] or not np.isin(opened, (0, 1)).all():
+        raise FerdError(
+            f"{data}: open must say 0 or 1 for each of the {len(images)} images; it is {opened.shape} {opened.dtype}"
+        )
     label = ("closed", "open")
-    items = ((f"{data.name}:{i}", np.asarray(images[i]), label[int(opened[i])]) for i in range(len(images)))
+    pictures = images[..., 0] if images.shape[3:] == (1,) else images
+    items = ((f"{data.name}:{i}", np.asarray(pictures[i]), label[int(opened[i])]) for i in range(len(images)))
     return _Cases(items, len(images), whole=False)
 
 
@@ -131,13 +156,17 @@ def _from_folders(data: Path) -> _Cases:
     ]
     if not files:
         raise FerdError(f"{data}: no pictures in {data}/open and {data}/closed")
-    cases = _Cases(iter(()), len(files), whole=False)
+    there = {label for _, label in files}
+    missing = [f"{data / label}: no pictures in it" for label in ("closed", "open") if label not in there]
+    others = sorted(path for path in data.iterdir() if is_dir(path) and path.name not in ("closed", "open"))
+    unknown = [f"{path}: is neither open/ nor closed/" for path in others]
+    cases = _Cases(iter(()), len(files), whole=False, problems=missing + unknown)
 
     def items() -> Iterator[tuple[str, Picture, str]]:
         for file, label in files:
             picture = read_picture(file)
             if picture is None:
-                cases.problems.append(f"{file}: does not decode")
+                cases.problems.append(why_unread(file))
             else:
                 yield str(file), picture, label
 
@@ -146,25 +175,26 @@ def _from_folders(data: Path) -> _Cases:
 
 
 def _from_lines(data: Path, what: What) -> _Cases:
-    lines = data.read_text(encoding="utf-8", errors="replace").splitlines()
-    cases = _Cases(iter(()), len(lines), whole=True)
+    cases = _Cases(iter(()), 0, whole=True)
     key = "eyes" if what == "eye" else "mouth"
 
+    def take(row: dict[str, Any]) -> tuple[Path, str]:
+        file, label = picture_of(data, row), row[key]
+        if label not in ("open", "closed"):
+            raise ValueError(f"{key} must be open or closed, not {label!r}")
+        return file, label
+
+    lines = list(read_lines(data, cases.problems, take))
+
     def items() -> Iterator[tuple[str, Picture, str]]:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                file, label = data.parent / row["file"], row[key]
-            except (ValueError, KeyError, TypeError) as error:
-                cases.problems.append(f"{data}:{number}: {error!r}")
-                continue
-            picture = read_picture(file) if label in ("open", "closed") else None
+        for number, (file, label) in lines:
+            picture = read_picture(file)
             if picture is None:
-                cases.problems.append(f"{file}: is not there, does not decode, or is neither open nor closed")
+                cases.problems.append(f"{data}:{number}: {why_unread(file)}")
             else:
                 yield str(file), picture, label
 
-    cases.items = items()
+    cases.items, cases.total = items(), len(lines)
     return cases
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from ferd.data import Face, Frame
 from ferd.errors import FerdError
+from ferd.evaluate.judge import Verdict
+from ferd.evaluate.lines import picture_of, read_lines, why_unread
 from ferd.evaluate.samples import PICTURES, read_picture
 from ferd.face import score
 from ferd.face.detect import Detector
@@ -21,10 +22,13 @@ Seen = Callable[[Iterable[Any], int], Iterable[Any]]
 
 @dataclass(slots=True)
 class FaceVerdict:
-    """`figures`: the keys of `ferd model eval --json`. `problems`: what was passed over, and why."""
+    """`figures`: the keys of `ferd model eval --json`, None where there was nothing to count. `problems`: what was
+    passed over, and why. `verdict`: what can be drawn, where the model tells labels.
+    """
 
     figures: dict[str, Any]
     problems: list[str] = field(default_factory=list)
+    verdict: Verdict | None = None
 
 
 def evaluate_detector(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
@@ -56,11 +60,11 @@ def _on_known_faces(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
     for file, true in seen(rest, len(rest)):
         picture = read_picture(file)
         if picture is None:
-            problems.append(f"{file}: {'does not decode' if exists(file) else 'is not there'}")
+            problems.append(why_unread(file))
             continue
         pairs.append((detector(Frame(0.0, picture)), true))
     if not pairs:
-        raise FerdError("\n  ".join(["nothing was left to judge", *problems[:10]]))
+        raise FerdError("\n  ".join([f"{data}: nothing was left to judge", *problems[:10]]))
     figures = score.faces(pairs)
     alarms = sum(max(0, len(found) - len(score.pairs(found, true))) for found, true in pairs)
     return FaceVerdict(
@@ -78,14 +82,8 @@ def _on_known_faces(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
 
 def _known(data: Path, problems: list[str]) -> list[tuple[Path, list[Face]]]:
     """The lines of the file: picture and true faces. What cannot be read is added to the problems."""
-    known = []
-    for number, line in enumerate(data.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            known.append((data.parent / row["file"], score.true_faces(row)))
-        except (ValueError, KeyError, TypeError) as error:
-            problems.append(f"{data}:{number}: {error!r}")
-    return known
+    lines = read_lines(data, problems, lambda row: (picture_of(data, row), score.true_faces(row)))
+    return [known for _, known in lines]
 
 
 def _contradicted(known: list[tuple[Path, list[Face]]]) -> dict[Path, None]:
@@ -104,11 +102,15 @@ def _contradicted(known: list[tuple[Path, list[Face]]]) -> dict[Path, None]:
 def _on_empty_pictures(detector: Detector, data: Path, seen: Seen) -> FaceVerdict:
     problems: list[str] = []
     files = sorted(file for file in data.iterdir() if file.suffix.lower() in PICTURES)
+    if not files:
+        raise FerdError(
+            f"{data}: no pictures in it. A folder for a detector holds pictures without faces, and no folders"
+        )
     found: list[list[Face]] = []
     for file in seen(files, len(files)):
         picture = read_picture(file)
         if picture is None:
-            problems.append(f"{file}: does not decode")
+            problems.append(why_unread(file))
         else:
             found.append(detector(Frame(0.0, picture)))
     if not found:

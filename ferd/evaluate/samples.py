@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ferd.data import Picture
 from ferd.errors import FerdError
@@ -67,7 +71,7 @@ def _read_folders(data: Path) -> Samples:
             for file in inside:
                 picture = read_picture(file)
                 if picture is None:
-                    problems.append(f"{file}: does not decode")
+                    problems.append(f"{file}: {'does not decode' if is_file(file) else 'is no file'}")
                 else:
                     yield Sample(str(file), picture, folder.name)
 
@@ -84,6 +88,20 @@ def read_picture(file: Path) -> Picture | None:
     return None if picture is None else np.asarray(picture, np.uint8)
 
 
+def read_arrays(data: Path, names: Sequence[str]) -> list[NDArray[Any]]:
+    """Arrays of an .npz file. Raises FerdError with what is wrong with it."""
+    if not zipfile.is_zipfile(data):  # numpy takes it for a pickle, and says so at length
+        raise FerdError(f"{data}: is no whole .npz file")
+    try:
+        with np.load(data) as file:
+            missing = [name for name in names if name not in file]
+            if missing:
+                raise FerdError(f"{data}: holds no {' and no '.join(missing)}, only {', '.join(file) or 'nothing'}")
+            return [np.asarray(file[name]) for name in names]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise FerdError(f"{data}: is no whole .npz file ({error})") from None
+
+
 def _read_ferplus(data: Path) -> Samples:
     """FER2013's validation part by FER+'s majority protocol (Barsoum et al., 2016, section 3.1).
 
@@ -95,12 +113,14 @@ def _read_ferplus(data: Path) -> Samples:
     mosaic_file = next((data.with_suffix(s) for s in (".webp", ".png") if is_file(data.with_suffix(s))), None)
     if mosaic_file is None:
         raise FerdError(f"{data.with_suffix('.webp')}: is not there; it holds the pictures of {data.name}")
-    try:
-        with np.load(data) as file:
-            votes, split = file["votes"].astype(int), file["split"]
-            twin = file["duplicate_in_train"].astype(bool)
-    except (KeyError, ValueError, OSError) as error:
-        raise FerdError(f"{data}: is not FER+ in our form ({error})") from None
+    arrays = read_arrays(data, ("votes", "split", "duplicate_in_train"))
+    votes, split, twin = (array if array.dtype.kind in "biu" else array.astype(object) for array in arrays)
+    count = len(votes) if votes.ndim else 0
+    if object in (votes.dtype, split.dtype, twin.dtype) or votes.shape != (count, len(VOTES)):
+        raise FerdError(f"{data}: votes must be (N, {len(VOTES)}), split and duplicate_in_train (N), whole numbers")
+    if split.shape != (count,) or twin.shape != (count,):
+        raise FerdError(f"{data}: votes, split and duplicate_in_train are not of one length")
+    twin = twin.astype(bool)
     mosaic = cv2.imread(str(mosaic_file), cv2.IMREAD_GRAYSCALE)
     tiles = None if mosaic is None else _tiles(np.asarray(mosaic, np.uint8))
     if tiles is None or len(tiles) < len(votes):

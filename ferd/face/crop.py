@@ -84,6 +84,19 @@ def cut(picture: Picture, face: Face, crop: Crop, detector: str, size: tuple[int
     return _warp(picture, way, size)
 
 
+def cut_turned(
+    picture: Picture, centre: tuple[float, float], side: float, roll: float, size: int | tuple[int, int]
+) -> Picture:
+    """A part of the picture as (height, width[, 3]) uint8, turned so that what is tilted by `roll` radians stands.
+
+    `size`: (width, height), or one number for both; `side`: how many pixels of the picture the width is.
+    """
+    width, height = (size, size) if isinstance(size, int) else size
+    turn = width / max(side, 1e-6) * complex(math.cos(roll), -math.sin(roll))
+    way = Similarity(turn, complex(width, height) / 2 - turn * complex(*centre))
+    return _warp(picture, way, (width, height))
+
+
 def middle_square(picture: Picture, size: tuple[int, int]) -> Picture:
     """The middle square of the whole picture as (height, width[, 3]) uint8, as Teachable Machine sees a webcam."""
     height, width = picture.shape[:2]

@@ -55,37 +55,42 @@ class Detector(Protocol):
         """The library's own call on a prepared picture, and what it returns."""
 
 
-def make_detector(config: DetectorConfig) -> Detector:
+Maker = Callable[[DetectorConfig, float | None], Detector | None]
+
+
+def make_detector(config: DetectorConfig, least: float | None = None) -> Detector:
     """The configured detector; `auto`: our own, then YuNet if its file is there, then Haar.
+
+    `least`: the score from which on something is a face, instead of the detector's own; Haar knows none.
 
     Raises ConfigError with the remedy when it cannot be had.
     """
-    makers: dict[str, Callable[[DetectorConfig], Detector | None]] = {"face": _face, "yunet": _yunet, "haar": _haar}
+    makers: dict[str, Maker] = {"face": _face, "yunet": _yunet, "haar": _haar}
     if config.kind != "auto":
         makers = {config.kind: makers[config.kind]}
     for make in makers.values():
-        if detector := make(config):
+        if detector := make(config, least):
             log.info("detector chosen name=%s", detector.name)
             return detector
     raise ConfigError(_MISSING[config.kind])
 
 
-def _face(config: DetectorConfig) -> Detector | None:
+def _face(config: DetectorConfig, least: float | None) -> Detector | None:
     from ferd.face.own import FaceDetector
     from ferd.face.points import with_points
 
     bundle = find_on_shelf(FACE_MODEL)
-    return with_points(FaceDetector(bundle, config.min_face)) if bundle else None
+    return with_points(FaceDetector(bundle, config.min_face, least)) if bundle else None
 
 
-def _yunet(config: DetectorConfig) -> Detector | None:
-    from ferd.face.yunet import YunetDetector
+def _yunet(config: DetectorConfig, least: float | None) -> Detector | None:
+    from ferd.face.yunet import LEAST_SCORE, YunetDetector
 
     file = find_yunet(config.yunet)
-    return YunetDetector(file, config.min_face) if file else None
+    return YunetDetector(file, config.min_face, LEAST_SCORE if least is None else least) if file else None
 
 
-def _haar(config: DetectorConfig) -> Detector | None:
+def _haar(config: DetectorConfig, _least: float | None) -> Detector | None:
     from ferd.face.haar import HaarDetector, find_cascade
 
     cascade = find_cascade()

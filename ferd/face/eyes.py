@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.data import Box, Face, Picture, Points
+from ferd.data import Picture, Points
 from ferd.errors import ModelError
-from ferd.face.crop import Crop, cut
+from ferd.face.crop import cut_turned
 from ferd.model.bundle import Bundle
 from ferd.model.classify import Classifier
 
@@ -34,12 +34,13 @@ LEAST_BY_MOUTH = 0.9
 together. In frontal faces the way is 0.94 eye distances (median of 1,600; 0.73 to 1.21 from the 5th to the 95th
 percentile)."""
 
+LEAST_CHANCE = 1e-3
+"""No eye is taken to be surer than this of being open or closed."""
+
 CONTRAST = 48.0
 LEAST_SPREAD = 5.0
 """Crops are brought to mean 128 and this standard deviation; flat ones (below `LEAST_SPREAD`) are not blown up
 further, they would be noise. Infrared crops spread over 10 to 20 of the 256 steps only."""
-
-_ACROSS = Crop(eyes=((0.0, 0.5), (1.0, 0.5)))  # both "eyes" at the middle of the crop's sides: a turned square
 
 
 class Part(NamedTuple):
@@ -61,11 +62,11 @@ class Openness(NamedTuple):
 
     @property
     def eyes(self) -> Part:
-        """Both eyes as one: the surer eye counts more, a hidden one hardly."""
-        weights = self.right_eye.sure, self.left_eye.sure
-        total = max(sum(weights), 1e-6)
-        share = (self.right_eye.share * weights[0] + self.left_eye.share * weights[1]) / total
-        return Part(share, max(share, 1 - share) * max(weights))
+        """Both eyes as one: their evidence adds up, the surer eye counts more, a hidden one hardly."""
+        both = self.right_eye, self.left_eye
+        evidence = sum(eye.sure * _odds(eye.share) for eye in both)
+        share = 1 / (1 + math.exp(-evidence))
+        return Part(share, max(share, 1 - share) * max(eye.sure for eye in both))
 
 
 Square = tuple[float, float, float, float]
@@ -101,10 +102,7 @@ def squares(points: Points) -> Squares:
 def cut_square(picture: Picture, square: Square, size: int) -> Picture:
     """(size, size) uint8 of a gray picture (H, W), upright. Outside the picture its edge is repeated."""
     x, y, side, roll = square
-    half = side / 2 * complex(math.cos(roll), math.sin(roll))
-    middle = complex(x, y)
-    ends = Points(*(_pair(p) for p in (middle - half, middle + half, middle, middle, middle)))
-    return cut(picture, Face(Box(x, y, side, side), ends), _ACROSS, "", (size, size))
+    return cut_turned(picture, (x, y), side, roll, size)
 
 
 def level(crop: Picture) -> Picture:
@@ -165,10 +163,12 @@ class EyeReader:
         return f"<EyeReader {self._classifier!r}>"
 
 
+def _odds(share: float) -> float:
+    """The logarithm of the odds, finite also for a share of 0 or 1."""
+    share = min(max(share, LEAST_CHANCE), 1 - LEAST_CHANCE)
+    return math.log(share / (1 - share))
+
+
 def _two(said: NDArray[np.float32], what: Literal["eye", "mouth"]) -> tuple[float, float]:
     first = 0 if what == "eye" else 2
     return float(said[first]), float(said[first + 1])
-
-
-def _pair(value: complex) -> tuple[float, float]:
-    return value.real, value.imag

@@ -110,19 +110,29 @@ def true_faces(row: Mapping[str, object]) -> list[Face]:
     Raises KeyError, TypeError or ValueError when the line is not of that form.
     """
     listed = row["faces"]
-    if not isinstance(listed, list):
-        raise TypeError("faces is not a list")
+    if not isinstance(listed, list) or not all(isinstance(entry, Mapping) for entry in listed):
+        raise TypeError("faces must be a list of objects")
     return [true_face(entry) for entry in listed]
 
 
 def true_face(entry: Mapping[str, object]) -> Face:
     """`box`: x, y, w, h. `points`: ten numbers, x and y of the five points in the order of ferd.data.Points."""
-    box, points = entry["box"], entry.get("points")
-    if not isinstance(box, list) or not isinstance(points, list | None):
-        raise TypeError("box and points must be lists")
-    numbers = [float(v) for v in points or ()]
-    placed = Points(*zip(numbers[::2], numbers[1::2], strict=True)) if numbers else None
-    return Face(Box(*(float(v) for v in box)), placed)
+    box = _numbers(entry["box"], 4, "box")
+    if min(box[2:]) <= 0:
+        raise ValueError("a box must have a width and a height")
+    points = entry.get("points")
+    if not points:
+        return Face(Box(*box), None)
+    places = _numbers(points, 2 * len(Points._fields), "points")
+    return Face(Box(*box), Points(*zip(places[::2], places[1::2], strict=True)))
+
+
+def _numbers(values: object, count: int, name: str) -> list[float]:
+    if not isinstance(values, list) or len(values) != count:
+        raise TypeError(f"{name} must be a list of {count} numbers")
+    if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        raise TypeError(f"{name} must be a list of {count} numbers")
+    return [float(v) for v in values]
 
 
 def _counts(face: Face, least_side: float) -> bool:

@@ -24,14 +24,17 @@ class YunetDetector:
     name = "yunet"
     gray = False
 
-    def __init__(self, file: Path, min_face: int) -> None:
-        """`min_face` in pixels of the frame. Raises ConfigError when the file is missing or is not YuNet."""
+    def __init__(self, file: Path, min_face: int, least: float = LEAST_SCORE) -> None:
+        """`min_face` in pixels of the frame; `least`: the score of a face.
+
+        Raises ConfigError when the file is missing or is not YuNet.
+        """
         self._min_face = min_face
         self._size = (0, 0)
         if not is_file(file):
             raise ConfigError(f"{file}: no such file; detector.yunet must name the YuNet .onnx file")
         try:
-            self._net = cv2.FaceDetectorYN.create(str(file), "", (320, 240), LEAST_SCORE)
+            self._net = cv2.FaceDetectorYN.create(str(file), "", (320, 240), least)
             self._net.detect(np.zeros((240, 320, 3), np.uint8))
         except cv2.error as error:
             reason = str(error).strip().splitlines()[0][:120]

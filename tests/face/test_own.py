@@ -1,6 +1,7 @@
 """Our own detector: geometry that can be computed by hand, then the shipped file on a portrait."""
 
 import json
+import math
 import shutil
 
 import cv2
@@ -9,7 +10,22 @@ import pytest
 
 from ferd.data import Box, Frame
 from ferd.errors import ModelError
-from ferd.face.own import PLACE_UNIT, SIZE_UNIT, VALUES, FaceDetector, decode, grid, letterbox, merge
+from ferd.face.geometry import roll
+from ferd.face.own import (
+    CLOSER_LOOKS,
+    CLOSER_SIDE,
+    DOUBTFUL,
+    NEAR,
+    PLACE_UNIT,
+    SIZE_UNIT,
+    SURE,
+    VALUES,
+    FaceDetector,
+    decode,
+    grid,
+    letterbox,
+    merge,
+)
 from ferd.model.bundle import read_bundle
 from ferd.model.shelf import shipped_dir
 
@@ -182,3 +198,69 @@ def test_a_small_head_at_the_top_of_a_tall_frame_is_found(detector, portrait):
     tall[20:140, 100:260] = small
     (face,) = detector(Frame(0.0, tall))
     assert 40 <= face.box.h < 60
+
+
+def turned(picture, degrees, zoom=1.0, side=None):
+    """The picture turned about its middle and scaled, on a canvas of its own size or of the given square."""
+    height, width = picture.shape[:2]
+    size = (side, side) if side else (width, height)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, zoom)
+    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    return np.asarray(cv2.warpAffine(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def test_a_doubtful_face_is_looked_at_once_more(portrait):
+    """Tilted by 60 degrees the first look is not sure of it; stood upright it is, and in the same place."""
+    first, both = FaceDetector(read_bundle(MODEL), 40, threshold=DOUBTFUL), FaceDetector(read_bundle(MODEL), 40)
+    found = 0
+    for degrees in range(-70, 71, 10):
+        frame = Frame(0.0, turned(portrait, degrees, 0.6))
+        doubtful = [face for face in first(frame) if face.score < SURE]
+        for face in both(frame):
+            for before in doubtful:
+                if before.box.overlap(face.box) > NEAR:
+                    assert face.score >= both.threshold
+                    assert math.degrees(roll(face.points)) == pytest.approx(-degrees, abs=25)
+                    found += 1
+    assert found >= 2
+
+
+def test_a_sure_face_costs_one_pass_and_doubtful_ones_are_bounded(detector, portrait, monkeypatch):
+    calls = []
+    search = FaceDetector.search
+    monkeypatch.setattr(FaceDetector, "search", lambda self, picture: calls.append(1) or search(self, picture))
+    assert detector(Frame(0.0, portrait))[0].score > SURE
+    assert len(calls) == 1
+    rows = np.array([row(0.5, 40 + 60 * i, 100, 50) for i in range(4)], np.float32)
+    monkeypatch.setattr(FaceDetector, "search", lambda self, picture: calls.append(1) or rows)
+    calls.clear()
+    detector(Frame(0.0, np.zeros((480, 640), np.uint8)))
+    assert len(calls) == 1 + CLOSER_LOOKS
+
+
+@pytest.mark.parametrize(("score", "x", "looks"), [(0.5, 60, 0), (0.35, 200, 0), (0.5, 200, 1)])
+def test_beside_a_sure_face_only_what_is_likely_and_apart_is_looked_at(detector, monkeypatch, score, x, looks):
+    calls = []
+    rows = np.array([row(0.9, 20, 50, 100), row(score, x, 90, 30)], np.float32)
+    monkeypatch.setattr(FaceDetector, "search", lambda self, picture: calls.append(1) or rows)
+    detector(Frame(0.0, np.zeros((480, 640), np.uint8)))
+    assert len(calls) == 1 + looks
+
+
+def test_what_the_closer_look_does_not_see_is_no_face(detector, monkeypatch):
+    answers = [np.array([row(0.6, 100, 100, 60)], np.float32), np.zeros((0, VALUES), np.float32)]
+    monkeypatch.setattr(FaceDetector, "search", lambda self, picture: answers.pop(0))
+    assert detector(Frame(0.0, np.zeros((480, 640), np.uint8))) == []
+
+
+@pytest.mark.parametrize(("shape", "looks"), [((480, 640), 1), ((480, 640, 3), 1), ((900, 640, 3), 2)])
+def test_what_the_closer_look_sees_in_its_middle_lies_where_the_doubtful_face_was(detector, monkeypatch, shape, looks):
+    doubtful = np.array([row(0.5, 100, 80, 60)], np.float32)
+    middle = (SIZE[0] - CLOSER_SIDE) / 2, (SIZE[1] - CLOSER_SIDE) / 2
+    near = np.array([row(0.9, *middle, CLOSER_SIDE)], np.float32)
+    answers = [doubtful] * looks + [near] * CLOSER_LOOKS
+    monkeypatch.setattr(FaceDetector, "search", lambda self, picture: answers.pop(0))
+    factor = max(shape[1] / SIZE[0], shape[0] / SIZE[1])
+    face = detector(Frame(0.0, np.zeros(shape, np.uint8)))[0]
+    assert face.score == pytest.approx(0.9)
+    assert face.box == pytest.approx([100 * factor, 80 * factor, 60 * factor, 60 * factor], abs=0.01)

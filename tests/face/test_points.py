@@ -1,6 +1,7 @@
 """The closer look: points where eyes, nose and mouth really are, in any resolution and colour."""
 
 import json
+import math
 import shutil
 
 import cv2
@@ -65,6 +66,21 @@ def test_a_box_beside_the_face_is_forgiven(reader, detector, portrait):
     x, y, w, h = face.box
     beside = reader(portrait, Box(x + 0.08 * w, y - 0.06 * h, 1.1 * w, 1.1 * h))
     assert distance(beside, reader(portrait, face.box)) < 0.05 * w
+
+
+@pytest.mark.parametrize("degrees", [-60, -30, 30, 60])
+def test_a_tilted_head_is_seen_upright(reader, detector, portrait, degrees):
+    """The same points, turned: told how the head is tilted, it reads the same picture."""
+    (face,) = detector(Frame(0.0, portrait))
+    side = 2 * max(portrait.shape[:2])
+    x, y = face.box.centre
+    matrix = cv2.getRotationMatrix2D((x, y), degrees, 1.0)
+    matrix[:, 2] += side / 2 - x, side / 2 - y
+    turned = cv2.warpAffine(portrait, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    box = Box(side / 2 - face.box.w / 2, side / 2 - face.box.h / 2, face.box.w, face.box.h)
+    there = np.array(reader(turned, box, math.radians(-degrees)))
+    wanted = np.array(reader(portrait, face.box)) @ matrix[:, :2].T + matrix[:, 2]
+    assert distance(there, wanted) < 0.02 * face.box.w
 
 
 def test_the_shelf_gives_it_to_the_detector(detector, portrait):
