@@ -85,7 +85,8 @@ def pictures(tmp_path):
 
 
 def test_lines_of_eyes(pictures, capsys):
-    rows = [{"file": "a.png", "eyes": "open"}, {"file": "bad.png", "eyes": "open"}, {"file": "gone.png", "eyes": "open"},
+    good = {"file": "a.png", "eyes": "open"}
+    rows = [good, {"file": "bad.png", "eyes": "open"}, {"file": "gone.png", "eyes": "open"},
             {"file": "a.png", "eyes": "winking"}, {"file": "a.png"}, {"file": 3, "eyes": "open"}, [1], "", "no json",
             {"file": "pixel.png", "eyes": "closed"}, {"file": ".", "eyes": "open"}]  # fmt: skip
     told = evaluated(capsys, "eyes", write(pictures / "e.jsonl", rows), "--json")
