@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test is timed: a busy machine would fail it.
+settings.register_profile("ferd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ferd")
 
 
 @pytest.fixture(autouse=True)
