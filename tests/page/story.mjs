@@ -32,7 +32,7 @@ await story("how old the picture is (wanted: at most 150 ms, on a machine with n
 
 await story("without the picture the readings go on, and nothing is sent", async () => {
   await page.uncheck("#show-picture");
-  await until(page, () => /readings a second/.test(document.getElementById("pace").textContent));
+  await until(page, () => /readings? a second/.test(document.getElementById("pace").textContent));
   await until(page, () => document.getElementById("sending").hidden);
   await page.check("#show-picture");
   await pictures(page);
@@ -214,7 +214,7 @@ await story("ferd starts anew while the page is open, and the page comes back by
   const before = await page.evaluate(() => fetch("/api/state").then((r) => r.json()).then((s) => s.up_s));
   spawnSync("kill", ["-TERM", fs.readFileSync(process.env.FERD_PID, "utf8").trim()]);
   await until(page, () => !document.getElementById("curtain").hidden, 10000);
-  await until(page, () => document.getElementById("curtain").hidden && /pictures/.test(document.getElementById("pace").textContent), 40000);
+  await until(page, () => document.getElementById("curtain").hidden && /pictures? a/.test(document.getElementById("pace").textContent), 40000);
   const after = await page.evaluate(() => fetch("/api/state").then((r) => r.json()).then((s) => s.up_s));
   assert.ok(after < before);
 });

@@ -86,7 +86,7 @@ export class Live {
     ] : []);
     const signals = face?.signals;
     facts($("signals"), [
-      ["eyes closed", signals ? seen(signals.eyes_closed) : face ? "not read: [fatigue] is off" : null],
+      ["eyes closed", signals ? seen(signals.eyes_closed) : !face ? null : fatigue ? "not seen now" : "not read: [fatigue] is off"],
       ["mouth open", signals ? seen(signals.mouth_open) : null],
       ["awareness", fatigue ? percent(fatigue.awareness) : null],
       ["PERCLOS", fatigue ? percent(fatigue.perclos) : null],
@@ -108,7 +108,7 @@ export class Live {
     const rate = ((this.times.length - 1) * 1000) / (now - this.times[0]);
     const age = Date.now() / 1000 - reading.wall; // true on the machine that runs ferd
     const late = age >= 0 && age < 5 ? `, ${Math.round(age * 1000 + 0)} ms old` : "";
-    text($("pace"), `${rate.toFixed(0)} ${sendsPicture ? "pictures" : "readings"} a second${late}`);
+    text($("pace"), `${rate.toFixed(0)} ${sendsPicture ? "picture" : "reading"}${rate.toFixed(0) === "1" ? "" : "s"} a second${late}`);
   }
 
   speak(reading, face) {
