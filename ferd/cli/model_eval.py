@@ -33,7 +33,8 @@ A face detector (face, yunet, haar):
   ferd model eval face rooms/                        pictures without faces: false alarms
 Eyes, or with --mouth the mouth:
   ferd model eval eyes crops.npz                     images and open; or a folder with open/ and closed/
-  ferd model eval eyes faces_eye_state.jsonl         whole pictures: the face and its eyes are found first
+  ferd model eval eyes faces_eye_state.jsonl         whole photographs: the face is looked for from all sides first
+                                                     (first sight: with one look, as the daemon does it)
 
 A label that the model lacks counts as wrong, and so does a face that is not found. What cannot be read is told by
 name and passed over; exit code 1 when nothing was left.
@@ -101,11 +102,12 @@ def _eyes(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> i
         needs_points(detector)
     what: Literal["eye", "mouth"] = "mouth" if args.mouth else "eye"
     verdict = evaluate_eyes(EyeReader(bundle), detector, thorough, args.data, what=what, seen=_seen)
+    code = _tell_figures(verdict, args)
     if args.plot and verdict.verdict:
         from ferd.evaluate.plot import draw
 
         draw(verdict.verdict, f"{bundle.name} on {args.data.name}", args.plot)
-    return _tell_figures(verdict, args)
+    return code
 
 
 def _tell_figures(verdict: FaceVerdict, args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from ferd.errors import ConfigError, FerdError
 from ferd.evaluate.faces import FaceVerdict, Seen
 from ferd.evaluate.judge import verdict
 from ferd.evaluate.lines import picture_of, read_lines, why_unread
-from ferd.evaluate.photograph import face_in
+from ferd.evaluate.photograph import surest
 from ferd.evaluate.samples import PICTURES, read_arrays, read_picture
 from ferd.face import score
 from ferd.face.detect import Detector
@@ -52,8 +52,10 @@ def evaluate_eyes(
     chances: list[tuple[float, float]] = []
     for _, picture, label in seen(cases.items, cases.total):
         if cases.whole:
-            part = _read(reader, face_in(thorough, picture), what)
-            at_sight.append(_answer(reader, label, _read(reader, _largest(detector, picture), what), what))
+            part = surest(thorough, picture, lambda look, face: _part(reader, look, face, what))
+            face = _largest(detector, picture)
+            at_once = None if face is None else _part(reader, picture, face, what)
+            at_sight.append(_answer(reader, label, at_once, what))
         else:
             part = reader.read(picture, what)
         answers.append(_answer(reader, label, part, what))
@@ -97,10 +99,9 @@ def _answer(reader: EyeReader, label: str, part: Part | None, what: What) -> Ans
     return label, None if part is None else _told(part, what), part is not None and reader.sure(part)
 
 
-def _largest(detector: Detector, picture: Picture) -> tuple[Picture, Face] | None:
+def _largest(detector: Detector, picture: Picture) -> Face | None:
     faces = [face for face in detector(Frame(0.0, picture)) if face.points]
-    face = max(faces, key=lambda face: face.box.area, default=None)
-    return None if face is None else (picture, face)
+    return max(faces, key=lambda face: face.box.area, default=None)
 
 
 def _told(part: Part, what: What) -> str:
@@ -108,12 +109,9 @@ def _told(part: Part, what: What) -> str:
     return "closed" if (part.share > 0.5) == (what == "eye") else "open"
 
 
-def _read(reader: EyeReader, seen: tuple[Picture, Face] | None, what: What) -> Part | None:
-    if seen is None:
-        return None
-    shown, face = seen
+def _part(reader: EyeReader, picture: Picture, face: Face, what: What) -> Part:
     assert face.points is not None
-    said = reader(shown, face.points)
+    said = reader(picture, face.points)
     return said.eyes if what == "eye" else said.mouth
 
 

@@ -38,7 +38,7 @@ def small(side: int) -> Callable[[Picture], Picture]:
         height, width = picture.shape[:2]
         if max(height, width) <= side:
             return picture
-        tiny = cv2.resize(picture, (side, round(side * height / width)), interpolation=cv2.INTER_AREA)
+        tiny = cv2.resize(picture, (side, max(1, round(side * height / width))), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.resize(tiny, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
     return run

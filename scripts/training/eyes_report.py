@@ -15,7 +15,7 @@ from torch import nn
 
 from ferd.data import Face, Frame
 from ferd.errors import FerdError
-from ferd.evaluate.photograph import LEAST, face_in
+from ferd.evaluate.photograph import LEAST, surest
 from ferd.face import eyes, score
 from ferd.face.detect import Detector
 from ferd.face.eyes import LABELS, EyeReader, Part, level
@@ -54,7 +54,9 @@ TRAINED_ON = [
 ]  # fmt: skip
 Answers = list[tuple[str, str | None, bool]]
 Find = Callable[[Any], tuple[Any, Face] | None]
-"""The face in a picture, and the picture in which it is: perhaps turned."""
+"""The face in a picture, and that picture."""
+Read = Callable[[Any], Part | None]
+"""What the eyes in a picture say."""
 LEAST_FACE = 32  # pixels, as `ferd model eval`
 
 
@@ -68,8 +70,10 @@ def report(path: Path, net: nn.Module, data: dict[str, Tiles], folder: Path) -> 
     }
     for detector, thorough in detectors(folder, path.parent):
         find = _finder(detector)
-        figures[f"faces_by_{detector.name}"] = score.eyes(whole_faces(reader, _thoroughly(thorough), folder))
-        figures[f"faces_at_first_sight_by_{detector.name}"] = score.eyes(whole_faces(reader, find, folder))
+        figures[f"faces_by_{detector.name}"] = score.eyes(whole_faces(reader, _thoroughly(reader, thorough), folder))
+        figures[f"faces_at_first_sight_by_{detector.name}"] = score.eyes(
+            whole_faces(reader, _at_sight(reader, find), folder)
+        )
         figures[f"yawns_by_{detector.name}"] = score.eyes(yawns(reader, find, folder))
         worn, bare = _sunglasses(reader, find, folder)
         figures[f"sunglasses_by_{detector.name}"] = {"unsure": worn, "unsure_without": bare}
@@ -93,15 +97,13 @@ def detectors(folder: Path, models: Path) -> Iterator[tuple[Detector, Detector]]
         yield YunetDetector(file, LEAST_FACE), YunetDetector(file, LEAST_FACE, LEAST)
 
 
-def whole_faces(reader: EyeReader, find: Find, folder: Path) -> Answers:
+def whole_faces(reader: EyeReader, read: Read, folder: Path) -> Answers:
     """The whole chain on the held back part of faces_eye_state: find the face, cut the eyes, read them."""
     answers: Answers = []
     for line in (folder / "faces_eye_state.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        if not held_back(f"faces {row['file']}", 3):
-            continue
-        picture = cv2.imread(str(folder / row["file"]))
-        answers.append((row["eyes"], *_answer(reader, find(picture), "eyes")))
+        if held_back(f"faces {row['file']}", 3):
+            answers.append((row["eyes"], *_answer(reader, read(cv2.imread(str(folder / row["file"]))), "eyes")))
     return answers
 
 
@@ -111,7 +113,7 @@ def yawns(reader: EyeReader, find: Find, folder: Path) -> Answers:
     for name, label in (("yawn", "open"), ("no-yawn", "closed")):
         for file in sorted((folder / "drivers" / name).glob("*.jpg")):
             picture = cv2.imread(str(file))
-            answers.append((label, *_answer(reader, find(picture), "mouth")))
+            answers.append((label, *_answer(reader, _read(reader, find(picture), "mouth"), "mouth")))
     return answers
 
 
@@ -120,12 +122,15 @@ def told(part: Part, what: str) -> str:
     return high if part.share > 0.5 else low
 
 
-def _answer(reader: EyeReader, seen: tuple[Any, Face] | None, what: str) -> tuple[str | None, bool]:
+def _answer(reader: EyeReader, part: Part | None, what: str) -> tuple[str | None, bool]:
+    return (None, False) if part is None else (told(part, what), reader.sure(part))
+
+
+def _read(reader: EyeReader, seen: tuple[Any, Face] | None, what: str) -> Part | None:
     if seen is None or seen[1].points is None:
-        return None, False
+        return None
     read = reader(seen[0], seen[1].points)
-    part = read.eyes if what == "eyes" else read.mouth
-    return told(part, what), reader.sure(part)
+    return read.eyes if what == "eyes" else read.mouth
 
 
 def _crops(reader: EyeReader, tiles: Tiles) -> Iterable[tuple[str, str, bool]]:
@@ -142,7 +147,7 @@ def _sunglasses(reader: EyeReader, find: Find, folder: Path) -> tuple[float, flo
     for name, numbers in SUNGLASSES.items():
         for file in sorted((folder / "drivers" / name).glob("*.jpg")):
             picture = cv2.imread(str(file))
-            sure = _answer(reader, find(picture), "eyes")[1]
+            sure = _answer(reader, _read(reader, find(picture), "eyes"), "eyes")[1]
             unsure[int(file.stem) not in numbers].append(not sure)
     return float(np.mean(unsure[0])), float(np.mean(unsure[1]))
 
@@ -155,8 +160,14 @@ def _finder(detector: Detector) -> Find:
     return find
 
 
-def _thoroughly(detector: Detector) -> Find:
-    return lambda picture: face_in(detector, picture)
+def _at_sight(reader: EyeReader, find: Find) -> Read:
+    return lambda picture: _read(reader, find(picture), "eyes")
+
+
+def _thoroughly(reader: EyeReader, detector: Detector) -> Read:
+    return lambda picture: surest(
+        detector, picture, lambda look, face: _read(reader, (look, face), "eyes") or Part(0.5, 0.0)
+    )
 
 
 def _temperature(path: Path, held: dict[str, Tiles]) -> float:

@@ -85,9 +85,9 @@ def pictures(tmp_path):
 
 
 def test_lines_of_eyes(pictures, capsys):
-    good = {"file": "a.png", "eyes": "open"}
-    rows = [good, {"file": "bad.png", "eyes": "open"}, {"file": "gone.png", "eyes": "open"},
-            {"file": "a.png", "eyes": "winking"}, {"file": "a.png"}, {"file": 3, "eyes": "open"}, [1], "", "no json",
+    rows = [{"file": "a.png", "eyes": "open"}, {"file": "bad.png", "eyes": "open"},
+            {"file": "gone.png", "eyes": "open"}, {"file": "a.png", "eyes": "winking"}, {"file": "a.png"},
+            {"file": 3, "eyes": "open"}, [1], "", "no json",
             {"file": "pixel.png", "eyes": "closed"}, {"file": ".", "eyes": "open"}]  # fmt: skip
     told = evaluated(capsys, "eyes", write(pictures / "e.jsonl", rows), "--json")
     for part in ("e.jsonl:2: ", "bad.png: does not decode", "e.jsonl:3: ", "gone.png: is not there",
@@ -161,3 +161,10 @@ def test_ferplus_in_another_form(tmp_path, capsys, votes, split, twin, message):
     cv2.imwrite(str(tmp_path / "f.png"), np.zeros((48, 170 * 48), np.uint8))
     np.savez(tmp_path / "f.npz", votes=votes, split=split, duplicate_in_train=twin)
     assert message in evaluated(capsys, "expression", tmp_path / "f.npz", code=1).err
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1)])
+def test_stress_on_pictures_of_one_pixel_width(tmp_path, capsys, shape):
+    (tmp_path / "happiness").mkdir()
+    cv2.imwrite(str(tmp_path / "happiness/a.png"), np.full(shape, 90, np.uint8))
+    assert json.loads(evaluated(capsys, "expression", tmp_path, "--stress", "--json").out)["n"] == 1

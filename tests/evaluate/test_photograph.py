@@ -4,9 +4,23 @@ import numpy as np
 import pytest
 
 from ferd.data import Box, Face, Points
-from ferd.evaluate.photograph import STEP, TURN_GAIN, face_in, looks
+from ferd.evaluate.photograph import STEP, TURN_GAIN, looks, surest
+from ferd.face.eyes import Part
 
 POINTS = Points((1, 1), (3, 1), (2, 2), (1, 3), (3, 3))
+
+
+def face_in(detector, picture, sure=lambda look: 1.0):
+    """The look that counted, and the face in it."""
+    read = {}
+
+    def part(look, face):
+        made = Part(0.5, sure(look))
+        read[id(made)] = (look, face, made)
+        return made
+
+    best = surest(detector, picture, part)
+    return None if best is None else read[id(best)][:2]
 
 
 class Finder:
@@ -50,6 +64,17 @@ def test_more_sureness_does():
     picture = lying(1)
     shown, _ = face_in(Finder(lambda look: 0.9 if look is picture else 0.9 + 2 * TURN_GAIN), picture)
     assert shown is not picture
+
+
+def test_the_look_counts_in_which_face_and_eyes_together_are_surest():
+    finder = Finder(lambda look: 0.6 if stands(look) else 0.9)
+    shown, face = face_in(finder, lying(2), lambda look: 0.95 if stands(look) else 0.3)
+    assert stands(shown)
+    assert face.score == 0.6
+
+
+def test_eyes_of_which_nothing_can_be_said_are_read_all_the_same():
+    assert face_in(Finder(lambda _: 0.5), lying(0), lambda _: 0.0) is not None
 
 
 def test_a_face_at_the_edge_is_seen_with_a_margin():
