@@ -4,7 +4,7 @@ train() { # module, its arguments
   local module=$1 python=${PYTHON:-python3} venv=.venv-train
   shift
   export PYTHONPATH=scripts:.
-  # Memory that a step gives back is kept for the next one: a seventh less work for a small net.
+  # Memory that a step gives back is kept for the next one: a tenth less work for a small net.
   export MALLOC_TRIM_THRESHOLD_=2000000000 MALLOC_MMAP_THRESHOLD_=2000000000
   case " $* " in *" --help "* | *" -h "* | *" --check-data "*) exec "$python" -m "$module" "$@" ;; esac
   "$python" -m "$module" --check-data "$@" # tell what is missing before 2 GB are fetched
