@@ -19,10 +19,11 @@ import numpy as np
 from page_camera import number_in
 
 MASK = b"\x5a\xa5\x3c\xc3"
+TEXT, BINARY, PING, PONG = 1, 2, 9, 10  # RFC 6455, 11.8
 
 
-def masked(text: bytes) -> bytes:
-    return bytes([0x81, 0x80 | len(text)]) + MASK + bytes(byte ^ MASK[i % 4] for i, byte in enumerate(text))
+def masked(text: bytes, kind: int = TEXT) -> bytes:
+    return bytes([0x80 | kind, 0x80 | len(text)]) + MASK + bytes(byte ^ MASK[i % 4] for i, byte in enumerate(text))
 
 
 NEXT = masked(b"next")
@@ -79,8 +80,10 @@ class _Looker:
                 length = int.from_bytes(self.data[2:start], "big")
             if len(self.data) < start + length:
                 break
-            if self.data[0] & 15 == 2:
+            if self.data[0] & 15 == BINARY:
                 found.append(bytes(self.data[start : start + length]))
+            elif self.data[0] & 15 == PING:  # who does not answer is taken for gone
+                self.line.sendall(masked(bytes(self.data[start : start + length]), PONG))
             del self.data[: start + length]
         return found
 
