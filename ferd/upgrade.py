@@ -19,6 +19,8 @@ from ferd.system_files import ROOT, make_known, restore, snapshot
 
 HOME = Path("/opt/ferd")
 UNIT = "ferd.service"
+OTHERS = "ferd@*.service"
+"""Processes of other configurations. They go on with the old release until they are restarted."""
 KEPT = 2
 """Releases that stay: the one in use and the one before."""
 WELL_AFTER_S = 20.0
@@ -71,7 +73,7 @@ class Upgrade:
         self._root = root
 
     def __call__(self) -> None:
-        """Raises FerdError when the old release is in use in the end, with the reason."""
+        """Raises FerdError with the reason: the old release is in use, or one of the others does not start with the new."""
         old = self._current()
         new = self._home / "releases" / str(max(self._numbers(), default=0) + 1)
         try:
@@ -101,8 +103,14 @@ class Upgrade:
                 f"the new release is not well ({reason}); the old one {state}. journalctl -u ferd tells more"
             )
         if not ran:
-            self._say(f"{UNIT} does not run, so nothing is started")
+            self._say(f"{UNIT} does not run, so it is not started")
+        others = self._run(["systemctl", "try-restart", OTHERS])  # only those that run
         self._tidy(new)
+        if others.code != 0:
+            raise FerdError(
+                f"the new release is in use, but not by all of {OTHERS}: {others.first_line}. "
+                f"journalctl -u '{OTHERS}' tells more"
+            )
 
     def _lay(self, new: Path) -> None:
         self._say("unit, groups and rules")

@@ -89,6 +89,20 @@ def test_the_one_before_stays_and_older_ones_go(tmp_path):
     assert KEPT == 2
 
 
+def test_the_other_processes_follow_once_the_new_one_is_well(tmp_path):
+    machine = Machine(tmp_path)
+    machine.upgrade()
+    restarts = [line for line in machine.ran if "restart" in line]
+    assert restarts == ["systemctl restart ferd.service", "systemctl try-restart ferd@*.service"]
+
+
+def test_another_process_that_does_not_start(tmp_path):
+    machine = Machine(tmp_path, fails={"try-restart": "Job for ferd@desk.service failed"})
+    with pytest.raises(FerdError, match=r"in use, but not by all of ferd@\*.service: Job for ferd@desk.service failed"):
+        machine.upgrade()
+    assert machine.in_use == "2"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -146,7 +160,7 @@ def test_a_service_that_does_not_run_is_not_started(tmp_path):
     machine = Machine(tmp_path, running=False)
     machine.upgrade()
     assert machine.in_use == "2"
-    assert not any("restart" in line for line in machine.ran)
+    assert not any("systemctl restart" in line for line in machine.ran)
 
 
 def test_what_was_not_installed_by_the_script(tmp_path):
