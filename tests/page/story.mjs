@@ -148,6 +148,8 @@ await story("ferd's own model is corrected for a face, by two buttons, and used"
 await story("health, with the doctor", async () => {
   await page.click("#tab-health");
   await until(page, () => document.querySelectorAll("#stages tr").length > 4);
+  await until(page, () => document.querySelectorAll("#cameras th").length === document.querySelectorAll("#cameras td").length);
+  await until(page, () => !document.getElementById("cameras").textContent.includes("undefined"));
   await page.click("#examine");
   await until(page, () => document.querySelectorAll("#findings tr").length > 3, 60000);
   await page.screenshot({ path: `${shots}/health.png`, fullPage: true });

@@ -12,9 +12,9 @@ export class HealthView {
 
   async load(state) {
     const health = await get("/api/health");
-    $("cameras").replaceChildren(table(["camera", "status", "a second", "read", "skipped", "reopened", "late"], state.cameras.map((camera) => [camera.name,
-      camera.error ? `${camera.status}: ${camera.error}` : camera.status, camera.fps, camera.frames, camera.skipped, camera.reopened,
-      camera.latency_ms === null ? "–" : `${camera.latency_ms.toFixed(0)} ms`])));
+    $("cameras").replaceChildren(table(["camera", "status", "a second", "read", "skipped", "late", "reopened", "built anew", "restarts of ferd", "last reason"],
+      state.cameras.map((camera) => [camera.name, camera.error ? `${camera.status}: ${camera.error}` : camera.status, camera.fps, camera.frames, camera.skipped,
+        camera.latency_ms === null ? "–" : `${camera.latency_ms.toFixed(0)} ms`, camera.reopened, camera.rebuilt, camera.restarts, camera.reason || "–"])));
     const cameras = Object.keys(health.stages), names = [...new Set(cameras.flatMap((camera) => Object.keys(health.stages[camera])))];
     $("stages").replaceChildren(table(["stage", ...cameras], names.map((name) => [name, ...cameras.map((camera) => `${(health.stages[camera][name] ?? 0).toFixed(2)} ms`)])));
     facts($("board"), [["memory", health.rss_mb && `${health.rss_mb.toFixed(0)} MB`],
