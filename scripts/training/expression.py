@@ -24,6 +24,7 @@ TRAINING = Training(
 def main() -> int:
     parser = TRAINING.parser()
     parser.add_argument("--measure-crop", action="store_true", help="print where the tiles lie on faces and stop")
+    parser.add_argument("--stage", choices=["wide", "deep"], help="train this large net and stop: two at a time")
     return TRAINING.run(parser.parse_args(), _measure)
 
 

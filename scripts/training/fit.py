@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
 from training.augment import augment
@@ -89,9 +89,10 @@ def _epoch(run: Run, sample: Sample, teachers: Teachers | None) -> float:
     """One pass over the pictures; returns the mean loss."""
     settings, net = run.settings, run.net.train()
     batches = Batches(sample, settings, run.epochs, teachers)
-    # A second process makes the batches: on a busy machine two processes of one thread each are
+    # Other processes make the batches: on a busy machine two processes of one thread each are
     # several times quicker than one with two threads, which wait for each other at every layer.
-    loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
+    # Teachers take longer than the pupil's step.
+    loader = DataLoader(batches, batch_size=None, num_workers=2 if teachers else 1, prefetch_factor=4)
     steps = len(batches)
     title = f"{run.folder.name} {run.epochs + 1}/{settings.epochs}"
     progress = tqdm(loader, title, steps, unit="step", mininterval=2)
@@ -120,7 +121,7 @@ def _loss(net: ExpressionNet, pixels: Tensor, targets: Tensor) -> Tensor:
 
 
 class Batches(IterableDataset[tuple[Tensor, Tensor]]):
-    """One epoch, shuffled, augmented and taught; its seed is its own, so that resuming changes nothing."""
+    """One epoch, shuffled, augmented and taught; each batch has its own seed, so that resuming changes nothing."""
 
     def __init__(self, sample: Sample, settings: Settings, epoch: int, teachers: Teachers | None) -> None:
         self.sample = sample
@@ -133,12 +134,16 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         settings = self.settings
-        g = torch.Generator().manual_seed(settings.seed * 10_000 + self.epoch)
+        seed = settings.seed * 10_000 + self.epoch
         left = 1 - (self.epoch + 1) / settings.epochs  # the last quarter comes closer to what is met in use
         strength = settings.strength * min(1.0, 0.4 + 2.4 * left)
         tiles, targets = torch.from_numpy(self.sample.tiles), torch.from_numpy(self.sample.targets)
-        order = torch.randperm(len(self.sample), generator=g)
-        for picked in order[: len(self) * settings.batch].split(settings.batch):
+        order = torch.randperm(len(self.sample), generator=torch.Generator().manual_seed(seed))
+        worker = get_worker_info()
+        mine = range(worker.id, len(self), worker.num_workers) if worker else range(len(self))
+        for step in mine:
+            g = torch.Generator().manual_seed(seed * 10_000 + step)
+            picked = order[step * settings.batch : (step + 1) * settings.batch]
             pixels = augment(tiles[picked][:, None].float() / 255, strength, g)
             pixels, wanted = mix(pixels, targets[picked], settings.mixed * strength / settings.strength, g)
             inputs = ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)

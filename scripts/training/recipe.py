@@ -28,7 +28,15 @@ TEACHER_SHARE = 0.7
 PHOTO_TIMES = {"anger": 3, "sadness": 3, "fear": 3, "surprise": 2, "disgust": 2}  # most press photos smile or do not
 
 
-WIDE = Shape(stem=0, widths=(32, 64, 128), features=256, dropout=0.2)
+# Large nets, seven times the pupil's work: as different from each other as their shapes, seeds and targets make them.
+LARGE = {
+    "wide": Settings(
+        Shape(stem=16, widths=(64, 128, 256), features=256, dropout=0.3), 30, mixed=0.1, teacher_share=0.3, seed=1
+    ),
+    "deep": Settings(
+        Shape(stem=16, widths=(48, 96, 192), blocks=(2, 2, 2), features=256, dropout=0.3), 30, mixed=0.2, seed=2
+    ),
+}
 
 
 def train(options: argparse.Namespace, folder: Path) -> None:
@@ -41,8 +49,11 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     print(f"{told}, {len(data.validation.tiles)} to judge by")
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "expression.tflite"
-    stages = Stages(data, options.work, options.epochs, resume=not options.fresh)
-    net = shipped(stages.pupil(predecessor=path))
+    stages = Stages(data, options.work, options.epochs, predecessor=path, resume=not options.fresh)
+    if options.stage:
+        stages.large(options.stage)
+        return
+    net = shipped(stages.pupil())
 
     quantise(net, _calibration(stages.sample), path)
     report(path, net, data)
@@ -50,33 +61,36 @@ def train(options: argparse.Namespace, folder: Path) -> None:
 
 
 class Stages:
-    """A wide net, and the pupil of it and of the file that ships: the two err in different places.
+    """Large nets, and the pupil of them and of the file that ships: they err in different places.
 
     The pupil goes on from the file that ships, where there is one.
     """
 
-    def __init__(self, data: Pictures, work: Path, epochs: float, *, resume: bool) -> None:
+    def __init__(self, data: Pictures, work: Path, epochs: float, *, predecessor: Path, resume: bool) -> None:
         """`epochs`: of every stage, as a share of the usual number."""
         self.data = data
         self.work = work
         self.epochs = epochs
         self.resume = resume
+        self.kept = self._kept(predecessor)
         self.sample = with_more_of(data.votes, {"disgust": 3}) + with_more_of(data.photos, PHOTO_TIMES)
 
-    def pupil(self, predecessor: Path) -> ExpressionNet:
-        wide = self._fit("wide", self.sample, Settings(WIDE, 34, mixed=0.3, seed=1))
-        kept = self._kept(predecessor)
-        teachers = Teachers([self._file(wide), *kept])
+    def large(self, name: str) -> Path:
+        """A large net as an int8 file; some of them learn from the file that ships as well."""
+        settings = LARGE[name]
+        teachers = Teachers(self.kept) if self.kept and settings.teacher_share else None
+        net = self._fit(name, self.sample, settings, teachers=teachers)
+        path = self.work / f"{name}.tflite"
+        quantise(shipped(net), _calibration(self.sample), path)
+        return path
+
+    def pupil(self) -> ExpressionNet:
+        teachers = Teachers([*(self.large(name) for name in LARGE), *self.kept])
         said = [_share_right(teachers, part) for part in self.data.judged()]
         print("teachers together: validation {:.4f}, photos {:.4f}, uncut {:.4f}".format(*said))
-        start = net_of(kept[0], PUPIL, _calibration(self.sample)) if kept else None
-        settings = Settings(PUPIL, 40, rate=0.05, decay=2e-4, average=0.999, teacher_share=TEACHER_SHARE)
+        start = net_of(self.kept[0], PUPIL, _calibration(self.sample)) if self.kept else None
+        settings = Settings(PUPIL, 50, rate=0.05, decay=2e-4, average=0.999, teacher_share=TEACHER_SHARE)
         return self._fit("pupil", self.sample + self.data.unlabelled, settings, start=start, teachers=teachers)
-
-    def _file(self, wide: ExpressionNet) -> Path:
-        path = self.work / "wide.tflite"
-        quantise(shipped(wide), _calibration(self.sample), path)
-        return path
 
     def _kept(self, predecessor: Path) -> list[Path]:
         """A copy of the file that shipped when this training began; none where there was none."""
