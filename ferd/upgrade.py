@@ -73,7 +73,7 @@ class Upgrade:
         self._root = root
 
     def __call__(self) -> None:
-        """Raises FerdError with the reason: the old release is in use, or another process does not start with the new."""
+        """Raises FerdError with the reason: the old release is in use, or another process does not start anew."""
         old = self._current()
         new = self._home / "releases" / str(max(self._numbers(), default=0) + 1)
         try:
