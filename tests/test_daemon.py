@@ -49,6 +49,20 @@ def run():
         assert not thread.is_alive()
 
 
+@pytest.fixture
+def still():
+    """Daemons that do not run; a reload starts their publishers all the same."""
+    made = []
+
+    def make(config, **more):
+        made.append(Daemon(config, **more))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.publisher.stop()
+
+
 class Portrait(FakeCamera):
     """Shows one real face, with a little noise."""
 
@@ -135,17 +149,17 @@ def test_a_reload_without_a_file_is_refused(config, run):
         daemon.reload()
 
 
-def test_a_reload_is_no_restart(config, run):
-    daemon = Daemon(config, load=lambda: config, open_camera=lambda _camera: FakeCamera([]))
+def test_a_reload_is_no_restart(config, still):
+    daemon = still(config, load=lambda: config, open_camera=lambda _camera: FakeCamera([]))
     health = daemon._health
     daemon.reload()
     assert daemon._health is health
 
 
-def test_another_id_waits_for_the_next_start(config, caplog):
+def test_another_id_waits_for_the_next_start(config, still, caplog):
     """Announced at once, Home Assistant would have every entity twice: nothing takes back what the old one had."""
     node = config.node.model_copy(update={"id": "second"})
-    daemon = Daemon(config, load=lambda: config.model_copy(update={"node": node}))
+    daemon = still(config, load=lambda: config.model_copy(update={"node": node}))
     told = []
     daemon.board.subscribe(lambda message: told.append(message.topic))
     daemon.reload()
