@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.between import between
 from training.cache import Pictures, pictures
 from training.checkpoint import Settings
 from training.data import Judged, Sample, with_more_of
@@ -25,6 +26,7 @@ from training.start import net_of
 from training.teachers import Teachers
 
 TEACHER_SHARE = 0.7
+PUPIL_SHARE = 0.75  # of the weights that ship; the rest are those that it began with
 PHOTO_TIMES = {"anger": 3, "sadness": 3, "fear": 3, "surprise": 2, "disgust": 2}  # most press photos smile or do not
 
 
@@ -90,7 +92,8 @@ class Stages:
         print("teachers together: validation {:.4f}, photos {:.4f}, uncut {:.4f}".format(*said))
         start = net_of(self.kept[0], PUPIL, _calibration(self.sample)) if self.kept else None
         settings = Settings(PUPIL, 50, rate=0.05, decay=2e-4, average=0.999, teacher_share=TEACHER_SHARE)
-        return self._fit("pupil", self.sample + self.data.unlabelled, settings, start=start, teachers=teachers)
+        net = self._fit("pupil", self.sample + self.data.unlabelled, settings, start=start, teachers=teachers)
+        return between(start, net, PUPIL_SHARE, self.sample) if start else net
 
     def _kept(self, predecessor: Path) -> list[Path]:
         """A copy of the file that shipped when this training began; none where there was none."""
