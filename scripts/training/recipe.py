@@ -26,7 +26,7 @@ from training.start import net_of
 from training.teachers import Teachers
 
 TEACHER_SHARE = 0.7
-PUPIL_SHARE = 0.75  # of the weights that ship; the rest are those that it began with
+PUPIL_SHARE = 0.8  # of the weights that ship; the rest are those that it began with
 PHOTO_TIMES = {"anger": 3, "sadness": 3, "fear": 3, "surprise": 2, "disgust": 2}  # most press photos smile or do not
 
 
