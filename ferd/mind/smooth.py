@@ -18,7 +18,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CHANGES_PER_S = 1.0
+CHANGES_PER_S = 0.5
 """Rate of the transitions. Faces change more seldom; a higher rate forgets old evidence sooner."""
 LOOKS = 1.5
 """One frame counts as at most so many looks: one picture is no proof, however long the gap before it."""

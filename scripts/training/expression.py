@@ -12,7 +12,7 @@ from training.sources import FERPLUS
 TRAINING = Training(
     name="train-expression",
     what=__doc__,
-    takes="It should take about an hour on two idle cores; see models/README.md. --epochs is the share of the usual "
+    takes="Takes two to three hours on two idle cores; see models/README.md. --epochs is the share of the usual "
     "epochs of every stage, 0 to 1: a trial.",
     needed=FERPLUS,
     epochs=1.0,

@@ -146,7 +146,7 @@ def test_confidence_belongs_to_what_is_held_now():
     smoother = Smoother(LABELS, RULES)
     for t in np.arange(0, 3, 0.1):
         smoother.update(t, [0.9, 0.05, 0.05])
-    for t in (3.0, 3.1):
+    for t in (3.0, 3.1, 3.2):
         held = smoother.update(t, [0.1, 0.6, 0.3])
     assert held.label == "b"
     assert held.confidence == pytest.approx(0.6)
