@@ -37,7 +37,7 @@ class Done:
     @property
     def first_line(self) -> str:
         """Of systemctl's answers the one that says what happened; the others say where to look."""
-        return (self.output.strip().splitlines() or ["no output"])[0]
+        return (self.output.strip().splitlines() or ["no output"])[0].rstrip(".")
 
 
 Run = Callable[[Sequence[str]], Done]
