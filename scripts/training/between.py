@@ -12,8 +12,7 @@ from torch import nn
 
 from training.augment import augment
 from training.data import Sample
-from training.fit import to_input
-from training.net import ExpressionNet
+from training.net import MEAN, STD, ExpressionNet
 
 STRENGTH = 0.25  # of the augmentation while the statistics are taken, as at the end of a training
 BATCHES, BATCH = 40, 256
@@ -42,5 +41,5 @@ def _with_statistics(net: ExpressionNet, sample: Sample) -> ExpressionNet:
         for _ in range(BATCHES):
             picked = torch.randint(len(sample), (BATCH,), generator=g).numpy()
             seen = augment(torch.from_numpy(sample.tiles[picked])[:, None].float() / 255, STRENGTH, g)
-            net(to_input(255 * seen[:, 0]))
+            net((seen - MEAN) / STD)
     return net.eval()

@@ -38,10 +38,7 @@ class Residual(nn.Module):
 
 @dataclass(frozen=True)
 class Shape:
-    """Channels of the net; blocks are residual pairs of convolutions in each stage.
-
-    Without a stem the first stage halves the picture at once, which makes a training step a quarter cheaper.
-    """
+    """Channels of the net; blocks are residual pairs of convolutions in each stage."""
 
     stem: int = 16
     widths: tuple[int, ...] = (24, 48, 96)
@@ -59,10 +56,10 @@ class ExpressionNet(nn.Module):
     def __init__(self, shape: Shape = PUPIL, labels: int = len(TRAIN_LABELS)) -> None:
         super().__init__()
         self.shape = shape
-        layers: list[nn.Module] = [_conv(1, shape.stem), nn.ReLU()] if shape.stem else []
-        before = shape.stem or 1
+        layers: list[nn.Module] = [_conv(1, shape.stem), nn.ReLU()]
+        before = shape.stem
         for width, blocks in zip(shape.widths, shape.blocks, strict=True):
-            layers += [_conv(before, width, stride=2, size=5 if before == 1 else 3), nn.ReLU()]
+            layers += [_conv(before, width, stride=2), nn.ReLU()]
             layers += [Residual(width) for _ in range(blocks)]
             before = width
         layers += [_conv(before, shape.features, size=1), nn.ReLU()]
