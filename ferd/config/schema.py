@@ -86,14 +86,14 @@ class ExpressionConfig(Section):
 
 
 class SmoothingConfig(Section):
-    tau_s: Annotated[Number, Field(ge=0, le=60)] = 0.05
+    tau_s: Annotated[Number, Field(ge=0, le=60)] = 0.1
     """Time constant, in seconds: pictures of so long count as one look at the face. More is calmer and later."""
     enter: Fraction = 0.4
     """A label is taken up when it is the likeliest, and its probability is at least this."""
     leave: Fraction = 0.2
     """A held label is dropped when its filtered probability stays below this for a while. Below `enter`: hysteresis."""
-    lead: Annotated[Number, Field(ge=1, le=1000)] = 5.0
-    """A new label must be so many times as likely as the held one, after all looks, to take its place."""
+    lead: Annotated[Number, Field(ge=1, le=1000)] = 1.05
+    """A new label takes the place of the held one when it is so many times as likely, by all looks since the change."""
     hold_s: Seconds = 0.0
     """A new label must stay ahead for so long before it is told; a held one is kept for so much longer."""
 

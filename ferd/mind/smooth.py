@@ -1,15 +1,14 @@
-"""From one frame's probabilities to an expression that is held: a hidden Markov model, and a filter that stays honest.
+"""From one frame's probabilities to an expression that is held: what was seen since the last change, told calmly.
 
 Pure functions of (time, scores): no clock, no camera. All rules are in seconds.
 
-Which label is held is decided by a forward filter (Rabiner 1989, "A tutorial on hidden Markov models"): the face
-shows one label and passes to any other at CHANGES_PER_S, and each frame is evidence for what it shows. Frames that lie
-close together see the same blink, blur and lamp: `tau_s` of them count as one look, and no frame as more than LOOKS.
-So a change is told after two or three clear frames, while a torn face keeps what it has.
+Which label is held is decided by `Changes`: guesses since when the face shows what it shows, and the mean of all frames
+since then. Frames that lie close together see the same blink, blur and lamp: `tau_s` of them count as one look, and no
+frame as more than one. So a change is told after one or two clear frames, while a torn face keeps what it has.
 
 How sure that is, and whether it is sure enough to be told, says the first-order low-pass dy/dt = (log x - y) / T over
-log-probabilities, solved exactly between frames, T = CALM * tau_s: a constant face keeps its own probabilities, so they
-stay calibrated, which the beliefs of a Markov model are not. `scripts/bench-smoothing` compares all this with others.
+log-probabilities, solved exactly between frames, T = CALM * tau_s: it follows a smile that fades, and a constant face
+keeps its own, calibrated probabilities. `scripts/bench-smoothing` compares all this with others.
 """
 
 from __future__ import annotations
@@ -18,21 +17,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CHANGES_PER_S = 0.5
-"""Rate of the transitions. Faces change more seldom; a higher rate forgets old evidence sooner."""
-LOOKS = 1.5
-"""One frame counts as at most so many looks: one picture is no proof, however long the gap before it."""
+from ferd.mind.changes import Changes, Values, probabilities
+
 CALM = 3.0
 """The filter's time constant, in units of tau_s."""
 STEP_S = 0.5
-"""After a gap one frame's scores stand for at most so long in the filter."""
+"""After a gap one frame's scores stand for at most so long: one picture is no proof, however long the gap."""
 FLOOR = 1e-3
 """No single frame is surer than this that a label is not there."""
 GIVE_UP_S = 0.25
 """So long, and hold_s, a label is held that is not sure any more: else every change would pass through unsure."""
-
-Values = tuple[float, ...]
-"""One number a label. Plain floats: for so few of them numpy takes three times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """`belief`: of the Markov model. `smooth`: filtered probabilities. `label`: what is held, told at `since`.
+    """`belief`: by all looks since the change. `smooth`: filtered probabilities. `label`: held, told at `since`.
 
     `label` and `confidence` are None while unsure.
     """
@@ -77,6 +71,7 @@ class Smoother:
     def __init__(self, labels: Sequence[str], rules: Rules) -> None:
         self._labels = tuple(labels)
         self.rules = rules
+        self._changes = Changes()
         self._belief: Values = (1 / len(self._labels),) * len(self._labels)
         self._logs: Values | None = None
         self._t = 0.0
@@ -92,9 +87,11 @@ class Smoother:
             self._logs, self._t, self._since = logs, t, t
             passed = STEP_S
         else:
-            passed = max(t - self._t, 0.0)
-        self._belief = self._believed(logs, passed)
-        self._logs, self._t = self._filtered(logs, min(passed, STEP_S)), t
+            passed = min(max(t - self._t, 0.0), STEP_S)
+        looks = 1.0 if self.rules.tau_s <= 0 else min(passed / self.rules.tau_s, 1.0)
+        if looks > 0:
+            self._belief = self._changes.update(logs, passed, looks)
+        self._logs, self._t = self._filtered(logs, passed), t
         self._decide(t, logs)
         self._note_confidence()
         return self.now
@@ -103,18 +100,10 @@ class Smoother:
     def now(self) -> Held:
         """The state after the last update."""
         assert self._logs is not None, "update() comes first"
-        smooth = _probabilities(self._logs)
+        smooth = probabilities(self._logs)
         if self._held is None:
             return Held(self._belief, smooth, None, None, self._since)
         return Held(self._belief, smooth, self._labels[self._held], self._confidence, self._since)
-
-    def _believed(self, logs: Values, passed: float) -> Values:
-        """One step of the forward filter: what may have changed meanwhile, then what is seen."""
-        stays = math.exp(-CHANGES_PER_S * passed)
-        anew = (1 - stays) / len(logs)
-        looks = LOOKS if self.rules.tau_s <= 0 else min(passed / self.rules.tau_s, LOOKS)
-        before = (math.log(stays * value + anew + 1e-300) for value in self._belief)
-        return _probabilities([old + looks * seen for old, seen in zip(before, logs, strict=True)])
 
     def _filtered(self, logs: Values, passed: float) -> Values:
         assert self._logs is not None
@@ -135,16 +124,16 @@ class Smoother:
         needed = self.rules.hold_s + (GIVE_UP_S if wanted is None else 0)
         if t - self._rival.since >= needed - 1e-9:
             self._held, self._since, self._rival = wanted, t, None
-            if wanted is not None and _probabilities(logs)[wanted] > _probabilities(self._logs)[wanted]:
+            if wanted is not None and probabilities(logs)[wanted] > probabilities(self._logs)[wanted]:
                 self._logs = logs  # what was seen before belongs to another expression
 
     def _wanted(self, logs: Values) -> int | None:
         assert self._logs is not None
-        smooth = _probabilities(self._logs)
+        smooth = probabilities(self._logs)
         top = self._belief.index(max(self._belief))
         held = self._held
         leads = held is None or top == held or self._belief[top] >= self.rules.lead * self._belief[held]
-        sure = max(smooth[top], _probabilities(logs)[top])
+        sure = max(smooth[top], probabilities(logs)[top])
         if leads and sure >= self.rules.enter:
             return top
         return held if held is not None and smooth[held] >= self.rules.leave else None
@@ -152,12 +141,5 @@ class Smoother:
     def _note_confidence(self) -> None:
         """A label that is on its way out (below `leave`) keeps the confidence it had."""
         assert self._logs is not None
-        if self._held is not None and (now := _probabilities(self._logs)[self._held]) >= self.rules.leave:
+        if self._held is not None and (now := probabilities(self._logs)[self._held]) >= self.rules.leave:
             self._confidence = now
-
-
-def _probabilities(logs: Sequence[float]) -> Values:
-    most = max(logs)
-    powers = [math.exp(value - most) for value in logs]
-    total = sum(powers)
-    return tuple(power / total for power in powers)

@@ -28,7 +28,7 @@ def _text(face: FaceReading, rules: Rules, lead: str, has: float) -> str:
         )
     times = face.belief[lead] / max(face.belief[held], 1e-9) if held is not None else rules.lead
     if times < rules.lead:
-        return f"{lead} is {times:.1f} times as likely as {held} after all looks; it needs {rules.lead:g} times"
+        return f"{lead} is {times:.2f} times as likely as {held} by all looks; it needs {rules.lead:g} times"
     if has < rules.enter:
         return f"{lead} leads with {has:.2f}; it is told from {rules.enter:.2f} on"
     return f"{lead} leads and must stay ahead for {rules.hold_s:g} s"

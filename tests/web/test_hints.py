@@ -47,7 +47,7 @@ def test_a_face_outside_of_the_picture_is_not_judged():
     [
         (None, {"a": 0.3, "b": 0.2}, {"a": 0.7, "b": 0.3}, 0.1, "told from 0.40"),
         ("a", {"a": 0.6, "b": 0.2}, {"a": 0.9, "b": 0.1}, 0.0, "is told"),
-        ("a", {"a": 0.4, "b": 0.5}, {"a": 0.4, "b": 0.6}, 0.0, "1.5 times as likely as a after all looks; it needs 3"),
+        ("a", {"a": 0.4, "b": 0.5}, {"a": 0.4, "b": 0.6}, 0.0, "1.50 times as likely as a by all looks; it needs 3"),
         ("a", {"a": 0.1, "b": 0.3}, {"a": 0.1, "b": 0.9}, 0.1, "told from 0.40"),
         ("a", {"a": 0.1, "b": 0.8}, {"a": 0.1, "b": 0.9}, 0.0, "must stay ahead"),
         (None, {}, {}, None, "not read yet"),

@@ -9,7 +9,7 @@ const NONE = 255;
 const KNOBS = {
   smoothing: [
     ["tau_s", "calmer, and later (seconds)", 0, 2, 0.05], ["enter", "taken up from", 0, 1, 0.01], ["leave", "dropped below", 0, 1, 0.01],
-    ["lead", "times as probable as the held one", 1, 10, 0.1], ["hold_s", "must stay ahead for (seconds)", 0, 3, 0.05],
+    ["lead", "times as probable as the held one", 1, 10, 0.05], ["hold_s", "must stay ahead for (seconds)", 0, 3, 0.05],
   ],
   fatigue: [
     ["shut_notice_s", "eyes shut: notice (seconds)", 0.75, 6, 0.05], ["shut_warning_s", "eyes shut: warning (seconds)", 0.75, 8, 0.05],
