@@ -31,10 +31,14 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ferd.publish.limits import PAUSE_S
+
 HOST = "127.0.0.1"
 CONNECT_WITHIN_S = 180.0
 SETTLE_S = 3.0
 """Or half of the steady part, where that is less."""
+LAST_WORD_S = PAUSE_S + 1
+"""A camera that has used up its messages sends one every PAUSE_S: so long its last state can wait."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -216,7 +220,7 @@ def bench(args: argparse.Namespace, broker: Broker, listener: Listener) -> dict[
     wait_for_statuses(listener, args.nodes, back)
     time.sleep(args.seconds / 4 + settle_s)
     fleet.quiet()
-    time.sleep(settle_s)
+    time.sleep(LAST_WORD_S)
     told = fleet.stop()
     wait_until_quiet(listener)
     first = [at - begun for _, at in told.online if at < steady]
