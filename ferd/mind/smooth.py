@@ -23,6 +23,8 @@ CALM = 3.0
 """The filter's time constant, in units of tau_s."""
 STEP_S = 0.5
 """After a gap one frame's scores stand for at most so long: one picture is no proof, however long the gap."""
+LEAST_LOOK = 1e-6
+"""Less of a look is the same moment again, and says nothing."""
 FLOOR = 1e-3
 """No single frame is surer than this that a label is not there."""
 GIVE_UP_S = 0.25
@@ -89,7 +91,7 @@ class Smoother:
         else:
             passed = min(max(t - self._t, 0.0), STEP_S)
         looks = 1.0 if self.rules.tau_s <= 0 else min(passed / self.rules.tau_s, 1.0)
-        if looks > 0:
+        if looks > LEAST_LOOK:
             self._belief = self._changes.update(logs, passed, looks)
         self._logs, self._t = self._filtered(logs, passed), t
         self._decide(t, logs)

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from ferd.mind.changes import Changes
 
-EVEN = (math.log(1 / 3),) * 3
-
 
 def logs(*scores):
     return tuple(math.log(score / sum(scores)) for score in scores)

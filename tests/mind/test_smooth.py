@@ -159,6 +159,14 @@ def test_after_a_long_gap_one_frame_is_no_evidence():
     assert smoother.update(5.0, [0.2, 0.7, 0.1]).label == "a"
 
 
+@pytest.mark.parametrize("gap", [0.0, 5e-324, 1e-12])
+def test_a_second_picture_of_the_same_moment_says_nothing(gap):
+    smoother = Smoother(LABELS, RULES)
+    first = smoother.update(0.0, [0.8, 0.1, 0.1])
+    assert smoother.update(gap, [0.1, 0.8, 0.1]).belief == first.belief
+    assert smoother.now.label == "a"
+
+
 @given(
     scores=st.lists(probabilities, min_size=1, max_size=30),
     dts=st.lists(st.floats(0.0, 1), min_size=30, max_size=30),
