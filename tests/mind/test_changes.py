@@ -74,7 +74,7 @@ def test_a_slow_change_is_followed_though_no_frame_differs_much_from_the_one_bef
 
 
 def test_frames_that_are_less_of_a_look_count_for_less():
-    """Four frames of a new face within one look are told no earlier than one that is a whole look."""
+    """Eight quarters of a look at a new face say about as much as two whole ones; two quarters say less."""
     smile, sad = logs(0.9, 0.05, 0.05), logs(0.05, 0.9, 0.05)
     whole = after([smile] * 30 + [sad] * 2)[-1]
     parts = after([smile] * 120 + [sad] * 8, fps=40, looks=0.25)[-1]
