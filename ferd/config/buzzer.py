@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import ErrorDetails
 
-from ferd.buzzer.patterns import BUILT_IN, DEFAULTS, LEVELS_OWN, MAX_HZ, MIN_HZ, SILENT, Kind, Pattern, pattern
 from ferd.config.types import Flag, Name, Number, Seconds, Section, Whole
 from ferd.errors import ConfigError
+from ferd.outputs.buzzer.patterns import BUILT_IN, DEFAULTS, LEVELS_OWN, MAX_HZ, MIN_HZ, SILENT, Kind, Pattern, pattern
 
 Pin = Annotated[Whole, Field(ge=2, le=27)]  # 0 and 1 are for the EEPROM of a HAT
 # Checked by `pattern`, whose words are clearer than those of a union of types.

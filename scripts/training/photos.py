@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ferd.data import Box, Face, Points
-from ferd.face.crop import cut
+from ferd.types import Box, Face, Landmarks
+from ferd.vision.align import cut
 from training.crop import CROP, largest, yunet
 from training.data import LABELS, SIDE, TRAIN_LABELS, Judged, Sample
 
@@ -82,7 +82,7 @@ def find(picture: Tile, detector: cv2.FaceDetectorYN) -> Face | None:
     if face is None:
         return None
     places = ((face[4:14].reshape(5, 2) - PAD) / zoom).tolist()
-    return Face(Box(*(float(v) for v in (face[:4] - [PAD, PAD, 0, 0]) / zoom)), Points(*((x, y) for x, y in places)))
+    return Face(Box(*(float(v) for v in (face[:4] - [PAD, PAD, 0, 0]) / zoom)), Landmarks(*((x, y) for x, y in places)))
 
 
 def by_eyes(picture: Tile, face: Face) -> Tile:

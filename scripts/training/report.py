@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferd.data import Picture
+from ferd.types import Image
 from training import card
 from training.cache import Pictures
 from training.data import LABELS, TRAIN_LABELS, Judged
@@ -72,7 +72,7 @@ def _accuracy(path: Path, judged: Judged) -> float:
     return float((run_file(path, judged.tiles, MEAN, STD).argmax(axis=1) == judged.labels).mean())
 
 
-def _spoilt(judged: Judged, spoil: Callable[[Picture], Picture]) -> Judged:
+def _spoilt(judged: Judged, spoil: Callable[[Image], Image]) -> Judged:
     return replace(judged, tiles=np.stack([spoil(tile) for tile in judged.tiles]))
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ferd.data import Box, Face, Points
+from ferd.types import Box, Face, Landmarks
 from training.data import TRAIN_LABELS, Sample
 from training.photos import Tile, by_box, by_eyes, stack
 
@@ -30,7 +30,7 @@ def load_unlabelled(folder: Path) -> Sample:
         picture = np.asarray(cv2.imread(str(folder / row["file"]), cv2.IMREAD_GRAYSCALE), np.uint8)
         for told in clear:
             points = told["points"]
-            face = Face(Box(*told["box"]), Points(*zip(points[::2], points[1::2], strict=True)))
+            face = Face(Box(*told["box"]), Landmarks(*zip(points[::2], points[1::2], strict=True)))
             by_turns = len(tiles) % 2 == 0
             tiles.append(by_eyes(picture, face) if by_turns else by_box(picture, face, spread))
     return Sample(stack(tiles), np.zeros((len(tiles), len(TRAIN_LABELS)), np.float32))

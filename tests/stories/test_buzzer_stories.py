@@ -146,7 +146,7 @@ def test_the_broker_goes_during_an_alarm(car, tmp_path):
         car.alert("fatigue alarm default")
         wait_for(lambda: car.sounds == ["on"], 5, daemon.log)
         broker.stop()
-        wait_for(lambda: "ferd.publish.mqtt: lost" in daemon.log, 10, daemon.log)
+        wait_for(lambda: "ferd.outputs.mqtt.client: lost" in daemon.log, 10, daemon.log)
         assert car.sounds == ["on"], "it sounds on"
         car.alert()
         wait_for(lambda: car.sounds == ["on", "off"], 5, "open eyes end it without a broker")

@@ -9,10 +9,10 @@ from brokers import Ear, mosquitto, wait_for
 from ferd_process import broker_environ, ferd
 from tflite_files import classifier
 
-from ferd.camera.demo import SCRIPT, render
 from ferd.cli.main import main
-from ferd.model.classify import Classifier
-from ferd.model.shelf import find_bundle
+from ferd.models.registry import find_bundle
+from ferd.sources.demo import SCRIPT, render
+from ferd.vision.classifier import Classifier
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ferd.model.runtime import Network
+from ferd.models.runtime import Network
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 MODEL = MODELS / "expression.tflite"
