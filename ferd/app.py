@@ -57,7 +57,7 @@ class Application:
         self._open_camera, self._wake = open_camera, wake
         self._on_command, self._protocol = on_command, protocol
         mqtt = config.mqtt
-        self._journal = EventStore.of(config.node.id, mqtt.journal_events) if mqtt.journal else None
+        self._journal = EventStore.of(config.node.id, mqtt.persist_max_events) if mqtt.persist_events else None
         self._identity = identity(config.node.id)
         self._announcer = DiscoveryRegistry.of(self._identity)
         self.board = Outbox(self._journal, self._announcer.cleared)
@@ -123,7 +123,7 @@ class Application:
         parts = Models(new) if changed.rest else self.parts
         # From here on nothing can be wrong with it any more.
         if _for_a_start_only(self.config) != _for_a_start_only(new):
-            log.warning("node.id and mqtt.journal take effect with the next start only")
+            log.warning("node.id and mqtt.persist_events take effect with the next start only")
         reconnects = changed.mqtt or not self.publisher.status.connected
         if reconnects:
             self.publisher.stop(self._forget_name() if changed.node else None)
@@ -209,7 +209,7 @@ class Application:
 
 
 def _for_a_start_only(config: Config) -> tuple[object, ...]:
-    return config.node.id, config.mqtt.journal, config.mqtt.journal_events
+    return config.node.id, config.mqtt.persist_events, config.mqtt.persist_max_events
 
 
 def _stamps(config: Config) -> Stamps:

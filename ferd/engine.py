@@ -141,8 +141,8 @@ class Engine:
         self.stop()
         return {}
 
-    def rebirth(self) -> Json:
-        self._works.publisher.rebirth()
+    def republish(self) -> Json:
+        self._works.publisher.republish()
         return {}
 
     def reload(self) -> Json:

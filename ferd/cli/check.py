@@ -42,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"  model     {parts.classifier.bundle.name}: {', '.join(parts.classifier.labels)}")
     if config.fatigue.enabled:
         limits = config.fatigue
-        seconds = f"{limits.shut_notice_s:g}, {limits.shut_warning_s:g} and {limits.shut_alarm_s:g} s"
+        seconds = (
+            f"{limits.eyes_closed_notice_s:g}, {limits.eyes_closed_warning_s:g} and {limits.eyes_closed_alarm_s:g} s"
+        )
         print(f"  fatigue   eyes shut for {seconds}: notice, warning, alarm")
     if config.alerts:
         print(f"  alerts    {', '.join(alert.name for alert in config.alerts)}")

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from ferd.models.registry import find_bundle
 
     # Recall counts faces from 40 pixels on; a detector may see such a face a little smaller.
-    config = load_config(None, os.environ).detector.model_copy(update={"min_face": LEAST_FACE})
+    config = load_config(None, os.environ).detector.model_copy(update={"min_face_px": LEAST_FACE})
     if args.name in ("haar", "yunet"):
         return _detector(config.model_copy(update={"kind": args.name}), args)
     bundle = find_bundle(args.name)
@@ -86,7 +86,7 @@ def _own_detector(bundle: Bundle, config: DetectorConfig, args: argparse.Namespa
     from ferd.vision.points import with_points
 
     _refuse(args, "a face detector", "detect", "stress", "plot", "mouth")
-    detector = with_points(FerdDetector(bundle, config.min_face))
+    detector = with_points(FerdDetector(bundle, config.min_face_px))
     return _tell_figures(evaluate_detector(detector, args.data, _seen), args)
 
 

@@ -123,7 +123,7 @@ def _loaded(bundle: Bundle) -> tuple[Network, InputSpec]:
 
     if bundle.kind in ("face", "points") and bundle.input is not None:
         # Both check that file and card belong together.
-        FerdDetector(bundle, min_face=0) if bundle.kind == "face" else PointModel(bundle)
+        FerdDetector(bundle, min_face_px=0) if bundle.kind == "face" else PointModel(bundle)
         return Network(bundle.path), bundle.input
     classifier = Classifier(bundle)
     return classifier.network, classifier.input

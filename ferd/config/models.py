@@ -67,7 +67,7 @@ class CameraConfig(Section):
     """Turn the picture clockwise by so many degrees."""
     mirror: Flag = False
     """Swap left and right, as in a mirror."""
-    ignore: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = Field(default_factory=list)
+    ignore_zones: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = Field(default_factory=list)
     """Rectangles [left, top, width, height] in pixels in which faces are ignored (a poster, a television)."""
 
 
@@ -76,7 +76,7 @@ class DetectorConfig(Section):
     """"auto" takes the first that is there: face (ferd's own), yunet if its file is found, haar."""
     yunet: File | None = None
     """The YuNet file (face_detection_yunet_2023mar.onnx, from OpenCV Zoo). Also found on the model shelf."""
-    min_face: Annotated[Whole, Field(ge=16, le=1000)] = 48
+    min_face_px: Annotated[Whole, Field(ge=16, le=1000)] = 48
     """Faces smaller than this (pixels of the picture) are not looked for."""
 
 
@@ -86,21 +86,23 @@ class ExpressionConfig(Section):
 
 
 class SmoothingConfig(Section):
-    tau_s: Annotated[Number, Field(ge=0, le=60)] = 0.1
+    time_constant_s: Annotated[Number, Field(ge=0, le=60)] = 0.1
     """Time constant, in seconds: pictures of so long count as one look at the face. More is calmer and later."""
-    enter: Fraction = 0.4
+    on_threshold: Fraction = 0.4
     """A label is taken up when it is the likeliest, and its probability is at least this."""
-    leave: Fraction = 0.2
-    """A held label is dropped when its filtered probability stays below this for a while. Below `enter`: hysteresis."""
-    lead: Annotated[Number, Field(ge=1, le=1000)] = 1.05
+    off_threshold: Fraction = 0.2
+    """A held label is dropped when its filtered probability stays below this. Below `on_threshold`: hysteresis."""
+    switch_ratio: Annotated[Number, Field(ge=1, le=1000)] = 1.05
     """A new label takes the place of the held one when it is so many times as likely, by all looks since the change."""
-    hold_s: Seconds = 0.0
+    min_hold_s: Seconds = 0.0
     """A new label must stay ahead for so long before it is told; a held one is kept for so much longer."""
 
     @model_validator(mode="after")
     def _hysteresis(self) -> SmoothingConfig:
-        if self.leave > self.enter:
-            raise ValueError(f"leave ({self.leave}) must not be above enter ({self.enter}): lower leave or raise enter")
+        if self.off_threshold > self.on_threshold:
+            raise ValueError(
+                f"off_threshold ({self.off_threshold}) must not be above on_threshold ({self.on_threshold}): lower off_threshold or raise it"
+            )
         return self
 
 

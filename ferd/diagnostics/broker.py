@@ -95,7 +95,7 @@ def _tls(target: BrokerSettings) -> Iterator[Finding]:
     except OSError as problem:
         yield error("tls", f"the broker hung up ({problem.strerror or problem})", "does it speak TLS at this port?")
         return
-    if "notAfter" not in certificate:  # not verified: insecure = true
+    if "notAfter" not in certificate:  # not verified: tls_verify = false
         yield note("tls", f"{version}, the certificate is not looked at")
         return
     left = ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()

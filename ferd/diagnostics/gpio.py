@@ -17,8 +17,8 @@ def gpio(config: Config) -> Iterator[Finding]:
     pins = {
         "buzzer": config.buzzer.pin,
         "button": config.buzzer.button,
-        "lamp": config.buzzer.lamp_watching,
-        "level lamp": config.buzzer.lamp_level,
+        "lamp": config.buzzer.status_led_pin,
+        "level lamp": config.buzzer.alert_led_pin,
     }
     used = ", ".join(f"{name} on GPIO {pin}" for name, pin in pins.items() if pin is not None)
     if not used:

@@ -63,8 +63,8 @@ def _perclos(axes: Any, times: Sequence[float], fatigue: Sequence[Line], limits:
 
 def _awareness(axes: Any, times: Sequence[float], fatigue: Sequence[Line], limits: FatigueConfig) -> None:
     axes.plot(times, _values(fatigue, "awareness"), color="#2f7d4f", label="awareness")
-    for name, seconds in (("notice", limits.shut_notice_s), ("warning", limits.shut_warning_s)):
-        axes.axhline(1 - seconds / limits.shut_alarm_s, color=COLOURS[name], linestyle="--", linewidth=1)
+    for name, seconds in (("notice", limits.eyes_closed_notice_s), ("warning", limits.eyes_closed_warning_s)):
+        axes.axhline(1 - seconds / limits.eyes_closed_alarm_s, color=COLOURS[name], linestyle="--", linewidth=1)
     axes.axhline(0, color=COLOURS["alarm"], linestyle="--", linewidth=1)
     axes.set(ylim=(-0.05, 1.05), ylabel="awareness")
 

@@ -42,12 +42,12 @@ ROUNDING = 1e-9
 class DrowsinessLimits:
     """Seconds of shut eyes, shares of PERCLOS, and how long not to be seen. Meaning: FatigueConfig."""
 
-    shut_notice_s: float = 1.0
-    shut_warning_s: float = 1.5
-    shut_alarm_s: float = 3.0
+    eyes_closed_notice_s: float = 1.0
+    eyes_closed_warning_s: float = 1.5
+    eyes_closed_alarm_s: float = 3.0
     perclos_notice: float = 0.15
     perclos_warning: float = 0.25
-    not_seen_s: float = 10.0
+    unseen_after_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class DrowsinessPolicy:
     def _begin(self) -> None:
         self._pieces = IntervalBuilder[Look]()
         self._measures = Measures()
-        self._awareness = Awareness(self._limits.shut_alarm_s, self._limits.shut_notice_s)
-        self._sight = VisibilityMonitor(self._limits.not_seen_s)
+        self._awareness = Awareness(self._limits.eyes_closed_alarm_s, self._limits.eyes_closed_notice_s)
+        self._sight = VisibilityMonitor(self._limits.unseen_after_s)
         self._baseline = Baseline()
         self._eyes = Verdict()
         self._perclos = Verdict()
@@ -125,13 +125,13 @@ class DrowsinessPolicy:
 
     def _judge_eyes(self) -> Verdict:
         """Rises with a closure that is no blink; holds until awareness is back above what begins a notice."""
-        limits, lost_s = self._limits, (1 - self._awareness.value) * self._limits.shut_alarm_s + ROUNDING
+        limits, lost_s = self._limits, (1 - self._awareness.value) * self._limits.eyes_closed_alarm_s + ROUNDING
         level: Level = "none"
-        if lost_s >= limits.shut_notice_s:
+        if lost_s >= limits.eyes_closed_notice_s:
             level = "notice"
-        if lost_s >= limits.shut_warning_s:
+        if lost_s >= limits.eyes_closed_warning_s:
             level = "warning"
-        if lost_s >= limits.shut_alarm_s:
+        if lost_s >= limits.eyes_closed_alarm_s:
             level = "alarm"
         closure, verdict = self._measures.shut.current, Verdict(level, "eyes_closed")
         if level == "none":
@@ -180,8 +180,8 @@ class DrowsinessPolicy:
         notice, warning = self._perclos_limits(figures)
         ways = (
             (notice / 2, 1.0),
-            (notice, 1 - limits.shut_notice_s / limits.shut_alarm_s),
-            (warning, 1 - limits.shut_warning_s / limits.shut_alarm_s),
+            (notice, 1 - limits.eyes_closed_notice_s / limits.eyes_closed_alarm_s),
+            (warning, 1 - limits.eyes_closed_warning_s / limits.eyes_closed_alarm_s),
             (max(1.0, 2 * warning), 0.0),
         )
         for (p0, a0), (p1, a1) in itertools.pairwise(ways):

@@ -23,5 +23,5 @@ def scaled(threshold: float, by: float) -> float:
 
 
 def tuned(rules: SmoothingRules, by: float) -> SmoothingRules:
-    """The rules with `enter` and `leave` multiplied; `leave` stays at or below `enter`."""
-    return replace(rules, enter=scaled(rules.enter, by), leave=scaled(rules.leave, by))
+    """Scale both thresholds; `off_threshold` stays at or below `on_threshold`."""
+    return replace(rules, on_threshold=scaled(rules.on_threshold, by), off_threshold=scaled(rules.off_threshold, by))

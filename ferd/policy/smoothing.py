@@ -1,14 +1,15 @@
-"""From one frame's probabilities to an expression that is held: what was seen since the last change, told calmly.
+"""Turn per-frame probabilities into a label that is held.
 
 Pure functions of (time, scores): no clock, no camera. All rules are in seconds.
 
-Which label is held is decided by `Changes`: guesses since when the face shows what it shows, and the mean of all frames
-since then. Frames that lie close together see the same blink, blur and lamp: `tau_s` of them count as one look, and no
-frame as more than one. So a change is told after one or two clear frames, while a torn face keeps what it has.
+`ChangepointFilter` decides which label is held: it keeps hypotheses about when the expression last changed and takes
+the mean of all frames since then. Frames that lie close together share the same blink, blur and light, so a
+`time_constant_s` of them counts as one observation and no frame counts as more than one. A change is published after
+one or two clear frames, while an ambiguous face keeps its label.
 
-How sure that is, and whether it is sure enough to be told, says the first-order low-pass dy/dt = (log x - y) / T over
-log-probabilities, solved exactly between frames, T = CALM * tau_s: it follows a smile that fades, and a constant face
-keeps its own, calibrated probabilities. `scripts/bench-smoothing` compares all this with others.
+The confidence, and whether it suffices to publish a label, comes from a first-order low-pass over log-probabilities,
+dy/dt = (log x - y) / T, solved exactly between frames with T = CALM * time_constant_s: it follows a fading smile, and
+a constant face keeps its own calibrated probabilities. `scripts/bench-smoothing` compares this with alternatives.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from ferd.policy.changepoint import ChangepointFilter, Values, probabilities
 
 CALM = 3.0
-"""The filter's time constant, in units of tau_s."""
+"""The filter's time constant, in units of time_constant_s."""
 STEP_S = 0.5
 """After a gap one frame's scores stand for at most so long: one picture is no proof, however long the gap."""
 LEAST_LOOK = 1e-6
@@ -28,21 +29,21 @@ LEAST_LOOK = 1e-6
 FLOOR = 1e-3
 """No single frame is surer than this that a label is not there."""
 GIVE_UP_S = 0.25
-"""So long, and hold_s, a label is held that is not sure any more: else every change would pass through unsure."""
+"""So long, and min_hold_s, a label is held that is not sure any more: else every change would pass through unsure."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmoothingRules:
-    """`tau_s`: what counts as one look. `enter`, `leave`: filtered probabilities. `lead`: ratio of beliefs. `hold_s`.
+    """Hold the values of [smoothing].
 
     Meaning and defaults: SmoothingConfig in ferd/config/models.py.
     """
 
-    tau_s: float
-    enter: float
-    leave: float
-    lead: float
-    hold_s: float
+    time_constant_s: float
+    on_threshold: float
+    off_threshold: float
+    switch_ratio: float
+    min_hold_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Smoother:
             passed = STEP_S
         else:
             passed = min(max(t - self._t, 0.0), STEP_S)
-        looks = 1.0 if self.rules.tau_s <= 0 else min(passed / self.rules.tau_s, 1.0)
+        looks = 1.0 if self.rules.time_constant_s <= 0 else min(passed / self.rules.time_constant_s, 1.0)
         if looks > LEAST_LOOK:
             self._belief = self._changes.update(logs, passed, looks)
         self._logs, self._t = self._filtered(logs, passed), t
@@ -109,9 +110,9 @@ class Smoother:
 
     def _filtered(self, logs: Values, passed: float) -> Values:
         assert self._logs is not None
-        if self.rules.tau_s <= 0:
+        if self.rules.time_constant_s <= 0:
             return logs if passed > 0 else self._logs
-        left = math.exp(-passed / (CALM * self.rules.tau_s))
+        left = math.exp(-passed / (CALM * self.rules.time_constant_s))
         return tuple(new + (old - new) * left for old, new in zip(self._logs, logs, strict=True))
 
     def _decide(self, t: float, logs: Values) -> None:
@@ -123,7 +124,7 @@ class Smoother:
             return
         if self._rival is None or self._rival.label != wanted:
             self._rival = _Rival(wanted, t)
-        needed = self.rules.hold_s + (GIVE_UP_S if wanted is None else 0)
+        needed = self.rules.min_hold_s + (GIVE_UP_S if wanted is None else 0)
         if t - self._rival.since >= needed - 1e-9:
             self._held, self._since, self._rival = wanted, t, None
             if wanted is not None and probabilities(logs)[wanted] > probabilities(self._logs)[wanted]:
@@ -134,14 +135,14 @@ class Smoother:
         smooth = probabilities(self._logs)
         top = self._belief.index(max(self._belief))
         held = self._held
-        leads = held is None or top == held or self._belief[top] >= self.rules.lead * self._belief[held]
+        leads = held is None or top == held or self._belief[top] >= self.rules.switch_ratio * self._belief[held]
         sure = max(smooth[top], probabilities(logs)[top])
-        if leads and sure >= self.rules.enter:
+        if leads and sure >= self.rules.on_threshold:
             return top
-        return held if held is not None and smooth[held] >= self.rules.leave else None
+        return held if held is not None and smooth[held] >= self.rules.off_threshold else None
 
     def _note_confidence(self) -> None:
-        """A label that is on its way out (below `leave`) keeps the confidence it had."""
+        """A label that is on its way out (below `off_threshold`) keeps the confidence it had."""
         assert self._logs is not None
-        if self._held is not None and (now := probabilities(self._logs)[self._held]) >= self.rules.leave:
+        if self._held is not None and (now := probabilities(self._logs)[self._held]) >= self.rules.off_threshold:
             self._confidence = now

@@ -59,7 +59,7 @@ class Pipeline:
         if spec.of == "frame":
             self.crop = lambda picture, _face: to_input_colour(middle_square(picture, size), spec)
         self.classify: Callable[[Image], Scores] = classifier
-        self._ignore = camera.ignore
+        self._ignore = camera.ignore_zones
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
         self.read_eyes = read_eyes
         self.watch: AlertEngine = watch or AlertEngine(None, ())

@@ -16,7 +16,7 @@ def test_its_configurations_are_taken():
     blocks = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert blocks
     for block in blocks:
-        assert Config.model_validate(tomllib.loads(block)).mqtt.journal
+        assert Config.model_validate(tomllib.loads(block)).mqtt.persist_events
 
 
 def test_its_links_and_scripts_are_there():

@@ -80,5 +80,5 @@ def test_the_page_leads_to_a_ferd_that_is_let_in_and_kept_in(tmp_path: Path, her
 
 
 def test_every_setting_of_the_page_is_one(tmp_path: Path):
-    for key in re.findall(r"`(\w+_file|insecure|tls)\b", PAGE):
+    for key in re.findall(r"`(\w+_file|tls_verify|tls)\b", PAGE):
         assert key in type(load_config(None, {}).mqtt).model_fields, key

@@ -30,7 +30,10 @@ def test_a_teachable_machine_export_from_download_to_mqtt(home, capsys):
     assert main(["model", "add", str(zipped), "--name", "mood"]) == 0
     assert 'model = "mood" under [expression]' in capsys.readouterr().out
     with mosquitto(home) as broker, Ear(broker.port) as ear:
-        environ = broker_environ(broker.port) | {"FERD_EXPRESSION__MODEL": "mood", "FERD_SMOOTHING__ENTER": "0.3"}
+        environ = broker_environ(broker.port) | {
+            "FERD_EXPRESSION__MODEL": "mood",
+            "FERD_SMOOTHING__ON_THRESHOLD": "0.3",
+        }
         with ferd("run", "--source", "demo", folder=home, environ=environ):
             assert json.loads(ear.wait("ferd/test-pi/info", timeout_s=15))["labels"] == ["Happy", "Sad"]
             states = "ferd/test-pi/camera/state"

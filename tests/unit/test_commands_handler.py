@@ -49,7 +49,7 @@ def handle(control, topic, payload=b"", now=0.0, **more):
     ("verb", "payload", "deed"),
     [
         ("restart", b"", ("restart",)),
-        ("rebirth", b"{}", ("rebirth",)),
+        ("republish", b"{}", ("republish",)),
         ("reload", b"", ("reload",)),
         ("snooze", b"60", ("snooze", 60.0)),
         ("log_level", b"debug", ("log_level", "debug")),

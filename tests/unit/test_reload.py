@@ -29,7 +29,7 @@ def test_the_same_changes_nothing():
         ({"mqtt": {"port": 1884}}, Changes(mqtt=True)),
         ({"node": {"name": "hall", "id": "second"}}, Changes()),
         ({"buzzer": {"pin": 18}}, Changes(buzzer=True)),
-        ({"smoothing": {"hold_s": 1.0}}, Changes(rest=True)),
+        ({"smoothing": {"min_hold_s": 1.0}}, Changes(rest=True)),
         ({"detector": {"kind": "haar"}}, Changes(rest=True)),
         ({"expression": {"model": "other"}}, Changes(rest=True)),
         ({"cameras": {"desk": {"source": "demo"}}}, Changes(closed=("door",))),

@@ -14,7 +14,7 @@ from ferd.outputs.buzzer.patterns import Output
 KEPT = 10_000
 
 What = Literal["sound", "watching", "level"]
-KEYS: Mapping[What, str] = {"sound": "pin", "watching": "lamp_watching", "level": "lamp_level"}
+KEYS: Mapping[What, str] = {"sound": "pin", "watching": "status_led_pin", "level": "alert_led_pin"}
 
 
 class Edge(NamedTuple):

@@ -35,8 +35,8 @@ class GpioBuzzerOutput:
         self._passive, self._tone = config.kind == "passive", float(config.tone_hz)
         with ExitStack() as opened:
             self._buzzer = _open(opened, config.pin, functools.partial(_buzzer, config))
-            self._watching = _open(opened, config.lamp_watching, lambda pin: _gpiozero().LED(pin))
-            self._level = _open(opened, config.lamp_level, lambda pin: _gpiozero().LED(pin))
+            self._watching = _open(opened, config.status_led_pin, lambda pin: _gpiozero().LED(pin))
+            self._level = _open(opened, config.alert_led_pin, lambda pin: _gpiozero().LED(pin))
             button = _open(opened, config.button, lambda pin: _gpiozero().Button(pin, bounce_time=BOUNCE_S))
             if button is not None:
                 button.when_pressed = pressed

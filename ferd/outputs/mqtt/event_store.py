@@ -204,7 +204,7 @@ class EventStore:
             self._forget([self._backlog.drop_oldest()], now)
             if not self._full:
                 self._full = True
-                log.warning('full, the oldest events go limit=%d remedy="raise mqtt.journal_events"', self._limit)
+                log.warning('full, the oldest events go limit=%d remedy="raise mqtt.persist_max_events"', self._limit)
 
     def _forget(self, numbers: Iterable[int], now: float) -> None:
         """Some of ``numbers`` may be in the file and no longer in the backlog."""

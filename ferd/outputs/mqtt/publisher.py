@@ -99,7 +99,7 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
         self._thread.start()
 
-    def rebirth(self) -> None:
+    def republish(self) -> None:
         """Sends everything retained once more. May be called from any thread."""
         self._again_at = time.monotonic()
         if self._wake is not None:

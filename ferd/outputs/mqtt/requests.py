@@ -125,7 +125,7 @@ SWITCHES: Mapping[str, Form] = {
 }
 REQUESTS: Mapping[str, Form] = {
     "restart": Form(),
-    "rebirth": Form(),
+    "republish": Form(),
     "reload": Form(),
     "snooze": Form(
         "seconds",

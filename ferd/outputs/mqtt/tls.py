@@ -29,7 +29,7 @@ def context_of(config: MqttConfig) -> ssl.SSLContext | None:
     context = _with_authority(config.ca_file)
     if config.cert_file is not None:
         _show_certificate(context, config.cert_file, config.key_file)
-    if config.insecure:
+    if not config.tls_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.sslsocket_class = _TidySocket

@@ -185,7 +185,7 @@ RESTART: Topic[Request] = Topic(
     "ferd/{node}/request/restart", "Ends ferd and starts it anew.", Request, (_REQUEST,), taken=True
 )
 REBIRTH: Topic[Request] = Topic(
-    "ferd/{node}/request/rebirth", "Everything retained is sent once more.", Request, (_REQUEST,), taken=True
+    "ferd/{node}/request/republish", "Everything retained is sent once more.", Request, (_REQUEST,), taken=True
 )
 RELOAD: Topic[Request] = Topic(
     "ferd/{node}/request/reload", "Reads the configuration again.", Request, (_REQUEST,), taken=True

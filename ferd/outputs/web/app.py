@@ -68,7 +68,7 @@ def build(
         ),
     ]
     app = Starlette(routes=routes, exception_handlers={WrongError: tell_wrong})
-    return RequestGuard(app, keys=keys, hosts=config.hosts)
+    return RequestGuard(app, keys=keys, hosts=config.allowed_hosts)
 
 
 class Login:

@@ -54,13 +54,13 @@ class Page:
         self._keys = TokenAuth.of(config)
         self._window = DaemonView(works, inbox, use, file)
         self._describer = Describer(self._window, asks_token=self._keys.asked_for)
-        self._studio = FrameBroadcaster(config.fps, self._describer)
+        self._studio = FrameBroadcaster(config.max_fps, self._describer)
         self._onlooker = WebSink(self._studio)
         self._lines = LogBuffer()
         self._stopping = threading.Event()
         self._server: QuietServer | None = None
         self._thread: threading.Thread | None = None
-        self.door = ConnectionLimits(config.connections)
+        self.door = ConnectionLimits(config.max_connections)
 
     @property
     def address(self) -> str:
@@ -102,7 +102,7 @@ class Page:
 
     async def _serve(self, listener: socket.socket) -> None:
         """Until `stop`. Built anew each time, so that nothing half-broken survives."""
-        self.door = ConnectionLimits(self._config.connections)
+        self.door = ConnectionLimits(self._config.max_connections)
         api = Api(self._window, self._onlooker, self._studio, self._lines, self._describer)
         teacher = TrainingManager(self._studio, self._works.parts.detector.name)
         tune, teach = TuneApi(self._window, self._onlooker), TeachApi(self._window, teacher)

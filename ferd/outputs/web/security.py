@@ -63,7 +63,9 @@ class RequestGuard:
     def _check(self, scope: Scope, headers: Headers) -> None:
         host = _only(headers, "host")
         if not self._knows(host):
-            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, "this name is not known here: add it to hosts in [web]")
+            raise Refused(
+                HTTPStatus.MISDIRECTED_REQUEST, "this name is not known here: add it to allowed_hosts in [web]"
+            )
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if changes and not _same_site(headers, host):
             raise Refused(HTTPStatus.FORBIDDEN, "this request comes from another site's page")

@@ -32,7 +32,7 @@ class TokenAuth:
         token = first_line("web.token_file", config.token_file, "token").strip()
         if len(token) < SHORTEST:
             raise ConfigError(f"web.token_file: the token has {len(token)} characters; {SHORTEST} are the least")
-        return cls(token, https=config.https)
+        return cls(token, https=config.secure_cookies)
 
     @property
     def asked_for(self) -> bool:

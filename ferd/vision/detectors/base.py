@@ -80,21 +80,21 @@ def _face(config: DetectorConfig, least: float | None) -> Detector | None:
     from ferd.vision.points import with_points
 
     bundle = find_on_shelf(FACE_MODEL)
-    return with_points(FerdDetector(bundle, config.min_face, least)) if bundle else None
+    return with_points(FerdDetector(bundle, config.min_face_px, least)) if bundle else None
 
 
 def _yunet(config: DetectorConfig, least: float | None) -> Detector | None:
     from ferd.vision.detectors.yunet import LEAST_SCORE, YunetDetector
 
     file = find_yunet(config.yunet)
-    return YunetDetector(file, config.min_face, LEAST_SCORE if least is None else least) if file else None
+    return YunetDetector(file, config.min_face_px, LEAST_SCORE if least is None else least) if file else None
 
 
 def _haar(config: DetectorConfig, _least: float | None) -> Detector | None:
     from ferd.vision.detectors.haar import HaarDetector, find_cascade
 
     cascade = find_cascade()
-    return HaarDetector(cascade, config.min_face) if cascade else None
+    return HaarDetector(cascade, config.min_face_px) if cascade else None
 
 
 def outside(faces: Sequence[Face], ignore: Sequence[tuple[int, int, int, int]]) -> list[Face]:

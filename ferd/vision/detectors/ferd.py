@@ -121,8 +121,8 @@ class FerdDetector:
     name = "face"
     gray = True
 
-    def __init__(self, bundle: Bundle, min_face: int, threshold: float | None = None) -> None:
-        """`min_face` in pixels of the frame. `threshold`: all that reaches this score in the first look is a face;
+    def __init__(self, bundle: Bundle, min_face_px: int, threshold: float | None = None) -> None:
+        """`min_face_px` in pixels of the frame. `threshold`: all that reaches this score in the first look is a face;
         without it doubtful faces are looked at once more, and the card's threshold holds.
 
         Raises ModelError when the file is broken or is not a face model.
@@ -145,7 +145,7 @@ class FerdDetector:
         values = (np.arange(256, dtype=np.float32) / 255 - np.float32(spec.mean)) / np.float32(spec.std)
         self._lookup = self._network.input.quantise(values)
         self._output = output
-        self._min_face = min_face
+        self._min_face = min_face_px
         self.threshold = float(bundle.card.get("threshold", 0.5) if threshold is None else threshold)
         self._lowest = DOUBTFUL if threshold is None else threshold
         self._sure = max(SURE, self.threshold) if threshold is None else threshold

@@ -33,10 +33,10 @@ class HaarDetector:
     name = "haar"
     gray = True
 
-    def __init__(self, cascade: Path, min_face: int) -> None:
-        """`min_face` in pixels of the frame. Raises ConfigError when the file is no cascade."""
+    def __init__(self, cascade: Path, min_face_px: int) -> None:
+        """`min_face_px` in pixels of the frame. Raises ConfigError when the file is no cascade."""
         self._cascade = _load(cascade)
-        self._min_face = min_face
+        self._min_face = min_face_px
         self._least = 24
 
     def __call__(self, frame: Frame) -> list[Face]:

@@ -24,12 +24,12 @@ class YunetDetector:
     name = "yunet"
     gray = False
 
-    def __init__(self, file: Path, min_face: int, least: float = LEAST_SCORE) -> None:
-        """`min_face` in pixels of the frame; `least`: the score of a face.
+    def __init__(self, file: Path, min_face_px: int, least: float = LEAST_SCORE) -> None:
+        """`min_face_px` in pixels of the frame; `least`: the score of a face.
 
         Raises ConfigError when the file is missing or is not YuNet.
         """
-        self._min_face = min_face
+        self._min_face = min_face_px
         self._size = (0, 0)
         if not is_file(file):
             raise ConfigError(f"{file}: no such file; detector.yunet must name the YuNet .onnx file")

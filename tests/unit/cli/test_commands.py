@@ -92,7 +92,9 @@ def test_config_default_can_be_used_as_it_is(tmp_path, capsys):
 def test_config_schema_is_json_schema_and_explains(capsys):
     assert main(["config", "schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
-    assert schema["$defs"]["SmoothingConfig"]["properties"]["tau_s"]["description"].startswith("Time constant")
+    assert schema["$defs"]["SmoothingConfig"]["properties"]["time_constant_s"]["description"].startswith(
+        "Time constant"
+    )
     assert schema["additionalProperties"] is False
 
 

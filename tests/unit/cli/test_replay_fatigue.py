@@ -55,7 +55,7 @@ def test_without_fatigue_nobody_is_watched(asleep, capsys):
 
 def test_other_limits_are_tried_on_a_trace(asleep, tmp_path, capsys):
     config = tmp_path / "ferd.toml"
-    config.write_text("[fatigue]\nshut_alarm_s = 6.0\n")
+    config.write_text("[fatigue]\neyes_closed_alarm_s = 6.0\n")
     assert main(["replay", str(asleep), "--fatigue", "--config", str(config)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "alerts: 1 notice, 1 warning, 0 alarms"
 

@@ -34,8 +34,8 @@ BAD = {
     "reserved": ('[[alerts]]\nname = "Fatigue"\nfaces = "absent"', "are the same in topics"),
     "not a list": ('[alerts]\nname = "x"', "must be a list"),
     "negative": (RULE + 'faces = "absent"\nfor_s = -1', "for_s"),
-    "times out of order": ("[fatigue]\nshut_warning_s = 5.0", "must rise in this order"),
-    "a blink": ("[fatigue]\nshut_notice_s = 0.2", "shut_notice_s"),
+    "times out of order": ("[fatigue]\neyes_closed_warning_s = 5.0", "must rise in this order"),
+    "a blink": ("[fatigue]\neyes_closed_notice_s = 0.2", "eyes_closed_notice_s"),
     "perclos out of order": ("[fatigue]\nperclos_notice = 0.5", "must be above 0 and not above perclos_warning"),
     "no switch": ('[fatigue]\nenabled = "on"', "must be true or false"),
 }

@@ -30,10 +30,13 @@ WRONG = [
     ("[cameras.desk]\n# no\nwidht = 3", ":3: unknown key cameras.desk.widht. Did you mean width?"),
     ("[cameras.desk]\nrotate = 45", ":2: cameras.desk.rotate = 45: must be 0, 90, 180 or 270"),
     ("[cameras.desk]\nfps = 0", ":2: cameras.desk.fps = 0: must be greater than 0"),
-    ("[cameras.desk]\nignore = [\n  [0, 0,\n 0, 5]]", ":2: cameras.desk.ignore = "),
+    ("[cameras.desk]\nignore_zones = [\n  [0, 0,\n 0, 5]]", ":2: cameras.desk.ignore_zones = "),
     ("[cameras]", ":1: cameras: Dictionary should have at least 1 item"),
-    ("[smoothing]\nenter = 0.2\nleave = 0.6", ":1: smoothing: leave (0.6) must not be above enter"),
-    ("[smoothing]\nhold_s = -1", ":2: smoothing.hold_s = -1: must be greater than or equal to 0"),
+    (
+        "[smoothing]\non_threshold = 0.2\noff_threshold = 0.6",
+        ":1: smoothing: off_threshold (0.6) must not be above on_threshold",
+    ),
+    ("[smoothing]\nmin_hold_s = -1", ":2: smoothing.min_hold_s = -1: must be greater than or equal to 0"),
     ('[node]\nname = "my pi"', ":2: node.name = 'my pi': use 1 to 32"),
     ('[detector]\nkind = "magic"', ":2: detector.kind = 'magic'"),
     ("[mqtt\nx", "not valid TOML"),
@@ -43,8 +46,8 @@ WRONG = [
     ("[cameras.desk]\nwidth = 640.5", ":2: cameras.desk.width = 640.5: must be a whole number"),
     ('[cameras.desk]\nmirror = "yes"', ":2: cameras.desk.mirror = 'yes': must be true or false"),
     (
-        "[cameras.desk]\nignore = [[1, 2, 3]]",
-        ":2: cameras.desk.ignore.0.3 = [1, 2, 3]: something is missing",
+        "[cameras.desk]\nignore_zones = [[1, 2, 3]]",
+        ":2: cameras.desk.ignore_zones.0.3 = [1, 2, 3]: something is missing",
     ),
     ('[cameras.desk]\nsource = "webcam"', ":2: cameras.desk.source = 'webcam': source \"webcam\" is not known"),
     ('[cameras.desk]\nsource = "usb:x"', ":2: cameras.desk.source = 'usb:x': source \"usb:x\": a number belongs"),
@@ -66,7 +69,7 @@ def test_what_is_wrong_is_told_with_line_key_and_remedy(write, text, message):
 
 def test_every_error_is_told_not_only_the_first(write):
     with pytest.raises(ConfigError) as told:
-        load_config(write("[mqtt]\nport = 0\n[smoothing]\nenter = 2\n[nod]\n"))
+        load_config(write("[mqtt]\nport = 0\n[smoothing]\non_threshold = 2\n[nod]\n"))
     assert len(str(told.value).splitlines()) == 3
 
 
@@ -102,7 +105,11 @@ def test_the_environment_goes_over_the_file(write):
         ("FERD_CAMERAS__DESK__SOURCE", "0", lambda c: c.cameras["desk"].source == "0"),
         ("FERD_CAMERAS__DESK__MIRROR", "yes", lambda c: c.cameras["desk"].mirror is True),
         ("FERD_MQTT__DISCOVERY", "0", lambda c: c.mqtt.discovery is False),
-        ("FERD_CAMERAS__DESK__IGNORE", "[[1, 2, 3, 4]]", lambda c: c.cameras["desk"].ignore == [(1, 2, 3, 4)]),
+        (
+            "FERD_CAMERAS__DESK__IGNORE_ZONES",
+            "[[1, 2, 3, 4]]",
+            lambda c: c.cameras["desk"].ignore_zones == [(1, 2, 3, 4)],
+        ),
         ("FERD_CAMERAS__DESK__ROTATE", "90", lambda c: c.cameras["desk"].rotate == 90),
         ("FERD_DETECTOR__KIND", "haar", lambda c: c.detector.kind == "haar"),
         ("FERD_MQTT__PASSWORD_FILE", "/run/pw", lambda c: c.mqtt.password_file == Path("/run/pw")),
@@ -139,7 +146,7 @@ def test_the_default_file_means_the_same_as_no_file(write):
     bare = "\n".join(
         line.removeprefix("# ") for line in text.splitlines() if " = " in line and not line.startswith("#   ")
     )
-    assert all(f"{key} = " in bare for key in ("source", "hold_s", "discovery_prefix", "min_face"))
+    assert all(f"{key} = " in bare for key in ("source", "min_hold_s", "discovery_prefix", "min_face_px"))
 
 
 def test_the_default_file_is_valid_when_every_key_is_uncommented(write):

@@ -254,7 +254,7 @@ def test_who_comes_after_everybody_had_left_begins_anew():
 
 
 def test_not_to_be_seen_need_not_be_told():
-    told = run(lambda _: None, 10, 60, limits=DrowsinessLimits(not_seen_s=0.0))
+    told = run(lambda _: None, 10, 60, limits=DrowsinessLimits(unseen_after_s=0.0))
     assert risen(told) == []
 
 

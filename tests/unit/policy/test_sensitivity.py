@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ferd.policy.sensitivity import HIGHEST, factor, scaled, tuned
 from ferd.policy.smoothing import Smoother, SmoothingRules
 
-RULES = SmoothingRules(tau_s=0.0, enter=0.4, leave=0.2, lead=3.0, hold_s=0.1)
+RULES = SmoothingRules(time_constant_s=0.0, on_threshold=0.4, off_threshold=0.2, switch_ratio=3.0, min_hold_s=0.1)
 
 
 @pytest.mark.parametrize(("sensitivity", "by"), [(0, 2.0), (25, 2**0.5), (50, 1.0), (100, 0.5)])
@@ -23,7 +23,7 @@ def test_in_the_middle_the_rules_are_those_of_the_configuration():
 def test_thresholds_stay_thresholds(one: float, other: float, sensitivity: float):
     leave, enter = sorted([one, other])
     rules = tuned(SmoothingRules(0.0, enter, leave, 3.0, 0.1), factor(sensitivity))
-    assert 0 <= rules.leave <= rules.enter <= max(HIGHEST, enter)
+    assert 0 <= rules.off_threshold <= rules.on_threshold <= max(HIGHEST, enter)
 
 
 def test_a_threshold_that_was_configured_very_high_is_not_lowered_by_less_sensitivity():

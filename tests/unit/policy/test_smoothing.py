@@ -57,8 +57,8 @@ def test_constant_input_never_flips(scores, dts):
 
 @given(scores=probabilities, hold_s=st.sampled_from([0.0, 0.4]))
 def test_constant_input_is_told_after_the_hold_and_never_below_enter(scores, hold_s):
-    changes = told(np.arange(0, 3, 0.1), lambda _: scores, dataclasses.replace(RULES, hold_s=hold_s))
-    if max(scores) < RULES.enter:
+    changes = told(np.arange(0, 3, 0.1), lambda _: scores, dataclasses.replace(RULES, min_hold_s=hold_s))
+    if max(scores) < RULES.on_threshold:
         assert changes == []
     else:
         ((t, label),) = changes
@@ -105,7 +105,7 @@ def test_one_wrong_picture_is_not_told(fps):
 
 def test_a_flash_shorter_than_the_hold_is_not_told():
     scene = steps((3, "a"), (3.35, "b"), (9, "a"))
-    calm = dataclasses.replace(RULES, hold_s=0.5)
+    calm = dataclasses.replace(RULES, min_hold_s=0.5)
     assert [label for _, label in told(np.arange(0, 8, 0.1), scene, calm)] == ["a"]
     assert [label for _, label in told(np.arange(0, 8, 0.1), scene)] == ["a", "b", "a"]
 
@@ -153,7 +153,7 @@ def test_confidence_belongs_to_what_is_held_now():
 
 
 def test_after_a_long_gap_one_frame_is_no_evidence():
-    smoother = Smoother(LABELS, dataclasses.replace(RULES, tau_s=2.0))
+    smoother = Smoother(LABELS, dataclasses.replace(RULES, time_constant_s=2.0))
     for t in np.arange(0, 3, 0.1):
         smoother.update(t, [0.8, 0.1, 0.1])
     assert smoother.update(5.0, [0.2, 0.7, 0.1]).label == "a"
@@ -173,7 +173,7 @@ def test_a_second_picture_of_the_same_moment_says_nothing(gap):
     tau=st.sampled_from([0.0, 0.2, 0.6, 5.0]),
 )
 def test_filtered_probabilities_stay_probabilities(scores, dts, tau):
-    smoother = Smoother(LABELS, dataclasses.replace(RULES, tau_s=tau))
+    smoother = Smoother(LABELS, dataclasses.replace(RULES, time_constant_s=tau))
     t = 0.0
     for target, dt in zip(scores, dts, strict=False):
         t += dt
@@ -192,6 +192,6 @@ def test_filtered_probabilities_stay_probabilities(scores, dts, tau):
 def test_changes_are_at_least_the_hold_apart(scores, dts, hold_s):
     times = np.cumsum(dts[: len(scores)])
     by_time = dict(zip(times, scores, strict=True))
-    changes = told(times, by_time.__getitem__, dataclasses.replace(RULES, hold_s=hold_s))
+    changes = told(times, by_time.__getitem__, dataclasses.replace(RULES, min_hold_s=hold_s))
     for (t0, _), (t1, _) in itertools.pairwise(changes):
         assert t1 - t0 >= hold_s - 1e-6

@@ -39,13 +39,13 @@ def test_an_empty_room_is_empty(kind):
 
 @pytest.mark.parametrize("kind", ["face", "haar"])
 def test_a_face_below_the_least_size_is_not_told(kind):
-    assert make_detector(DetectorConfig(kind=kind, min_face=400))(Frame(0.0, picture())) == []
+    assert make_detector(DetectorConfig(kind=kind, min_face_px=400))(Frame(0.0, picture())) == []
 
 
 @pytest.mark.parametrize("size", [(320, 240), (1280, 960), (960, 600)])
 def test_boxes_are_in_pixels_of_the_frame_whatever_its_size(size):
     image = cv2.resize(picture(), size)
-    (face,) = make_detector(DetectorConfig(min_face=16))(Frame(0.0, image))
+    (face,) = make_detector(DetectorConfig(min_face_px=16))(Frame(0.0, image))
     x, y = size[0] / 640, size[1] / 480
     assert face.box.overlap(Box(FACE.x * x, FACE.y * y, FACE.w * x, FACE.h * y)) > 0.4
 

@@ -89,7 +89,7 @@ def test_a_face_that_is_missed_for_a_moment_keeps_its_expression_without_new_sco
 
 
 def test_faces_in_an_ignored_rectangle_are_not_there():
-    readings = list(run(pipeline(ignore=[(90, 90, 200, 200)]), (frame(i / 10) for i in range(20))))
+    readings = list(run(pipeline(ignore_zones=[(90, 90, 200, 200)]), (frame(i / 10) for i in range(20))))
     assert all(reading.faces == () for reading in readings)
 
 

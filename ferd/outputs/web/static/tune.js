@@ -8,13 +8,13 @@ import { colourOf, LEVEL_COLOURS } from "./colours.js";
 const NONE = 255;
 const KNOBS = {
   smoothing: [
-    ["tau_s", "calmer, and later (seconds)", 0, 2, 0.05], ["enter", "taken up from", 0, 1, 0.01], ["leave", "dropped below", 0, 1, 0.01],
-    ["lead", "times as probable as the held one", 1, 10, 0.05], ["hold_s", "must stay ahead for (seconds)", 0, 3, 0.05],
+    ["time_constant_s", "calmer, and later (seconds)", 0, 2, 0.05], ["on_threshold", "taken up from", 0, 1, 0.01], ["off_threshold", "dropped below", 0, 1, 0.01],
+    ["switch_ratio", "times as probable as the held one", 1, 10, 0.05], ["min_hold_s", "must stay ahead for (seconds)", 0, 3, 0.05],
   ],
   fatigue: [
-    ["shut_notice_s", "eyes shut: notice (seconds)", 0.75, 6, 0.05], ["shut_warning_s", "eyes shut: warning (seconds)", 0.75, 8, 0.05],
-    ["shut_alarm_s", "eyes shut: alarm (seconds)", 0.75, 10, 0.05], ["perclos_notice", "PERCLOS: notice", 0.01, 1, 0.01],
-    ["perclos_warning", "PERCLOS: warning", 0.01, 1, 0.01], ["not_seen_s", "eyes not seen: notice (seconds)", 0, 60, 1],
+    ["eyes_closed_notice_s", "eyes shut: notice (seconds)", 0.75, 6, 0.05], ["eyes_closed_warning_s", "eyes shut: warning (seconds)", 0.75, 8, 0.05],
+    ["eyes_closed_alarm_s", "eyes shut: alarm (seconds)", 0.75, 10, 0.05], ["perclos_notice", "PERCLOS: notice", 0.01, 1, 0.01],
+    ["perclos_warning", "PERCLOS: warning", 0.01, 1, 0.01], ["unseen_after_s", "eyes not seen: notice (seconds)", 0, 60, 1],
   ],
 };
 

@@ -76,7 +76,7 @@ def test_a_passive_buzzer_plays_tones(factory):
 
 
 def test_the_lamps_are_on_their_pins(factory):
-    one = panel(lamp_watching=23, lamp_level=24)
+    one = panel(status_led_pin=23, alert_led_pin=24)
     one.show(Output(watching=True))
     assert (factory.pin(23).state, factory.pin(24).state) == (1, 0)
     one.show(Output(level=True))
@@ -98,7 +98,7 @@ def test_the_button_is_to_ground(factory):
 def test_a_constructor_that_fails_gives_back_what_it_had(factory):
     taken = gpiozero.LED(24)
     with pytest.raises(BuzzerError, match=r"GPIO 24: .*another pin"):
-        panel(pin=18, lamp_watching=23, lamp_level=24)
+        panel(pin=18, status_led_pin=23, alert_led_pin=24)
     gpiozero.Buzzer(18).close()
     gpiozero.LED(23).close()
     taken.close()
@@ -191,7 +191,7 @@ def test_with_pins_the_panel_is_the_real_one(factory):
 
 
 def test_the_whole_way_from_an_alert_to_the_pin_and_from_the_button_to_silence(factory):
-    config = BuzzerConfig(pin=18, button=5, lamp_watching=23, warning="continuous")
+    config = BuzzerConfig(pin=18, button=5, status_led_pin=23, warning="continuous")
     sounder = BuzzerPlayer(config, tells_blind=True)
     sounder.start()
     sounder.blind("cabin", False)

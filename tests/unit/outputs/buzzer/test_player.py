@@ -22,7 +22,7 @@ class Bench:
     """A sounder on fake pins. `press` presses the button."""
 
     def __init__(self, tells_blind=True, panel=FakeBuzzerOutput, **keys):
-        self.config = BuzzerConfig.model_validate({"pin": 18, "lamp_watching": 23, "lamp_level": 24} | keys)
+        self.config = BuzzerConfig.model_validate({"pin": 18, "status_led_pin": 23, "alert_led_pin": 24} | keys)
         self.panels = []
         self.sounder = BuzzerPlayer(self.config, tells_blind=tells_blind, open_panel=self._open)
         self._panel = panel

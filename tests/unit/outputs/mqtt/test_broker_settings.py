@@ -74,9 +74,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path):
     ("settings", "message"),
     [
         ({"ca_file": "/ca"}, "ca_file is set but the connection is not encrypted: set tls = true"),
-        ({"insecure": True}, "insecure is set but the connection is not encrypted"),
+        ({"tls_verify": False}, "tls_verify is set but the connection is not encrypted"),
         ({"tls": True, "key_file": "/key"}, "key_file is set but cert_file is not"),
-        ({"tls": True, "ca_file": "/ca", "insecure": True}, "remove insecure"),
+        ({"tls": True, "ca_file": "/ca", "tls_verify": False}, "remove tls_verify"),
         ({"username": "a", "username_file": "/a"}, "remove one of them"),
     ],
 )

@@ -217,7 +217,7 @@ def test_the_oldest_go_when_it_is_full_and_that_is_told_once(path: Path, caplog:
     journal.flush(1000)
     assert ids(reborn(path).due(0, 100)) == list(range(2 * LIMIT, 3 * LIMIT))
     assert caplog.text.count("full, the oldest events go") == 1
-    assert "raise mqtt.journal_events" in caplog.text
+    assert "raise mqtt.persist_max_events" in caplog.text
 
 
 def test_the_file_does_not_grow_without_end(path: Path):

@@ -69,7 +69,7 @@ def test_sensitivity_is_a_number_from_0_to_100():
         assert "number from 0 to 100" in error("ferd/hall/desk/sensitivity/set", text)
 
 
-@pytest.mark.parametrize("verb", ["restart", "rebirth", "reload"])
+@pytest.mark.parametrize("verb", ["restart", "republish", "reload"])
 @pytest.mark.parametrize("payload", ["", "PRESS", "{}", '{"transaction":"a1"}'])
 def test_requests_without_a_value(verb: str, payload: str):
     command = heard(f"ferd/hall/request/{verb}", payload)

@@ -133,9 +133,9 @@ def test_insecure_connects_to_anybody_and_warns_at_each_start(
 ):
     with mosquitto(tmp_path, tls=authority.sign("stranger", "DNS:elsewhere", days=-1)) as broker:
         for _ in range(2):
-            with publishing(broker.port, tls=True, insecure=True) as publisher:
+            with publishing(broker.port, tls=True, tls_verify=False) as publisher:
                 wait_for(lambda p=publisher: p.status.connected, 10, str(publisher.status))
-    warnings = [record for record in caplog.records if "mqtt.insecure is set" in record.getMessage()]
+    warnings = [record for record in caplog.records if "mqtt.tls_verify is false" in record.getMessage()]
     assert [record.levelname for record in warnings] == ["WARNING", "WARNING"]
 
 

@@ -34,13 +34,13 @@ def test_the_camera_is_switched_off_and_on_for_real(shown):
         ("/api/cameras/camera/sensitivity", {"value": True}, 400, "0 to 100"),
         ("/api/cameras/camera/enabled", {}, 400, "value"),
         ("/api/cameras/camera/enabled", [], 400, "JSON object"),
-        ("/api/tune/use", {"smoothing": {"tau_s": -1}}, 400, "tau_s"),
+        ("/api/tune/use", {"smoothing": {"time_constant_s": -1}}, 400, "time_constant_s"),
         ("/api/tune/use", {"smoothing": {"nonsense": 1}}, 400, "nonsense"),
         ("/api/tune/use", {"smoothing": 3}, 400, "must be an object"),
         ("/api/tune/use", {"mqtt": {"host": "evil.example"}}, 400, "cannot be tuned"),
         ("/api/tune/use", {"alerts": [{"name": "sad"}]}, 400, "no alert"),
         ("/api/tune/use", {"alerts": 7}, 400, ""),
-        ("/api/tune/diff", {"smoothing": {"tau_s": 1.0}}, 409, "without a file"),
+        ("/api/tune/diff", {"smoothing": {"time_constant_s": 1.0}}, 409, "without a file"),
     ],
 )
 def test_what_cannot_be_is_told(shown, path, body, status, told):
@@ -98,9 +98,9 @@ def test_the_description_names_what_there_is(shown):
 
 def test_other_settings_are_replayed_and_used(shown):
     wait_for(lambda: len(shown.post("/api/cameras/camera/replay", {}).json()["told"]["label"]) > 2, 15)
-    answer = shown.post("/api/cameras/camera/replay", {"smoothing": {"enter": 1.0, "leave": 1.0}}).json()
+    answer = shown.post("/api/cameras/camera/replay", {"smoothing": {"on_threshold": 1.0, "off_threshold": 1.0}}).json()
     assert set(answer["would"]["label"]) == {255}, "nobody is ever that sure"
     assert any(label != 255 for label in answer["told"]["label"])
-    assert shown.post("/api/tune/use", {"smoothing": {"hold_s": 0.7}}).status_code == 202
-    wait_for(lambda: shown.get("/api/tune").json()["smoothing"]["hold_s"] == 0.7, 10)
+    assert shown.post("/api/tune/use", {"smoothing": {"min_hold_s": 0.7}}).status_code == 202
+    wait_for(lambda: shown.get("/api/tune").json()["smoothing"]["min_hold_s"] == 0.7, 10)
     json.dumps(answer)

@@ -11,7 +11,7 @@ from ferd.sources.demo import picture
 from ferd.types import Box, Face, FaceReading, Frame, Landmarks, Track
 
 BOX = Box(190, 160, 150, 150)
-RULES = SmoothingRules(tau_s=0.15, enter=0.4, leave=0.2, lead=3.0, hold_s=0.1)
+RULES = SmoothingRules(time_constant_s=0.15, on_threshold=0.4, off_threshold=0.2, switch_ratio=3.0, min_hold_s=0.1)
 
 
 def test_a_good_face_has_no_hint():

@@ -13,7 +13,7 @@ SAME = {"Host": "localhost", "Origin": "http://localhost"}
 def locked(_state_folder, tmp_path_factory):
     file = tmp_path_factory.mktemp("token") / "token"
     file.write_text(f"{TOKEN}\n")
-    with page({"token_file": str(file), "hosts": ["ferd.example"]}) as running:
+    with page({"token_file": str(file), "allowed_hosts": ["ferd.example"]}) as running:
         yield running
 
 
@@ -73,7 +73,7 @@ def test_each_answer_forbids_what_is_not_ours(shown):
 
 
 def test_a_long_body_is_refused(shown):
-    assert shown.post("/api/tune/use", {"smoothing": {"tau_s": "x" * 70000}}).status_code == 413
+    assert shown.post("/api/tune/use", {"smoothing": {"time_constant_s": "x" * 70000}}).status_code == 413
 
 
 def test_a_long_body_without_its_length_is_cut_off(shown):

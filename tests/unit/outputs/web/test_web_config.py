@@ -28,10 +28,10 @@ def test_loopback_needs_none(bind):
     ("keys", "told"),
     [
         ({"bind": "localhost"}, "is no address"),
-        ({"hosts": ["https://ferd.example"]}, "without https://"),
-        ({"hosts": ["ferd.example:443"]}, "without a port"),
+        ({"allowed_hosts": ["https://ferd.example"]}, "without https://"),
+        ({"allowed_hosts": ["ferd.example:443"]}, "without a port"),
         ({"port": 0}, "greater than or equal to 1"),
-        ({"connections": 1}, "greater than or equal to 4"),
+        ({"max_connections": 1}, "greater than or equal to 4"),
     ],
 )
 def test_what_is_wrong_is_told(keys, told):
