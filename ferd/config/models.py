@@ -101,7 +101,8 @@ class SmoothingConfig(Section):
     def _hysteresis(self) -> SmoothingConfig:
         if self.off_threshold > self.on_threshold:
             raise ValueError(
-                f"off_threshold ({self.off_threshold}) must not be above on_threshold ({self.on_threshold}): lower off_threshold or raise it"
+                f"off_threshold ({self.off_threshold}) must not be above on_threshold ({self.on_threshold}): "
+                "lower off_threshold or raise on_threshold"
             )
         return self
 

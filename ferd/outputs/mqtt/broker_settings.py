@@ -106,8 +106,8 @@ def first_line(key: str, file: Path, what: str) -> str:
 def _warnings(config: MqttConfig) -> Iterator[str]:
     if not config.tls_verify:
         yield (
-            "mqtt.tls_verify is false: the broker's certificate is not checked, so anybody on the network path can read "
-            "and change everything. Set mqtt.ca_file and remove mqtt.tls_verify"
+            "mqtt.tls_verify is false: the broker's certificate is not checked, so anybody on the network path can "
+            "read and change everything. Set mqtt.ca_file and remove mqtt.tls_verify"
         )
     for key, file in (("password_file", config.password_file), ("key_file", config.key_file)):
         if file is not None and exists(file) and file.stat().st_mode & stat.S_IROTH:
