@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ferd.config import CameraConfig
-from ferd.outputs.health import Counters
+from ferd.event_builder import EventBuilder
 from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.event_builder import EventBuilder
 from ferd.outputs.mqtt.topics import CameraStatus, Message, camera_status_message
 from ferd.policy.sensitivity import factor
 from ferd.restart_history import RestartHistory
 from ferd.settings_store import CameraSettings
+from ferd.snapshot import Counters
 from ferd.sources.base import Source
 from ferd.sources.stall import Timing
 from ferd.sources.supervisor import CameraSupervisor, State

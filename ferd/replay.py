@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ferd.errors import SourceEnded, SourceError
-from ferd.outputs.mqtt.event_builder import EventBuilder
+from ferd.event_builder import EventBuilder
 from ferd.outputs.mqtt.message import Message
 from ferd.outputs.mqtt.topics import EVENT
 from ferd.policy.alert_engine import AlertEngine

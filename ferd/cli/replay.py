@@ -75,8 +75,8 @@ def _kept(lines: Iterator[dict[str, Any]], kept: list[dict[str, Any]] | None) ->
 def _lines(config: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from ferd.config.source import redact
     from ferd.errors import SourceError
+    from ferd.event_builder import EventBuilder
     from ferd.fs import exists, expand
-    from ferd.outputs.mqtt.event_builder import EventBuilder
     from ferd.replay import frames, lines, read_trace
     from ferd.sources.factory import open_source
     from ferd.vision.pipeline import ExpressionSmoother, Models, run

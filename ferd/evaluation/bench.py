@@ -16,8 +16,8 @@ import numpy as np
 
 from ferd.config import CameraConfig, Config
 from ferd.errors import FerdError
+from ferd.event_builder import EventBuilder
 from ferd.outputs.health import read_rss_mb
-from ferd.outputs.mqtt.event_builder import EventBuilder
 from ferd.types import Frame, Image
 from ferd.vision.pipeline import Models, Pipeline
 from ferd.vision.points import RefinedPoints

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.payloads import THROTTLINGS, CameraHealth, Health, Throttling
 from ferd.outputs.mqtt.topics import health_message
+from ferd.payloads import THROTTLINGS, CameraHealth, Health, Throttling
+from ferd.snapshot import Counters
 
 EVERY_S = 60.0
 FIRST_AFTER_S = 5.0
@@ -30,23 +31,6 @@ THROTTLED = find_throttled()
 """What `vcgencmd get_throttled` asks the firmware as well, but readable without its device (rpi-firmware driver)."""
 CLOCK_JUMP_S = 5.0
 """A Pi has no battery clock: its time may jump after the start. Less than this is no jump."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What one camera did since the daemon started. ``latency_s``: from the picture to its reading, None at first.
-
-    ``rebuilt``: times that a hung attempt was left behind. ``restarts``: of the process, for this camera. ``reason``:
-    of the last time that it was given up.
-    """
-
-    frames: int = 0
-    skipped: int = 0
-    reopened: int = 0
-    latency_s: float | None = None
-    rebuilt: int = 0
-    restarts: int = 0
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

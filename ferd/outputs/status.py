@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from ferd.outputs.health import THERMAL, Counters, read_temperature_c
+from ferd.outputs.health import THERMAL, read_temperature_c
+from ferd.snapshot import Counters
 
 
 class Telling(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ferd.outputs.health import THERMAL, THROTTLED, read_temperature_c, read_throttled
-from ferd.outputs.mqtt.payloads import Throttling
+from ferd.payloads import Throttling
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ferd.config import MqttConfig
+from ferd.event_builder import EventBuilder
 from ferd.outputs.mqtt import client as mqtt
 from ferd.outputs.mqtt import publisher, topics
 from ferd.outputs.mqtt.backoff import Backoff
-from ferd.outputs.mqtt.event_builder import EventBuilder
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.types import Box, Face, FaceReading, Reading, Track
 

@@ -19,7 +19,7 @@ from drivers import (
     watch,
 )
 
-from ferd.outputs.mqtt.event_builder import EventBuilder
+from ferd.event_builder import EventBuilder
 from ferd.policy.drowsiness import DrowsinessLimits, DrowsinessPolicy
 from ferd.types import Alert, Fatigue, Reading
 

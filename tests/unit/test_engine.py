@@ -10,8 +10,8 @@ from brokers import wait_for
 from ferd.config import Config
 from ferd.engine import Engine
 from ferd.errors import FerdError
-from ferd.outputs.mqtt.payloads import adapter
 from ferd.outputs.systemd import Systemd
+from ferd.payloads import adapter
 from ferd.settings_store import CameraSettings, SettingsStore
 from ferd.sources.demo import picture
 from ferd.sources.fake import FakeCamera, FakeCameras, fail, play

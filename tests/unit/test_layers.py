@@ -20,7 +20,7 @@ ONLY = {
     "lgpio": ("outputs/buzzer/pin.py",),
     "ai_edge_litert": ("models/runtime.py", "models/finetune/tflite_edit.py"),  # the latter its file format only
     "tflite_runtime": ("models/runtime.py",),
-    "pydantic": ("config/", "outputs/mqtt/payloads.py", "outputs/mqtt/topics.py", "outputs/mqtt/schema.py"),
+    "pydantic": ("config/", "payloads.py", "outputs/mqtt/topics.py", "outputs/mqtt/schema.py"),
     "tensorflow": ("models/importer/to_int8.py",),
     "tf_keras": ("models/importer/to_int8.py",),
     "keras": ("models/importer/to_int8.py",),

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from ferd.outputs.mqtt.payloads import Part, to_bytes
+from ferd.payloads import Part, to_bytes
 
 P = TypeVar("P")
 

@@ -19,9 +19,9 @@ from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.listen import connect
 from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.payloads import Response
 from ferd.outputs.mqtt.requests import IncomingMessage
 from ferd.outputs.mqtt.topics import DISCOVERY, DISCOVERY_COMPONENT, NODE_STATUS, ONLINE, RESPONSE, node_status
+from ferd.payloads import Response
 
 QUIET_S = 1.0
 """Retained messages come at once after subscribing. When none came for so long, those were all."""

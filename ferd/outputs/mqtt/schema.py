@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from ferd.outputs.mqtt.message import Topic, encode
-from ferd.outputs.mqtt.payloads import Part, adapter
 from ferd.outputs.mqtt.topics import PUBLISHED, TAKEN, Json
+from ferd.payloads import Part, adapter
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFINITIONS = "#/$defs/{model}"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field
 
 from ferd.outputs.mqtt.message import Message, Topic, mark_late
-from ferd.outputs.mqtt.payloads import (
+from ferd.payloads import (
     EVENT_TYPES,
     OFFLINE,
     ONLINE,

@@ -10,7 +10,7 @@ from brokers import Ear, mosquitto, wait_for
 from node_red import NODE, RED, node_red
 from recipe_files import FLOW, flow_nodes
 
-from ferd.outputs.mqtt.payloads import AlertState, Event, State
+from ferd.payloads import AlertState, Event, State
 
 pytestmark = pytest.mark.skipif(NODE is None or RED is None, reason="needs Node-RED: ./scripts/test-recipes")
 STATE, EVENT, ALERT = (f"ferd/hall-pi/camera/{what}" for what in ("state", "event", "alert"))

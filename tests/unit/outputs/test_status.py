@@ -1,7 +1,7 @@
 """What `systemctl status` shows."""
 
-from ferd.outputs.health import Counters
 from ferd.outputs.status import StatusLine
+from ferd.snapshot import Counters
 
 
 class Camera:

@@ -13,10 +13,10 @@ from schemas import faults, topic_of
 
 from ferd.cli.main import main
 from ferd.outputs.mqtt.message import Message, Topic, encode, mark_late
-from ferd.outputs.mqtt.payloads import EVENT_TYPES, AlertEvent, Event, Part, Payload
 from ferd.outputs.mqtt.schema import schema
 from ferd.outputs.mqtt.schema_page import page
 from ferd.outputs.mqtt.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN
+from ferd.payloads import EVENT_TYPES, AlertEvent, Event, Part, Payload
 
 PAGE = Path(__file__).parents[4] / "docs" / "mqtt.md"
 NAMES = {"node": "hall", "camera": "desk", "verb": "reload", "prefix": "homeassistant", "identity": "ferd_abcdef"}

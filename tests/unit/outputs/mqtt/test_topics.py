@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.message import encode
-from ferd.outputs.mqtt.payloads import Event, State, adapter
+from ferd.payloads import Event, State, adapter
 
 
 def test_only_events_are_not_retained_and_only_they_expire():

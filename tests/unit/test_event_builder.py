@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from readings import face, reading
 
-from ferd.outputs.mqtt.event_builder import CONFIDENCE_STEP, EventBuilder
+from ferd.event_builder import CONFIDENCE_STEP, EventBuilder
 from ferd.outputs.mqtt.topics import Message
 from ferd.types import Reading
 

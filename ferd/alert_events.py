@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ferd.outputs.mqtt.names import slug
-from ferd.outputs.mqtt.payloads import AlertEventType, AlertState, FatigueState
+from ferd.payloads import AlertEventType, AlertState, FatigueState
 from ferd.types import LEVELS, Alert, Fatigue, Level
 
 FATIGUE_EVERY_S = 10.0

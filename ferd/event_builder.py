@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ferd.outputs.mqtt.alerts import AlertPublisher, AlertTransition, FatiguePublisher
+from ferd.alert_events import AlertPublisher, AlertTransition, FatiguePublisher
 from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.payloads import AlertEvent, AlertState, Event, EventType, FatigueState, State, iso
 from ferd.outputs.mqtt.topics import ALERT, EVENT, FATIGUE, STATE
+from ferd.payloads import AlertEvent, AlertState, Event, EventType, FatigueState, State, iso
 from ferd.types import Level, Reading
 
 HOLD_S = 0.5

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.outputs.mqtt.payloads import Event, State, iso
+from ferd.payloads import Event, State, iso
 
 
 def test_a_state_reads_as_it_is_documented():

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from readings import alert, face, fatigue, reading
 
-from ferd.outputs.mqtt.alerts import FATIGUE_EVERY_S, NOTICEABLE
-from ferd.outputs.mqtt.event_builder import EventBuilder
+from ferd.alert_events import FATIGUE_EVERY_S, NOTICEABLE
+from ferd.event_builder import EventBuilder
 from ferd.outputs.mqtt.message import Message, mark_late
 from ferd.outputs.mqtt.names import slug
 from ferd.types import LEVELS, Alert, Fatigue, Reading
