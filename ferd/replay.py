@@ -21,7 +21,7 @@ from ferd.outputs.mqtt.topics import EVENT
 from ferd.policy.alert_engine import AlertEngine
 from ferd.sources.base import Source
 from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track
-from ferd.vision.pipeline import ExpressionSmoother, Scores
+from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 
 SIGNALS = ("eyes_closed", "mouth_open", "nod")
 """The keys of a face's signals, as Signals has them."""

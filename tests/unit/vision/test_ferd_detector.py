@@ -27,7 +27,7 @@ from ferd.vision.detectors.ferd import (
     letterbox,
     weighted_nms,
 )
-from ferd.vision.geometry import roll
+from ferd.vision.geometry import head_roll
 
 SIZE = (320, 256)
 MODEL = shipped_dir() / "face.tflite"
@@ -144,9 +144,9 @@ def test_the_small_stream_is_searched_when_there_is_one(detector, portrait):
 
 
 @pytest.mark.parametrize("roll", [-25, 25])
-def test_a_tilted_head_is_found(detector, portrait, roll):
+def test_a_tilted_head_is_found(detector, portrait, head_roll):
     height, width = portrait.shape[:2]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), roll, 0.8)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), head_roll, 0.8)
     (face,) = detector(Frame(0.0, np.asarray(cv2.warpAffine(portrait, matrix, (width, height)), np.uint8)))
     (dx, dy) = np.subtract(face.points.left_eye, face.points.right_eye)
     assert np.degrees(np.arctan2(dy, dx)) == pytest.approx(-roll, abs=8)
@@ -220,7 +220,7 @@ def test_a_doubtful_face_is_looked_at_once_more(portrait):
             for before in doubtful:
                 if before.box.overlap(face.box) > NEAR:
                     assert face.score >= both.threshold
-                    assert math.degrees(roll(face.points)) == pytest.approx(-degrees, abs=25)
+                    assert math.degrees(head_roll(face.points)) == pytest.approx(-degrees, abs=25)
                     found += 1
     assert found >= 2
 

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from tflite_files import classifier, metadata, with_labels_inside
 
-from ferd.models.importer.adopt import Wishes, adopt, input_spec
+from ferd.models.importer.install import ImportOptions, import_model, input_spec
 from ferd.models.registry import find_bundle
 from ferd.models.runtime import Network
 from ferd.models.sandbox import Facts
 from ferd.vision.classifier import Classifier
 
-MOOD = Wishes("mood")
+MOOD = ImportOptions("mood")
 
 
 def test_a_quantised_zip_as_downloaded(export, shelf):
-    bundle = adopt(export(), MOOD)
+    bundle = import_model(export(), MOOD)
     assert bundle.labels == ("Happy", "Sad", "Tired")
     assert bundle.path == shelf / "mood.tflite"
     assert bundle.checksum_ok
@@ -26,7 +26,7 @@ def test_a_quantised_zip_as_downloaded(export, shelf):
 def test_the_scores_are_those_of_the_file_itself(export, shelf, dtype):
     """Pixels go from -1 to 1 as in Teachable Machine: 0 is the least value that the input holds, 255 the largest."""
     path = export("x.zip", **{"m.tflite": classifier(dtype=dtype), "labels.txt": "a\nb\nc\n"})
-    loaded = Classifier(adopt(path, MOOD))
+    loaded = Classifier(import_model(path, MOOD))
     picture = np.random.default_rng(3).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     network = Network(loaded.bundle.path)
     stored = {"uint8": picture, "int8": (picture.astype(np.int16) - 128).astype(np.int8)}
@@ -40,30 +40,30 @@ def test_a_folder_and_a_bare_file(export, shelf, tmp_path):
     folder.mkdir()
     (folder / "model_unquant.tflite").write_bytes(classifier())
     (folder / "labels.txt").write_text("\ufeff0 Froh\r\n1 Müde\r\n2  Weg\r\n", encoding="utf-8")
-    assert adopt(folder, Wishes("a")).labels == ("Froh", "Müde", "Weg")
-    assert adopt(folder / "model_unquant.tflite", Wishes("b")).labels == ("Froh", "Müde", "Weg")
+    assert import_model(folder, ImportOptions("a")).labels == ("Froh", "Müde", "Weg")
+    assert import_model(folder / "model_unquant.tflite", ImportOptions("b")).labels == ("Froh", "Müde", "Weg")
 
 
 def test_labels_inside_the_file(tmp_path, shelf):
     path = tmp_path / "flowers.tflite"
     path.write_bytes(with_labels_inside(classifier(), "rose\n tulip\nlily\n"))
-    assert adopt(path, MOOD).labels == ("rose", "tulip", "lily")
+    assert import_model(path, MOOD).labels == ("rose", "tulip", "lily")
 
 
 def test_labels_of_the_user_win(export, shelf, tmp_path):
     (tmp_path / "mine.txt").write_text("x\ny\nz\n")
-    assert adopt(export(), Wishes("mood", labels=tmp_path / "mine.txt")).labels == ("x", "y", "z")
+    assert import_model(export(), ImportOptions("mood", labels=tmp_path / "mine.txt")).labels == ("x", "y", "z")
 
 
 def test_a_model_of_the_whole_picture(export, shelf):
-    assert adopt(export(), Wishes("mug", view="frame")).input.of == "frame"
+    assert import_model(export(), ImportOptions("mug", view="frame")).input.of == "frame"
     assert find_bundle("mug").input.of == "frame"
 
 
 def test_logits_are_told_from_probabilities(export, shelf):
     path = export("x.zip", **{"m.tflite": classifier(softmax=False), "labels.txt": "a\nb\nc\n"})
-    assert adopt(path, Wishes("l")).output == "logits"
-    assert adopt(export(), Wishes("p")).output == "probabilities"
+    assert import_model(path, ImportOptions("l")).output == "logits"
+    assert import_model(export(), ImportOptions("p")).output == "probabilities"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_how_a_float_model_wants_its_pixels(export, shelf, values, told, expecte
     """The user's word, else the metadata's, else Teachable Machine's."""
     data = classifier() if told is None else classifier() + metadata(*told)
     path = export("x.zip", **{"m.tflite": data, "labels.txt": "a\nb\nc\n"})
-    spec = adopt(path, Wishes("m", values=values)).input
+    spec = import_model(path, ImportOptions("m", values=values)).input
     assert (spec.mean, spec.std) == pytest.approx(expected)
 
 
@@ -98,7 +98,7 @@ def test_how_a_float_model_wants_its_pixels(export, shelf, values, told, expecte
 def test_how_a_quantised_model_wants_its_pixels(tmp_path, limits, values, converted, expected):
     (tmp_path / "m.tflite").write_bytes(classifier())
     facts = Facts((1, 16, 16, 3), "int8", limits, ((1, 3),), half_floats=False, scores=((1.0, 0.0, 0.0),))
-    spec = input_spec(tmp_path / "m.tflite", facts, Wishes("m", values=values), converted=converted)
+    spec = input_spec(tmp_path / "m.tflite", facts, ImportOptions("m", values=values), converted=converted)
     assert (spec.mean, spec.std) == pytest.approx(expected, abs=1e-3)
 
 
@@ -112,14 +112,14 @@ def test_a_folder_in_the_zip_and_what_a_mac_adds(export, shelf):
             "export/.DS_Store": "junk",
         },
     )
-    assert adopt(path, MOOD).labels == ("a", "b", "c")
+    assert import_model(path, MOOD).labels == ("a", "b", "c")
 
 
 def test_a_name_that_is_taken_is_kept_unless_replaced(export, shelf):
-    first = adopt(export(), MOOD)
+    first = import_model(export(), MOOD)
     before = first.path.read_bytes()
     other = export("y.zip", **{"m.tflite": classifier(seed=9), "labels.txt": "a\nb\nc\n"})
     with pytest.raises(Exception, match="is there already; add --replace"):
-        adopt(other, MOOD)
+        import_model(other, MOOD)
     assert first.path.read_bytes() == before
-    assert adopt(other, Wishes("mood", replace=True)).labels == ("a", "b", "c")
+    assert import_model(other, ImportOptions("mood", replace=True)).labels == ("a", "b", "c")

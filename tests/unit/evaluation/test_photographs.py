@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from ferd.evaluation.photograph import STEP, TURN_GAIN
 
-from ferd.evaluation.photograph import STEP, TURN_GAIN, looks, surest
+from ferd.evaluation.eyes import surest, views
 from ferd.types import Box, Face, Landmarks
-from ferd.vision.eyes import EyeOrMouth
+from ferd.vision.eyes import EyeMouthReading
 
 POINTS = Landmarks((1, 1), (3, 1), (2, 2), (1, 3), (3, 3))
 
@@ -15,7 +16,7 @@ def face_in(detector, picture, sure=lambda look: 1.0):
     read = {}
 
     def part(look, face):
-        made = EyeOrMouth(0.5, sure(look))
+        made = EyeMouthReading(0.5, sure(look))
         read[id(made)] = (look, face, made)
         return made
 
@@ -98,7 +99,7 @@ def test_no_face_from_any_side():
 
 def test_looks_go_all_around_and_begin_with_the_picture_itself():
     picture = lying(0)
-    seen = list(looks(picture))
+    seen = list(views(picture))
     assert seen[0] is picture
     assert len(seen) == 2 * 360 // STEP
     assert all(look.dtype == np.uint8 and look.ndim == 3 for look in seen)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.evaluation.judge import verdict
+from ferd.evaluation.metrics import verdict
 
 LABELS = ("calm", "bright")
 

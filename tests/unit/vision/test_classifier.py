@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ferd.models.bundle import InputSpec, read_bundle
+from ferd.models.bundle import read_bundle
+from ferd.models.preprocess import InputSpec
 from ferd.models.registry import find_bundle
 from ferd.models.runtime import Tensor
-from ferd.vision.classifier import Classifier, sharpen, softmax, to_input_colour
+from ferd.vision.classifier import Classifier, sharpen, softmax
+from ferd.vision.images import to_input_colour
 
 floats = st.floats(-50, 50, width=32)
 
