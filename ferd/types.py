@@ -65,6 +65,7 @@ class Frame:
     image: Image
     small: Image | None = None
     jpeg: bytes | None = None
+    captured_at: float | None = None
 
     @property
     def width(self) -> int:
