@@ -438,11 +438,11 @@ class MqttConfig(Section):
     port: Annotated[Whole, Field(ge=1, le=65535)] = 1883
     """Port of the broker (8883 is usual with TLS)."""
     username: str | None = None
-    """User name at the broker. Without it and username_file: the systemd credential `mqtt.username`, if there is one."""
+    """User name at the broker. Without it and username_file: the systemd credential `mqtt.username`, if present."""
     username_file: File | None = None
     """File whose first line is the user name, instead of `username`."""
     password_file: File | None = None
-    """File whose first line is the password. Not set: the systemd credential `mqtt.password`, if there is one."""
+    """File whose first line is the password. Not set: the systemd credential `mqtt.password`, if present."""
     tls: Flag = False
     """Encrypt the connection."""
     ca_file: File | None = None
