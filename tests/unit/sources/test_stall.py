@@ -5,7 +5,7 @@ import pytest
 from camera_tools import gray_picture
 
 from ferd.sources.fake import picture_number
-from ferd.sources.stall import StallDetector, Timing, wait_before_next
+from ferd.sources.stall import StallDetector, Timing, retry_delay
 
 TIMING = Timing()
 SIZE = (64, 48)
@@ -76,6 +76,6 @@ class TestFrozen:
 class TestWait:
     @pytest.mark.parametrize(("attempt", "most"), [(1, 2), (2, 4), (3, 8), (4, 16), (5, 30), (6, 30), (10_000, 30)])
     def test_between_one_second_and_a_doubling_limit(self, attempt: int, most: float) -> None:
-        assert wait_before_next(attempt, TIMING, lambda low, high: low) == 1
-        assert wait_before_next(attempt, TIMING, lambda low, high: high) == most
-        assert all(1 <= wait_before_next(attempt, TIMING) <= most for _ in range(50))
+        assert retry_delay(attempt, TIMING, lambda low, high: low) == 1
+        assert retry_delay(attempt, TIMING, lambda low, high: high) == most
+        assert all(1 <= retry_delay(attempt, TIMING) <= most for _ in range(50))

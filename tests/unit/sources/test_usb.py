@@ -13,7 +13,7 @@ from camera_tools import gray_picture
 
 from ferd.errors import SourceError
 from ferd.sources import v4l2
-from ferd.sources.usb import UsbCamera, four_letters
+from ferd.sources.usb import UsbCamera, fourcc_name
 from ferd.sources.v4l2 import Node
 
 MJPG = cv2.VideoWriter.fourcc(*"MJPG")
@@ -141,7 +141,7 @@ class TestStopsDelivering:
 
     def test_read_hangs(self, node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("ferd.sources.usb.READ_S", 0.05)
-        monkeypatch.setattr("ferd.sources.capture.CLOSE_S", 0.05)
+        monkeypatch.setattr("ferd.sources.opencv.CLOSE_S", 0.05)
         go = threading.Event()
         webcam = Webcam([go])
         source = camera(node, webcam)
@@ -185,5 +185,5 @@ class TestWorks:
 
 
 @pytest.mark.parametrize(("number", "letters"), [(MJPG, "MJPG"), (YUYV, "YUYV"), (0, "unknown"), (-1, "unknown")])
-def test_four_letters(number: int, letters: str) -> None:
-    assert four_letters(float(number)) == letters
+def test_fourcc_name(number: int, letters: str) -> None:
+    assert fourcc_name(float(number)) == letters
