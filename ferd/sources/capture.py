@@ -35,7 +35,7 @@ def any_hung() -> bool:
 
 
 class CaptureThread:
-    """Makes a source with `factory`, opens it, passes each frame to `deliver` and closes it when it fails or is stopped.
+    """Makes a source with `factory`, opens it, passes each frame to `deliver`, and closes it at a failure or a stop.
 
     `notify` is called without arguments when the source has failed and once more when it is closed.
     """

@@ -162,7 +162,7 @@ def why_not_started(error: Exception) -> str:
 
 
 def gray_plane(yuv: Image, width: int, height: int) -> Image:
-    """Return the Y plane, (height, width), of a YUV420 array of (height * 3 / 2, stride): rows may be padded to the right."""
+    """Return the Y plane, (height, width), of a YUV420 array of (height * 3 / 2, stride): rows may be padded."""
     if yuv.ndim != 2 or yuv.shape[0] < height or yuv.shape[1] < width:
         raise SourceError(
             f"picamera2: low-resolution picture of shape {yuv.shape} where {height}x{width} was asked for"

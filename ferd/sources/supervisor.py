@@ -41,8 +41,8 @@ class CameraState(StrEnum):
 class CameraReport:
     """What happened to a camera since its handle was made. Times are those of the handle's clock, in seconds.
 
-    ``since``: when ``state`` began. ``source``: name of the source that delivered the last frame. ``opens``: attempts to
-    open it. ``hung``: attempts that were given up in a call that did not return in time. ``hanging_since``: when the
+    ``since``: when ``state`` began. ``source``: name of the source that was last online. ``opens``: attempts to open
+    it. ``hung``: attempts that were given up in a call that did not return in time. ``hanging_since``: when the
     oldest of those that still hang was given up, None when all returned; ``hang_reason``: why it was.
     ``failures_since_hang``: failures after that one. What hangs may hold the device.
     """

@@ -3,48 +3,93 @@ from __future__ import annotations
 import threading
 
 import pytest
+from camera_tools import wait_for
 
-from ferd.sources.worker import Worker
-
-
-def test_calls_are_made_in_order_in_one_thread() -> None:
-    worker = Worker("w")
-    threads = [worker.call(threading.get_ident, 20) for _ in range(3)]
-    assert len(set(threads)) == 1
-    assert threads[0] != threading.get_ident()
-    assert worker.stop(lambda: None, 20)
+from ferd.errors import SourceError
+from ferd.sources.base import Source
+from ferd.sources.capture import CaptureThread, any_hung, call_with_limit
+from ferd.sources.fake import FakeCamera, fail, hang, play
+from ferd.types import Frame
 
 
-def test_an_error_goes_to_the_caller() -> None:
-    worker = Worker("w")
-    with pytest.raises(ZeroDivisionError):
-        worker.call(lambda: 1 / 0, 20)
-    assert worker.call(lambda: 7, 20) == 7
-    worker.stop(lambda: None, 20)
+class Recorder(FakeCamera):
+    """Notes in which thread each call is made."""
+
+    def __init__(self, *script: object) -> None:
+        super().__init__(script, fps=1000, size=(64, 48))  # type: ignore[arg-type]
+        self.threads: list[tuple[str, int]] = []
+
+    def open(self) -> None:
+        self.threads.append(("open", threading.get_ident()))
+        super().open()
+
+    def read(self) -> Frame:
+        self.threads.append(("read", threading.get_ident()))
+        return super().read()
+
+    def close(self) -> None:
+        self.threads.append(("close", threading.get_ident()))
+        super().close()
 
 
-def test_a_hung_call_is_left_alone_and_the_last_one_is_made_after_it() -> None:
-    worker, go, released = Worker("w"), threading.Event(), threading.Event()
-    with pytest.raises(TimeoutError):
-        worker.call(go.wait, 0.01)
-    assert not worker.stop(released.set, 0.01)
-    assert not released.is_set()
+def capture_of(source: Source, frames: list[Frame], failures: list[str | None]) -> CaptureThread:
+    capture = CaptureThread(
+        lambda: source,
+        lambda _capture, _source, frame: frames.append(frame),
+        lambda: failures.append(capture.failure),
+        "ferd-camera-test",
+    )
+    return capture
+
+
+def test_all_calls_to_the_device_are_made_by_one_thread_in_order() -> None:
+    source, frames, failures = Recorder(play(0.003), fail("unplugged")), [], []
+    capture = capture_of(source, frames, failures)
+    capture.start()
+    assert capture.wait(20)
+    assert [call for call, _ in source.threads] == ["open", "read", "read", "read", "read", "close"]
+    assert {thread for _, thread in source.threads}.isdisjoint({threading.get_ident()})
+    assert len({thread for _, thread in source.threads}) == 1
+    assert len(frames) == 3
+    wait_for(lambda: failures == ["fake camera: unplugged"] * 2)
+    assert capture.ended
+
+
+def test_interrupt_closes_nothing_itself() -> None:
+    """Releasing an OpenCV capture while another thread reads from it is a crash."""
+    source = Recorder(hang())
+    capture = capture_of(source, [], [])
+    capture.start()
+    wait_for(lambda: len(source.threads) == 2)
+    capture.interrupt()
+    assert not capture.wait(0.05)
+    assert source.done("closed") == 0
+    assert any_hung()
+    source.let_go()
+    assert capture.wait(20)
+    assert source.threads[-1] == ("close", source.threads[0][1])
+    wait_for(lambda: not any_hung())
+
+
+def test_interrupted_before_it_was_opened_it_is_not_opened() -> None:
+    source = Recorder(play(1))
+    capture = capture_of(source, [], [])
+    capture.interrupt()
+    capture.start()
+    assert capture.wait(20)
+    assert source.done("opened") == 0
+
+
+def test_a_call_with_a_limit() -> None:
+    def refuse() -> None:
+        raise SourceError("no")
+
+    assert call_with_limit(lambda: 7, 20, "test") == 7
+    with pytest.raises(SourceError, match="no"):
+        call_with_limit(refuse, 20, "test")
+    go = threading.Event()
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s"):
+        call_with_limit(go.wait, 0.01, "test")
+    assert any_hung()
     go.set()
-    assert released.wait(20)
-    assert worker.stop(lambda: None, 20)
-
-
-def test_after_stop_nothing_is_called() -> None:
-    worker, calls = Worker("w"), []
-    assert worker.stop(lambda: calls.append("last"), 20), "a worker that never worked has nothing to release"
-    with pytest.raises(TimeoutError, match="was stopped"):
-        worker.call(lambda: calls.append("more"), 20)
-    assert calls == []
-
-
-def test_the_last_call_is_made_once() -> None:
-    worker, calls = Worker("w"), []
-    worker.call(lambda: None, 20)
-    assert worker.stop(lambda: calls.append("last"), 20)
-    assert worker.stop(lambda: calls.append("again"), 20)
-    assert calls == ["last"]
+    wait_for(lambda: not any_hung())

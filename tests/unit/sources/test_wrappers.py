@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from camera_tools import gray_picture
+from camera_tools import gray_picture, wait_for
 
 from ferd.config.models import CameraConfig
 from ferd.errors import SourceError
 from ferd.sources import v4l2
 from ferd.sources.factory import open_source
-from ferd.sources.fake import FakeCamera, fail, play, refuse
+from ferd.sources.fake import FakeCamera, fail, hang, play, refuse
 from ferd.sources.wrappers import FirstWorkingSource, PacedSource, RotatedSource, Rotation, rotate_image
 from ferd.types import Frame
 
@@ -52,12 +55,12 @@ class One:
 
 
 def test_turns_the_small_picture_too_and_keeps_the_time() -> None:
-    one = One(Frame(t=3.5, image=np.dstack([PICTURE] * 3), small=PICTURE))
+    one = One(Frame(t=3.5, image=np.dstack([PICTURE] * 3), small=PICTURE, jpeg=b"unturned", captured_at=7.25))
     source = RotatedSource(one, rotate=90)
     source.open()
     frame = source.read()
     source.close()
-    assert frame.t == 3.5
+    assert (frame.t, frame.captured_at, frame.jpeg) == (3.5, 7.25, None)
     assert frame.image.shape == (3, 2, 3)
     assert frame.small is not None
     assert frame.small.tolist() == [[4, 1], [5, 2], [6, 3]]
@@ -84,6 +87,8 @@ class Positions:
 
     def read(self) -> Frame:
         return Frame(t=self.times.pop(0), image=gray_picture(0))
+
+    def interrupt(self) -> None: ...
 
     def close(self) -> None:
         self.closed += 1
@@ -131,15 +136,24 @@ def test_a_long_delay_is_not_hurried_after() -> None:
     assert clock.waits == pytest.approx([0.0, 0.0, 0.5])
 
 
-def test_close_ends_the_wait() -> None:
+def test_interrupt_ends_the_wait_and_closes_nothing() -> None:
     inner = Positions([0.0, 3600.0])
     source = PacedSource(inner)
     source.read()
-    source.close()
-    assert inner.closed == 1
+    timer = threading.Timer(0.05, source.interrupt)
+    timer.start()
     with pytest.raises(SourceError, match="closed"):
         source.read()
-    assert inner.times == [3600.0]
+    timer.join()
+    assert inner.closed == 0
+    source.close()
+    assert inner.closed == 1
+
+
+def test_what_is_played_is_captured_now() -> None:
+    clock = Clock()
+    source = PacedSource(Positions([3.0, 4.0]), clock, clock.wait)
+    assert [source.read().captured_at for _ in range(2)] == [100.0, 101.0]
 
 
 def test_is_what_it_plays() -> None:
@@ -175,18 +189,61 @@ def test_the_first_that_delivers_and_not_the_first_that_opens() -> None:
     assert good.done("closed") == 1
 
 
-def test_closed_while_it_looks() -> None:
+def test_interrupted_while_it_looks() -> None:
     later = fake("later", play(1))
 
     class Slow(FakeCamera):
         def open(self) -> None:
-            source.close()
+            source.interrupt()
             raise SourceError("slow: nothing")
 
     source = FirstWorkingSource(lambda: [Slow([]), later])
     with pytest.raises(SourceError, match="no camera found"):
         source.open()
     assert later.record == []
+
+
+def test_a_candidate_in_which_an_earlier_attempt_hangs_is_passed_over() -> None:
+    """A Pi camera with a loose cable must not hide a webcam that works."""
+    stuck = fake("stuck", hang(), play(1))
+    first = FirstWorkingSource(lambda: [stuck])
+    thread = threading.Thread(target=first.open)
+    thread.start()
+    wait_for(lambda: first.name == "stuck")
+    second = FirstWorkingSource(lambda: [fake("stuck", play(1)), fake("good", play(1))])
+    second.open()
+    assert second.name == "good"
+    second.close()
+    stuck.let_go()
+    thread.join(20)
+    third = FirstWorkingSource(lambda: [fake("stuck", play(1))])
+    third.open()
+    assert third.name == "stuck"
+    third.close()
+
+
+def test_each_candidate_is_given_the_time_that_it_needs() -> None:
+    class Slow(FakeCamera):
+        opening_s = 40.0
+
+    limits = []
+
+    class Second(FakeCamera):
+        def open(self) -> None:
+            limits.append(source.opening_s)
+
+    def candidates() -> Iterator[FakeCamera]:
+        limits.append(source.opening_s)
+        yield Slow([refuse()])
+        limits.append(source.opening_s)
+        time.sleep(0.05)
+        yield Second([play(1)], fps=1000, size=(64, 48))
+
+    source = FirstWorkingSource(candidates)
+    source.open()
+    source.close()
+    assert limits == [0.0, pytest.approx(40.0, abs=0.04), pytest.approx(30.05, abs=5)]
+    assert limits[2] >= 30.05
 
 
 def test_is_as_noisy_as_what_it_found() -> None:
