@@ -35,12 +35,8 @@ def test_a_hang_gets_time_to_come_back(policy):
 @pytest.mark.parametrize(
     "report",
     [
-        CameraReport(
-            CameraState.OFFLINE, failures=9, last_error="unplugged"
-        ),  # nothing hangs: only opening it again can help
-        CameraReport(
-            CameraState.ONLINE, hung=1, hanging_since=100.0, failures_since_hang=1
-        ),  # a new attempt works beside the hung one
+        CameraReport(CameraState.OFFLINE, failures=9, last_error="unplugged"),  # nothing hangs
+        CameraReport(CameraState.ONLINE, hung=1, hanging_since=100.0, failures_since_hang=1),  # a new one works
         CameraReport(CameraState.OFFLINE, hung=1, hanging_since=100.0),  # no new attempt has failed yet
         CameraReport(CameraState.STARTING, hanging_since=100.0, failures_since_hang=1),
     ],
