@@ -35,7 +35,7 @@ ONLY = {
 PURE = {
     "policy/": ("ferd.types", "ferd.policy"),
     "outputs/buzzer/patterns.py": (),
-    "outputs/buzzer/scheduler.py": ("ferd.types", "ferd.outputs.buzzer.patterns"),
+    "outputs/buzzer/scheduler.py": ("ferd.types", "ferd.policy.sound_patterns"),
     "types.py": (),
     "errors.py": (),
     "models/runtime.py": ("ferd.errors",),

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ferd.config import BuzzerConfig
 from ferd.errors import BuzzerError
-from ferd.outputs.buzzer.patterns import Output
+from ferd.policy.sound_patterns import Output
 
 log = logging.getLogger(__name__)
 

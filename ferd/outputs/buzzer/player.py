@@ -18,8 +18,8 @@ from ferd.config import BuzzerConfig
 from ferd.errors import BuzzerError
 from ferd.outputs.buzzer import pin_state
 from ferd.outputs.buzzer.output import BuzzerOutput, open_output
-from ferd.outputs.buzzer.patterns import Output
 from ferd.outputs.buzzer.scheduler import ActiveSound, Settings, SoundScheduler
+from ferd.policy.sound_patterns import Output
 from ferd.snapshot import LOOP_STALLED_S
 from ferd.types import Alert
 

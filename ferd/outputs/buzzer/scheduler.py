@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ferd.outputs.buzzer.patterns import KINDS, SILENT, Beat, Kind, Moment, Output, Pattern
+from ferd.policy.sound_patterns import KINDS, SILENT, Beat, Kind, Moment, Output, Pattern
 from ferd.types import LEVELS, LEVELS_OWN, Alert, Level
 
 LOST_GAP_S = 10.0

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from ferd.config import Config
 from ferd.outputs.buzzer.output import open_output
-from ferd.outputs.buzzer.patterns import SILENT
 from ferd.outputs.buzzer.player import BuzzerPlayer, CameraSound, OpenOutput
+from ferd.policy.sound_patterns import SILENT
 from ferd.snapshot import CameraEvent, CameraSnapshot, Sink, Snapshot, section_changed
 from ferd.types import Alert
 

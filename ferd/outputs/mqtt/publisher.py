@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, broker_settings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, UnsendableError, Wake

@@ -18,10 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.requests import HTTPConnection
 
 from ferd.config import Config, load_config
-from ferd.config.alerts import AlertConfig, check_labels
-from ferd.config.fatigue import FatigueConfig
-from ferd.config.models import ExpressionConfig, SmoothingConfig
-from ferd.config.types import Section
+from ferd.config.models import AlertConfig, ExpressionConfig, FatigueConfig, Section, SmoothingConfig, check_labels
 from ferd.errors import FerdError
 from ferd.models.registry import find_bundle
 from ferd.outputs.web.api import Body, Camera, Web, make_router

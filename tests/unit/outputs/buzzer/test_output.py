@@ -11,8 +11,8 @@ from ferd.config import BuzzerConfig
 from ferd.errors import BuzzerError
 from ferd.outputs.buzzer import output as pins
 from ferd.outputs.buzzer.output import RECORD_ENV, GpioBuzzerOutput, has_pins, open_output, switch_off
-from ferd.outputs.buzzer.patterns import Output
 from ferd.outputs.buzzer.player import BuzzerPlayer, CameraSound
+from ferd.policy.sound_patterns import Output
 from ferd.types import Alert
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.outputs.buzzer.patterns import BUILT_IN, DEFAULTS, SILENT
 from ferd.outputs.buzzer.scheduler import LOST_GAP_S, Settings, SoundScheduler
+from ferd.policy.sound_patterns import BUILT_IN, DEFAULTS, SILENT
 from ferd.types import LEVELS, LEVELS_OWN, Alert
 
 
