@@ -158,8 +158,10 @@ async def live(socket: WebSocket, web: Web) -> None:
     viewer = Viewer(camera, picture=socket.query_params.get("picture", "1") != "0")
     web.frames.enter(viewer)
     try:
-        while camera in web.view.cameras() and not viewer.closed:
+        while camera in web.view.cameras():
             frame = await viewer.next(STATE_EVERY_S)
+            if viewer.closed:
+                break
             message = web.frames.state_message() if frame is None else web.frames.message(frame, viewer)
             async with asyncio.timeout(ACK_TIMEOUT_S):
                 await socket.send_bytes(message)

@@ -1,4 +1,4 @@
-"""[web]: off unless asked for, and guarded where others can reach it."""
+"""Hold [web]: off by default, and guarded where other machines can reach it."""
 
 import pytest
 from pydantic import ValidationError
