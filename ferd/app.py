@@ -25,14 +25,14 @@ from ferd.outputs.mqtt.sink import MqttSink
 from ferd.outputs.systemd import Systemd, SystemdSink
 from ferd.outputs.throttle import ThrottleMonitor
 from ferd.outputs.web.sink import WebSink
-from ferd.reload import NEXT_START, Difference, difference, file_stamps, needs_restart
+from ferd.reload import Difference, difference, file_stamps
 from ferd.restart_history import RestartPolicy
 from ferd.settings_store import SettingsStore
 from ferd.snapshot import Command, FileStamps, ModelInfo, Sink, Snapshot
 from ferd.sources.base import Source
 from ferd.sources.factory import open_source
 from ferd.storage import StorageThread
-from ferd.vision.models_loader import Models, check_alert_labels, limit_opencv_threads
+from ferd.vision.loader import Models, set_opencv_threads
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Application:
         self._files: FileStamps = file_stamps(config)
         self._models = Models(config)
         self._model_info = model_info(self._models)
-        limit_opencv_threads(self._models)
+        set_opencv_threads(self._models.detector)
         self._lock = InstanceLock(self.identity)
         self.buzzer = BuzzerSink(config)
         self.mqtt = MqttSink(
@@ -102,11 +102,10 @@ class Application:
             use=self.ask_to_use,
             file=lambda: self._file,
             broker=lambda: self.mqtt.status,
-            detector=lambda: self._models.detector,
         )
         health = HealthSink(publish=self.mqtt.publish_health, mqtt_reconnects=lambda: self.mqtt.status.reconnects)
         self._systemd = systemd or Systemd()
-        notify = SystemdSink(self._systemd, broker_connected=lambda: self.mqtt.status.connected)
+        notify = SystemdSink(lambda: self.mqtt.status.connected, systemd=self._systemd)
         self._engine = Engine((self.buzzer, self.mqtt, health, notify, self._web, *sinks), identity=self.identity)
         self._engine.check(config)
         self._workers = {name: self._worker(name, config) for name in config.cameras}
@@ -152,8 +151,8 @@ class Application:
             self._lock.take()
             self._storage.start()
             self.buzzer.start()
-            self._tick()
             self.mqtt.start()
+            self._tick()
             for worker in self._workers.values():
                 worker.start()
             self._loop()
@@ -218,9 +217,7 @@ class Application:
 
     def _tick(self) -> None:
         throttled = self._throttle.look(time.monotonic())
-        self._engine.tick(
-            self.config, self._model_info, self._workers.values(), files=self._files, throttled=throttled
-        )
+        self._engine.tick(self.config, self._model_info, self._workers.values(), files=self._files, throttled=throttled)
 
     def _handle_commands(self) -> None:
         now = time.monotonic()
@@ -242,7 +239,7 @@ class Application:
         name = self._restarts.due(reports, now)
         if name is None:
             return
-        reason = f"{name}: {reports[name].hangs_for or 'a call to the camera hangs'}"
+        reason = f"{name}: {reports[name].hang_reason or 'a call to the camera hangs'}"
         if self._restarts.note(name, reason, now):
             log.error("a camera hangs in its driver, so the process restarts reason=%r", reason)
             self._wants_restart = True
@@ -270,7 +267,7 @@ class Application:
             self._loading = ModelLoading(new, files, command, self._wake)
             self._loading.start()
             return
-        check_alert_labels(new, self._models)
+        self._models.check_alerts(new)
         self._apply(new, files, changed, self._models)
         if command is not None:
             answer(command, None, {"changed": str(changed)})
@@ -293,8 +290,6 @@ class Application:
 
     def _apply(self, new: Config, files: FileStamps, changed: Difference, models: Models) -> None:
         """From here on nothing can be wrong with the configuration any more."""
-        if needs_restart(self.config, new):
-            log.warning(NEXT_START)
         closed = [self._workers[name] for name in changed.closed]
         for worker in closed:
             worker.ask_to_stop()
@@ -306,6 +301,7 @@ class Application:
                 worker.use(new, models)
         if models is not self._models:
             self._models, self._model_info = models, model_info(models)
+            set_opencv_threads(models.detector)
         self.config, self._files = new, files
         self._workers = {name: kept.get(name) or self._worker(name, new) for name in new.cameras}
         for name in changed.opened:
@@ -321,11 +317,13 @@ class Application:
             factory=lambda: self._open_camera(camera),
             wake=self._wake,
             settings=self._settings.switches(name),
-            history=self._restarts.past(name),
+            history=self._restarts.history(name),
             audible=self.buzzer.audible,
         )
 
-    def _latest(self) -> Snapshot | None:
+    def _latest(self) -> Snapshot:
+        """Return the latest snapshot; the page runs only once there is one."""
+        assert self._engine.snapshot is not None
         return self._engine.snapshot
 
 

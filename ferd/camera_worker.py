@@ -16,9 +16,10 @@ from ferd.settings_store import CameraSettings
 from ferd.snapshot import CameraEvent, CameraSnapshot, CameraStatus, Counters
 from ferd.sources.base import Source
 from ferd.sources.stall import Timing
-from ferd.sources.supervisor import CameraReport, CameraSupervisor, State
+from ferd.sources.supervisor import CameraHandle, CameraReport, CameraState
 from ferd.types import Alert, Frame, Reading
-from ferd.vision.models_loader import Models
+from ferd.vision.loader import Models
+from ferd.vision.pipeline import Pipeline, StepTimings
 
 LATENCY_SHARE = 0.1
 """Weight of the newest frame in the running mean of the latency."""
@@ -55,9 +56,8 @@ class CameraWorker:
         self._config, self._models, self._audible = config, models, audible
         self._history = history or RestartHistory()
         self._camera: CameraConfig = config.cameras[name]
-        self.capture = CameraSupervisor(name, factory, wake, timing=Timing.of(self._camera.fps))
-        self._pipeline = models.pipeline(self._camera, config)
-        self._pipeline.tune(factor(settings.sensitivity))
+        self.capture = CameraHandle(name, factory, wake, timing=Timing.of(self._camera.fps))
+        self._pipeline = self._new_pipeline()
         self._builder = EventBuilder(config.node.name, name)
         self._published = self._builder.begin(time.time())
         self._status: CameraStatus = "starting" if settings.enabled else "disabled"
@@ -100,7 +100,7 @@ class CameraWorker:
             self._models = models
             self._pipeline.swap_models(models)
         self._pipeline.use(config, self._camera)
-        self._pipeline.tune(factor(self.settings.sensitivity))
+        self._adjust(self._pipeline)
 
     def step(self, *, throttled: bool = False) -> None:
         """Analyse at most one frame. An exception of the pipeline is logged once and counted as a failure."""
@@ -115,7 +115,7 @@ class CameraWorker:
             return
         try:
             reading = self._pipeline.step(frame)
-        except Exception as error:  # one frame of one camera; the others and the buzzer go on
+        except Exception as error:  # noqa: BLE001  # one frame of one camera; the others and the buzzer go on
             self._note_failure(error, started)
             return
         self._failing_since = None
@@ -148,12 +148,13 @@ class CameraWorker:
             counters=self._counters(report),
             attempts=report.opens,
             settled=self.settled,
+            timings=None if self._pipeline.timings is None else self._pipeline.timings.means(),
         )
 
     @property
     def settled(self) -> bool:
         """Whether the camera is known to work, or known not to, or is switched off."""
-        return self._is_resting or self.capture.report().state is not State.STARTING
+        return self._is_resting or self.capture.report().state is not CameraState.STARTING
 
     @property
     def _is_resting(self) -> bool:
@@ -185,18 +186,30 @@ class CameraWorker:
         if not self.settings.enabled:
             return self._status if self._opened else "disabled"
         state = self.capture.report().state
-        if state is State.STARTING or self.capture.stopping:
+        if state is CameraState.STARTING or self.capture.stopping:
             return self._status if self._status != "disabled" else "starting"
         if self._failing_since is not None and time.monotonic() - self._failing_since >= FAILING_S:
             return "offline"
-        return "online" if state is State.ONLINE else "offline"
+        return "online" if state is CameraState.ONLINE else "offline"
 
     def _reset(self) -> None:
         """Forget who was seen: the next picture may come from another camera."""
-        self._pipeline = self._models.pipeline(self._camera, self._config)
-        self._pipeline.tune(factor(self.settings.sensitivity))
+        self._pipeline = self._new_pipeline()
         self._frame = self._reading = None
         self._publish(self._builder.lost(time.time()))
+
+    def _new_pipeline(self) -> Pipeline:
+        pipeline = Pipeline.of(self._models, self._config, self._camera)
+        self._adjust(pipeline)
+        return pipeline
+
+    def _adjust(self, pipeline: Pipeline) -> None:
+        """Apply the sensitivity; measure the steps only while the page can show them."""
+        pipeline.tune(factor(self.settings.sensitivity))
+        if not self._config.web.enabled:
+            pipeline.timings = None
+        elif pipeline.timings is None:
+            pipeline.timings = StepTimings()
 
     def _publish(self, published: Published) -> None:
         self._published = published

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ferd.config import Config
-from ferd.config.types import Section
+from ferd.config.models import Section
 from ferd.models.registry import find_bundle
 from ferd.snapshot import FileStamps
 
 NAMED = ("node", "mqtt", "buzzer", "web")
 """Sections that are reported under their own name; all others but the cameras are "models and rules"."""
-NEXT_START = "node.id, mqtt.persist_events and mqtt.persist_max_events take effect at the next start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +48,18 @@ def difference(old: Config, new: Config, old_files: FileStamps, new_files: FileS
 
     renamed = old.node.name != new.node.name
     rest = [name for name in type(new).model_fields if name not in (*NAMED, "cameras")]
-    # An alert or a smoothing rule needs no model; watching for fatigue needs the eyes model.
-    models = differs("detector") or differs("expression") or (new.fatigue.enabled and not old.fatigue.enabled)
+    # Alert and smoothing rules need no model; fatigue needs the eyes model.
+    models = differs("detector") or differs("expression") or new.fatigue.enabled != old.fatigue.enabled
+    sections = [name for name in NAMED if name != "node" and differs(name)]
+    if renamed:
+        sections = ["node", "mqtt", *(name for name in sections if name != "mqtt")]
     return Difference(
-        sections=tuple(name for name in NAMED if (renamed and name in ("node", "mqtt")) or (name != "node" and differs(name))),
+        sections=tuple(sections),
         models=models,
         rules=any(differs(name) for name in rest),
         opened=tuple(name for name, camera in new.cameras.items() if renamed or old.cameras.get(name) != camera),
         closed=tuple(name for name, camera in old.cameras.items() if renamed or new.cameras.get(name) != camera),
     )
-
-
-def needs_restart(old: Config, new: Config) -> bool:
-    """Whether something changed that takes effect at the next start only; see NEXT_START."""
-
-    def fixed(config: Config) -> tuple[object, ...]:
-        return config.node.id, config.mqtt.persist_events, config.mqtt.persist_max_events
-
-    return fixed(old) != fixed(new)
 
 
 def file_stamps(config: Config) -> FileStamps:

@@ -56,6 +56,7 @@ class CameraSnapshot:
         error: why it is offline; None otherwise.
         frame, reading: the newest analysed frame and its reading; None since the camera opened or tracking was reset.
         state, alert, fatigue: the payloads that hold now; None before there was one.
+        timings: mean time of each step of the pipeline in milliseconds; None while it is not measured.
         attempts: how often the camera was opened or tried.
         settled: known to work, or known not to, or switched off.
     """
@@ -72,6 +73,7 @@ class CameraSnapshot:
     alert: AlertState | None = None
     fatigue: FatigueState | None = None
     counters: Counters = field(default_factory=Counters)
+    timings: Mapping[str, float] | None = None
     attempts: int = 0
     settled: bool = False
 

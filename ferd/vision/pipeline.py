@@ -8,16 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.config.alerts import check_labels
-from ferd.config.models import CameraConfig, Config
+from ferd.config.models import CameraConfig, Config, check_labels
 from ferd.models.registry import find_bundle
-from ferd.outputs.buzzer.patterns import SILENT
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.alert_rules import Condition, Rule
 from ferd.policy.drowsiness import DrowsinessLimits
 from ferd.policy.primary_face import StickyPrimaryFace
 from ferd.policy.sensitivity import tuned
 from ferd.policy.smoothing import Smoother, SmoothingRules
+from ferd.policy.sound_patterns import SILENT
 from ferd.types import EyeMouthState, Face, FaceReading, Frame, Image, Landmarks, Reading, Track
 from ferd.vision.align import cut, middle_square
 from ferd.vision.classifier import Classifier, to_input_colour

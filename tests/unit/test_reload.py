@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ferd.config import Config
-from ferd.reload import Difference, difference, needs_restart, stamps
+from ferd.reload import Difference, difference, stamps
 
 BASE = {"node": {"name": "hall"}, "cameras": {"desk": {"source": "demo"}, "door": {"source": "demo"}}}
 
@@ -68,10 +68,6 @@ def test_so_is_a_file_that_no_key_names(tmp_path):
     file = tmp_path / "model"
     before = stamps(config(), {"expression": (file,)})
     file.write_text("better")
-    assert difference(config(), config(), before, stamps(config(), {"expression": (file,)})) == Difference(models=True, rules=True)
-
-
-def test_what_takes_effect_at_the_next_start_only():
-    assert needs_restart(config(), config(node={"name": "hall", "id": "second"}))
-    assert needs_restart(config(), config(mqtt={"persist_events": True}))
-    assert not needs_restart(config(), config(mqtt={"port": 1884}))
+    assert difference(config(), config(), before, stamps(config(), {"expression": (file,)})) == Difference(
+        models=True, rules=True
+    )

@@ -1,4 +1,4 @@
-"""What can be played, as data. Pure: a pattern and the seconds since it began give what is to be heard."""
+"""Sound patterns as data. Pure: a pattern and the seconds since its start give the state of the buzzer."""
 
 from __future__ import annotations
 

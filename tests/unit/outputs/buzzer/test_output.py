@@ -1,4 +1,4 @@
-"""The real pins' code on gpiozero's mock pins: what a Pi would do, but for the electricity."""
+"""The code for real pins on gpiozero's mock pins, and the choice between them and the stand-in."""
 
 import os
 from pathlib import Path
@@ -9,11 +9,10 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from ferd.config import BuzzerConfig
 from ferd.errors import BuzzerError
-from ferd.outputs.buzzer import pin as pins
-from ferd.outputs.buzzer.output import RECORD_ENV, has_pins, open_output
-from ferd.outputs.buzzer.patterns import Output
-from ferd.outputs.buzzer.pin import GpioBuzzerOutput, switch_off
-from ferd.outputs.buzzer.player import BuzzerPlayer
+from ferd.outputs.buzzer import output as pins
+from ferd.outputs.buzzer.output import RECORD_ENV, GpioBuzzerOutput, has_pins, open_output, switch_off
+from ferd.outputs.buzzer.player import BuzzerPlayer, CameraSound
+from ferd.policy.sound_patterns import Output
 from ferd.types import Alert
 
 
@@ -31,7 +30,7 @@ def factory(monkeypatch):
     pins._gpiozero.cache_clear()
 
 
-def panel(pressed=lambda: None, **keys):
+def gpio(pressed=lambda: None, **keys):
     return GpioBuzzerOutput(BuzzerConfig.model_validate(keys), pressed)
 
 
@@ -40,7 +39,7 @@ def states(factory, number):
 
 
 def test_an_active_buzzer_goes_on_and_off(factory):
-    one = panel(pin=18)
+    one = gpio(pin=18)
     one.show(Output(sound=True))
     one.show(Output())
     assert states(factory, 18) == [0, 1, 0]
@@ -51,7 +50,7 @@ def test_an_active_buzzer_goes_on_and_off(factory):
 
 
 def test_a_buzzer_that_sounds_while_low_is_high_in_silence(factory):
-    one = panel(pin=18, active_high=False)
+    one = gpio(pin=18, active_high=False)
     assert factory.pin(18).state
     one.show(Output(sound=True))
     assert not factory.pin(18).state
@@ -61,7 +60,7 @@ def test_a_buzzer_that_sounds_while_low_is_high_in_silence(factory):
 
 
 def test_a_passive_buzzer_plays_tones(factory):
-    one = panel(pin=18, kind="passive", tone_hz=2000)
+    one = gpio(pin=18, kind="passive", tone_hz=2000)
     one.show(Output(sound=True))
     assert factory.pin(18).frequency == pytest.approx(2000)
     assert factory.pin(18).state == 0.5
@@ -75,8 +74,8 @@ def test_a_passive_buzzer_plays_tones(factory):
     one.close()
 
 
-def test_the_lamps_are_on_their_pins(factory):
-    one = panel(status_led_pin=23, alert_led_pin=24)
+def test_the_leds_are_on_their_pins(factory):
+    one = gpio(status_led_pin=23, alert_led_pin=24)
     one.show(Output(watching=True))
     assert (factory.pin(23).state, factory.pin(24).state) == (1, 0)
     one.show(Output(level=True))
@@ -87,7 +86,7 @@ def test_the_lamps_are_on_their_pins(factory):
 
 def test_the_button_is_to_ground(factory):
     presses = []
-    one = panel(lambda: presses.append(1), button=5)
+    one = gpio(lambda: presses.append(1), button=5)
     assert factory.pin(5).pull == "up"
     factory.pin(5).drive_low()
     factory.pin(5).drive_high()
@@ -95,23 +94,23 @@ def test_the_button_is_to_ground(factory):
     one.close()
 
 
-def test_a_constructor_that_fails_gives_back_what_it_had(factory):
+def test_a_constructor_that_fails_closes_what_it_had_opened(factory):
     taken = gpiozero.LED(24)
     with pytest.raises(BuzzerError, match=r"GPIO 24: .*another pin"):
-        panel(pin=18, status_led_pin=23, alert_led_pin=24)
+        gpio(pin=18, status_led_pin=23, alert_led_pin=24)
     gpiozero.Buzzer(18).close()
     gpiozero.LED(23).close()
     taken.close()
 
 
-def test_off_drives_to_the_silent_side_and_gives_back(factory):
+def test_off_drives_to_the_silent_side_and_releases(factory):
     switch_off([(18, True), (19, False)])
     assert factory.pin(18).function == factory.pin(19).function == "input"
     assert states(factory, 18) == [0]
     assert 1 in states(factory, 19)
 
 
-def test_off_tries_all_before_it_complains(factory):
+def test_off_tries_all_before_it_raises(factory):
     taken = gpiozero.LED(18)
     with pytest.raises(BuzzerError, match="GPIO 18"):
         switch_off([(18, True), (19, False)])
@@ -131,12 +130,12 @@ def test_off_tries_all_before_it_complains(factory):
     ],
 )
 def test_every_error_names_its_remedy(error, says):
-    with pytest.raises(BuzzerError, match=r"^GPIO 18: ") as told, pins._explained(18):
+    with pytest.raises(BuzzerError, match=r"^GPIO 18: ") as raised, pins._with_remedy(18):
         raise error
-    assert says in str(told.value)
+    assert says in str(raised.value)
 
 
-def test_no_permission_is_told_from_no_chip(tmp_path, monkeypatch):
+def test_no_permission_is_distinguished_from_no_chip(tmp_path, monkeypatch):
     monkeypatch.setattr(pins, "CHIP", tmp_path / "gpiochip0")
     assert "there is no" in pins._remedy(Exception(pins._NO_CHIP))
     (tmp_path / "gpiochip0").touch()
@@ -144,11 +143,11 @@ def test_no_permission_is_told_from_no_chip(tmp_path, monkeypatch):
     assert "usermod -aG gpio" in pins._remedy(Exception(pins._NO_CHIP))
 
 
-def test_lgpio_gets_a_folder_and_the_process_its_own_back(monkeypatch):
-    """lgpio moves the whole process into LG_WD, where it makes a pipe: paths of the user's would go astray."""
+def test_lgpio_gets_a_folder_and_the_process_keeps_its_own(monkeypatch):
+    """lgpio changes the current folder of the whole process to LG_WD: relative paths of the user would break."""
     monkeypatch.delenv(pins.WORK_ENV, raising=False)
     before = Path.cwd()
-    with pins._workplace():
+    with pins._work_folder():
         folder = Path(os.environ[pins.WORK_ENV])
         os.chdir(folder)
     assert Path.cwd() == before
@@ -156,9 +155,9 @@ def test_lgpio_gets_a_folder_and_the_process_its_own_back(monkeypatch):
     assert pins.WORK_ENV not in os.environ
 
 
-def test_a_folder_that_the_user_named_is_left_alone(monkeypatch, tmp_path):
+def test_a_folder_that_the_user_named_is_used(monkeypatch, tmp_path):
     monkeypatch.setenv(pins.WORK_ENV, str(tmp_path))
-    with pins._workplace():
+    with pins._work_folder():
         assert os.environ[pins.WORK_ENV] == str(tmp_path)
     assert tmp_path.exists()
 
@@ -184,7 +183,7 @@ def test_a_record_that_cannot_be_written_is_an_error_with_its_place(tmp_path, mo
         open_output(BuzzerConfig(pin=18), lambda: None)
 
 
-def test_with_pins_the_panel_is_the_real_one(factory):
+def test_with_pins_the_output_is_the_real_one(factory):
     one = open_output(BuzzerConfig(pin=18), lambda: None)
     assert isinstance(one, GpioBuzzerOutput)
     one.close()
@@ -192,14 +191,18 @@ def test_with_pins_the_panel_is_the_real_one(factory):
 
 def test_the_whole_way_from_an_alert_to_the_pin_and_from_the_button_to_silence(factory):
     config = BuzzerConfig(pin=18, button=5, status_led_pin=23, warning="continuous")
-    sounder = BuzzerPlayer(config, tells_blind=True)
-    sounder.start()
-    sounder.blind("cabin", False)
-    sounder.show("cabin", [Alert("fatigue", "warning", "eyes_closed", 0.0, "default")])
+    player = BuzzerPlayer(config)
+    player.start()
+
+    def update(level, pattern):
+        held = Alert("fatigue", level, "eyes_closed", 0.0, pattern)
+        player.update({"cabin": CameraSound((held,), watching=True)}, reports_lost=True)
+
+    update("warning", "default")
     assert (factory.pin(18).state, factory.pin(23).state) == (1, 1)
     factory.pin(5).drive_low()
     assert not factory.pin(18).state
-    sounder.show("cabin", [Alert("fatigue", "alarm", "eyes_closed", 0.0, "continuous")])
+    update("alarm", "continuous")
     assert factory.pin(18).state, "the button does not silence an alarm"
-    sounder.stop()
+    player.stop()
     assert all(factory.pin(number).function == "input" for number in (5, 18, 23))

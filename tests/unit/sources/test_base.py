@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ferd.errors import SourceError
-from ferd.sources.base import as_picture
+from ferd.sources.base import as_image
 
 
 @pytest.mark.parametrize(
@@ -23,10 +23,10 @@ from ferd.sources.base import as_picture
 )
 def test_what_is_not_a_picture(value: object) -> None:
     with pytest.raises(SourceError, match="cam: delivered"):
-        as_picture(value, "cam")
+        as_image(value, "cam")
 
 
 @pytest.mark.parametrize("shape", [(480, 640, 3), (480, 640), (16, 16)])
 def test_pictures(shape: tuple[int, ...]) -> None:
     picture = np.zeros(shape, np.uint8)
-    assert as_picture(picture, "cam") is picture
+    assert as_image(picture, "cam") is picture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.outputs.mqtt.names import slug
+from ferd.names import slug
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.outputs.buzzer.patterns import BUILT_IN, DEFAULTS, KINDS, MAX_BEATS, Moment, Pattern, draw, hertz, pattern
+from ferd.policy.sound_patterns import BUILT_IN, DEFAULTS, KINDS, MAX_BEATS, Moment, Pattern, draw, hertz, pattern
 
 BEATS = st.lists(st.tuples(st.floats(0.01, 5), st.floats(0, 5)).map(list), min_size=1, max_size=6)
 
