@@ -52,26 +52,10 @@ ONLY = {
     "fastapi": ("outputs/web/",),
     "starlette": ("outputs/web/",),
     "uvicorn": ("outputs/web/",),
-<<<<<<< HEAD
     "itsdangerous": ("outputs/web/",),
     "prometheus_client": ("outputs/web/",),
     "tomlkit": ("outputs/web/",),
     "matplotlib": ("evaluation/plots.py",),
-=======
-    "prometheus_client": ("outputs/web/metrics.py",),
-    "tomlkit": ("outputs/web/save.py",),
-    "matplotlib": ("evaluation/plot.py", "evaluation/fatigue_plot.py"),
-}
-# folder -> what it may import of ferd
-PURE = {
-    "policy/": ("ferd.types", "ferd.policy"),
-    "outputs/buzzer/patterns.py": (),
-    "outputs/buzzer/scheduler.py": ("ferd.types", "ferd.policy.sound_patterns"),
-    "types.py": (),
-    "errors.py": (),
-    "models/runtime.py": ("ferd.errors",),
-    "models/sandbox.py": ("ferd.errors", "ferd.models.runtime"),
->>>>>>> core
 }
 CLOCKS = {"time", "datetime", "random", "socket", "threading", "os"}
 UNITS = {unit: height for height, layer in enumerate(LAYERS) for unit in layer}
