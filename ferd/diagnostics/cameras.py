@@ -19,8 +19,7 @@ from ferd.config.source import redact
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
 from ferd.sources.discovery import FoundCamera, find_cameras
-from ferd.sources.v4l2 import DEV
-from ferd.sources.v4l2_modes import in_words, modes
+from ferd.sources.v4l2 import DEV, modes
 
 LOOK_S = 25.0
 """Time limit for one picture. A Pi camera needs seconds to start, as do some webcams and streams over Wi-Fi."""

@@ -32,6 +32,11 @@ class Systemd:
         self._every_s = _watchdog_every_s(environ)
         self._fed_at = float("-inf")
 
+    @property
+    def present(self) -> bool:
+        """Whether a service manager listens: it also starts ferd again when the process ends with EXIT_RESTART."""
+        return self._address is not None
+
     def ready(self, status: str) -> None:
         """Report that the daemon has started: with Type=notify, `systemctl start` returns now."""
         self._send(f"READY=1\nSTATUS={_one_line(status)}")
@@ -126,7 +131,7 @@ def has_progressed(before: Snapshot | None, after: Snapshot) -> bool:
 
 
 def _work(camera: CameraSnapshot | None) -> int:
-    return 0 if camera is None else camera.counters.frames + camera.counters.reopened
+    return 0 if camera is None else camera.heartbeat
 
 
 def _address(name: str) -> str | None:

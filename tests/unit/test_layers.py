@@ -141,7 +141,9 @@ def test_without_the_page_nothing_of_it_is_imported():
         for node in tree.body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            heavy = [name for name in names if name.startswith(("fastapi", "starlette", "uvicorn", "ferd.outputs.web."))]
+            heavy = [
+                name for name in names if name.startswith(("fastapi", "starlette", "uvicorn", "ferd.outputs.web."))
+            ]
             assert set(heavy) <= {"ferd.outputs.web.sink"}, f"{place(path)} imports {heavy} when it is loaded"
 
 

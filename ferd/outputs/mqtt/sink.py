@@ -240,7 +240,9 @@ class MqttSink:
         before += [
             topic.message(switch_value(new.settings, switch), **names)
             for switch, topic in SWITCHES.items()
-            if old is None or switch in commanded or switch_value(old.settings, switch) != switch_value(new.settings, switch)
+            if old is None
+            or switch in commanded
+            or switch_value(old.settings, switch) != switch_value(new.settings, switch)
         ]
         if new.state is not None and (old is None or new.state != old.state):
             before.append(STATE.message(new.state, **names))
