@@ -16,8 +16,7 @@ import numpy as np
 
 from ferd.errors import SourceEnded, SourceError
 from ferd.event_builder import EventBuilder
-from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.topics import EVENT
+from ferd.outputs.mqtt.topics import EVENT, Message
 from ferd.policy.alert_engine import AlertEngine
 from ferd.sources.base import Source
 from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track

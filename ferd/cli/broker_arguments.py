@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ferd.config import MqttConfig
-from ferd.config.types import NAME_PATTERN
+from ferd.config.models import NAME_PATTERN
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ferd.config import BuzzerConfig, load_config
 from ferd.errors import ConfigError
 from ferd.outputs.buzzer.output import BuzzerOutput, has_pins, open_output
-from ferd.outputs.buzzer.patterns import KINDS, Output, Pattern, draw
+from ferd.policy.sound_patterns import KINDS, Output, Pattern, draw
 
 HELP = "play the buzzer's patterns, list them, or switch it off"
 MORE = """

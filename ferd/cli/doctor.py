@@ -38,11 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ferd.config import Config, load_config
-    from ferd.diagnostics.examine import EXAMINATIONS, examine
+    from ferd.diagnostics.examine import CHECKS, examine
     from ferd.diagnostics.finding import error, ok, worst
 
-    if unknown := [part for part in args.only or [] if part not in EXAMINATIONS]:
-        print(f"ferd: doctor knows no part {unknown[0]}; known: {', '.join(EXAMINATIONS)}", file=sys.stderr)
+    if unknown := [part for part in args.only or [] if part not in CHECKS]:
+        print(f"ferd: doctor knows no part {unknown[0]}; known: {', '.join(CHECKS)}", file=sys.stderr)
         return 2
     logging.disable(logging.WARNING)  # what is worth knowing comes as a finding
     show = _Printer(as_json=args.json)
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     except ConfigError as problem:
         wrong, config = True, Config()
         show(error("config", str(problem), "`ferd check` tells more; the rest is examined with the defaults"))
-    chosen = {name: look for name, look in EXAMINATIONS.items() if not args.only or name in args.only}
+    chosen = {name: look for name, look in CHECKS.items() if not args.only or name in args.only}
     for finding in examine(config, chosen):
         show(finding)
     show.end()

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 from ferd.config import CameraConfig, Config, MqttConfig, load_config
 from ferd.config.loader import SYSTEM_FILE
+from ferd.config.models import WebConfig
 from ferd.config.source import check_source
-from ferd.config.web import WebConfig
 from ferd.errors import EXIT_RESTART, ConfigError
 from ferd.fs import exists
 

@@ -20,12 +20,11 @@ from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.errors import ConfigError, FerdError
 from ferd.fs import exists
 from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings
+from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings, explain
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.listen import connect
-from ferd.outputs.mqtt.message import Message
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.tls import explain
+from ferd.outputs.mqtt.topics import Message
 
 WAIT_S = 5.0
 ROUND_TRIP_S = 3.0

@@ -85,7 +85,7 @@ class DemoScene:
 
     name = "demo scene"
     noisy = False
-    hangs = False
+    opening_s = 0.0
 
     def __init__(self, *, fps: float = 15.0, loop: bool = False) -> None:
         self._fps = fps
@@ -105,6 +105,9 @@ class DemoScene:
             raise SourceEnded(f"{self.name}: ended at {DURATION_S:g} s")
         self._index += 1
         return scene.render(t)
+
+    def interrupt(self) -> None:
+        """Do nothing: a read takes no time."""
 
     def close(self) -> None:
         self._scene = None

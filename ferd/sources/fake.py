@@ -77,7 +77,7 @@ def end() -> Step:
 class FakeCamera:
     """Replays `script`; after its last step every read fails. `sleep(seconds)` waits; the default wakes on close."""
 
-    hangs = False  # its hung reads hang in the reader's thread
+    opening_s = 0.0
 
     def __init__(
         self,
@@ -97,9 +97,10 @@ class FakeCamera:
         self._interval = 1 / fps
         self._size = size
         self._clock = clock
-        self._closed = threading.Event()
+        self._closed = False
+        self._interrupted = threading.Event()
         self._let_go = threading.Event()
-        self._sleep = sleep or self._closed.wait
+        self._sleep = sleep or self._interrupted.wait
         self._shots = self._play()
         self._count = 0
 
@@ -119,9 +120,13 @@ class FakeCamera:
         return Frame(t=self._clock(), image=picture)
 
     def close(self) -> None:
-        if not self._closed.is_set():
+        if not self._closed:
             self._note("closed")
-        self._closed.set()
+        self._closed = True
+        self._interrupted.set()
+
+    def interrupt(self) -> None:
+        self._interrupted.set()
 
     def let_go(self) -> None:
         """Ends a hang, now and for ever: a test must not leave threads behind."""
@@ -146,14 +151,14 @@ class FakeCamera:
                 raise SourceEnded(f"{self.name}: ended")
             elif step.deed == "fail":
                 raise SourceError(f"{self.name}: {step.words}")
-            if self._closed.is_set():
+            if self._interrupted.is_set():
                 raise SourceError(f"{self.name}: is closed")
         raise SourceError(f"{self.name}: the script is over")
 
     def _pictures(self, step: Step) -> Iterator[Image]:
         for _ in range(max(1, round(step.for_s / self._interval))):
             self._sleep(self._interval)
-            if self._closed.is_set():
+            if self._interrupted.is_set():
                 return
             self._count += step.deed == "play"
             yield picture_number(self._count, self._size)

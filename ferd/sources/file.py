@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import numpy as np
 
 from ferd.errors import SourceEnded, SourceError
 from ferd.fs import exists, is_dir, is_file
-from ferd.sources.base import as_picture
-from ferd.sources.capture import quiet
+from ferd.sources.base import as_image
+from ferd.sources.opencv import quiet
 from ferd.types import Frame, Image
 
 log = logging.getLogger(__name__)
@@ -33,15 +32,13 @@ class VideoFile:
     """
 
     noisy = False
-    hangs = False
+    opening_s = 0.0
 
     def __init__(self, path: str | Path, *, loop: bool = False) -> None:
         self._path = Path(path)
         self.name = f"video {self._path.name}"
         self._loop = loop
         self._capture: cv2.VideoCapture | None = None
-        # A decoder must not be released while another thread reads from it. One frame is decoded in no time.
-        self._lock = threading.Lock()
         self._step = 1 / ASSUMED_FPS
         self._offset = 0.0
         self._last: float | None = None
@@ -54,20 +51,18 @@ class VideoFile:
             self._step = 1 / fps
 
     def read(self) -> Frame:
-        with self._lock:
+        image = self._next()
+        if image is None and self._loop and self._last is not None:
+            self._rewind()
             image = self._next()
-            if image is None and self._loop and self._last is not None:
-                self._rewind()
-                image = self._next()
-            if image is None:
-                raise self._end()
-            return Frame(t=self._time(), image=as_picture(image, self.name))
+        if image is None:
+            raise self._end()
+        return Frame(t=self._time(), image=as_image(image, self.name))
+
+    def interrupt(self) -> None:
+        """Do nothing: a read takes no time."""
 
     def close(self) -> None:
-        with self._lock:
-            self._release()
-
-    def _release(self) -> None:
         capture, self._capture = self._capture, None
         if capture is not None:
             capture.release()
@@ -92,7 +87,7 @@ class VideoFile:
 
     def _rewind(self) -> None:
         # Opened anew: seeking to 0 does not work in every container (MPEG-TS, raw H.264).
-        self._release()
+        self.close()
         self._offset = (self._last or 0.0) + self._step
         self._capture = self._start()
 
@@ -120,7 +115,7 @@ class PictureFolder:
     """
 
     noisy = False
-    hangs = False
+    opening_s = 0.0
 
     def __init__(self, path: str | Path, *, fps: float = 1.0, loop: bool = False) -> None:
         self._path = Path(path)
@@ -149,6 +144,9 @@ class PictureFolder:
             if turn == 0:
                 log.warning("picture skipped file=%s reason=%r", self._pictures[place].name, "does not decode")
         raise SourceError(f"{self.name}: is not open")
+
+    def interrupt(self) -> None:
+        """Do nothing: a read takes no time."""
 
     def close(self) -> None:
         self._open = False

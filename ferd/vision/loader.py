@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from ferd.config.alerts import check_labels
+from ferd.config.models import check_labels
 from ferd.config.models import Config
 from ferd.errors import ConfigError, ModelError
 from ferd.models.bundle import sha256_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ferd.config.models import Config
-from ferd.outputs.buzzer.patterns import SILENT
+from ferd.policy.sound_patterns import SILENT
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.alert_rules import Condition, Rule
 from ferd.policy.drowsiness import DrowsinessLimits

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from readings import alert, face, fatigue, reading
 
-from ferd.alert_events import FATIGUE_EVERY_S, NOTICEABLE
-from ferd.event_builder import EventBuilder
-from ferd.outputs.mqtt.message import Message, mark_late
-from ferd.outputs.mqtt.names import slug
+from ferd.event_builder import FATIGUE_EVERY_S, NOTICEABLE, EventBuilder
+from ferd.names import slug
+from ferd.outputs.mqtt.topics import Message, mark_late
 from ferd.types import LEVELS, Alert, Fatigue, Reading
 
 

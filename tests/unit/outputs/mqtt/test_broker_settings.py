@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.errors import ConfigError
 from ferd.outputs.mqtt import broker_settings as target
 from ferd.outputs.mqtt.broker_settings import broker_settings

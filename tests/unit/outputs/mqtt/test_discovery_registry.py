@@ -16,10 +16,10 @@ from ferd.outputs.home_assistant.registry import (
     DiscoveryRegistry,
     PublishedDiscovery,
     changes,
-    recall,
-    takes_documents_back,
+    clears_documents,
+    read_registry,
 )
-from ferd.outputs.mqtt.message import Message
+from ferd.outputs.mqtt.topics import Message
 
 DEVICE = Device("ferd_abcdef", "hall", ["desk"], ["joy"])
 WHOLE = "homeassistant/device/ferd_abcdef/config"
@@ -130,9 +130,9 @@ def test_a_rename_keeps_every_entity_and_touches_no_topic_of_the_old_name():
 def test_whole_documents_that_go_are_told_apart():
     _, before = changes(replace(DEVICE, cameras=["desk", "door"]), "homeassistant", "components", None, 0.0)
     for form, prefix, wanted in (("device", "homeassistant", True), ("components", "ha", True)):
-        assert takes_documents_back(changes(DEVICE, prefix, form, before, 0.0)[0]) is wanted
+        assert clears_documents(changes(DEVICE, prefix, form, before, 0.0)[0]) is wanted
     _, before = changes(replace(DEVICE, cameras=["desk", "door"]), "homeassistant", "device", None, 0.0)
-    assert not takes_documents_back(changes(DEVICE, "homeassistant", "device", before, 0.0)[0])
+    assert not clears_documents(changes(DEVICE, "homeassistant", "device", before, 0.0)[0])
 
 
 @pytest.mark.parametrize("first", FORMS)
@@ -225,7 +225,7 @@ def test_a_broken_memory_is_told_and_harms_nothing(tmp_path: Path, text: str, ca
     file.write_text(text)
     assert [message.topic for message in announce(DEVICE, file)] == [WHOLE]
     assert "begins anew" in caplog.text
-    assert recall(file) is not None
+    assert read_registry(file) is not None
 
 
 def test_a_folder_that_cannot_be_written_harms_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):

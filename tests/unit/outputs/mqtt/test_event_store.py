@@ -18,14 +18,14 @@ from brokers import Ear, mosquitto, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt import event_store as module
 from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.backlog import LATE_A_SECOND
-from ferd.outputs.mqtt.event_store import BATCH_S, FORGET_S, RETRY_S, EventStore
+from ferd.outputs.mqtt.event_store import BATCH_S, FORGET_S, LATE_A_SECOND, RETRY_S, EventStore
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.topics import Message, State
+from ferd.outputs.mqtt.topics import Message
+from ferd.payloads import State
 
 LIMIT = 8
 FEW = 4

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
-from ferd.outputs.mqtt.token_bucket import AT_ONCE, PAUSE_S
+from ferd.outputs.mqtt.outbox import AT_ONCE, EVENT_RING, PAUSE_S, Outbox
 from ferd.outputs.mqtt.topics import Message
 
 STATE = "ferd/hall/desk/state"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferd.outputs.mqtt.requests import (
-    LONGEST,
+    MAX_PAYLOAD,
     REQUESTS,
     SNOOZE_S,
     SWITCHES,
@@ -97,7 +97,7 @@ def test_a_log_level_must_be_said():
     ("payload", "words"),
     [
         (b"\xff\xfe", "not UTF-8"),
-        (b"{" + b" " * LONGEST, "at most 4096 bytes"),
+        (b"{" + b" " * MAX_PAYLOAD, "at most 4096 bytes"),
         (b'{"a":' * 700, "JSON"),
         (b'{"v":' + b"9" * 4000 + b"}", "unknown key"),
         (b'{"loud":1}', "unknown key 'loud'; known: transaction"),

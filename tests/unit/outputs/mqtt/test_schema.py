@@ -12,10 +12,8 @@ from jsonschema import Draft202012Validator
 from schemas import faults, topic_of
 
 from ferd.cli.main import main
-from ferd.outputs.mqtt.message import Message, Topic, encode, mark_late
-from ferd.outputs.mqtt.schema import schema
-from ferd.outputs.mqtt.schema_page import page
-from ferd.outputs.mqtt.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN
+from ferd.outputs.mqtt.schema import markdown, schema
+from ferd.outputs.mqtt.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN, Message, Topic, encode, mark_late
 from ferd.payloads import EVENT_TYPES, AlertEvent, Event, Part, Payload
 
 PAGE = Path(__file__).parents[4] / "docs" / "mqtt.md"
@@ -28,7 +26,7 @@ def ids(value: Any) -> str:
 
 
 def test_the_page_in_docs_is_current():
-    assert PAGE.read_text(encoding="utf-8") == page(), "ferd mqtt schema --markdown > docs/mqtt.md"
+    assert PAGE.read_text(encoding="utf-8") == markdown(), "ferd mqtt schema --markdown > docs/mqtt.md"
 
 
 def test_the_schema_is_a_schema():
@@ -42,7 +40,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]):
     assert main(["mqtt", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema()
     assert main(["mqtt", "schema", "--markdown"]) == 0
-    assert capsys.readouterr().out == page()
+    assert capsys.readouterr().out == markdown()
 
 
 @pytest.mark.parametrize("topic", [*PUBLISHED, *TAKEN], ids=ids)

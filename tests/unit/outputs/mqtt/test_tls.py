@@ -14,14 +14,13 @@ import pytest
 from brokers import mosquitto, wait_for
 from certificates import Authority
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.errors import ConfigError, FerdError
-from ferd.outputs.mqtt.backoff import Backoff
-from ferd.outputs.mqtt.broker_settings import broker_settings
+from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, broker_settings
+from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.listen import listen
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.tls import OUR_CERTIFICATE
 
 NODE = "hall"
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.message import encode
+from ferd.outputs.mqtt.topics import encode
 from ferd.payloads import Event, State, adapter
 
 
