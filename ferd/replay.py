@@ -16,9 +16,9 @@ import numpy as np
 
 from ferd.errors import SourceEnded, SourceError
 from ferd.event_builder import EventBuilder
-from ferd.outputs.mqtt.topics import EVENT, Message
 from ferd.policy.alert_engine import AlertEngine
 from ferd.sources.base import Source
+from ferd.topics import EVENT, Message
 from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferd.errors import FerdError
-from ferd.system_files import ROOT, make_known, restore, snapshot
+from ferd.system_files import ROOT, reload_system, restore, snapshot
 
 HOME = Path("/opt/ferd")
 UNIT = "ferd.service"
@@ -118,7 +118,7 @@ class Upgrade:
 
     def _go_back(self, old: Path, new: Path, ran: bool) -> str:
         """The old release in use once more, its unit files read; how it is then."""
-        make_known(self._run)
+        reload_system(self._run)
         self._switch(old)
         back = self._run(["systemctl", "restart", UNIT]) if ran else Done(0, "")
         shutil.rmtree(new, ignore_errors=True)

@@ -16,7 +16,7 @@ from ferd.config import load_config
 from ferd.sources import demo
 from ferd.sources.face_warp import Look, WarpedPortrait
 from ferd.types import Frame, Image, Reading
-from ferd.vision.pipeline import Models
+from ferd.vision.loader import Models
 
 LOOKS = {"shut": Look(lids=1.0), "yawn": Look(jaw=1.0), "laugh": Look(smile=1.0, teeth=1.0)}
 DRIVER = (300.0, 1.0)

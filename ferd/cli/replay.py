@@ -43,7 +43,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ferd.evaluation.fatigue_plot import draw
+    from ferd.evaluation.plots import plot_fatigue
     from ferd.replay import to_json
 
     config = load_config(args.config, os.environ)
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
     else:
         _print_summary(_with_progress(lines, args.source))
     if args.plot:
-        draw(kept, config.fatigue, f"ferd replay {Path(args.source).name}", args.plot)
+        plot_fatigue(kept, config.fatigue, f"ferd replay {Path(args.source).name}", args.plot)
     return 0
 
 
@@ -83,7 +83,9 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
     from ferd.fs import exists, expand
     from ferd.replay import frames, lines, read_trace
     from ferd.sources.factory import open_source
-    from ferd.vision.pipeline import ExpressionSmoother, Models, run
+    from ferd.vision.loader import Models
+    from ferd.vision.pipeline import run
+    from ferd.vision.track_smoothing import ExpressionSmoother
 
     path = expand(args.source)
     if not exists(path) and args.source != "demo":

@@ -26,7 +26,7 @@ from ferd.fs import exists
 if TYPE_CHECKING:
     from ferd.engine import Engine
     from ferd.outputs.mqtt.client import Protocol
-    from ferd.outputs.mqtt.topics import Message
+    from ferd.topics import Message
 
 DETAILS = """
 Examples:

@@ -17,13 +17,12 @@ from starlette.requests import HTTPConnection
 
 from ferd.errors import FerdError
 from ferd.models.bundle import Bundle, sha256_of
-from ferd.models.finetune import adapt, keep
+from ferd.models.finetune import adapt
+from ferd.models.finetune import dataset as keep
 from ferd.models.finetune import train as finetune
-from ferd.models.finetune.collect import EVERY_S, SampleCollector
-from ferd.models.finetune.features import FeatureNet
-from ferd.models.finetune.samples import Collected, Verdict, flips_allowed
-from ferd.models.registry import find_bundle
-from ferd.models.store import check_name
+from ferd.models.finetune.collect import EVERY_S, Collected, SampleCollector, Verdict, flips_allowed
+from ferd.models.finetune.dataset import FeatureNet
+from ferd.models.registry import check_name, find_bundle
 from ferd.outputs.web.api import Body, Web, make_router
 from ferd.outputs.web.stream import BroadcastFrame, FrameBroadcaster, Viewer
 from ferd.types import Face, Frame

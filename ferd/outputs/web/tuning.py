@@ -28,7 +28,8 @@ from ferd.outputs.web.server import WebServer
 from ferd.policy.sensitivity import factor
 from ferd.policy.smoothing import SmoothingRules
 from ferd.types import LEVELS, Reading
-from ferd.vision.pipeline import ExpressionSmoother, make_alert_engine
+from ferd.vision.rules import make_alert_engine
+from ferd.vision.track_smoothing import ExpressionSmoother
 
 BIN_S = 0.5
 """Seconds that one number of a replay's answer stands for."""

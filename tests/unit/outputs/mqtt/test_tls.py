@@ -68,8 +68,8 @@ def test_a_certificate_of_the_configured_authority(tmp_path: Path, authority: Au
 @pytest.mark.parametrize(
     ("signed", "line"),
     [
-        ({"days": -1}, 'reason="certificate has expired" remedy="renew the certificate of the broker; is the clock'),
-        ({"address": "DNS:broker.lan"}, 'remedy="set mqtt.host to a name that stands in the certificate'),
+        ({"days": -1}, 'reason="certificate has expired" remedy="renew the broker\'s certificate; check the clock'),
+        ({"address": "DNS:broker.lan"}, "remedy=\"set mqtt.host to a name in the broker's certificate"),
     ],
     ids=["expired", "other name"],
 )
@@ -161,7 +161,7 @@ def _passphrase(folder: Path, key: Path) -> Path:
         ("mismatch", "is not the key of"),
         ("text", "are not a readable PEM certificate and its key"),
         ("folder", "is not a regular file"),
-        ("nothing", "is not there. Copy ferd's own to it"),
+        ("nothing", "does not exist. Copy ferd's own to it"),
     ],
 )
 def test_what_is_wrong_with_our_own_key_is_told(tmp_path: Path, authority: Authority, what: str, remedy: str):
