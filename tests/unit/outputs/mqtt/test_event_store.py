@@ -17,7 +17,7 @@ from brokers import Ear, mosquitto, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.event_store import BATCH_S, FORGET_S, LATE_A_SECOND, RETRY_S, EventStore
 from ferd.outputs.mqtt.outbox import Outbox

@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt import publisher as module
 from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.client import MqttConnection, Protocol
