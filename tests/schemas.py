@@ -6,10 +6,10 @@ import json
 from functools import cache
 from typing import Any
 
-from ferd.topics import PUBLISHED, TAKEN, Topic
 from jsonschema import Draft202012Validator
 
 from ferd.outputs.mqtt.schema import schema
+from ferd.outputs.mqtt.topics import PUBLISHED, TAKEN, Topic
 
 
 def topic_of(topic: str) -> Topic[Any] | None:

@@ -216,7 +216,7 @@ def _add(args: argparse.Namespace) -> int:
     _print_facts(_facts(bundle))
     if converter is not None and (difference := converter.difference):
         print(
-            f"\nconverted to int8: over {difference.pictures} pictures the label is the same in "
+            f"\nconverted to int8: over {difference.images} pictures the label is the same in "
             f"{100 * difference.agree:.0f} %, scores differ by {difference.mean:.3f} on average, "
             f"{difference.worst:.3f} at worst"
         )
@@ -232,12 +232,11 @@ def _converter(pictures: Path | None, values: str | None, source: Path) -> Int8C
         return None
     from ferd.fs import expand, is_dir
     from ferd.models.importer.convert import Int8Converter, read_images
-    from ferd.vision.images import IMAGE_SUFFIXES, read_image
 
     folder = expand(pictures)
     if not is_dir(folder):
         raise FerdError(f"--pictures {folder}: is not a folder. Give one with pictures like those of the camera")
-    return Int8Converter(read_images(folder, read_image, IMAGE_SUFFIXES), values, source)
+    return Int8Converter(read_images(folder), values, source)
 
 
 def _warn_about_input(bundle: Bundle) -> None:

@@ -125,24 +125,27 @@ def _teach(
     flip = flips_allowed(labels)
     if not flip:
         progress.console.print("the name of a class names a side: mirror images are not used")
-    datasets: list[SavedDataset] = [*kept, *(session.to_features(net, one, flip=flip) for one in collected)]
+    datasets: list[SavedDataset] = [*kept, *(keep.to_features(net, one, flip=flip) for one in collected)]
     bar = progress.add_task("training", total=1.0)
-    report = session.teach(name, datasets, net, replace=True, tick=lambda done: progress.update(bar, completed=done))
+    report = session.train_model(
+        name, datasets, net, replace=True, tick=lambda done: progress.update(bar, completed=done)
+    )
     progress.update(bar, completed=1.0)
     keep.save(name, base, datasets)
     if args.keep_samples:
-        progress.console.print(f"pictures kept in {keep.save_pictures(name, collected)}")
+        progress.console.print(f"pictures kept in {keep.save_images(name, collected)}")
     return report
 
 
 def _adapt(name: str, collected: Sequence[Collected], net: FeatureNet) -> Adapted:
     from ferd.models.finetune import adapt
+    from ferd.models.finetune import dataset as keep
     from ferd.models.finetune import train as session
 
     session.check([one.label for one in collected], [len(one.crops) for one in collected])
     if {one.label for one in collected} != set(adapt.LABELS):
         raise FerdError(f"--adapt needs exactly {' and '.join(adapt.LABELS)}")
-    datasets = [session.to_features(net, one, flip=True) for one in collected]
+    datasets = [keep.to_features(net, one, flip=True) for one in collected]
     return adapt.adapt(name, datasets, net, replace=True)
 
 
@@ -237,13 +240,14 @@ def _run_try(args: argparse.Namespace) -> int:
 
     from ferd.config import ExpressionConfig, load_config
     from ferd.vision.loader import Models
+    from ferd.vision.pipeline import Pipeline
 
     config = load_config(args.config, os.environ)
     config = config.model_copy(update={"expression": ExpressionConfig(model=args.name)})
     models = Models(config)
     reading: Reading | None = None
     with open_camera(args.source, config) as (camera, source):
-        pipeline = models.pipeline(camera)
+        pipeline = Pipeline.of(models, config, camera)
         with Live(refresh_per_second=8, transient=True) as live:
             count = 0
             while args.frames is None or count < args.frames:

@@ -84,17 +84,18 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
     from ferd.replay import frames, lines, read_trace
     from ferd.sources.factory import open_source
     from ferd.vision.loader import Models
-    from ferd.vision.pipeline import run
+    from ferd.vision.pipeline import Pipeline, run
+    from ferd.vision.rules import smoothing_rules
     from ferd.vision.track_smoothing import ExpressionSmoother
 
     path = expand(args.source)
     if not exists(path) and args.source != "demo":
         raise SourceError(f"{redact(args.source)}: no such file or folder. replay reads recordings, not cameras")
     models = Models(config, signals=args.jsonl)
-    pipeline = models.pipeline(CameraConfig(source=args.source))
+    pipeline = Pipeline.of(models, config, CameraConfig(source=args.source))
     builder = EventBuilder(config.node.name, "replay")
     if path.suffix == ".jsonl":
-        smoother = ExpressionSmoother(models.classifier.labels, pipeline.rules)
+        smoother = ExpressionSmoother(models.classifier.labels, smoothing_rules(config))
         yield from lines(read_trace(path, models.classifier.labels, smoother, pipeline.watch), builder)
         return
     source = open_source(CameraConfig(source=args.source, fps=args.fps), live=False)

@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as TooLate
 from datetime import UTC, datetime
 from typing import Any
 
-from ferd import topics
+from ferd.outputs.mqtt import topics
 from ferd.config import Config
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.errors import ConfigError, FerdError
@@ -24,7 +24,7 @@ from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, 
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.listen import connect
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.topics import Message
+from ferd.outputs.mqtt.topics import Message
 
 WAIT_S = 5.0
 ROUND_TRIP_S = 3.0
@@ -139,7 +139,7 @@ def _round_trip(
 ) -> Iterator[Finding]:
     """A message to ourselves where ferd writes and listens. Its last level is no command's name: ferd ignores it."""
     topic, token = f"ferd/{node}/request/doctor!", secrets.token_hex(8).encode()
-    link.listen([f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"])
+    link.subscribe([f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"])
     _turn(link, 0.3)
     begun = time.monotonic()
     link.send(Message(topic, token, qos=1), begun)
@@ -161,7 +161,7 @@ def _home_assistant(
     refused.clear()
     name = identity(config.node.id)
     prefix = config.mqtt.discovery_prefix
-    link.listen([topics.birth(prefix), topics.discovery(prefix, name)])
+    link.subscribe([topics.birth(prefix), topics.discovery(prefix, name)])
     # An unknown entity's empty document: it takes away what is not there, and tells whether the broker takes it.
     probe = f"{prefix}/sensor/{name}/doctor/config"
     link.send(Message(probe, b"", qos=1), time.monotonic())
@@ -189,7 +189,7 @@ def _size(
         labels = find_bundle(config.expression.model).labels
     except FerdError:
         return  # the examination of the models says so
-    size = len(announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).payload)
+    size = len(announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).encoded())
     payload = secrets.token_hex(8).encode().ljust(size, b".")
     refused.clear()
     link.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
@@ -208,7 +208,7 @@ def _size(
 
 def _daemon(link: MqttConnection, node: str, heard: list[IncomingMessage]) -> Iterator[Finding]:
     """What a running ferd says of itself: whether it is online, and what its cameras went through."""
-    link.listen([topics.node_status(node), topics.node_health(node)])
+    link.subscribe([topics.node_status(node), topics.node_health(node)])
     _turn(link, 0.7)
     told = {message.topic: message.payload for message in heard}
     status = told.get(topics.node_status(node), b"").decode(errors="replace")
@@ -240,4 +240,4 @@ def recovered(camera: str, health: Mapping[str, Any]) -> Finding:
 def _turn(link: MqttConnection, seconds: float, done: Any = lambda: False) -> None:
     until = time.monotonic() + seconds
     while link.connected and time.monotonic() < until and not done():
-        link.turn(NAP_S)
+        link.run_once(NAP_S)

@@ -80,7 +80,7 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
     whole, floor = Stage(), _Floor(models, pipeline, image)
 
     def chain(t: float) -> None:
-        builder.tell(pipeline.step(Frame(t, image)), t)
+        builder.update(pipeline.step(Frame(t, image)), t)
 
     for i in range(WARM_UP):
         chain(i / FPS)
@@ -91,7 +91,7 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
         whole.call(chain, i / FPS)
         floor.run()
         reading = timed.step(Frame(i / FPS, image))
-        timings.call("tell", timed_builder.tell, reading, i / FPS)
+        timings.call("tell", timed_builder.update, reading, i / FPS)
     chain_figures, floor_figures = whole.summary(), floor.stage.summary()
     return {
         "frames": frames,

@@ -15,7 +15,7 @@ from ferd_process import broker_environ, ferd
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ferd import topics
+from ferd.outputs.mqtt import topics
 from ferd.config import MqttConfig
 from ferd.event_builder import EventBuilder
 from ferd.outputs.mqtt import client as mqtt

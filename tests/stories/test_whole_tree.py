@@ -4,9 +4,10 @@ import json
 
 import pytest
 from brokers import Ear, mosquitto, wait_for
-from ferd.topics import DISCOVERY, DISCOVERY_COMPONENT, PUBLISHED
 from ferd_process import ferd
 from schemas import faults, topic_of
+
+from ferd.outputs.mqtt.topics import DISCOVERY, DISCOVERY_COMPONENT, PUBLISHED
 
 START_S = 30.0
 NODE = "ferd/test-pi"

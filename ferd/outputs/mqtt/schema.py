@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from ferd.outputs.mqtt.topics import PUBLISHED, TAKEN, Topic, encode
 from ferd.payloads import Json, Part, adapter
-from ferd.topics import PUBLISHED, TAKEN, Topic, encode
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFINITIONS = "#/$defs/{model}"

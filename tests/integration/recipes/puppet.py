@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from brokers import Ear
-from ferd.topics import Message, Topic
 from recipe_files import CAMERA, NODE
 
-from ferd import topics
+from ferd.outputs.mqtt import topics
 from ferd.outputs.home_assistant.discovery import announcement, identity
 from ferd.outputs.home_assistant.entities import Device
+from ferd.outputs.mqtt.topics import Message, Topic
 from ferd.payloads import AlertState, Event, FatigueState, State
 from ferd.types import Level
 

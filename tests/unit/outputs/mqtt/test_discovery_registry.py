@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ferd.topics import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,7 @@ from ferd.outputs.home_assistant.registry import (
     clears_documents,
     read_registry,
 )
+from ferd.outputs.mqtt.topics import Message
 
 DEVICE = Device("ferd_abcdef", "hall", ["desk"], ["joy"])
 WHOLE = "homeassistant/device/ferd_abcdef/config"

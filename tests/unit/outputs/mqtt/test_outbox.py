@@ -7,11 +7,11 @@ import threading
 from typing import Any
 
 import pytest
-from ferd.topics import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ferd.outputs.mqtt.outbox import AT_ONCE, EVENT_RING, PAUSE_S, Outbox
+from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import Event
 
 STATE = "ferd/hall/desk/state"

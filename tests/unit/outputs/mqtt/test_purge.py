@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from brokers import Ear, Mosquitto, free_port, mosquitto, wait_for
-from ferd.topics import PUBLISHED, Message
 
 from ferd.cli.main import main
 from ferd.outputs.home_assistant.discovery import Form, documents, identity
 from ferd.outputs.home_assistant.entities import Device
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
+from ferd.outputs.mqtt.topics import PUBLISHED, Message
 
 KITCHEN = "ferd/kitchen/status"
 

@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 import pytest
-from ferd.topics import TAKEN, Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from ferd.outputs.mqtt.requests import (
     parse,
     respond,
 )
+from ferd.outputs.mqtt.topics import TAKEN, Message
 from ferd.snapshot import Command
 
 NODE, CAMERAS = "hall", ("desk", "door")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ferd.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN, Message, Topic, encode, mark_late
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -14,6 +13,7 @@ from schemas import faults, topic_of
 
 from ferd.cli.main import main
 from ferd.outputs.mqtt.schema import markdown, schema
+from ferd.outputs.mqtt.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN, Message, Topic, encode, mark_late
 from ferd.payloads import EVENT_TYPES, AlertEvent, Event, Part, Payload
 
 PAGE = Path(__file__).parents[4] / "docs" / "mqtt.md"

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from brokers import Ear, mosquitto, wait_for
-from ferd.topics import Message
 
 from ferd.config import Config
 from ferd.errors import ConfigError
 from ferd.outputs.mqtt import publisher as publisher_module
 from ferd.outputs.mqtt import sink as module
 from ferd.outputs.mqtt.sink import MqttSink
+from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, Health, State
 from ferd.settings_store import CameraSettings
 from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, ModelInfo, Snapshot

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from ferd.topics import encode
-
-from ferd import topics
+from ferd.outputs.mqtt import topics
+from ferd.outputs.mqtt.topics import encode
 from ferd.payloads import Event, State, adapter
 
 
