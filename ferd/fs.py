@@ -52,7 +52,7 @@ def _mode(path: Path) -> int:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a small file atomically, even if the power fails; waits for the disk. Creates its folder. Raises OSError."""
+    """Write a small file atomically, safe on power loss; waits for the disk. Creates its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     with new.open("w", encoding="utf-8") as file:
