@@ -39,9 +39,12 @@ class Command:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that suggests the nearest choice for a misspelt word."""
+    """An argument parser that prints the help where a command is missing, and the nearest choice for a misspelt one."""
 
     def error(self, message: str) -> NoReturn:
+        if message.endswith(f"required: {COMMAND_METAVAR}"):
+            self.print_help(sys.stderr)
+            self.exit(EXIT_USAGE)
         found = re.search(r"argument (.+): invalid choice: '(.*)' \(choose from (.+)\)", message)
         if found:
             argument, given, choices = found.groups()
@@ -55,7 +58,7 @@ class Parser(argparse.ArgumentParser):
 
 def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command], epilog: str = "") -> None:
     """Add subcommands to a parser. `epilog`: a last paragraph of every --help."""
-    added = parser.add_subparsers(metavar=COMMAND_METAVAR, required=True)
+    added = parser.add_subparsers(title="commands", metavar=COMMAND_METAVAR, required=True)
     for command in commands:
         sub = added.add_parser(
             command.name,

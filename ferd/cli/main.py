@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ferd import __version__
 from ferd.cli import bench, buzzer, config, doctor, model, mqtt, replay, run, upgrade, watch
 from ferd.cli.common import Command, Parser, add_commands
-from ferd.errors import EXIT_FAILED, EXIT_USAGE, FerdError
+from ferd.errors import EXIT_FAILED, FerdError
 
 COMMANDS: tuple[Command, ...] = (
     run.RUN,
@@ -48,10 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it lacks
-    argv = sys.argv[1:] if argv is None else argv
-    if not argv:
-        parser().print_help(sys.stderr)
-        return EXIT_USAGE
     args = parser().parse_args(argv)
     try:
         code: int = args.run(args)

@@ -92,7 +92,7 @@ def _purge(args: argparse.Namespace) -> int:
     remaining = find(settings, node, prefix, own).topics  # a 3.1.1 broker does not report what it refuses
     if remaining:
         why = f"stop the ferd named {node}" if found.runs else "does the broker's ACL allow writing them?"
-        raise FerdError(f"still retained, or again: {', '.join(remaining)}: {why}")
+        raise FerdError(f"still there, or there again: {', '.join(remaining)}: {why}")
     print(f"removed {len(topics)} retained topics of {node}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Units and rules: where they are laid, which drop-ins fit a machine, and the way back."""
+"""Units and rules: where they are installed, which drop-ins fit a machine, and the way back."""
 
 from pathlib import Path
 

@@ -15,11 +15,10 @@ from ferd_process import broker_environ, ferd
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ferd.outputs.mqtt import topics
 from ferd.config import MqttConfig
 from ferd.event_builder import EventBuilder
 from ferd.outputs.mqtt import client as mqtt
-from ferd.outputs.mqtt import publisher
+from ferd.outputs.mqtt import publisher, topics
 from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.types import Box, Face, FaceReading, Reading, Track

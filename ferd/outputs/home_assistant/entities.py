@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ferd.outputs.mqtt import topics
 from ferd.names import slug
+from ferd.outputs.mqtt import topics
 from ferd.payloads import EVENT_TYPES, Json
 from ferd.types import LEVELS
 

@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ferd.outputs.mqtt import topics
 from ferd.config.models import MqttConfig
+from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, broker_settings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, UnsendableError, Wake
 from ferd.outputs.mqtt.connection_policy import Backoff, ConnectionPolicy, Ending, failure

@@ -13,8 +13,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from puppet import DEVICE, LABELS
 from recipe_files import AUTOMATIONS, BLUEPRINT, CARD, FLOW, HOME_ASSISTANT, ROOT, flow_nodes
 
-from ferd.outputs.mqtt import topics
 from ferd.outputs.home_assistant.entities import entities
+from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.topics import Topic
 
 ENTITY_ID = re.compile(r"\b(?:sensor|binary_sensor|event|switch|number|button)\.hall_pi_\w+")

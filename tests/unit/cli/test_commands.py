@@ -29,11 +29,20 @@ def test_every_command_has_a_help_worth_reading(capsys):
 
 
 def test_without_a_command_the_help_is_shown(capsys):
-    assert main([]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     for command in COMMANDS:
         assert re.search(rf"^    {command.name} +\w", shown.err, re.MULTILINE), command.name
+
+
+def test_without_a_subcommand_the_help_is_shown(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["mqtt"])
+    assert ended.value.code == 2
+    assert "ferd mqtt purge --node hall-pi" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
