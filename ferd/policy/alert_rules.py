@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ferd.policy.episodes import ROUNDING, EpisodeDetector, IntervalBuilder
+from ferd.policy.episodes import ROUNDING, EpisodeDetector
+from ferd.policy.intervals import IntervalBuilder
 from ferd.policy.sensitivity import scaled
 from ferd.types import Alert, Level, Reading
 

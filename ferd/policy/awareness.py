@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 
-from ferd.policy.episodes import ROUNDING, EpisodeDetector, Interval
+from ferd.policy.episodes import ROUNDING, EpisodeDetector
+from ferd.policy.intervals import Interval
 from ferd.policy.measures import Look
 
 SLOWEST, QUICKEST = 1.25, 5.0

@@ -22,7 +22,7 @@ from typing import cast
 
 from ferd.policy.awareness import Awareness
 from ferd.policy.baseline import Baseline
-from ferd.policy.episodes import Interval, IntervalBuilder
+from ferd.policy.intervals import Interval, IntervalBuilder
 from ferd.policy.measures import LEAST_OBSERVED, OPEN, SHUT, Eyes, Figures, Look, Measures
 from ferd.policy.visibility import VisibilityMonitor
 from ferd.types import LEVELS, EyeMouthState, Fatigue, Level

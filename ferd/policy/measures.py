@@ -15,7 +15,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-from ferd.policy.episodes import Episode, EpisodeDetector, Interval, Window
+from ferd.policy.episodes import Episode, EpisodeDetector
+from ferd.policy.intervals import Interval, Window
 
 Eyes = Literal["shut", "half", "open", "hidden", "away"]
 """``half``: seen, but neither. ``hidden``: the face is seen, its eyes are not. ``away``: no face."""

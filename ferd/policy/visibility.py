@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ferd.policy.episodes import Interval, Window
+from ferd.policy.intervals import Interval, Window
 from ferd.policy.measures import Look
 
 Blind = Literal["not_seen", "eyes_not_seen"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ferd.policy.episodes import REACH_S, IntervalBuilder, Window
+from ferd.policy.intervals import REACH_S, IntervalBuilder, Window
 
 steps = st.lists(st.floats(0.001, 3.0), min_size=1, max_size=40)
 
