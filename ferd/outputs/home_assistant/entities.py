@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ferd.outputs.mqtt import topics
+from ferd import topics
 from ferd.outputs.mqtt.names import slug
 from ferd.payloads import EVENT_TYPES, Json
 from ferd.types import LEVELS

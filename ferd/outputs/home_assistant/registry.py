@@ -25,7 +25,7 @@ from ferd.config import Config
 from ferd.fs import is_file, replace_file, state_dir
 from ferd.outputs.home_assistant.discovery import Form, documents
 from ferd.outputs.home_assistant.entities import Device, entities
-from ferd.outputs.mqtt.topics import FATIGUE, PUBLISHED, Message
+from ferd.topics import FATIGUE, PUBLISHED, Message
 
 LONGEST = 1_000_000
 FORGET_AFTER_S = 30 * 86400.0

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from ferd.outputs.mqtt.topics import PUBLISHED, TAKEN, Topic, encode
 from ferd.payloads import Json, Part, adapter
+from ferd.topics import PUBLISHED, TAKEN, Topic, encode
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFINITIONS = "#/$defs/{model}"
@@ -74,7 +74,7 @@ def _tidy(part: Any) -> Any:
 HEAD = """\
 # What ferd says and hears over MQTT
 
-<!-- Made by `ferd mqtt schema --markdown` from the types in ferd/outputs/mqtt/: change those, not this page. -->
+<!-- Made by `ferd mqtt schema --markdown` from ferd/topics.py and ferd/payloads.py: change those, not this page. -->
 
 `ferd mqtt schema` prints all of this as JSON Schema. `{node}` and `{camera}` are the names in the configuration (a-z,
 0-9 and hyphen, 32 at most), `{prefix}` is `mqtt.discovery_prefix`, `{identity}` is `ferd_` and six hex digits that stay

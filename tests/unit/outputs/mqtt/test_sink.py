@@ -19,10 +19,10 @@ from ferd.errors import ConfigError
 from ferd.outputs.mqtt import publisher as publisher_module
 from ferd.outputs.mqtt import sink as module
 from ferd.outputs.mqtt.sink import MqttSink
-from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, Health, State
 from ferd.settings_store import CameraSettings
 from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, ModelInfo, Snapshot
+from ferd.topics import Message
 
 IDENTITY = "ferd_abcdef"
 WHOLE = f"homeassistant/device/{IDENTITY}/config"

@@ -19,7 +19,7 @@ from ferd.outputs.home_assistant.registry import (
     clears_documents,
     read_registry,
 )
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
 DEVICE = Device("ferd_abcdef", "hall", ["desk"], ["joy"])
 WHOLE = "homeassistant/device/ferd_abcdef/config"
