@@ -170,7 +170,7 @@ def read_registry(file: Path) -> PublishedDiscovery | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         log.warning(
-            "announced entities unreadable, starting a new file file=%s reason=%r",
+            "announced entities unreadable, starting a new file path=%s reason=%r",
             file,
             f"{type(error).__name__}: {error}",
         )

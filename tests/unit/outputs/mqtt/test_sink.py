@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from brokers import Ear, mosquitto, wait_for
+from schemas import faults
 
 from ferd.config import Config
 from ferd.errors import ConfigError
@@ -96,7 +97,9 @@ class Feed:
         return self.published()
 
     def published(self) -> list[tuple[str, str]]:
-        return [(message.topic.removeprefix("ferd/"), message.encoded().decode()) for message in self.messages]
+        found = [(message.topic, message.encoded().decode()) for message in self.messages]
+        assert [fault for topic, payload in found for fault in faults(topic, payload)] == []
+        return [(topic.removeprefix("ferd/"), payload) for topic, payload in found]
 
 
 @pytest.fixture
