@@ -127,7 +127,7 @@ def _off(args: argparse.Namespace) -> int:
         open_output(BuzzerConfig(pin=pins[0][0]), lambda: None).close()
         print(f"no GPIO here: nothing to switch off (GPIO {numbers})")
         return 0
-    from ferd.outputs.buzzer.pin import switch_off
+    from ferd.outputs.buzzer.output import switch_off
 
     switch_off(pins)
     pin_state.clear()

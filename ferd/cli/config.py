@@ -49,7 +49,7 @@ def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
 def _run_check(args: argparse.Namespace) -> int:
     from ferd.outputs.home_assistant.discovery import identity
     from ferd.outputs.mqtt.broker_settings import broker_settings
-    from ferd.vision.pipeline import Models
+    from ferd.vision.loader import Models
 
     config = load_config(args.file, os.environ)
     models = Models(config)

@@ -14,8 +14,9 @@ from ferd.cli.common import Command, add_commands, add_json_option
 from ferd.errors import FerdError
 
 if TYPE_CHECKING:
-    from ferd.models.bundle import Bundle, InputSpec
+    from ferd.models.bundle import Bundle
     from ferd.models.importer.convert import Int8Converter
+    from ferd.models.preprocess import InputSpec
     from ferd.models.runtime import Network
 
 DETAILS = """
@@ -177,11 +178,11 @@ def _loaded(bundle: Bundle) -> tuple[Network, InputSpec]:
     from ferd.models.runtime import Network
     from ferd.vision.classifier import Classifier
     from ferd.vision.detectors.ferd import FerdDetector
-    from ferd.vision.points import PointModel
+    from ferd.vision.points import LandmarkModel
 
     if bundle.kind in ("face", "points") and bundle.input is not None:
         # Both constructors check that file and card fit together.
-        FerdDetector(bundle, min_face_px=0) if bundle.kind == "face" else PointModel(bundle)
+        FerdDetector(bundle, min_face_px=0) if bundle.kind == "face" else LandmarkModel(bundle)
         return Network(bundle.path), bundle.input
     classifier = Classifier(bundle)
     return classifier.network, classifier.input
@@ -204,18 +205,18 @@ def _flat(item: Any) -> str:
 
 def _add(args: argparse.Namespace) -> int:
     from ferd.fs import expand
-    from ferd.models.importer.adopt import Wishes, adopt
-    from ferd.models.store import check_name, name_from
+    from ferd.models.importer.install import ImportOptions, import_model
+    from ferd.models.registry import check_name, name_from
 
     source = expand(args.file)
-    wishes = Wishes(args.name or name_from(source), args.input, args.labels, args.values, args.replace)
+    wishes = ImportOptions(args.name or name_from(source), args.input, args.labels, args.values, args.replace)
     check_name(wishes.name, replace=wishes.replace)
     converter = _converter(args.pictures, args.values, source)
-    bundle = adopt(source, wishes, converter)
+    bundle = import_model(source, wishes, converter)
     _print_facts(_facts(bundle))
     if converter is not None and (difference := converter.difference):
         print(
-            f"\nconverted to int8: over {difference.pictures} pictures the label is the same in "
+            f"\nconverted to int8: over {difference.images} pictures the label is the same in "
             f"{100 * difference.agree:.0f} %, scores differ by {difference.mean:.3f} on average, "
             f"{difference.worst:.3f} at worst"
         )
@@ -229,14 +230,13 @@ def _converter(pictures: Path | None, values: str | None, source: Path) -> Int8C
     """None without pictures: the importer then refuses an export that must be converted, with the remedy."""
     if pictures is None:
         return None
-    from ferd.evaluation.samples import PICTURES, read_picture
     from ferd.fs import expand, is_dir
-    from ferd.models.importer.convert import Int8Converter, read_pictures
+    from ferd.models.importer.convert import Int8Converter, read_images
 
     folder = expand(pictures)
     if not is_dir(folder):
         raise FerdError(f"--pictures {folder}: is not a folder. Give one with pictures like those of the camera")
-    return Int8Converter(read_pictures(folder, read_picture, PICTURES), values, source)
+    return Int8Converter(read_images(folder), values, source)
 
 
 def _warn_about_input(bundle: Bundle) -> None:
@@ -249,7 +249,7 @@ def _warn_about_input(bundle: Bundle) -> None:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from ferd.models.store import remove
+    from ferd.models.registry import remove
 
     for path in remove(args.name):
         print(f"removed {path}")

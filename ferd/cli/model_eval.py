@@ -16,9 +16,9 @@ from ferd.config import DetectorConfig, load_config
 from ferd.errors import FerdError
 
 if TYPE_CHECKING:
-    from ferd.evaluation.faces import FaceVerdict
-    from ferd.evaluation.judge import Verdict
-    from ferd.evaluation.samples import Samples
+    from ferd.evaluation.data import Samples
+    from ferd.evaluation.detector import Evaluation
+    from ferd.evaluation.metrics import Verdict
     from ferd.models.bundle import Bundle
 
 DETAILS = """
@@ -72,44 +72,43 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _detector(config: DetectorConfig, args: argparse.Namespace) -> int:
-    from ferd.evaluation.faces import evaluate_detector
-    from ferd.vision.detectors.base import make_detector
+    from ferd.evaluation.detector import evaluate_detector
+    from ferd.vision.detectors.factory import make_detector
 
     _refuse(args, "a face detector", "detect", "stress", "plot", "mouth")
     return _print_figures(evaluate_detector(make_detector(config), args.data, _with_progress), args)
 
 
 def _ferd_detector(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
-    from ferd.evaluation.faces import evaluate_detector
+    from ferd.evaluation.detector import evaluate_detector
     from ferd.vision.detectors.ferd import FerdDetector
-    from ferd.vision.points import with_points
+    from ferd.vision.points import with_landmarks
 
     _refuse(args, "a face detector", "detect", "stress", "plot", "mouth")
-    detector = with_points(FerdDetector(bundle, config.min_face_px))
+    detector = with_landmarks(FerdDetector(bundle, config.min_face_px))
     return _print_figures(evaluate_detector(detector, args.data, _with_progress), args)
 
 
 def _eyes(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
-    from ferd.evaluation.eyes import evaluate_eyes, needs_points
-    from ferd.evaluation.photograph import LEAST
-    from ferd.vision.detectors.base import make_detector
+    from ferd.evaluation.eyes import PHOTOGRAPH_THRESHOLD, evaluate_eyes, require_landmarks
+    from ferd.vision.detectors.factory import make_detector
     from ferd.vision.eyes import EyeReader
 
     _refuse(args, "the eyes model", "detect", "stress")
-    detector, thorough = make_detector(config), make_detector(config, LEAST)
+    detector, thorough = make_detector(config), make_detector(config, PHOTOGRAPH_THRESHOLD)
     if args.data.suffix == ".jsonl":
-        needs_points(detector)
+        require_landmarks(detector)
     what: Literal["eye", "mouth"] = "mouth" if args.mouth else "eye"
     verdict = evaluate_eyes(EyeReader(bundle), detector, thorough, args.data, what=what, seen=_with_progress)
     code = _print_figures(verdict, args)
     if args.plot and verdict.verdict:
-        from ferd.evaluation.plot import draw
+        from ferd.evaluation.plots import plot_classifier
 
-        draw(verdict.verdict, f"{bundle.name} on {args.data.name}", args.plot)
+        plot_classifier(verdict.verdict, f"{bundle.name} on {args.data.name}", args.plot)
     return code
 
 
-def _print_figures(verdict: FaceVerdict, args: argparse.Namespace) -> int:
+def _print_figures(verdict: Evaluation, args: argparse.Namespace) -> int:
     _print_problems(verdict.problems)
     figures = {key: _without_nan(value) for key, value in verdict.figures.items()}
     if args.json:
@@ -145,25 +144,24 @@ def _refuse(args: argparse.Namespace, kind: str, *options: str) -> None:
 
 
 def _classifier(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
-    from ferd.evaluation.run import detected, evaluate, whole
-    from ferd.evaluation.samples import read_samples
-    from ferd.evaluation.stress import STRESSES
+    from ferd.evaluation.classifier import STRESSES, detected_face, evaluate, whole_image
+    from ferd.evaluation.data import read_samples
     from ferd.vision.classifier import Classifier
-    from ferd.vision.detectors.base import make_detector
+    from ferd.vision.detectors.factory import make_detector
 
     _refuse(args, "a classifier", "mouth")
     classifier = Classifier(bundle)
     samples = read_samples(args.data)
-    cutter = detected(classifier, make_detector(config)) if args.detect else whole(classifier)
+    cutter = detected_face(classifier, make_detector(config)) if args.detect else whole_image(classifier)
     stresses = tuple(STRESSES) if args.stress else ("as it is",)
     verdicts = evaluate(classifier, samples, cutter, stresses, lambda given: _with_progress(given, samples.total))
     plain = verdicts["as it is"]
     _print_problems(samples.problems)
     _print_verdicts(plain, verdicts, samples, args)
     if args.plot:
-        from ferd.evaluation.plot import draw
+        from ferd.evaluation.plots import plot_classifier
 
-        draw(plain, f"{bundle.name} on {args.data.name}", args.plot)
+        plot_classifier(plain, f"{bundle.name} on {args.data.name}", args.plot)
     return 0
 
 

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
     from ferd.config import CameraConfig, Config
     from ferd.models.finetune.adapt import Adapted
-    from ferd.models.finetune.collect import SampleCollector
-    from ferd.models.finetune.features import FeatureNet
-    from ferd.models.finetune.keep import SavedDataset
-    from ferd.models.finetune.samples import Collected, Verdict
+    from ferd.models.finetune.collect import Collected, SampleCollector, Verdict
+    from ferd.models.finetune.dataset import FeatureNet, SavedDataset
     from ferd.models.finetune.train import Report
     from ferd.sources.base import Source
     from ferd.types import FaceReading, Reading
@@ -71,9 +69,8 @@ def _add_try_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run_teach(args: argparse.Namespace) -> int:
     from ferd.config import load_config
-    from ferd.models.finetune.features import FeatureNet
-    from ferd.models.registry import find_bundle
-    from ferd.models.store import check_name
+    from ferd.models.finetune.dataset import FeatureNet
+    from ferd.models.registry import check_name, find_bundle
 
     name = args.name or ("mine" if args.adapt else None)
     if name is None:
@@ -95,7 +92,7 @@ def _run_teach(args: argparse.Namespace) -> int:
 def _collect(args: argparse.Namespace, config: Config, net: FeatureNet, progress: Progress) -> list[Collected]:
     from ferd.models.finetune.adapt import LABELS
     from ferd.models.finetune.collect import SampleCollector, class_folders
-    from ferd.vision.detectors.base import make_detector
+    from ferd.vision.detectors.factory import make_detector
 
     collector = SampleCollector(net.bundle, make_detector(config.detector))
     if args.folder is not None:
@@ -114,9 +111,9 @@ def _teach(
     args: argparse.Namespace, name: str, collected: Sequence[Collected], net: FeatureNet, progress: Progress
 ) -> Report:
     from ferd.models.bundle import sha256_of
-    from ferd.models.finetune import keep
+    from ferd.models.finetune import dataset as keep
     from ferd.models.finetune import train as session
-    from ferd.models.finetune.samples import flips_allowed
+    from ferd.models.finetune.collect import flips_allowed
 
     base = sha256_of(net.bundle.path)
     before = [] if args.fresh else keep.load(name, base)
@@ -128,24 +125,27 @@ def _teach(
     flip = flips_allowed(labels)
     if not flip:
         progress.console.print("the name of a class names a side: mirror images are not used")
-    datasets: list[SavedDataset] = [*kept, *(session.to_features(net, one, flip=flip) for one in collected)]
+    datasets: list[SavedDataset] = [*kept, *(keep.to_features(net, one, flip=flip) for one in collected)]
     bar = progress.add_task("training", total=1.0)
-    report = session.teach(name, datasets, net, replace=True, tick=lambda done: progress.update(bar, completed=done))
+    report = session.train_model(
+        name, datasets, net, replace=True, tick=lambda done: progress.update(bar, completed=done)
+    )
     progress.update(bar, completed=1.0)
     keep.save(name, base, datasets)
     if args.keep_samples:
-        progress.console.print(f"pictures kept in {keep.save_pictures(name, collected)}")
+        progress.console.print(f"pictures kept in {keep.save_images(name, collected)}")
     return report
 
 
 def _adapt(name: str, collected: Sequence[Collected], net: FeatureNet) -> Adapted:
     from ferd.models.finetune import adapt
+    from ferd.models.finetune import dataset as keep
     from ferd.models.finetune import train as session
 
     session.check([one.label for one in collected], [len(one.crops) for one in collected])
     if {one.label for one in collected} != set(adapt.LABELS):
         raise FerdError(f"--adapt needs exactly {' and '.join(adapt.LABELS)}")
-    datasets = [session.to_features(net, one, flip=True) for one in collected]
+    datasets = [keep.to_features(net, one, flip=True) for one in collected]
     return adapt.adapt(name, datasets, net, replace=True)
 
 
@@ -239,14 +239,15 @@ def _run_try(args: argparse.Namespace) -> int:
     from rich.live import Live
 
     from ferd.config import ExpressionConfig, load_config
-    from ferd.vision.pipeline import Models
+    from ferd.vision.loader import Models
+    from ferd.vision.pipeline import Pipeline
 
     config = load_config(args.config, os.environ)
     config = config.model_copy(update={"expression": ExpressionConfig(model=args.name)})
     models = Models(config)
     reading: Reading | None = None
     with open_camera(args.source, config) as (camera, source):
-        pipeline = models.pipeline(camera)
+        pipeline = Pipeline.of(models, config, camera)
         with Live(refresh_per_second=8, transient=True) as live:
             count = 0
             while args.frames is None or count < args.frames:

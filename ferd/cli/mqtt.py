@@ -53,10 +53,9 @@ def _add_purge_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(args: argparse.Namespace) -> int:
-    from ferd.outputs.mqtt.schema import schema
-    from ferd.outputs.mqtt.schema_page import page
+    from ferd.outputs.mqtt.schema import markdown, schema
 
-    print(page() if args.markdown else json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", end="")
+    print(markdown() if args.markdown else json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", end="")
     return 0
 
 

@@ -43,7 +43,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ferd.evaluation.fatigue_plot import draw
+    from ferd.evaluation.plots import plot_fatigue
     from ferd.replay import to_json
 
     config = load_config(args.config, os.environ)
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
     else:
         _print_summary(_with_progress(lines, args.source))
     if args.plot:
-        draw(kept, config.fatigue, f"ferd replay {Path(args.source).name}", args.plot)
+        plot_fatigue(kept, config.fatigue, f"ferd replay {Path(args.source).name}", args.plot)
     return 0
 
 
@@ -83,16 +83,19 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
     from ferd.fs import exists, expand
     from ferd.replay import frames, lines, read_trace
     from ferd.sources.factory import open_source
-    from ferd.vision.pipeline import ExpressionSmoother, Models, run
+    from ferd.vision.loader import Models
+    from ferd.vision.pipeline import Pipeline, run
+    from ferd.vision.rules import smoothing_rules
+    from ferd.vision.track_smoothing import ExpressionSmoother
 
     path = expand(args.source)
     if not exists(path) and args.source != "demo":
         raise SourceError(f"{redact(args.source)}: no such file or folder. replay reads recordings, not cameras")
     models = Models(config, signals=args.jsonl)
-    pipeline = models.pipeline(CameraConfig(source=args.source))
+    pipeline = Pipeline.of(models, config, CameraConfig(source=args.source))
     builder = EventBuilder(config.node.name, "replay")
     if path.suffix == ".jsonl":
-        smoother = ExpressionSmoother(models.classifier.labels, pipeline.rules)
+        smoother = ExpressionSmoother(models.classifier.labels, smoothing_rules(config))
         yield from lines(read_trace(path, models.classifier.labels, smoother, pipeline.watch), builder)
         return
     source = open_source(CameraConfig(source=args.source, fps=args.fps), live=False)

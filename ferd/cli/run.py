@@ -23,7 +23,7 @@ from ferd.errors import EXIT_RESTART, ConfigError
 from ferd.fs import exists
 
 if TYPE_CHECKING:
-    from ferd.engine import Engine
+    from ferd.app import Application
     from ferd.outputs.mqtt.client import Protocol
     from ferd.outputs.mqtt.topics import Message
 
@@ -64,11 +64,26 @@ def _run(args: argparse.Namespace) -> int:
     set_up_logging(logging.DEBUG if args.verbose else logging.INFO)
     if args.trying:
         return _try(config, _file(args.config))
-    from ferd.engine import Engine
+    from ferd.app import Application
 
-    daemon = Engine(config, load=load, file=_file(args.config))
+    daemon = Application(config, load=load, file=_file(args.config))
     _handle_signals(daemon)
-    return _restart() if daemon.run() else 0
+    return _leave(daemon, wants_restart=daemon.run())
+
+
+def _leave(daemon: Application, *, wants_restart: bool) -> int:
+    """End the process, or replace it by a new one.
+
+    While a call to a camera still hangs in its driver, the interpreter must not be torn down: its native threads would
+    crash. Then the process exits at once.
+    """
+    if wants_restart:
+        return _restart()
+    if daemon.hangs:
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
+    return 0
 
 
 def _restart() -> int:
@@ -95,7 +110,7 @@ def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
         raise ConfigError(f"--source: {error}") from None
 
 
-def _handle_signals(daemon: Engine) -> None:
+def _handle_signals(daemon: Application) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: daemon.stop())
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
@@ -106,12 +121,12 @@ def _handle_signals(daemon: Engine) -> None:
 
 def _try(config: Config, file: Path | None) -> int:
     """Run for a first look: replace everything that is missing, and report it."""
-    from ferd.engine import Engine
+    from ferd.app import Application
     from ferd.sources.factory import open_source
 
     with _broker(config) as (mqtt, protocol, broker_line):
         config = config.model_copy(update={"mqtt": mqtt, "web": _web(config.web)})
-        daemon = Engine(
+        daemon = Application(
             config,
             open_camera=lambda camera: open_source(camera, live=True, demo=True),
             protocol=protocol,
@@ -119,17 +134,18 @@ def _try(config: Config, file: Path | None) -> int:
         )
         _handle_signals(daemon)
         subscribe = f"subscribe with: mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t 'ferd/#'"
-        page = f"page: {daemon.page}" if daemon.page else "page: needs `pip install 'ferd[web]'`"
+        address = f"http://{config.web.bind}:{config.web.port}/"
+        page = f"page: {address}" if config.web.enabled else "page: needs `pip install 'ferd[web]'`"
         if sys.stdout.isatty():
             with _screen(daemon, [broker_line, subscribe, page]) as handler:
                 set_up_logging(logging.WARNING, handler)
                 wants_restart = daemon.run()
         else:
             print(broker_line, subscribe, page, sep="\n", flush=True)
-            daemon.board.subscribe(_print_message)
+            daemon.mqtt.subscribe(_print_message)
             wants_restart = daemon.run()
     print("ferd ended; its last message was: offline", flush=True)
-    return _restart() if wants_restart else 0
+    return _leave(daemon, wants_restart=wants_restart)
 
 
 def _file(given: Path | None) -> Path | None:
@@ -141,7 +157,7 @@ def _file(given: Path | None) -> Path | None:
 
 def _web(config: WebConfig) -> WebConfig:
     """Enable the page unless it is configured, on a free port of this machine."""
-    installed = importlib.util.find_spec("starlette") is not None
+    installed = importlib.util.find_spec("fastapi") is not None
     if "enabled" in config.model_fields_set or config.bind != "127.0.0.1" or not installed:
         return config
     with socket.socket() as probe:
@@ -179,18 +195,18 @@ def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
 
 
 @contextmanager
-def _screen(daemon: Engine, head: list[str]) -> Iterator[logging.Handler]:
+def _screen(daemon: Application, head: list[str]) -> Iterator[logging.Handler]:
     """Show the live screen. Yields a log handler that puts the last line into the screen's footer."""
     from rich.live import Live
 
     from ferd.outputs.terminal import Screen
 
     screen = Screen(head)
-    unsubscribe = daemon.board.subscribe(lambda message: screen.feed(message.topic, message.payload, time.monotonic()))
+    unsubscribe = daemon.mqtt.subscribe(lambda message: screen.feed(message.topic, message.encoded(), time.monotonic()))
 
     def render() -> object:
         screen.head = [*head, *_camera_lines(daemon)]
-        if reason := daemon.publisher.status.reason:
+        if reason := daemon.mqtt.status.reason:
             screen.head.append(f"broker: {reason}")
         return screen.render(time.monotonic())
 
@@ -205,17 +221,17 @@ def _screen(daemon: Engine, head: list[str]) -> Iterator[logging.Handler]:
         unsubscribe()
 
 
-def _camera_lines(daemon: Engine) -> list[str]:
+def _camera_lines(daemon: Application) -> list[str]:
     """One line for each camera: what its source really is."""
     lines = []
-    for name, source in daemon.camera_names().items():
+    for name, source in daemon.camera_sources().items():
         demo = source == "demo scene" and daemon.config.cameras[name].source == "auto"
         lines.append(f"camera {name}: {'no camera found, so this is the ' if demo else ''}{source or 'opening …'}")
     return lines
 
 
 def _print_message(message: Message) -> None:
-    print(message.topic, message.payload.decode(errors="replace"), flush=True)
+    print(message.topic, message.encoded().decode(errors="replace"), flush=True)
 
 
 RUN = Command(

@@ -20,12 +20,11 @@ from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.errors import ConfigError, FerdError
 from ferd.fs import exists
 from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings
+from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings, explain
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.listen import connect
-from ferd.outputs.mqtt.message import Message
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.tls import explain
+from ferd.outputs.mqtt.topics import Message
 
 CONNECT_TIMEOUT_S = 5.0
 ROUND_TRIP_TIMEOUT_S = 3.0
@@ -154,7 +153,7 @@ def _round_trip(
 ) -> Iterator[Finding]:
     """Send a message to a topic that ferd both writes and reads. It is no command's name, so a ferd ignores it."""
     topic, token = f"ferd/{node}/request/doctor!", secrets.token_hex(8).encode()
-    connection.listen([f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"])
+    connection.subscribe([f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"])
     _wait(connection, 0.3)
     start = time.monotonic()
     connection.send(Message(topic, token, qos=1), start)
@@ -178,7 +177,7 @@ def _home_assistant(
     refused.clear()
     name = identity(config.node.id)
     prefix = config.mqtt.discovery_prefix
-    connection.listen([topics.birth(prefix), topics.discovery(prefix, name)])
+    connection.subscribe([topics.birth(prefix), topics.discovery(prefix, name)])
     # The empty document of an unknown entity: it removes nothing, and shows whether the broker accepts it.
     probe = f"{prefix}/sensor/{name}/doctor/config"
     connection.send(Message(probe, b"", qos=1), time.monotonic())
@@ -213,7 +212,9 @@ def _size(
         labels = find_bundle(config.expression.model).labels
     except FerdError:
         return  # the check of the models reports it
-    size = len(announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).payload)
+    size = len(
+        announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).encoded()
+    )
     payload = secrets.token_hex(8).encode().ljust(size, b".")
     refused.clear()
     connection.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
@@ -232,7 +233,7 @@ def _size(
 
 def _daemon(connection: MqttConnection, node: str, received: list[IncomingMessage]) -> Iterator[Finding]:
     """Report what a running ferd publishes of itself: its status and the history of its cameras."""
-    connection.listen([topics.node_status(node), topics.node_health(node)])
+    connection.subscribe([topics.node_status(node), topics.node_health(node)])
     _wait(connection, 0.7)
     values = {message.topic: message.payload for message in received}
     status = values.get(topics.node_status(node), b"").decode(errors="replace")
@@ -265,4 +266,4 @@ def _wait(connection: MqttConnection, seconds: float, done: Callable[[], bool] =
     """Handle traffic until `done` or for `seconds`."""
     until = time.monotonic() + seconds
     while connection.connected and time.monotonic() < until and not done():
-        connection.turn(POLL_S)
+        connection.run_once(POLL_S)

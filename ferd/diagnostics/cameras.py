@@ -18,9 +18,8 @@ from ferd.config import CameraConfig, Config
 from ferd.config.source import redact
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
-from ferd.sources.discovery import Found, find_cameras
-from ferd.sources.v4l2 import DEV
-from ferd.sources.v4l2_modes import in_words, modes
+from ferd.sources.discovery import FoundCamera, find_cameras
+from ferd.sources.v4l2 import DEV, modes, summarise
 
 LOOK_S = 25.0
 """Time limit for one picture. A Pi camera needs seconds to start, as do some webcams and streams over Wi-Fi."""
@@ -54,7 +53,7 @@ def cameras(config: Config) -> Iterator[Finding]:
         yield from one(name, camera_config, found)
 
 
-def one(name: str, config: CameraConfig, found: list[Found]) -> Iterator[Finding]:
+def one(name: str, config: CameraConfig, found: list[FoundCamera]) -> Iterator[Finding]:
     """Check one configured camera. `found`: the cameras of this machine."""
     about = f"camera {name}"
     if held := _held_by(config, found):
@@ -92,13 +91,13 @@ def look(source: str) -> Look | str:
     return str(answer["error"]) if "error" in answer else Look(**answer)
 
 
-def _offers(camera: Found) -> str:
+def _offers(camera: FoundCamera) -> str:
     """The formats and sizes of a webcam. A Pi camera takes any; `rpicam-hello --list-cameras` lists its sensor's."""
     offered = modes(camera.path) if camera.path is not None else {}
-    return f", offers {in_words(offered)}" if offered else ""
+    return f", offers {summarise(offered)}" if offered else ""
 
 
-def _held_by(config: CameraConfig, found: list[Found], dev: Path = DEV) -> list[Holder]:
+def _held_by(config: CameraConfig, found: list[FoundCamera], dev: Path = DEV) -> list[Holder]:
     """Processes that use the configured camera.
 
     "auto" opens the first camera that delivers a picture. So of several candidates, one that ferd holds counts; else
@@ -121,14 +120,14 @@ def _held_by(config: CameraConfig, found: list[Found], dev: Path = DEV) -> list[
     return next(iter(ours or candidates), [])
 
 
-def _pi_camera_lockers(found: list[Found], dev: Path) -> list[Holder]:
+def _pi_camera_lockers(found: list[FoundCamera], dev: Path) -> list[Holder]:
     locked = [holder for device in sorted(dev.glob("media*")) for holder in lockers(device)]
     # Only libcamera knows which media devices belong to which camera: with two, another program may use the other one.
     one_camera = sum(camera.kind == "picamera2" for camera in found) <= 1
     return [holder for holder in locked if one_camera or holder.is_ferd]
 
 
-def _groups(found: list[Found]) -> Iterator[Finding]:
+def _groups(found: list[FoundCamera]) -> Iterator[Finding]:
     if os.geteuid() == 0 or not any(camera.path for camera in found):
         return
     try:

@@ -7,7 +7,8 @@ import pytest
 from ferd.config import BuzzerConfig, Config
 from ferd.diagnostics import board
 from ferd.errors import BuzzerError
-from ferd.outputs.buzzer import output, pin
+from ferd.outputs.buzzer import output
+from ferd.outputs.buzzer import output as pin
 
 CONFIG = Config(buzzer=BuzzerConfig(pin=18, button=25))
 
