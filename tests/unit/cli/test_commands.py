@@ -87,7 +87,7 @@ def test_check_of_a_valid_file(tmp_path, capsys):
     ("text", "message"),
     [
         ('[mqtt]\nhots = "x"', ":2: unknown key mqtt.hots. Did you mean host?"),
-        ('[expression]\nmodel = "nothing"', "no model named 'nothing'. On the shelf: "),
+        ('[expression]\nmodel = "nothing"', "no model named 'nothing'"),
         ('[detector]\nkind = "yunet"\nyunet = "/nowhere.onnx"', "/nowhere.onnx: no such file"),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_broken_password_file_ends_with_78(tmp_path, capsys):
     path = tmp_path / "ferd.toml"
     path.write_text('[mqtt]\nusername = "ferd"\npassword_file = "/nowhere/password"')
     assert main(["run", "--config", str(path)]) == 78
-    assert "mqtt.password_file: the file that it names is not there" in capsys.readouterr().err
+    assert "mqtt.password_file: the file that it names does not exist" in capsys.readouterr().err
 
 
 def test_config_default_can_be_used_as_it_is(tmp_path, capsys):
