@@ -53,7 +53,7 @@ def test_a_port_that_is_taken_is_told_and_ferd_runs_on(tmp_path):
             assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize(("token", "told"), [(None, "is not there"), ("short", "16 are the least"), ("", "is empty")])
+@pytest.mark.parametrize(("token", "told"), [(None, "is not there"), ("short", "at least 16"), ("", "is empty")])
 def test_a_wrong_token_file_is_told_at_the_start(tmp_path, token, told):
     if token is not None:
         (tmp_path / "token").write_text(token)
