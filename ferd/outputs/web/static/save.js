@@ -6,7 +6,7 @@ import { post } from "./api.js";
 export class Saving {
   // `changes` gives the settings to save; `status` shows a message; `done` is called after the file was written.
   constructor(root, { changes, status, done }) {
-    Object.assign(this, { root, changes, said, done });
+    Object.assign(this, { root, changes, status, done });
   }
 
   hide() {
