@@ -1,198 +1,171 @@
-"""Tells what one camera sees: turns its stream of readings into messages, and says nothing while nothing changes.
+"""Turn one camera's readings into what is published: its state, its alerts, its fatigue and its events.
 
-Pure: no clock, no broker. The same readings and wall times give the same messages, byte for byte.
+Pure: no clock, no broker. The same readings and wall times give the same payloads, byte for byte. ``now`` is a time
+line of the builder's own: seconds that never jump back, also when a source starts again at 0.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Literal
 
-from ferd.alert_events import AlertPublisher, AlertTransition, FatiguePublisher
-from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.topics import ALERT, EVENT, FATIGUE, STATE
-from ferd.payloads import AlertEvent, AlertState, Event, EventType, FatigueState, State, iso
-from ferd.types import Level, Reading
+from ferd.names import slug
+from ferd.payloads import (
+    AlertEvent,
+    AlertEventType,
+    AlertState,
+    Event,
+    EventType,
+    FatigueState,
+    State,
+    iso,
+)
+from ferd.types import LEVELS, Alert, Fatigue, Level, Reading
 
 HOLD_S = 0.5
 CONFIDENCE_STEP = 0.15
 CONFIDENCE_EVERY_S = 5.0
+FATIGUE_EVERY_S = 10.0
+NOTICEABLE = {
+    "awareness": 0.05,
+    "perclos": 0.02,
+    "observed": 0.1,
+    "blinks": 3.0,
+    "blink_s": 0.05,
+    "longest_s": 0.3,
+    "yawns": 1.0,
+}
+"""By how much a measure of fatigue must change before it is published again."""
+
+Cause = Literal["over", "camera_lost"]
 
 _EVENTS = uuid.uuid5(uuid.NAMESPACE_URL, "ferd/event")
 
 
-class HeldCount:
-    """A number that is taken over once it was seen for ``hold_s`` without a break; the very first one at once."""
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The payloads that hold now, and the events of the last step.
 
-    def __init__(self, hold_s: float) -> None:
-        self._hold_s = hold_s
-        self._told: int | None = None
-        self._candidate = 0
-        self._since = 0.0
+    Attributes:
+        state: None before the first reading.
+        alert: None before there was anything to publish.
+        fatigue: None while fatigue detection is off.
+    """
 
-    def see(self, number: int, now: float) -> int:
-        """The number that holds now."""
-        if self._told is None:
-            self._told = self._candidate = number
-        if number != self._candidate:
-            self._candidate, self._since = number, now
-        if now - self._since >= self._hold_s:
-            self._told = self._candidate
-        return self._told
-
-
-@dataclass(slots=True)
-class Presence:
-    """One track: when it was first and last seen, since when it is missing, and whether it was told."""
-
-    first: float
-    last: float
-    missing_since: float | None = None
-    told: bool = False
+    state: State | None = None
+    alert: AlertState | None = None
+    fatigue: FatigueState | None = None
+    events: tuple[Event | AlertEvent, ...] = ()
 
 
 class EventBuilder:
-    """The voice of one camera.
+    """Build the payloads of one camera.
 
-    A state is told when the main face's expression changed, when another number of faces held for ``hold_s``, or
-    when the confidence is CONFIDENCE_STEP away from the told one and CONFIDENCE_EVERY_S have passed. A main face
-    that is lost for less than ``hold_s`` changes nothing. Alerts are told as they change, fatigue as `alerts` says.
+    A state is published when the main face's expression changes, when another number of faces was seen for ``hold_s``,
+    or when the confidence differs by CONFIDENCE_STEP from the published one and CONFIDENCE_EVERY_S have passed. A main
+    face that is lost for less than ``hold_s`` changes nothing. Alerts are published as they change; fatigue at once
+    when its level changes, otherwise when a measure changed noticeably, at most every FATIGUE_EVERY_S.
     """
 
     def __init__(self, node: str, camera: str, hold_s: float = HOLD_S) -> None:
         self._node, self._camera, self._hold_s = node, camera, hold_s
-        self.state: State | None = None
-        """The state as last told; None before the first reading."""
-        self.events: tuple[Event | AlertEvent, ...] = ()
-        """The events of the latest call of ``tell`` or ``lost``."""
-        self._alerts, self._fatigue = AlertPublisher(), FatiguePublisher()
-        self._told_level: Level = "none"
-        self._now = 0.0  # our own time line: a source that starts again jumps back, we stand still
+        self._state: State | None = None
+        self._alerts, self._fatigue = AlertTracker(), FatigueTracker()
+        self._now = 0.0
         self._t: float | None = None
-        self._count = HeldCount(hold_s)
+        self._count = DebouncedCount(hold_s)
         self._presences: dict[int, Presence] = {}
         self._main_track: int | None = None
         self._main_lost_at: float | None = None
-        self._told_at = 0.0
-        self._held_from = 0.0  # on our time line, when the told expression began
-        self._told_events = 0
+        self._state_at = 0.0
+        self._expression_since = 0.0  # on our time line, when the published expression began
+        self._event_count = 0
 
-    @property
-    def alert(self) -> AlertState | None:
-        """The alerts as last told; None while there was nothing to tell."""
-        return self._alerts.state
+    def begin(self, wall: float) -> Published:
+        """Start: an alert that an earlier run left on the broker is over."""
+        self._alerts.begin(wall)
+        return self._published()
 
-    @property
-    def fatigue(self) -> FatigueState | None:
-        """The fatigue as last told; None while it is off."""
-        return self._fatigue.state
-
-    def begin(self, wall: float) -> list[Message]:
-        """What is said at the start, before any picture: an alert that an earlier run left behind is over."""
-        return [self._message(self._alerts.begin(wall))]
-
-    def tell(self, reading: Reading, wall: float) -> list[Message]:
-        """The messages that this reading is worth: at most one alert, state and fatigue, then events.
-
-        ``wall``: seconds since 1970 that belong to ``reading.t`` (for a file simply its t).
-        """
+    def update(self, reading: Reading, wall: float) -> Published:
+        """Take a reading in. ``wall``: seconds since 1970 that belong to ``reading.t`` (for a file simply its t)."""
         self._move_to(reading.t)
-        told = [alert for alert in reading.alerts if alert.mqtt]
-        alert, turns = self._alerts.see(told, reading.t, self._now, wall)
-        first = self.state is None
-        before = self.state
-        state = self._state_after(reading, wall)
-        self.events = (
-            *self._turned(turns, wall),
-            *self._appeared(reading, wall, at_once=first),
+        transitions = self._alerts.update(reading.alerts, reading.t, self._now, wall)
+        before = self._state
+        state = self._next_state(reading, wall)
+        events: tuple[Event | AlertEvent, ...] = (
+            *self._alert_events(transitions, wall),
+            *self._appeared(reading, wall, at_once=before is None),
             *self._expression_changed(before, state, wall),
             *self._left(reading, wall),
         )
         if state != before:
-            self.state, self._told_at = state, self._now
+            self._state, self._state_at = state, self._now
         if before is None or state.expression != before.expression:
-            self._held_from = self._now - _age(reading, state.expression)
-        fatigue = self._fatigue.see(reading.fatigue, self._now)
-        news = (alert, state if state != before else None, fatigue, *self.events)
-        return [self._message(payload) for payload in news if payload is not None]
+            self._expression_since = self._now - _age(reading, state.expression)
+        self._fatigue.update(reading.fatigue, self._now)
+        return self._published(events)
 
-    def lost(self, wall: float) -> list[Message]:
-        """The camera is gone: nobody is seen any more, and there is nothing to wait for."""
+    def lost(self, wall: float) -> Published:
+        """Report that the camera is gone: nobody is seen any more, and all alerts end."""
         if self._t is None:
-            return []
-        alert, turns = self._alerts.see((), self._t, self._now, wall, "camera_lost")
-        fatigue = self._fatigue.lost(self._now)
-        ended = self._turned(turns, wall)
-        messages = [self._message(payload) for payload in (alert, fatigue, *ended) if payload is not None]
-        events: list[Event | AlertEvent] = [*ended]
+            return self._published()
+        transitions = self._alerts.update((), self._t, self._now, wall, "camera_lost")
+        self._fatigue.lost(self._now)
+        events: list[Event | AlertEvent] = [*self._alert_events(transitions, wall)]
         for t in (self._t, self._t + self._hold_s):
-            messages += self.tell(Reading(t), wall)
-            events += self.events
-        self.events = tuple(events)
-        return messages
+            events += self.update(Reading(t), wall).events
+        return self._published(tuple(events))
 
-    def _message(self, payload: AlertState | State | FatigueState | Event | AlertEvent) -> Message:
-        names = {"node": self._node, "camera": self._camera}
-        match payload:
-            case AlertState():
-                return ALERT.message(payload, **names)
-            case State():
-                return STATE.message(payload, **names)
-            case FatigueState():
-                # No limit holds back what the alert says at the same moment.
-                changed, self._told_level = payload.level != self._told_level, payload.level
-                return replace(FATIGUE.message(payload, **names), urgent=changed)
-            case AlertEvent():
-                return replace(EVENT.message(payload, **names), urgent=True)
-            case Event():
-                return EVENT.message(payload, **names)
+    def _published(self, events: tuple[Event | AlertEvent, ...] = ()) -> Published:
+        return Published(self._state, self._alerts.state, self._fatigue.state, events)
 
     def _move_to(self, t: float) -> None:
         if self._t is not None:
             self._now += max(0.0, t - self._t)
         self._t = t
 
-    def _state_after(self, reading: Reading, wall: float) -> State:
-        """What is to be told now: the state as it stands if nothing worth telling changed."""
+    def _next_state(self, reading: Reading, wall: float) -> State:
+        """The state after this reading: the published one if nothing changed that is worth publishing."""
         expression, confidence = self._main(reading)
-        faces = self._count.see(len(reading.faces), self._now)
+        faces = self._count.update(len(reading.faces), self._now)
         if expression is not None:
             faces = max(faces, 1)  # the expression may be held before the number is
-        told = self.state
-        if told is None or expression != told.expression:
+        published = self._state
+        if published is None or expression != published.expression:
             since = wall - _age(reading, expression)
-            return State(expression, confidence, faces, since, told.seq + 1 if told else 1)
-        if faces != told.faces or self._is_news(confidence, told.confidence):
-            return State(expression, confidence, faces, told.since, told.seq + 1)
-        return told
+            return State(expression, confidence, faces, since, published.seq + 1 if published else 1)
+        if faces != published.faces or self._is_noticeable(confidence, published.confidence):
+            return State(expression, confidence, faces, published.since, published.seq + 1)
+        return published
 
     def _main(self, reading: Reading) -> tuple[str | None, float | None]:
-        """Expression and confidence of the main face, as told while it is lost for a moment only."""
+        """Expression and confidence of the main face; those published while it is lost for less than ``hold_s``."""
         main = reading.main_face
         if main is not None:
             self._main_track, self._main_lost_at = main.track.id, None
             return main.expression, main.confidence if main.expression is not None else None
         if self._main_lost_at is None:
             self._main_lost_at = self._now
-        if self.state is not None and self._now - self._main_lost_at < self._hold_s:
-            return self.state.expression, self.state.confidence
+        if self._state is not None and self._now - self._main_lost_at < self._hold_s:
+            return self._state.expression, self._state.confidence
         return None, None
 
-    def _is_news(self, confidence: float | None, told: float | None) -> bool:
-        if self._now - self._told_at < CONFIDENCE_EVERY_S:
+    def _is_noticeable(self, confidence: float | None, published: float | None) -> bool:
+        if self._now - self._state_at < CONFIDENCE_EVERY_S:
             return False
-        if confidence is None or told is None:
-            return confidence is not told
-        return round(abs(confidence - told), 6) >= CONFIDENCE_STEP
+        if confidence is None or published is None:
+            return confidence is not published
+        return round(abs(confidence - published), 6) >= CONFIDENCE_STEP
 
     def _appeared(self, reading: Reading, wall: float, *, at_once: bool) -> list[Event]:
         events = []
         for face in reading.faces:
             presence = self._presences.setdefault(face.track.id, Presence(self._now, self._now))
             presence.last, presence.missing_since = self._now, None
-            if not presence.told and (at_once or self._now - presence.first >= self._hold_s):
-                presence.told = True
+            if not presence.is_published and (at_once or self._now - presence.first >= self._hold_s):
+                presence.is_published = True
                 events.append(self._event("face_appeared", wall, track=face.track.id))
         return events
 
@@ -204,7 +177,7 @@ class EventBuilder:
                 continue
             if presence.missing_since is None:
                 presence.missing_since = self._now
-            if not presence.told:
+            if not presence.is_published:
                 del self._presences[track]  # it must appear without a break
             elif self._now - presence.missing_since >= self._hold_s:
                 del self._presences[track]
@@ -216,7 +189,6 @@ class EventBuilder:
         old = before.expression if before else None
         if after.expression == old:
             return []
-        held_s = self._now - self._held_from if before else None
         return [
             self._event(
                 "expression_changed",
@@ -225,7 +197,7 @@ class EventBuilder:
                 old=old,
                 new=after.expression,
                 confidence=after.confidence,
-                held_s=held_s,
+                held_s=self._now - self._expression_since if before else None,
             )
         ]
 
@@ -242,30 +214,181 @@ class EventBuilder:
     ) -> Event:
         return Event(event_type, self._next_id(wall), track, old, new, confidence, held_s, wall)
 
-    def _turned(self, turns: Sequence[AlertTransition], wall: float) -> list[AlertEvent]:
+    def _alert_events(self, transitions: Sequence[AlertTransition], wall: float) -> list[AlertEvent]:
         return [
-            AlertEvent(
-                turn.event_type,
-                self._next_id(wall),
-                turn.name,
-                turn.level,
-                turn.reason,
-                turn.held_s,
-                turn.cause,
-                wall,
-            )
-            for turn in turns
+            AlertEvent(it.event_type, self._next_id(wall), it.name, it.level, it.reason, it.held_s, it.cause, wall)
+            for it in transitions
         ]
 
     def _next_id(self, wall: float) -> str:
-        self._told_events += 1
-        # With the time, since the count starts again with the daemon and an id must never come twice.
-        name = f"{self._node}/{self._camera}/{self._told_events}/{iso(wall)}"
+        self._event_count += 1
+        # With the time: the count starts again with the daemon, and an id must be unique.
+        name = f"{self._node}/{self._camera}/{self._event_count}/{iso(wall)}"
         return str(uuid.uuid5(_EVENTS, name))
 
 
+class DebouncedCount:
+    """A number that is taken over once it was seen for ``hold_s`` without a break; the very first one at once."""
+
+    def __init__(self, hold_s: float) -> None:
+        self._hold_s = hold_s
+        self._number: int | None = None
+        self._candidate = 0
+        self._since = 0.0
+
+    def update(self, number: int, now: float) -> int:
+        """Return the number that holds now."""
+        if self._number is None:
+            self._number = self._candidate = number
+        if number != self._candidate:
+            self._candidate, self._since = number, now
+        if now - self._since >= self._hold_s:
+            self._number = self._candidate
+        return self._number
+
+
+@dataclass(slots=True)
+class Presence:
+    """When one track was first and last seen, since when it is missing, and whether its event was published."""
+
+    first: float
+    last: float
+    missing_since: float | None = None
+    is_published: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlertTransition:
+    """An alert began or ended. ``held_s`` and ``cause`` belong to one that ended."""
+
+    event_type: AlertEventType
+    name: str
+    level: Level
+    reason: str
+    held_s: float | None = None
+    cause: Cause | None = None
+
+
+@dataclass(slots=True)
+class _ActiveAlert:
+    """When an alert began, and the worst level that it reached with the reason."""
+
+    began: float
+    level: Level
+    reason: str
+
+
+class AlertTracker:
+    """Keep the published alert state and find the alerts that began or ended."""
+
+    def __init__(self) -> None:
+        self.state: AlertState | None = None
+        """The state as published; None before anything was."""
+        self._active: dict[str, _ActiveAlert] = {}
+
+    def begin(self, wall: float) -> None:
+        self.state = _no_alert(wall)
+
+    def update(
+        self, alerts: Sequence[Alert], t: float, now: float, wall: float, cause: Cause = "over"
+    ) -> list[AlertTransition]:
+        """Take over the alerts that hold at the source's time ``t``, the worst first.
+
+        ``cause``: why the missing ones ended. The state stays the same object while nothing changed that is published.
+        """
+        alerts = [alert for alert in alerts if alert.mqtt]
+        transitions = [*self._ended(alerts, now, cause), *self._began(alerts, t, now)]
+        state = _state_of(alerts, t, wall)
+        if not _is_same(state, self.state or _no_alert(wall)):
+            self.state = state
+        return transitions
+
+    def _began(self, alerts: Sequence[Alert], t: float, now: float) -> list[AlertTransition]:
+        transitions = []
+        for alert in alerts:
+            name = slug(alert.name)
+            active = self._active.get(name)
+            if active is None:
+                self._active[name] = _ActiveAlert(now - max(0.0, t - alert.since), alert.level, alert.reason)
+                transitions.append(AlertTransition("alert_began", name, alert.level, alert.reason))
+            elif LEVELS.index(alert.level) > LEVELS.index(active.level):
+                active.level, active.reason = alert.level, alert.reason
+        return transitions
+
+    def _ended(self, alerts: Sequence[Alert], now: float, cause: Cause) -> list[AlertTransition]:
+        names = {slug(alert.name) for alert in alerts}
+        ended = [(name, self._active.pop(name)) for name in list(self._active) if name not in names]
+        return [AlertTransition("alert_ended", name, it.level, it.reason, now - it.began, cause) for name, it in ended]
+
+
+class FatigueTracker:
+    """Keep the published fatigue state."""
+
+    def __init__(self) -> None:
+        self.state: FatigueState | None = None
+        """The state as published; None before anything was."""
+        self._changed_at = 0.0
+
+    def update(self, fatigue: Fatigue | None, now: float) -> None:
+        """Take over a new level at once, and noticeable measures at most every FATIGUE_EVERY_S."""
+        if fatigue is None:
+            return
+        state = FatigueState(
+            fatigue.level,
+            fatigue.awareness,
+            fatigue.perclos,
+            fatigue.observed,
+            fatigue.blinks,
+            fatigue.blink_s,
+            fatigue.longest_s,
+            fatigue.yawns,
+        )
+        before = self.state
+        is_soon = now - self._changed_at < FATIGUE_EVERY_S
+        if before is not None and state.level == before.level and (is_soon or not _is_noticeable(state, before)):
+            return
+        self.state, self._changed_at = state, now
+
+    def lost(self, now: float) -> None:
+        """Report that nothing is known, as the camera is gone."""
+        unknown = FatigueState("none", None, None, 0.0, None, None, 0.0, 0)
+        if self.state is not None and self.state != unknown:
+            self.state, self._changed_at = unknown, now
+
+
+def _no_alert(wall: float) -> AlertState:
+    return AlertState("none", None, None, wall, False, ())
+
+
+def _state_of(alerts: Sequence[Alert], t: float, wall: float) -> AlertState:
+    if not alerts:
+        return _no_alert(wall)
+    worst = alerts[0]
+    since = wall - max(0.0, t - worst.since)
+    buzzer = any(alert.pattern is not None for alert in alerts)
+    active = tuple(dict.fromkeys(slug(alert.name) for alert in alerts))
+    return AlertState(worst.level, worst.reason, worst.awareness, since, buzzer, active)
+
+
+def _is_same(one: AlertState, other: AlertState) -> bool:
+    """Compare without the awareness, which changes with every frame, and without the time, as a clock may be set."""
+
+    def compared(state: AlertState) -> tuple[object, ...]:
+        return state.level, state.reason, state.buzzer, tuple(state.active)
+
+    return compared(one) == compared(other)
+
+
+def _is_noticeable(one: FatigueState, other: FatigueState) -> bool:
+    for key, step in NOTICEABLE.items():
+        a, b = getattr(one, key), getattr(other, key)
+        if (a is None) != (b is None) or (a is not None and round(abs(a - b), 6) >= step):
+            return True
+    return False
+
+
 def _age(reading: Reading, expression: str | None) -> float:
-    """For how many seconds the told expression was already held when this reading was made."""
+    """For how many seconds the published expression was already held when this reading was made."""
     main = reading.main_face
     if main is None or expression is None or main.expression != expression:
         return 0.0

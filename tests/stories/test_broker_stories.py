@@ -19,7 +19,7 @@ from ferd.config import MqttConfig
 from ferd.event_builder import EventBuilder
 from ferd.outputs.mqtt import client as mqtt
 from ferd.outputs.mqtt import publisher, topics
-from ferd.outputs.mqtt.backoff import Backoff
+from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.types import Box, Face, FaceReading, Reading, Track
 

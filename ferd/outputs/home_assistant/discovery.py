@@ -16,7 +16,8 @@ from typing import Literal
 
 from ferd import __version__
 from ferd.outputs.home_assistant.entities import NONE, Device, entities
-from ferd.outputs.mqtt.topics import DISCOVERY, DISCOVERY_COMPONENT, Json, Message
+from ferd.outputs.mqtt.topics import DISCOVERY, DISCOVERY_COMPONENT, Message
+from ferd.payloads import Json
 
 __all__ = ["Device", "Form", "announcement", "document", "documents", "identity"]
 

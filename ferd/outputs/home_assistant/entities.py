@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ferd.names import slug
 from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.names import slug
-from ferd.outputs.mqtt.topics import Json
+from ferd.payloads import EVENT_TYPES, Json
 from ferd.types import LEVELS
 
 NONE = "None"
@@ -105,7 +105,7 @@ def _seen(camera: _Camera) -> Iterator[tuple[str, Json]]:
         "event",
         "event",
         icon="mdi:emoticon-happy-outline",
-        event_types=list(topics.EVENT_TYPES),
+        event_types=list(EVENT_TYPES),
         state_topic=camera.at(topics.EVENT),
     )
     yield camera.seen(

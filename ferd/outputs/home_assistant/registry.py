@@ -15,7 +15,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,7 @@ from ferd.config import Config
 from ferd.fs import is_file, replace_file, state_dir
 from ferd.outputs.home_assistant.discovery import Form, documents
 from ferd.outputs.home_assistant.entities import Device, entities
-from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.topics import FATIGUE, PUBLISHED
+from ferd.outputs.mqtt.topics import FATIGUE, PUBLISHED, Message
 
 LONGEST = 1_000_000
 FORGET_AFTER_S = 30 * 86400.0
@@ -63,43 +63,44 @@ class PublishedDiscovery:
 
 
 class DiscoveryRegistry:
-    """Announces, and remembers. Thread-safe.
+    """Announce the node, and remember what was announced. Thread-safe.
 
-    ``file``: where it is remembered; written only when something changed. If it cannot be written that is told, and
-    harms nothing but a later removal.
+    ``file``: written only when something changed, by a job that is given to ``storage`` (None: at once). If it cannot
+    be written that is logged; only a later removal then misses something.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, storage: Callable[[Callable[[], None]], None] | None = None) -> None:
+        self._file, self._storage = file, storage or (lambda job: job())
         self._lock = threading.Lock()
-        self._known = recall(file)
+        self._known = read_registry(file)
+        self._unwritten: deque[PublishedDiscovery] = deque(maxlen=1)
         self._waiting: set[str] = set()
 
     @classmethod
-    def of(cls, identity: str) -> DiscoveryRegistry:
-        """With the file in the state folder."""
-        return cls(state_dir() / f"announced-{identity}.json")
+    def of(cls, identity: str, storage: Callable[[Callable[[], None]], None] | None = None) -> DiscoveryRegistry:
+        """Use the file in the state folder."""
+        return cls(state_dir() / f"announced-{identity}.json", storage)
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """Every retained topic that is remembered."""
+        """All retained topics that are remembered."""
         return () if self._known is None else (*self._known.topics, *self._known.cleared)
 
     def announce(self, device: Device, prefix: str, form: Form | None) -> list[Message]:
-        """What is to be published: first what is taken back, then the documents (none for the form None)."""
+        """Return what is to be published: first what is removed, then the documents (none for the form None)."""
         with self._lock:
             before = self._known
             if before is not None and before.node != device.node:
-                log.info("renamed old=%s; what it left: ferd mqtt purge --node %s", before.node, before.node)
+                log.info("renamed old=%s; remove what it left: ferd mqtt purge --node %s", before.node, before.node)
             messages, after = changes(device, prefix, form, before, time.time())
             self._waiting = set(after.cleared)
             self._remember(after)
             return messages
 
     def cleared(self, topic: str) -> None:
-        """The broker has cleared a topic. Once it has all of them there is nothing left to take back.
+        """Note that the broker has cleared a topic. Once it has cleared all of them, none is cleared again.
 
-        It must not be said again without need: Home Assistant warns of each document that is cleared twice.
+        Home Assistant logs a warning for each document that is cleared twice.
         """
         with self._lock:
             if topic not in self._waiting:
@@ -112,10 +113,19 @@ class DiscoveryRegistry:
         if now == self._known:
             return
         self._known = now
+        self._unwritten.append(now)
+        self._storage(self._write)
+
+    def _write(self) -> None:
+        """The job of the storage thread: writes the newest value, once."""
         try:
-            replace_file(self._file, json.dumps({"v": 1} | asdict(now)))
+            newest = self._unwritten.pop()
+        except IndexError:
+            return
+        try:
+            replace_file(self._file, json.dumps({"v": 1} | asdict(newest)))
         except OSError as error:
-            log.warning("announced not kept file=%s reason=%r", self._file, error.strerror or str(error))
+            log.warning("announced entities not stored file=%s reason=%r", self._file, error.strerror or str(error))
 
 
 def changes(
@@ -132,15 +142,15 @@ def changes(
     cleared = dict.fromkeys(before.topics, wall) | _young(before.cleared, wall)
     cleared = {topic: since for topic, since in cleared.items() if topic not in topics and _is_ours(topic, device)}
     after = PublishedDiscovery(device.identity, device.node, topics, present, cleared, gone)
-    return [*(Message(topic, b"", retain=True, qos=1) for topic in cleared), *told], after
+    return [*(Message(topic, None, retain=True, qos=1) for topic in cleared), *told], after
 
 
-def takes_documents_back(messages: Iterable[Message]) -> bool:
-    """Whether whole documents are cleared before others come (the other form, another prefix)."""
-    return any(not message.payload and message.topic.endswith("/config") for message in messages)
+def clears_documents(messages: Iterable[Message]) -> bool:
+    """Whether whole documents are cleared before others are sent (another form, another prefix)."""
+    return any(message.clears and message.topic.endswith("/config") for message in messages)
 
 
-def recall(file: Path) -> PublishedDiscovery | None:
+def read_registry(file: Path) -> PublishedDiscovery | None:
     """What was remembered; None when there is nothing, or nothing that can be read."""
     if not is_file(file):
         return None

@@ -1,4 +1,4 @@
-"""Where the broker is and how to get in: what the configuration says, with the files that it names read."""
+"""Where the broker is and how to log in: the configuration with the files that it names read, and the TLS context."""
 
 from __future__ import annotations
 
@@ -9,21 +9,32 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.errors import ConfigError
 from ferd.fs import exists, is_dir, is_file
-from ferd.outputs.mqtt.tls import context_of
 
 USERNAME, PASSWORD = "mqtt.username", "mqtt.password"  # names of systemd credentials
 SERVICE_PASSWORD = Path("/etc/ferd/mqtt-password")
-"""What the unit hands over as a credential. Root reads it, so that `sudo ferd doctor` gets in as the service does."""
+"""The file that the unit passes as a credential. Root may read it: `sudo ferd doctor` logs in as the service does."""
+
+# Codes of OpenSSL's X509_verify_cert_error_string(3).
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_OTHER_NAME = (62, 64)
+_REMEDIES = {
+    _NOT_YET_VALID: "check the clock of this machine (timedatectl)",
+    _EXPIRED: "renew the broker's certificate; check the clock of this machine (timedatectl)",
+    **dict.fromkeys(_OTHER_NAME, "set mqtt.host to a name in the broker's certificate"),
+}
+OUR_CERTIFICATE = "set mqtt.cert_file and key_file to a certificate that the broker trusts"
+"""Also the likely remedy when the broker closes the connection after the handshake: its reason may be lost."""
+_UNKNOWN_AUTHORITY = "set mqtt.ca_file to the certificate of the authority that signed the broker's"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """``password`` and ``tls`` are left out of the repr: it may be logged.
+    """Describe how to reach the broker. ``password`` and ``tls`` are left out of the repr: it may be logged.
 
-    ``warnings``: what works and is not safe; to be told at each start.
+    ``warnings``: settings that work but are not safe; logged at each start.
     """
 
     host: str
@@ -34,24 +45,24 @@ class BrokerSettings:
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """For people: "broker.lan:8883, TLS, as hall-pi with a password"."""
+        """Return a line for people: "broker.lan:8883, TLS, as hall-pi with a password"."""
         login = f"as {self.username} {'with' if self.password else 'without'} a password" if self.username else ""
         return ", ".join(filter(None, (f"{self.host}:{self.port}", "TLS" if self.tls else "", login)))
 
 
 def broker_settings(config: MqttConfig, environ: Mapping[str, str] | None = None) -> BrokerSettings:
-    """Reads user name, password and certificates. Raises ConfigError with the remedy; touches no network."""
+    """Read user name, password and certificates. Raises ConfigError with the remedy; does not use the network."""
     credentials = _credentials(os.environ if environ is None else environ)
     username = _username(config, credentials)
     password = _password(config, credentials, username)
-    return BrokerSettings(config.host, config.port, username, password, context_of(config), tuple(_warnings(config)))
+    return BrokerSettings(config.host, config.port, username, password, tls_context(config), tuple(_warnings(config)))
 
 
 def _credentials(environ: Mapping[str, str]) -> Mapping[str, Path]:
-    """The files that systemd hands to us (LoadCredential=), by name: those that are there and hold something.
+    """Return the credentials that systemd passes (LoadCredential=), by name: those that exist and are not empty.
 
-    The unit hands over an empty line where the file that it names is missing. A command that root types is handed
-    nothing, and reads that file itself.
+    The unit passes an empty line when the file that it names is missing. A command that root runs gets no credentials
+    and reads that file itself.
     """
     if folder := environ.get("CREDENTIALS_DIRECTORY"):
         files = {name: Path(folder) / name for name in (USERNAME, PASSWORD)}
@@ -71,7 +82,7 @@ def _username(config: MqttConfig, credentials: Mapping[str, Path]) -> str | None
 
 
 def _password(config: MqttConfig, credentials: Mapping[str, Path], username: str | None) -> str | None:
-    """None without any. A credential without a user name is left alone: the unit may always load it."""
+    """Return None without a password. A credential without a user name is ignored: the unit may always load it."""
     if config.password_file is not None:
         if username is None:
             raise ConfigError("mqtt.password_file is set but mqtt.username is not: set both")
@@ -82,16 +93,16 @@ def _password(config: MqttConfig, credentials: Mapping[str, Path], username: str
 
 
 def first_line(key: str, file: Path, what: str) -> str:
-    """What stands in the first line of the file that ``key`` names. Raises ConfigError without telling content."""
+    """Return the first line of the file that ``key`` names. Raises ConfigError that never contains its content."""
     try:
-        if exists(file) and not is_file(file) and not is_dir(file):  # reading a pipe could wait for ever
+        if exists(file) and not is_file(file) and not is_dir(file):  # reading a pipe could block without end
             raise ConfigError(f"{key}: {file} is not a regular file. Write the {what} into one")
         lines = file.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        # Without its name: somebody may have written the password itself there.
+        # Without its name: the key may hold the password itself by mistake.
         folder = f" in {file.parent}" if is_dir(file.parent) else ""
         raise ConfigError(
-            f"{key}: the file that it names{folder} is not there. Write the {what} into it, or remove the key"
+            f"{key}: the file that it names{folder} does not exist. Write the {what} into it, or remove the key"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
@@ -99,7 +110,7 @@ def first_line(key: str, file: Path, what: str) -> str:
             f"{key}: {file} cannot be read ({reason}). It must be a text file that ferd's user may read"
         ) from None
     if not lines or not lines[0]:
-        raise ConfigError(f"{key}: the first line of {file} is empty. The {what} belongs there")
+        raise ConfigError(f"{key}: the first line of {file} is empty. Write the {what} into it")
     return lines[0]
 
 
@@ -111,4 +122,107 @@ def _warnings(config: MqttConfig) -> Iterator[str]:
         )
     for key, file in (("password_file", config.password_file), ("key_file", config.key_file)):
         if file is not None and exists(file) and file.stat().st_mode & stat.S_IROTH:
-            yield f"mqtt.{key}: everybody on this machine can read {file}. Run: chmod 600 {file}"
+            yield f"mqtt.{key}: every user of this machine can read {file}. Run: chmod 600 {file}"
+
+
+def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
+    """Return the TLS context, None without TLS. Raises ConfigError with the remedy; does not use the network."""
+    if not config.tls:
+        return None
+    context = _with_authority(config.ca_file)
+    if config.cert_file is not None:
+        _load_certificate(context, config.cert_file, config.key_file)
+    if not config.tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.sslsocket_class = _ClosingSocket
+    return context
+
+
+def explain(error: ssl.SSLError) -> tuple[str, str]:
+    """Return what a failed handshake means and what to do about it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message, _REMEDIES.get(error.verify_code, _UNKNOWN_AUTHORITY)
+    reason = (getattr(error, "reason", None) or error.strerror or str(error)).lower().replace("_", " ")
+    if "alert" in reason:  # sent by the broker: it rejects our certificate
+        return f"the broker says: {reason}", OUR_CERTIFICATE
+    return reason, "does the broker speak TLS at this port? 8883 is usual; without encryption set mqtt.tls = false"
+
+
+def _with_authority(ca_file: Path | None) -> ssl.SSLContext:
+    if ca_file is None:
+        return ssl.create_default_context()
+    _must_be_file("mqtt.ca_file", ca_file, "Copy the certificate of the broker's authority to it")
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(f"mqtt.ca_file: {ca_file} is not a readable PEM certificate ({_why(error)})") from None
+
+
+def _load_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
+    for name, file in (("mqtt.cert_file", cert_file), ("mqtt.key_file", key_file)):
+        if file is not None:
+            _must_be_file(name, file, "Copy ferd's own to it, or remove the key")
+    key = key_file or cert_file
+    try:
+        context.load_cert_chain(cert_file, key_file, password=_no_passphrase)
+    except _PassphraseError:
+        raise ConfigError(f"mqtt.key_file: {key} has a passphrase: remove it (openssl pkey -in … -out …)") from None
+    except OSError as error:
+        if "MISMATCH" in str(error):
+            raise ConfigError(
+                f"mqtt.key_file: {key} is not the key of {cert_file}: use the two that belong together"
+            ) from None
+        raise ConfigError(
+            f"mqtt.cert_file, key_file: {cert_file} and {key} are not a readable PEM certificate and its key "
+            f"({_why(error)})"
+        ) from None
+
+
+class _PassphraseError(Exception):
+    pass
+
+
+def _no_passphrase() -> str:
+    """Raise: without this OpenSSL would ask on the terminal and wait."""
+    raise _PassphraseError
+
+
+def _must_be_file(key: str, file: Path, remedy: str) -> None:
+    if not exists(file):
+        raise ConfigError(f"{key}: {file} does not exist. {remedy}")
+    if not is_file(file):
+        raise ConfigError(f"{key}: {file} is not a regular file. {remedy}")
+
+
+def _why(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or str(error)
+
+
+class _ClosingSocket(ssl.SSLSocket):
+    """Close the socket when the handshake fails, and keep a later TLS error in ``trouble``.
+
+    paho 2.2 leaves the first to the garbage collector and reports the second as "connection lost"; with TLS 1.3 the
+    broker rejects our certificate only after the handshake.
+    """
+
+    trouble: ssl.SSLError | None = None
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except ConnectionResetError:
+            self.close()
+            raise ssl.SSLEOFError(0, "hung up in the middle of the handshake") from None
+        except OSError:
+            self.close()
+            raise
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self.trouble = error
+            raise

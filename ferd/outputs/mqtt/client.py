@@ -1,8 +1,8 @@
-"""One connection to a broker. The only module that knows paho.
+"""Hold one connection to a broker. The only module that imports paho.
 
-A Link is used once: it opens, is turned by its owner's thread until it ends, and is closed. It never connects
-again by itself, and paho's own thread is not used: an exception in a callback would kill that thread silently
-while `is_connected()` stays true (paho 2.1 and 2.2, tried).
+A connection is used once: it is opened, run by its owner's thread until it ends, and closed. It never reconnects by
+itself, and paho's own thread is not used: an exception in a callback would kill that thread silently while
+`is_connected()` stays true (tested with paho 2.1 and 2.2).
 """
 
 from __future__ import annotations
@@ -31,12 +31,17 @@ CONNECT_WAITS_S = 3.0
 IN_FLIGHT = 16
 SESSION_EXPIRES_S = 60
 WILL_DELAY_S = 3
-"""With MQTT 5 the broker tells the will this much later: a client that is back in time was never offline."""
+"""With MQTT 5 the broker delays the last will: a client that is back in time was never offline."""
 
 LOST = "connection lost"
 _UNSPECIFIED = 0x80
 _BAD_CREDENTIALS = (0x86, 0x87)  # "Bad user name or password", "Not authorized": MQTT 5, section 3.2.2.2
 _UNSUPPORTED_PROTOCOL = (0x81, 0x82, 0x84)  # "Malformed packet", "Protocol error", "Unsupported protocol version"
+
+
+class UnsendableError(ValueError):
+    """The payload of a message cannot be encoded, now or later."""
+
 
 OnMessage = Callable[[IncomingMessage], None]
 OnRefused = Callable[[str, str], None]
@@ -44,7 +49,7 @@ OnAcknowledged = Callable[[Message], None]
 
 
 class Wake:
-    """Ends the waiting of a Link from another thread. Harmless after ``close``."""
+    """Interrupt the waiting of a connection from another thread. Does nothing after ``close``."""
 
     def __init__(self) -> None:
         self._in, self.out = socket.socketpair()
@@ -52,7 +57,7 @@ class Wake:
         self.out.setblocking(False)
 
     def set(self) -> None:
-        with suppress(OSError):  # full: it wakes already; closed: nobody waits
+        with suppress(OSError):  # full: already interrupted; closed: nobody waits
             self._in.send(b"!")
 
     def clear(self) -> None:
@@ -66,11 +71,11 @@ class Wake:
 
 
 class MqttConnection:
-    """``ended`` says why it is over (None while it is not), ``answer`` what the broker said to our CONNECT."""
+    """Connect once. ``ended``: why the connection is over, None while it is not. ``answer``: the broker's CONNACK."""
 
     def __init__(
         self,
-        target: BrokerSettings,
+        settings: BrokerSettings,
         protocol: Protocol,
         client_id: str,
         wake: Wake,
@@ -84,8 +89,8 @@ class MqttConnection:
         self.answer: ReasonCode | None = None
         self.ended: str | None = None
         self.unacked: dict[int, tuple[float, Message]] = {}
-        """QoS 1 messages without an acknowledgement: when they were sent (monotonic seconds), and they."""
-        self._target, self._wake = target, wake
+        """QoS 1 messages that are not acknowledged: when they were sent (monotonic seconds), and the message."""
+        self._settings, self._wake = settings, wake
         self._on_message, self._on_refused, self._on_acknowledged = on_message, on_refused, on_acknowledged
         self._client = self._build(client_id, will)
 
@@ -99,29 +104,29 @@ class MqttConnection:
 
     @property
     def bad_protocol(self) -> bool:
-        """The broker does not speak this version: it says so, or hangs up without a word."""
+        """Whether the broker does not speak this version: it says so, or closes the connection without an answer."""
         if self.answer is None:
             return self.ended is not None
         return self.answer.value in _UNSUPPORTED_PROTOCOL
 
     @property
     def room(self) -> int:
-        """How many messages may be sent now without anything piling up here."""
+        """How many messages may be sent now without a queue here."""
         return 0 if self._client.want_write() else max(0, IN_FLIGHT - len(self.unacked))
 
     def open(self) -> None:
-        """Blocks at most CONNECT_WAITS_S for each address (and for the resolver). Raises OSError."""
+        """Connect. Blocks at most CONNECT_WAITS_S for each address (and for the resolver). Raises OSError."""
         self._client.connect_timeout = CONNECT_WAITS_S
         if self.protocol == "5":
-            lasting = _properties(PacketTypes.CONNECT, SessionExpiryInterval=SESSION_EXPIRES_S)
+            session = _properties(PacketTypes.CONNECT, SessionExpiryInterval=SESSION_EXPIRES_S)
             self._client.connect(
-                self._target.host, self._target.port, KEEPALIVE_S, clean_start=False, properties=lasting
+                self._settings.host, self._settings.port, KEEPALIVE_S, clean_start=False, properties=session
             )
         else:
-            self._client.connect(self._target.host, self._target.port, KEEPALIVE_S)
+            self._client.connect(self._settings.host, self._settings.port, KEEPALIVE_S)
 
-    def turn(self, timeout_s: float) -> None:
-        """Does what the network has for us, or waits for it, for the wake or for the time to pass. Raises OSError."""
+    def run_once(self, timeout_s: float) -> None:
+        """Handle what arrived; otherwise wait for the network, the wake or the timeout. Raises OSError."""
         line: Any = self._client.socket()
         if line is None:
             self.ended = self.ended or LOST
@@ -132,30 +137,37 @@ class MqttConnection:
         self._wake.clear()
         code = self._client.loop(0)
         if trouble := getattr(line, "trouble", None):
-            raise trouble  # of TLS; paho says only that the connection is lost
+            raise trouble  # of TLS; paho only reports a lost connection
         if code:
             self.ended = self.ended or error_string(code).rstrip(".")
 
     def send(self, message: Message, now: float) -> None:
-        """Hands a message over; with QoS 1 it stands in ``unacked`` until the broker has it."""
-        with_it: dict[str, Any] = {}
+        """Encode and send a message; with QoS 1 it stays in ``unacked`` until the broker has it.
+
+        Raises UnsendableError for a payload that cannot be encoded.
+        """
+        try:
+            payload = message.encoded()
+        except Exception as error:
+            raise UnsendableError(f"{message.topic}: {error!r}") from error
+        values: dict[str, Any] = {}
         if message.expires_s is not None:
-            with_it["MessageExpiryInterval"] = message.expires_s
+            values["MessageExpiryInterval"] = message.expires_s
         if message.correlation is not None:
-            with_it["CorrelationData"] = message.correlation
-        more = _properties(PacketTypes.PUBLISH, **with_it) if with_it and self.protocol == "5" else None
-        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, more)
+            values["CorrelationData"] = message.correlation
+        properties = _properties(PacketTypes.PUBLISH, **values) if values and self.protocol == "5" else None
+        info = self._client.publish(message.topic, payload, message.qos, message.retain, properties)
         if message.qos:
             self.unacked[info.mid] = (now, message)
 
     def waits_since(self) -> float | None:
-        """When the oldest message was sent that the broker has not acknowledged; None when it has them all."""
+        """Return when the oldest message was sent that is not acknowledged; None when all are."""
         return min((sent for sent, _ in self.unacked.values()), default=None)
 
-    def listen(self, topics: Iterable[str], *, news_only: bool = False) -> None:
-        """``news_only``: nothing that is retained, and nothing that we publish ourselves (MQTT 5 only).
+    def subscribe(self, topics: Iterable[str], *, news_only: bool = False) -> None:
+        """Subscribe with QoS 0: what was published while we were away is not delivered later.
 
-        With QoS 0: what was said while we were away is not delivered later.
+        ``news_only``: nothing that is retained, and nothing that we publish ourselves (MQTT 5 only).
         """
         only = SubscribeOptions(noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
         for topic in topics:
@@ -165,11 +177,11 @@ class MqttConnection:
                 self._client.subscribe(topic)
 
     def leave(self) -> None:
-        """Says good-bye: the broker forgets the will. What was sent before arrives before."""
+        """Disconnect cleanly: the broker discards the last will. What was sent before arrives before."""
         self._client.disconnect()
 
     def close(self) -> None:
-        """Lets go of the socket. Without ``leave`` the broker will tell the will."""
+        """Close the socket. Without ``leave`` the broker publishes the last will."""
         line: Any = self._client.socket()
         if line is not None:
             line.close()
@@ -183,13 +195,13 @@ class MqttConnection:
             protocol=MQTTProtocolVersion.MQTTv5 if new else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
         )
-        if self._target.username is not None:
-            client.username_pw_set(self._target.username, self._target.password)
-        if self._target.tls is not None:
-            client.tls_set_context(self._target.tls)
+        if self._settings.username is not None:
+            client.username_pw_set(self._settings.username, self._settings.password)
+        if self._settings.tls is not None:
+            client.tls_set_context(self._settings.tls)
         if will is not None:
             delay = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=WILL_DELAY_S) if new else None
-            client.will_set(will.topic, will.payload, will.qos, will.retain, delay)
+            client.will_set(will.topic, will.encoded(), will.qos, will.retain, delay)
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_message = self._received
@@ -201,7 +213,7 @@ class MqttConnection:
         self.answer = code
 
     def _disconnected(self, _c: Client, _u: Any, _f: DisconnectFlags, code: ReasonCode, _p: Properties | None) -> None:
-        # paho makes "Unspecified error" of every line that breaks.
+        # paho reports every broken connection as "Unspecified error".
         self.ended = self.ended or (LOST if code.value == _UNSPECIFIED else str(code))
 
     def _received(self, _c: Client, _u: Any, message: MQTTMessage) -> None:

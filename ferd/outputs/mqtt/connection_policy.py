@@ -1,22 +1,24 @@
-"""What became of each connection: one log line per change, what it teaches, and how long to wait before the next."""
+"""Decide after each connection attempt what to log, how long to wait, and under which client id to try again."""
 
 from __future__ import annotations
 
 import logging
+import random
 import secrets
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from ferd.outputs.mqtt.backoff import Backoff
-from ferd.outputs.mqtt.broker_settings import BrokerSettings
+from ferd.outputs.mqtt.broker_settings import BrokerSettings, explain
 from ferd.outputs.mqtt.client import MqttConnection, Protocol
-from ferd.outputs.mqtt.tls import explain
 
+FIRST_S = 1.0
+LONGEST_S = 60.0
 SHORT_LIVES = 3
-"""So many connections in a row that did not last: somebody takes them away."""
+"""After this many short connections in a row another client probably uses our id."""
 STABLE_AFTER_S = 30.0
-"""A connection that ended earlier does not calm the backoff: two clients with one id kick each other out."""
+"""A connection that ended earlier does not reset the backoff: two clients with one id disconnect each other."""
 
 log = logging.getLogger("ferd.outputs.mqtt.client")
 
@@ -33,11 +35,43 @@ _REMEDIES: dict[Kind, str] = {
 }
 
 
+class Backoff:
+    """Return waiting times with full jitter: from nothing to a limit that doubles from ``first_s`` to ``longest_s``.
+
+    Jitter keeps all clients of a broker from reconnecting at the same moment (AWS Architecture Blog, "Exponential
+    Backoff and Jitter", 2015). ``chance`` returns a number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        first_s: float = FIRST_S,
+        longest_s: float = LONGEST_S,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._first_s, self._longest_s, self._chance = first_s, longest_s, chance
+        self._limit_s = first_s
+
+    def next(self) -> float:
+        """Return the seconds to wait now; the limit grows."""
+        wait = self._chance() * self._limit_s
+        self._limit_s = min(self._limit_s * 2, self._longest_s)
+        return wait
+
+    def reset(self) -> None:
+        self._limit_s = self._first_s
+
+    def slow(self) -> float:
+        """Return the seconds to wait when a person must act first: from half of the longest wait to all of it."""
+        return (0.5 + 0.5 * self._chance()) * self._longest_s
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt to connect, or a connection, ended. ``lasted_s`` is None where there was none.
+    """How an attempt to connect, or a connection, ended.
 
-    ``remedy``: where there is a better one than that of the kind.
+    Attributes:
+        lasted_s: None if there was no connection.
+        remedy: replaces the usual remedy of the kind.
     """
 
     kind: Kind
@@ -47,48 +81,49 @@ class Ending:
 
 
 class ConnectionPolicy:
-    """Of one publisher. ``client_id``: under which it is to connect next."""
+    """Keep the history of one publisher's connections. ``client_id``: the id for the next connection."""
 
-    def __init__(self, target: BrokerSettings, client_id: str, backoff: Backoff) -> None:
+    def __init__(self, settings: BrokerSettings, client_id: str, backoff: Backoff) -> None:
         self.client_id = client_id
         self.backoff = backoff
-        self._where = f"host={target.host} port={target.port}"
-        self._told: Kind | None = None
+        self._where = f"host={settings.host} port={settings.port}"
+        self._logged: Kind | None = None
         self._short_lives, self._is_renamed = 0, False
 
     def connected(self, protocol: Protocol) -> None:
-        self._told = "connected"
+        self._logged = "connected"
         if self._short_lives <= SHORT_LIVES:
             log.info("connected %s protocol=%s", self._where, protocol)
 
     def ended(self, ending: Ending) -> None:
-        """One line per change of state; what stays as it is was told already."""
+        """Log one line when the state changed; a state that lasts is logged once."""
         if ending.lasted_s is not None:
             stable = ending.lasted_s >= STABLE_AFTER_S
             self._short_lives = 0 if stable else self._short_lives + 1
-        if ending.kind == self._told or self._short_lives > SHORT_LIVES:
+        if ending.kind == self._logged or self._short_lives > SHORT_LIVES:
             return
-        self._told = ending.kind
+        self._logged = ending.kind
         if ending.kind == "lost":
             log.warning('lost %s reason="%s" after_s=%.0f', self._where, ending.reason, ending.lasted_s or 0.0)
             if self._short_lives == SHORT_LIVES:
-                self._end_the_war()
+                self._change_id()
         elif remedy := ending.remedy or _REMEDIES.get(ending.kind):
             log.warning('%s %s reason="%s" remedy="%s"', ending.kind, self._where, ending.reason, remedy)
 
     def pause_s(self, ending: Ending) -> float:
-        """How long to wait before the next attempt."""
+        """Return how long to wait before the next attempt."""
         if ending.kind in ("refused", "untrusted"):
             return self.backoff.slow()
         if ending.lasted_s is not None and ending.lasted_s >= STABLE_AFTER_S:
             self.backoff.reset()
         return self.backoff.next()
 
-    def _end_the_war(self) -> None:
-        """Two clients with one id kick each other out for ever. One must give in, and it can only be us.
+    def _change_id(self) -> None:
+        """Take another client id once: two clients with one id disconnect each other without end.
 
-        Brokers do not always say who it was (mosquitto 2.0.11 hangs up without a word), so we give in once and see.
-        If it was only a bad line, the broker may yet say offline of us under the old id: the publisher corrects it.
+        Brokers do not always report the reason (mosquitto 2.0.11 closes the connection without one), so this is a
+        guess. If it was only a bad network, the broker may still publish the last will of the old id; the publisher
+        corrects that.
         """
         log.warning(
             'no connection lasts client_id=%s remedy="is another ferd running under the same node.name? give one '
@@ -97,18 +132,18 @@ class ConnectionPolicy:
         )
         if not self._is_renamed:
             self.client_id, self._is_renamed = f"{self.client_id}-{secrets.token_hex(2)}", True
-            log.warning("goes on under another id client_id=%s", self.client_id)
+            log.warning("using another id client_id=%s", self.client_id)
 
 
-def failure(link: MqttConnection, error: Exception, lasted_s: float | None) -> Ending:
-    """What an exception says of a connection."""
-    if isinstance(error, ssl.SSLError) and link.answer is None:
+def failure(connection: MqttConnection, error: Exception, lasted_s: float | None) -> Ending:
+    """Return how a connection ended that raised an exception."""
+    if isinstance(error, ssl.SSLError) and connection.answer is None:
         reason, remedy = explain(error)
         return Ending("untrusted", reason, remedy=remedy)
     if isinstance(error, OSError):
-        kind: Kind = "absent" if link.answer is None else "lost"
+        kind: Kind = "absent" if connection.answer is None else "lost"
         return Ending(kind, error.strerror or str(error), lasted_s)
-    if link.answer is None:  # paho could not read the answer
+    if connection.answer is None:  # paho could not read the answer
         return Ending("protocol", repr(error))
-    log.error("broken, connecting anew", exc_info=error)
+    log.error("internal error, connecting again", exc_info=error)
     return Ending("broken", repr(error))

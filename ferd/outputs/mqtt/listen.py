@@ -1,4 +1,4 @@
-"""Listens to what a ferd publishes, this one or another: the other end of the line, for `ferd watch`."""
+"""Receive what this or another ferd publishes, for `ferd watch` and `ferd mqtt purge`."""
 
 from __future__ import annotations
 
@@ -9,95 +9,101 @@ import time
 from collections.abc import Callable, Sequence
 
 from ferd.errors import FerdError
-from ferd.outputs.mqtt.broker_settings import BrokerSettings
+from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, explain
 from ferd.outputs.mqtt.client import MqttConnection, OnRefused, Protocol, Wake
 from ferd.outputs.mqtt.publisher import ANSWER_WAITS_S
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.tls import OUR_CERTIFICATE, explain
 
-AGAIN_AFTER_S = 2.0
+RETRY_S = 2.0
 NAP_S = 0.5
 
 OnMessage = Callable[[str, bytes], None]
 
 
 def listen(
-    target: BrokerSettings,
+    settings: BrokerSettings,
     topics: Sequence[str],
     on_message: OnMessage,
     on_state: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
-    """Blocks until `stop` is set, and calls `on_message(topic, payload)` in this thread.
+    """Call `on_message(topic, payload)` in this thread until `stop` is set.
 
-    `on_state` hears one line when the connection changes. Raises FerdError with the remedy when the very first
-    connection fails; later ones are tried again every AGAIN_AFTER_S.
+    `on_state` gets one line when the connection changes. Raises FerdError with the remedy when the very first
+    connection fails; later ones are retried every RETRY_S.
     """
     wake = Wake()
-    listened = False
+    was_connected = False
     try:
         while not stop.is_set():
-            link, reason = connect(target, wake, lambda heard: on_message(heard.topic, heard.payload), stop)
-            if link is not None:
-                listened = True
-                on_state(f"listening at {target.host}:{target.port} (MQTT {link.protocol})")
-                reason = _serve(link, topics, stop)
-            elif not listened:
-                raise FerdError(f"no connection to the broker at {target.host}:{target.port}: {reason}")
-            on_state(f"connection lost ({reason}), trying again")
-            stop.wait(AGAIN_AFTER_S)
+            connection, reason = connect(
+                settings, wake, lambda incoming: on_message(incoming.topic, incoming.payload), stop
+            )
+            if connection is not None:
+                was_connected = True
+                on_state(f"listening at {settings.host}:{settings.port} (MQTT {connection.protocol})")
+                reason = _serve(connection, topics, stop)
+            elif not was_connected:
+                raise FerdError(f"no connection to the broker at {settings.host}:{settings.port}: {reason}")
+            on_state(f"connection lost ({reason}), reconnecting")
+            stop.wait(RETRY_S)
     finally:
         wake.close()
 
 
 def connect(
-    target: BrokerSettings,
+    settings: BrokerSettings,
     wake: Wake,
-    on_heard: Callable[[IncomingMessage], None],
+    on_message: Callable[[IncomingMessage], None],
     stop: threading.Event,
     on_refused: OnRefused | None = None,
 ) -> tuple[MqttConnection | None, str]:
-    """A connected link, or None and why there is none. Version 5 first, then 3.1.1, also on silence."""
+    """Return a connection, or None and why there is none. Tries version 5 first, then 3.1.1, also after silence."""
     reason = ""
     protocols: tuple[Protocol, ...] = ("5", "3.1.1")
     for protocol in protocols:
         client_id = f"ferd-watch-{os.getpid()}-{time.monotonic_ns() % 100000}"
-        link = MqttConnection(target, protocol, client_id, wake, on_message=on_heard, on_refused=on_refused)
+        connection = MqttConnection(settings, protocol, client_id, wake, on_message=on_message, on_refused=on_refused)
         try:
-            link.open()
+            connection.open()
             until = time.monotonic() + ANSWER_WAITS_S[protocol]
-            while link.answer is None and link.ended is None and time.monotonic() < until and not stop.is_set():
-                link.turn(NAP_S)
+            while (
+                connection.answer is None
+                and connection.ended is None
+                and time.monotonic() < until
+                and not stop.is_set()
+            ):
+                connection.run_once(NAP_S)
         except ssl.SSLError as error:
-            link.close()
+            connection.close()
             return None, "; ".join(explain(error))
         except OSError as error:
-            link.close()
+            connection.close()
             return None, f"{error.strerror or error}. Is it running? See [mqtt] host and port, or --host and --port"
-        if link.connected:
-            return link, ""
-        reason = f"{link.answer or link.ended or 'no answer'}"
-        if link.bad_credentials:
+        if connection.connected:
+            return connection, ""
+        reason = f"{connection.answer or connection.ended or 'no answer'}"
+        if connection.bad_credentials:
             reason += ". Check mqtt.username and mqtt.password_file"
-        elif target.tls and link.answer is None:
+        elif settings.tls and connection.answer is None:
             reason += f"; {OUR_CERTIFICATE}"
-        link.close()
-        if link.answer is not None and not link.bad_protocol:
+        connection.close()
+        if connection.answer is not None and not connection.bad_protocol:
             break
     return None, reason
 
 
-def _serve(link: MqttConnection, topics: Sequence[str], stop: threading.Event) -> str:
-    """Until the connection ends or `stop` is set; returns why it ended."""
+def _serve(connection: MqttConnection, topics: Sequence[str], stop: threading.Event) -> str:
+    """Receive until the connection ends or `stop` is set; return why it ended."""
     try:
-        link.listen(topics)
-        while link.connected and not stop.is_set():
-            link.turn(NAP_S)
-        link.leave()
+        connection.subscribe(topics)
+        while connection.connected and not stop.is_set():
+            connection.run_once(NAP_S)
+        connection.leave()
     except BrokenPipeError:
-        raise  # not the network: whoever reads our output has gone
+        raise  # not the network: the reader of our output has gone
     except OSError as error:
         return error.strerror or str(error)
     finally:
-        link.close()
-    return link.ended or "stopped"
+        connection.close()
+    return connection.ended or "stopped"

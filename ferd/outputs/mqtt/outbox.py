@@ -1,9 +1,9 @@
-"""The board between those who see and the one who sends: the last value of each topic, and a few that wait.
+"""Hold what is to be published: the last value of each retained topic, and the events that wait.
 
-Nothing is queued blindly while the broker is away. Of a retained topic only the last value waits. Events wait at most
-EVENT_WAITS_S in a ring of EVENT_RING; those of alerts until they are told. With a journal events go there instead, and
-wait until the broker has them. What a camera says is limited (limits.py): while it is over its budget, changes of the
-expression become one, and the last value of a topic always arrives.
+Nothing is queued without bounds while the broker is away. Of a retained topic only the last value waits. Events wait
+at most EVENT_WAITS_S in a ring of EVENT_RING; events of alerts wait until they are sent. With an event store they go
+there instead and wait until the broker has acknowledged them. What one camera publishes is rate-limited: while it is
+over its limit, changes of the expression are merged into one, and the last value of a topic always arrives.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ferd.outputs.mqtt.event_store import EventStore
-from ferd.outputs.mqtt.token_bucket import EVERY_S, TokenBucket, is_change, is_nothing, limited_camera, merged
-from ferd.outputs.mqtt.topics import EVENT, Message, mark_late
+from ferd.outputs.mqtt.topics import EVENT, FATIGUE, STATE, Message, mark_late
+from ferd.payloads import Event
 
 EVENT_RING = 32
 EVENT_WAITS_S = 60.0
@@ -24,7 +24,15 @@ ALERTS_KEPT = 1000
 """Events of alerts that wait for the broker. More of them would be days old."""
 ANSWERS_KEPT = 1000
 LATE_AFTER_S = 2.0
-"""An event that waited for the broker for longer than this is marked late. What its budget held back is not."""
+"""An event that waited for the broker for longer than this is marked late. The rate limit's delay is not counted."""
+EVERY_S = 1.0
+"""Minimum interval between two values of a rate-limited retained topic."""
+A_MINUTE = 30
+"""Rate limit of one camera, in messages per minute."""
+AT_ONCE = 10
+"""Size of a burst. The rest of the minute's share is spread over the minute, so that the last value never waits for
+longer than PAUSE_S."""
+PAUSE_S = 60 / (A_MINUTE - AT_ONCE)
 
 ALWAYS = float("-inf")
 Observer = Callable[[Message], None]
@@ -32,9 +40,32 @@ Observer = Callable[[Message], None]
 log = logging.getLogger("ferd.outputs.mqtt.outbox")
 
 
+class TokenBucket:
+    """Limit the rate of all limited messages of one camera together. ``now`` is in monotonic seconds.
+
+    In any 60 s at most AT_ONCE + 60 / PAUSE_S = A_MINUTE pass.
+    """
+
+    def __init__(self) -> None:
+        self._full_at = float("-inf")  # when a whole burst may pass again
+
+    def free_at(self) -> float:
+        """Return the earliest moment at which one more may pass."""
+        return self._full_at - (AT_ONCE - 1) * PAUSE_S
+
+    def left(self, now: float) -> int:
+        """Return how many may pass at once now."""
+        missing = max(0.0, self._full_at - now) / PAUSE_S
+        return max(0, int(AT_ONCE - missing + 1e-9))
+
+    def pay(self, now: float) -> None:
+        """Take one token out."""
+        self._full_at = max(self._full_at, now) + PAUSE_S
+
+
 @dataclass(slots=True)
 class Waiting:
-    """An event that waits. ``since``: when the first of those began to wait that became this one."""
+    """An event that waits. ``since``: when the first of the events that were merged into this one began to wait."""
 
     put_at: float
     since: float
@@ -42,30 +73,30 @@ class Waiting:
 
 
 class Outbox:
-    """Thread-safe. ``now`` is in monotonic seconds, the same clock for all calls.
+    """Pass messages from the threads that publish to the one that sends. Thread-safe.
 
-    Many threads put, one sends: it asks ``due`` for what may go now and sends it. What it could not hand over it
-    gives back with ``give_back``, what the broker has it tells with ``acknowledge``; after a new connection it calls
-    ``replay_all``. ``journal``: whoever made it starts and stops it. ``on_cleared`` hears
-    which retained topic the broker has cleared, in the thread of the one who acknowledges.
+    The sender asks ``due`` for what may go now and sends it. What it could not send it returns with ``give_back``,
+    what the broker has it reports with ``acknowledge``; after a new connection it calls ``replay_all``. ``now`` is in
+    monotonic seconds, the same clock for all calls. The owner of ``store`` starts and stops it. ``on_cleared`` is
+    called with each retained topic that the broker has cleared, in the thread that acknowledges.
     """
 
     def __init__(
-        self, journal: EventStore | None = None, on_cleared: Callable[[str], None] = lambda _topic: None
+        self, store: EventStore | None = None, on_cleared: Callable[[str], None] = lambda _topic: None
     ) -> None:
-        self._journal, self._on_cleared = journal, on_cleared
+        self._store, self._on_cleared = store, on_cleared
         self._lock = threading.Lock()
         self._last: dict[str, Message] = {}
         self._unsent: dict[str, float] = {}  # retained topics, in order, and since when they wait
         self._events: deque[Waiting] = deque(maxlen=EVENT_RING)
         self._alerts: deque[Waiting] = deque(maxlen=ALERTS_KEPT)
         self._answers: deque[Waiting] = deque(maxlen=ANSWERS_KEPT)
-        self._budgets: dict[str, TokenBucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
         self._sent_at: dict[str, float] = {}
         self._observers: tuple[Observer, ...] = ()
 
     def put(self, message: Message, now: float) -> None:
-        """Takes a message from any thread and returns at once; tells the observers in the caller's thread."""
+        """Accept a message from any thread and return at once; the observers run in the caller's thread."""
         with self._lock:
             if message.retain:
                 self._last[message.topic] = message
@@ -76,21 +107,21 @@ class Outbox:
                 self._put_alert(message, now)
             else:
                 self._put_event(message, now)
-            self._admit_to_journal(now)
+            self._move_to_store(now)
         self.show(message)
 
     def show(self, message: Message) -> None:
-        """Tells the observers of a message that takes another way than over the board (the node's own status)."""
+        """Call the observers with a message that does not pass through the outbox (the node's own status)."""
         for observer in self._observers:
             try:
                 observer(message)
-            except Exception:  # a broken screen must not stop the one who sees
+            except Exception:  # a broken screen must not stop the camera
                 log.exception("observer failed topic=%s", message.topic)
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Shows ``observer`` every message as it is put: before any limit, and whether or not a broker is there.
+        """Call ``observer`` with every message as it is put: before any limit, and whether or not a broker is there.
 
-        It runs in the thread of the one who puts, so it must be quick. Returns a function that ends it.
+        It runs in the thread that puts, so it must be quick. Returns a function that ends the subscription.
         """
         with self._lock:
             self._observers = (*self._observers, observer)
@@ -102,161 +133,191 @@ class Outbox:
         return end
 
     def due(self, now: float, room: int = EVENT_RING) -> list[Message]:
-        """What may go now, at most ``room`` of it, and counts as sent: retained topics as they changed, then events."""
+        """Return what may go now, at most ``room`` messages: retained topics as they changed, then events.
+
+        What is returned counts as sent.
+        """
         with self._lock:
-            told = self._take_retained(now, room)
+            taken = self._take_retained(now, room)
             for waiting in (self._alerts, self._answers, self._events):
-                if waiting is not self._events or self._journal is None:
-                    told += self._take(waiting, now, room - len(told))
-            if self._journal is not None:
-                self._admit_to_journal(now)
-                told += self._journal.due(now, room - len(told))
-            return told
+                if waiting is not self._events or self._store is None:
+                    taken += self._take(waiting, now, room - len(taken))
+            if self._store is not None:
+                self._move_to_store(now)
+                taken += self._store.due(now, room - len(taken))
+            return taken
 
     def next_at(self) -> float | None:
-        """When ``due`` will have something (monotonic seconds, possibly past), None while nothing waits."""
+        """Return when ``due`` will have something (monotonic seconds, possibly past); None while nothing waits."""
         with self._lock:
             if self._alerts or self._answers:
                 return ALWAYS
             waits = [self._retained_free_at(topic) for topic in self._unsent]
-            waits += [self._budget(event.message).free_at() for event in self._events]
-            if self._journal is not None and (at := self._journal.next_at()) is not None:
+            waits += [self._bucket(event.message).free_at() for event in self._events]
+            if self._store is not None and (at := self._store.next_at()) is not None:
                 waits.append(at)
             return min(waits, default=None)
 
     def replay_all(self) -> None:
-        """Makes every retained last value due once more, at once. For a new connection: the broker may be a new one."""
+        """Make every retained last value due again, without a limit: after a connect the broker may be a new one."""
         with self._lock:
             self._sent_at.clear()
             self._unsent = dict.fromkeys(self._last, ALWAYS)
-            if self._journal is not None:
-                self._journal.rewind()
+            if self._store is not None:
+                self._store.rewind()
 
-    def tell_again(self) -> None:
-        """Makes every retained last value due once more, for somebody new on the connection that there is."""
+    def republish(self) -> None:
+        """Make every retained last value due again on the connection that there is."""
         with self._lock:
             self._unsent |= dict.fromkeys(self._last, ALWAYS)
 
     def clear(self) -> list[str]:
-        """Forgets everything; returns the retained topics that had a value."""
+        """Forget everything; return the retained topics that had a value."""
         with self._lock:
-            topics = [topic for topic, message in self._last.items() if message.payload]
+            topics = [topic for topic, message in self._last.items() if not message.clears]
             for kept in (self._last, self._unsent, self._events, self._alerts, self._answers):
                 kept.clear()
             return topics
 
     def give_back(self, sent: Iterable[tuple[float, Message]]) -> None:
-        """Takes back what was due but never acknowledged: pairs of (when it was sent, message).
+        """Take back what was due but not acknowledged: pairs of (when it was sent, message), the oldest first.
 
-        Only what is not retained waits again, for what remains of its time. Retained topics and the journal need it
-        not: see ``replay_all``.
+        Only what is not retained waits again, for the rest of its time. Retained topics and stored events are due again
+        after ``replay_all``.
         """
         with self._lock:
             lost = [pair for pair in sent if not pair[1].retain]
             back = [Waiting(at, at, message) for at, message in map(_with_put_at, lost)]
-            events = [] if self._journal is not None else [it for it in back if _is_event(it.message)]
+            events = [] if self._store is not None else [it for it in back if _is_event(it.message)]
             self._answers.extendleft(it for it in reversed(back) if not _is_event(it.message))
             self._alerts.extendleft(it for it in reversed(events) if it.message.urgent)
             ring = [it for it in events if not it.message.urgent]
             self._events = deque([*ring, *self._events], maxlen=EVENT_RING)
 
     def acknowledge(self, message: Message, now: float) -> None:
-        """The broker has a message that was due. Of a topic that is cleared there is nothing left to say."""
-        if message.retain and not message.payload:
+        """Note that the broker has a message that was due. A topic that it cleared is forgotten."""
+        if message.retain and message.clears:
             with self._lock:
                 if self._last.get(message.topic) is message:
                     del self._last[message.topic]
                     self._unsent.pop(message.topic, None)
             self._on_cleared(message.topic)
-        if self._journal is not None:
-            self._journal.acknowledge(message, now)
+        if self._store is not None:
+            self._store.acknowledge(message, now)
 
     def finish(self, now: float) -> None:
-        """Nothing more will be said in this run: what waits for its turn goes to the journal, if there is one."""
+        """End of this run: move the events that wait for the rate limit to the store, if there is one."""
         with self._lock:
-            self._admit_to_journal(now, everything=True)
+            self._move_to_store(now, everything=True)
 
     def last(self, topic: str) -> Message | None:
-        """The last value of a retained topic."""
+        """Return the last value of a retained topic."""
         with self._lock:
             return self._last.get(topic)
 
     def _put_alert(self, message: Message, now: float) -> None:
-        if self._journal is not None:
-            self._journal.put(message, now)
+        if self._store is not None:
+            self._store.put(message, now)
         else:
             self._alerts.append(Waiting(now, now, message))
 
     def _put_event(self, message: Message, now: float) -> None:
         waiting = [event for event in self._events if event.message.topic == message.topic]
-        if is_change(message) and len(waiting) >= self._budget(message).left(now):
-            before = next((event for event in reversed(waiting) if is_change(event.message)), None)
+        if _is_change(message) and len(waiting) >= self._bucket(message).left(now):
+            before = next((event for event in reversed(waiting) if _is_change(event.message)), None)
             if before is not None:
                 self._events.remove(before)
-                self._events.append(Waiting(now, before.since, merged(before.message, message)))
+                self._events.append(Waiting(now, before.since, _merge(before.message, message)))
                 return
         self._events.append(Waiting(now, now, message))
 
-    def _admit_to_journal(self, now: float, *, everything: bool = False) -> None:
-        """What the budget lets through is kept until the broker has it, whether or not it is there."""
-        if self._journal is None:
+    def _move_to_store(self, now: float, *, everything: bool = False) -> None:
+        """Hand over what the rate limit lets pass: the store keeps it until the broker has it."""
+        if self._store is None:
             return
         for event in list(self._events):
-            if everything or self._budget(event.message).free_at() <= now:
+            if everything or self._bucket(event.message).free_at() <= now:
                 self._events.remove(event)
-                if not is_nothing(event.message):
-                    self._journal.put(event.message, min(now, self._pay(event, now)))
+                if not _is_cancelled(event.message):
+                    self._store.put(event.message, min(now, self._pay(event, now)))
 
     def _take_retained(self, now: float, room: int) -> list[Message]:
         """A state goes before the event that was put with it, but not before one that waits for longer."""
-        events = [] if self._journal is not None else self._events
-        told: list[Message] = []
+        events = [] if self._store is not None else self._events
+        taken: list[Message] = []
         for topic, since in list(self._unsent.items()):
             message = self._last[topic]
-            is_limited = limited_camera(message) is not None
-            if len(told) >= room or self._retained_free_at(topic) > now:
+            camera = limited_camera(message)
+            if len(taken) >= room or self._retained_free_at(topic) > now:
                 continue
-            if is_limited and self._budget(message).left(now) < 2:
-                camera = limited_camera(message)
-                if any(event.since < since and limited_camera(event.message) == camera for event in events):
-                    continue
+            is_scarce = camera is not None and self._bucket(message).left(now) < 2
+            if is_scarce and any(it.since < since and limited_camera(it.message) == camera for it in events):
+                continue
             del self._unsent[topic]
             self._sent_at[topic] = now
-            if is_limited:
-                self._budget(message).pay(now)
-            told.append(message)
-        return told
+            if camera is not None:
+                self._bucket(message).pay(now)
+            taken.append(message)
+        return taken
 
     def _take(self, waiting: deque[Waiting], now: float, room: int) -> list[Message]:
-        told: list[Message] = []
+        taken: list[Message] = []
         for event in list(waiting):
             message, waited = event.message, now - event.put_at
             if waited > EVENT_WAITS_S and not message.urgent:
                 waiting.remove(event)
-            elif len(told) < room and (limited_camera(message) is None or self._budget(message).free_at() <= now):
+            elif len(taken) < room and (limited_camera(message) is None or self._bucket(message).free_at() <= now):
                 waiting.remove(event)
-                if not is_nothing(message):
+                if not _is_cancelled(message):
                     is_late = now - self._pay(event, now) > LATE_AFTER_S
-                    told.append(_after_waiting(message, waited) if is_late else message)
-        return told
+                    taken.append(_after_waiting(message, waited) if is_late else message)
+        return taken
 
     def _pay(self, event: Waiting, now: float) -> float:
-        """Takes it from the camera's budget; returns since when it might have gone."""
+        """Take a token of the camera; return since when the event might have gone."""
         if limited_camera(event.message) is None:
             return event.put_at
-        budget = self._budget(event.message)
-        might_go_at = max(event.put_at, budget.free_at())
-        budget.pay(now)
-        return might_go_at
+        bucket = self._bucket(event.message)
+        free_at = max(event.put_at, bucket.free_at())
+        bucket.pay(now)
+        return free_at
 
-    def _budget(self, message: Message) -> TokenBucket:
-        return self._budgets.setdefault(limited_camera(message) or "", TokenBucket())
+    def _bucket(self, message: Message) -> TokenBucket:
+        return self._buckets.setdefault(limited_camera(message) or "", TokenBucket())
 
     def _retained_free_at(self, topic: str) -> float:
         message = self._last[topic]
         if limited_camera(message) is None:
             return ALWAYS
-        return max(self._sent_at.get(topic, ALWAYS) + EVERY_S, self._budget(message).free_at())
+        return max(self._sent_at.get(topic, ALWAYS) + EVERY_S, self._bucket(message).free_at())
+
+
+def limited_camera(message: Message) -> str | None:
+    """Return the camera whose rate limit a message counts for. None: no limit (alerts, switches, status)."""
+    if message.urgent:
+        return None
+    for topic in (STATE, FATIGUE, EVENT):
+        if names := topic.names_in(message.topic):
+            return f"{names['node']}/{names['camera']}"
+    return None
+
+
+def _merge(first: Message, then: Message) -> Message:
+    """Make one of two successive expression_changed: from the old expression of the first to the new of the second."""
+    assert isinstance(first.payload, Event)
+    assert isinstance(then.payload, Event)
+    return replace(then, payload=replace(then.payload, old=first.payload.old))
+
+
+def _is_cancelled(message: Message) -> bool:
+    """Whether a merged expression_changed is back where it began, so that there is nothing to publish."""
+    event = message.payload
+    return isinstance(event, Event) and _is_change(message) and event.old == event.new
+
+
+def _is_change(message: Message) -> bool:
+    """Whether it is an expression_changed: the only kind of event of which the latest is enough."""
+    return isinstance(message.payload, Event) and message.payload.event_type == "expression_changed"
 
 
 def _is_event(message: Message) -> bool:
@@ -274,6 +335,6 @@ def _after_waiting(message: Message, waited: float) -> Message:
 
 
 def _with_put_at(sent: tuple[float, Message]) -> tuple[float, Message]:
-    """When a message was put that was sent then: its remaining life tells how long it had waited."""
+    """When a message was put that was sent then: its remaining life shows how long it had waited."""
     at, message = sent
     return at if message.expires_s is None else at - (EVENT_WAITS_S - message.expires_s), message

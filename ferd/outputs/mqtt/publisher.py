@@ -1,7 +1,7 @@
-"""Keeps the connection to the broker and sends what the board has. The only place that connects again.
+"""Keep the connection to the broker and send what the outbox holds. The only place that reconnects.
 
-One thread of our own. Whatever goes wrong (an exception included) ends the connection that was; the next one is
-built from scratch, so nothing half-broken survives.
+It has one thread of its own. Any failure (an exception included) ends the current connection; the next one is built
+from scratch, so no half-broken state survives.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.backoff import Backoff
-from ferd.outputs.mqtt.broker_settings import BrokerSettings, broker_settings
-from ferd.outputs.mqtt.client import MqttConnection, Protocol, Wake
-from ferd.outputs.mqtt.connection_policy import ConnectionPolicy, Ending, failure
-from ferd.outputs.mqtt.outbox import Outbox
+from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, broker_settings
+from ferd.outputs.mqtt.client import MqttConnection, Protocol, UnsendableError, Wake
+from ferd.outputs.mqtt.connection_policy import Backoff, ConnectionPolicy, Ending, failure
+from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
 from ferd.outputs.mqtt.requests import IncomingMessage, filters
-from ferd.outputs.mqtt.tls import OUR_CERTIFICATE
 from ferd.outputs.mqtt.topics import Message
+from ferd.payloads import ONLINE
 
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
-"""A broker may leave a version 5 connect unanswered for ever (amqtt 0.12), so silence makes us fall back."""
+"""A broker may never answer a version 5 connect (amqtt 0.12), so after silence the older version is tried."""
 GOODBYE_WAITS_S = 1.0
 STOP_WAITS_S = 1.4
 NAP_S = 1.0
 BIRTH_WAITS_S = (3.0, 8.0)
-"""After its birth message Home Assistant needs a few seconds before it takes discovery documents."""
+"""After its birth message Home Assistant needs a few seconds before it accepts discovery documents."""
 ACKNOWLEDGED_WITHIN_S = 180.0
-"""A broker that answers pings but takes nothing is as good as none. The health message asks it every minute."""
+"""Reconnect to a broker that answers pings but acknowledges nothing. The health message tests it every minute."""
 REPAIR_EVERY_S = 10.0
-"""At most so often `offline` is corrected that somebody else said of us: another one's last will, or an old one."""
+"""Minimum interval between re-publishing `online` after a stale last will."""
 
 log = logging.getLogger("ferd.outputs.mqtt.client")
 
 
 @dataclass(frozen=True, slots=True)
 class MqttStatus:
-    """``reason`` says why there is no connection (empty while there is one)."""
+    """Describe the connection. ``reason``: why there is none (empty while there is one)."""
 
     connected: bool = False
     protocol: Protocol | None = None
@@ -50,12 +50,14 @@ class MqttStatus:
 
 
 class Publisher:
-    """Sends the board's messages to the broker, for as long as it runs.
+    """Send the outbox's messages to the broker until it is stopped.
 
-    ``cameras``: those that a clean stop says are offline; may be replaced at any time. ``identity``: see
+    ``cameras``: those that a clean stop reports offline; may be replaced at any time. ``identity``: see
     home_assistant.identity; with the node's name it makes the client id. ``prefer``: the version to try first.
-    ``on_command`` gets what comes on command topics, in the publisher's thread: it must return at once. Raises
-    ConfigError when a file that the configuration names is wrong.
+    ``on_command`` gets the messages on command topics, ``on_tick`` is called at least every second and returns
+    after how many seconds it wants to be called again: both in the publisher's thread, both return at once.
+    ``after``: a publisher that was asked to stop; this one connects when it has ended. Raises ConfigError when a file
+    that the configuration names is wrong.
     """
 
     def __init__(
@@ -63,25 +65,28 @@ class Publisher:
         config: MqttConfig,
         node: str,
         identity: str,
-        board: Outbox,
+        outbox: Outbox,
         *,
         cameras: Sequence[str] = (),
-        target: BrokerSettings | None = None,
+        settings: BrokerSettings | None = None,
         backoff: Backoff | None = None,
         prefer: Protocol = "5",
         on_command: Callable[[IncomingMessage], None] | None = None,
+        on_tick: Callable[[], float] | None = None,
+        after: Publisher | None = None,
     ) -> None:
-        self._target = target or broker_settings(config)
+        self._settings = settings or broker_settings(config)
         self.cameras = tuple(cameras)
-        self._node, self._board, self._on_command = node, board, on_command
-        self._diary = ConnectionPolicy(self._target, f"{identity}-{node}", backoff or Backoff())
+        self._node, self._outbox, self._on_command, self._on_tick = node, outbox, on_command, on_tick
+        self._policy = ConnectionPolicy(self._settings, f"{identity}-{node}", backoff or Backoff())
         self._birth = topics.birth(config.discovery_prefix) if config.discovery else None
+        self._after = after
         self._began: float | None = None
-        self._twice = False
-        self._again_at: float | None = None
+        self._republish_after_connect = False
+        self._republish_at: float | None = None
         self._repair_at: float | None = None
         self._repaired_at = float("-inf")
-        self._last_words: Sequence[Message] | None = None
+        self._last_messages: Sequence[Message] | None = None
         self._first: Protocol = prefer
         self._refused_topics: set[str] = set()
         self._stopping = threading.Event()
@@ -91,56 +96,74 @@ class Publisher:
         """The connection as it is now; replaced as a whole, so any thread may read it."""
 
     def start(self) -> None:
-        """Returns at once, broker or not. A publisher is started once; after `stop` make a new one."""
-        for warning in self._target.warnings:
+        """Start the thread and return at once, broker or not. After `stop` make a new publisher."""
+        for warning in self._settings.warnings:
             log.warning("%s", warning)
         self._wake = wake = Wake()
-        self._end_watch = self._board.subscribe(lambda _message: wake.set())
+        self._unsubscribe = self._outbox.subscribe(lambda _message: wake.set())
         self._thread = threading.Thread(target=self._run, args=(wake,), name="mqtt", daemon=True)
         self._thread.start()
 
     def republish(self) -> None:
-        """Sends everything retained once more. May be called from any thread."""
-        self._again_at = time.monotonic()
+        """Send everything retained again. May be called from any thread."""
+        self._republish_at = time.monotonic()
         if self._wake is not None:
             self._wake.set()
 
-    def say_twice(self) -> None:
-        """Sends everything retained once more a few seconds after the next connect.
+    def republish_after_connect(self) -> None:
+        """Send everything retained again a few seconds after the next connect.
 
-        For Home Assistant: while it removes an entity it passes over the rest of a device document (2026.11).
+        Home Assistant ignores the rest of a device document while it removes an entity (2026.11).
         """
-        self._twice = True
+        self._republish_after_connect = True
 
-    def stop(self, last_words: Sequence[Message] | None = None) -> None:
-        """Says offline, waits for the broker to have it, and ends the thread: in 1.5 s at most, broker or not.
-
-        ``last_words``: what is said instead of offline.
-        """
-        if self._thread is None or self._wake is None:
+    def ask_to_stop(self, last_messages: Sequence[Message] | None = None) -> None:
+        """Publish offline and end the thread; returns at once. ``last_messages`` are sent instead of offline."""
+        if self._thread is None or self._wake is None or self._stopping.is_set():
             return
-        self._last_words = last_words
+        self._last_messages = last_messages
         self._stopping.set()
         self._wake.set()
-        self._end_watch()
+        self._unsubscribe()
+
+    def stop(self, last_messages: Sequence[Message] | None = None) -> None:
+        """Stop, and wait until the broker has the last messages: 1.5 s at most, broker or not."""
+        self.ask_to_stop(last_messages)
+        self._join()
+
+    def _join(self) -> None:
+        if self._thread is None:
+            return
         self._thread.join(STOP_WAITS_S)
         if self._thread.is_alive():  # in the resolver or a TCP connect; a daemon thread, it ends by itself
-            log.debug("still connecting while stopping host=%s", self._target.host)
+            log.debug("still connecting while stopping host=%s", self._settings.host)
         self._thread = None
 
     def _run(self, wake: Wake) -> None:
         try:
+            if self._after is not None:
+                self._after._join()
+                self._after = None
             while not self._stopping.is_set():
                 ending = self._attempt(wake)
-                self._tell(ending)
-                self._stopping.wait(self._diary.pause_s(ending))
+                self._report(ending)
+                self._pause(self._policy.pause_s(ending))
         finally:
             wake.close()
 
-    def _attempt(self, wake: Wake) -> Ending:
-        """One connection from begin to end, with the version that is to be tried first or else the other one.
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
+            self._stopping.wait(min(left, self._tick()))
 
-        A broker that starts or is busy may be silent once: so the next connection asks for the first one again.
+    def _tick(self) -> float:
+        """Call ``on_tick`` and return how many seconds to wait at most."""
+        return NAP_S if self._on_tick is None else min(NAP_S, max(0.05, self._on_tick()))
+
+    def _attempt(self, wake: Wake) -> Ending:
+        """Run one connection, with the version that is to be tried first or else the other one.
+
+        A broker that starts or is busy may be silent once, so the next connection tries the first version again.
         """
         other: Protocol = "3.1.1" if self._first == "5" else "5"
         ending = self._connection(self._first, wake)
@@ -149,128 +172,147 @@ class Publisher:
         return ending
 
     def _connection(self, protocol: Protocol, wake: Wake) -> Ending:
-        link = MqttConnection(
-            self._target,
+        connection = MqttConnection(
+            self._settings,
             protocol,
-            self._diary.client_id,
+            self._policy.client_id,
             wake,
             will=topics.node_status_message(self._node, "offline"),
-            on_message=self._heard,
+            on_message=self._received,
             on_refused=self._publish_refused,
-            on_acknowledged=lambda message: self._board.acknowledge(message, time.monotonic()),
+            on_acknowledged=lambda message: self._outbox.acknowledge(message, time.monotonic()),
         )
         self._began = None
         try:
-            link.open()
-            return self._await_answer(link) or self._session(link)
-        except Exception as error:  # noqa: BLE001  # told by the diary; nothing may end this thread
-            return failure(link, error, None if self._began is None else time.monotonic() - self._began)
+            connection.open()
+            return self._await_answer(connection) or self._session(connection)
+        except Exception as error:  # noqa: BLE001  # logged by the policy; nothing may end this thread
+            return failure(connection, error, None if self._began is None else time.monotonic() - self._began)
         finally:
-            self._board.give_back(link.unacked.values())
-            link.close()
+            self._outbox.give_back(connection.unacked.values())
+            connection.close()
 
-    def _session(self, link: MqttConnection) -> Ending:
-        """From the broker's welcome until one of us leaves."""
+    def _session(self, connection: MqttConnection) -> Ending:
+        """Run from the broker's acceptance until one side ends the connection."""
         self._began = began = time.monotonic()
-        self._greet(link, began)
-        self._serve(link)
-        if not link.connected:
-            return Ending("lost", link.ended or "", time.monotonic() - began)
-        self._say_goodbye(link)
+        self._introduce(connection, began)
+        self._serve(connection)
+        if not connection.connected:
+            return Ending("lost", connection.ended or "", time.monotonic() - began)
+        self._say_goodbye(connection)
         return Ending("stopped")
 
-    def _await_answer(self, link: MqttConnection) -> Ending | None:
-        """None once the broker let us in, else how it ended."""
-        until = time.monotonic() + ANSWER_WAITS_S[link.protocol]
-        while link.answer is None and link.ended is None:
-            left = until - time.monotonic()
+    def _await_answer(self, connection: MqttConnection) -> Ending | None:
+        """Return None once the broker accepted the connection, otherwise how it ended."""
+        until = time.monotonic() + ANSWER_WAITS_S[connection.protocol]
+        while connection.answer is None and connection.ended is None:
+            now = time.monotonic()
             if self._stopping.is_set():
                 return Ending("stopped")
-            if left <= 0:
+            if now >= until:
                 return Ending("silent", "no answer to our connect")
-            link.turn(left)
-        if link.connected:
+            connection.run_once(min(until - now, self._tick()))
+        if connection.connected:
             return None
-        if link.bad_protocol:
-            remedy = OUR_CERTIFICATE if self._target.tls and link.answer is None else ""
-            return Ending("protocol", str(link.answer or link.ended), remedy=remedy)
-        return Ending("refused" if link.bad_credentials else "unwilling", str(link.answer))
+        if connection.bad_protocol:
+            remedy = OUR_CERTIFICATE if self._settings.tls and connection.answer is None else ""
+            return Ending("protocol", str(connection.answer or connection.ended), remedy=remedy)
+        return Ending("refused" if connection.bad_credentials else "unwilling", str(connection.answer))
 
-    def _greet(self, link: MqttConnection, now: float) -> None:
+    def _introduce(self, connection: MqttConnection, now: float) -> None:
         reconnects = self.status.reconnects + (self.status.protocol is not None)
-        self.status = MqttStatus(True, link.protocol, "", reconnects)
+        self.status = MqttStatus(True, connection.protocol, "", reconnects)
         self._refused_topics.clear()
-        self._diary.connected(link.protocol)
+        self._policy.connected(connection.protocol)
         if self._birth is not None:
-            link.listen([self._birth])
-        link.listen([topics.node_status(self._node)], news_only=True)
+            connection.subscribe([self._birth])
+        connection.subscribe([topics.node_status(self._node)], news_only=True)
         if self._on_command is not None:
-            link.listen(filters(self._node), news_only=True)
-        online = topics.node_status_message(self._node, "online")  # after that: who hears it may command at once
-        link.send(online, now)
-        self._board.show(online)
-        self._board.replay_all()
-        if self._twice:
-            self._twice = False
-            self._say_again_soon(now)
+            connection.subscribe(filters(self._node), news_only=True)
+        # After the subscriptions: a client that sees it may send a command at once.
+        online = topics.node_status_message(self._node, "online")
+        connection.send(online, now)
+        self._outbox.show(online)
+        self._outbox.replay_all()
+        if self._republish_after_connect:
+            self._republish_after_connect = False
+            self._republish_soon(now)
 
-    def _say_again_soon(self, now: float) -> None:
-        self._again_at = now + random.uniform(*BIRTH_WAITS_S)  # noqa: S311  # not a secret
+    def _republish_soon(self, now: float) -> None:
+        self._republish_at = now + random.uniform(*BIRTH_WAITS_S)  # noqa: S311  # not a secret
 
-    def _serve(self, link: MqttConnection) -> None:
-        while link.connected and not self._stopping.is_set():
+    def _serve(self, connection: MqttConnection) -> None:
+        while connection.connected and not self._stopping.is_set():
             now = time.monotonic()
-            if (since := link.waits_since()) is not None and now - since > ACKNOWLEDGED_WITHIN_S:
-                link.ended = f"nothing acknowledged for {ACKNOWLEDGED_WITHIN_S:.0f} s"
+            if (since := connection.waits_since()) is not None and now - since > ACKNOWLEDGED_WITHIN_S:
+                connection.ended = f"nothing acknowledged for {ACKNOWLEDGED_WITHIN_S:.0f} s"
                 return
-            self._say_again(link, now)
-            for message in self._board.due(now, link.room):
-                link.send(message, now)
-            link.turn(self._nap(link, now))
+            wait_s = self._tick()
+            self._republish_if_due(connection, now)
+            self._send_due(connection, now, connection.room)
+            connection.run_once(min(wait_s, self._nap(connection, now)))
 
-    def _say_again(self, link: MqttConnection, now: float) -> None:
-        if self._again_at is not None and now >= self._again_at:
-            self._again_at, self._repair_at = None, now
-            self._board.tell_again()
+    def _send_due(self, connection: MqttConnection, now: float, room: int = EVENT_RING) -> None:
+        """Send what is due. If sending fails, the outbox gets back everything that was not sent."""
+        unsent = deque(self._outbox.due(now, room))
+        try:
+            while unsent:
+                try:
+                    connection.send(unsent[0], now)
+                except UnsendableError:  # it would fail on every connection
+                    log.exception("message dropped topic=%s", unsent[0].topic)
+                    self._outbox.acknowledge(unsent[0], now)
+                unsent.popleft()
+        finally:
+            self._outbox.give_back([(now, message) for message in unsent])
+
+    def _republish_if_due(self, connection: MqttConnection, now: float) -> None:
+        if self._republish_at is not None and now >= self._republish_at:
+            self._republish_at, self._repair_at = None, now
+            self._outbox.republish()
         if self._repair_at is not None and now >= self._repair_at:
             self._repair_at, self._repaired_at = None, now
-            link.send(topics.node_status_message(self._node, "online"), now)
+            connection.send(topics.node_status_message(self._node, "online"), now)
 
-    def _nap(self, link: MqttConnection, now: float) -> float:
-        """How long nothing is to be done, unless the broker or the board wakes us."""
-        due = self._board.next_at() if link.room else None
-        waits = [at - now for at in (due, self._again_at, self._repair_at) if at is not None]
+    def _nap(self, connection: MqttConnection, now: float) -> float:
+        """Return for how long nothing is to be done unless the broker or the outbox wakes us."""
+        due = self._outbox.next_at() if connection.room else None
+        waits = [at - now for at in (due, self._republish_at, self._repair_at) if at is not None]
         return min([NAP_S, *(max(0.0, wait) for wait in waits)])
 
-    def _say_goodbye(self, link: MqttConnection) -> None:
+    def _say_goodbye(self, connection: MqttConnection) -> None:
         now = time.monotonic()
-        words = topics.farewell(self._node, self.cameras) if self._last_words is None else self._last_words
-        for message in (*self._board.due(now), *words):
-            link.send(message, now)
+        last = self._last_messages
+        if last is None:
+            self._send_due(connection, now)
+            last = topics.offline_messages(self._node, self.cameras)
+        for message in last:
+            connection.send(message, now)
         until = now + GOODBYE_WAITS_S
-        while link.connected and link.unacked and (left := until - time.monotonic()) > 0:
-            link.turn(left)
-        link.leave()
+        while connection.connected and connection.unacked and (left := until - time.monotonic()) > 0:
+            connection.run_once(left)
+        connection.leave()
 
-    def _heard(self, heard: IncomingMessage) -> None:
+    def _received(self, incoming: IncomingMessage) -> None:
         now = time.monotonic()
-        if heard.topic == self._birth:
-            if heard.payload == topics.ONLINE.encode():
-                self._say_again_soon(now)
-        elif heard.topic == topics.node_status(self._node):
-            if heard.payload != topics.ONLINE.encode() and not heard.retained and self._repair_at is None:
+        is_online = incoming.payload == ONLINE.encode()
+        if incoming.topic == self._birth:
+            if is_online:
+                self._republish_soon(now)
+        elif incoming.topic == topics.node_status(self._node):
+            if not is_online and not incoming.retained and self._repair_at is None:
                 self._repair_at = max(now, self._repaired_at + REPAIR_EVERY_S)
-        elif self._on_command is not None and not heard.retained:
-            self._on_command(heard)
+        elif self._on_command is not None and not incoming.retained:
+            self._on_command(incoming)
 
     def _publish_refused(self, topic: str, reason: str) -> None:
         if topic not in self._refused_topics:
             self._refused_topics.add(topic)
             log.warning('publish refused topic=%s reason="%s" remedy="check the broker\'s ACL"', topic, reason)
 
-    def _tell(self, ending: Ending) -> None:
+    def _report(self, ending: Ending) -> None:
         if self.status.connected:
-            self._board.show(topics.node_status_message(self._node, "offline"))
+            self._outbox.show(topics.node_status_message(self._node, "offline"))
         reason = ending.reason if ending.kind != "stopped" else "stopped"
         self.status = replace(self.status, connected=False, reason=reason)
-        self._diary.ended(ending)
+        self._policy.ended(ending)

@@ -1,4 +1,4 @@
-"""Finds what is retained at the broker of one node, and removes it (`ferd mqtt purge`)."""
+"""Find what the broker retains of one node, and remove it (`ferd mqtt purge`)."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from ferd.outputs.home_assistant.registry import DiscoveryRegistry, own_topics
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.listen import connect
-from ferd.outputs.mqtt.message import Message
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.topics import DISCOVERY, DISCOVERY_COMPONENT, NODE_STATUS, ONLINE, RESPONSE, node_status
-from ferd.payloads import Response
+from ferd.outputs.mqtt.topics import DISCOVERY, DISCOVERY_COMPONENT, NODE_STATUS, RESPONSE, Message, node_status
+from ferd.payloads import ONLINE, Response
 
 QUIET_S = 1.0
-"""Retained messages come at once after subscribing. When none came for so long, those were all."""
+"""Retained messages arrive at once after subscribing. After this long without one, all have arrived."""
 LONGEST_S = 30.0
 NAP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``topics``: what is retained of the node, in order. ``runs``: a ferd of that name says that it is online.
+    """What the broker retains of a node.
 
-    ``readable``: False when the broker passes nothing on to us (mosquitto's ACL does that without a word).
+    Attributes:
+        topics: in order.
+        runs: a ferd of that name is online.
+        readable: False when the broker passes nothing on to us (mosquitto's ACL does that without an error).
     """
 
     topics: tuple[str, ...]
@@ -41,80 +43,85 @@ class Found:
     readable: bool
 
 
-def find(target: BrokerSettings, node: str, prefix: str, identity: str | None = None) -> Found:
-    """What is retained below ferd/<node>/, and the discovery documents that belong to it.
+def find(settings: BrokerSettings, node: str, prefix: str, identity: str | None = None) -> Found:
+    """Return what is retained below ferd/<node>/, and the discovery documents that belong to it.
 
     A document belongs to the node when it names the node's status topic, so that of a dead Pi is found from another
-    machine, and that of a renamed one is left alone. ``identity``: its documents belong to it whatever they name.
-    Raises FerdError with the remedy.
+    machine, and that of a renamed one stays. ``identity``: its documents belong to it whatever they name. Raises
+    FerdError with the remedy.
     """
-    heard: dict[str, bytes] = {}
-    probed: list[str] = []
+    found: dict[str, bytes] = {}
+    echoed: list[str] = []
     newest_at = time.monotonic()
 
     def note(message: IncomingMessage) -> None:
         nonlocal newest_at
         newest_at = time.monotonic()
         if message.retained:
-            heard[message.topic] = message.payload
-        elif message.payload == probe.payload:
-            probed.append(message.topic)
+            found[message.topic] = message.payload
+        elif message.payload == probe.encoded():
+            echoed.append(message.topic)
 
-    names = {"prefix": prefix}
     probe = RESPONSE.message(Response("ok", None, {}, secrets.token_hex(4)), node=node, verb="purge")
-    with _linked(target, note) as (link, refused):
-        link.listen([f"ferd/{node}/#", DISCOVERY.listened(**names), DISCOVERY_COMPONENT.listened(**names)])
-        link.send(probe, time.monotonic())
+    with _connected(settings, note) as (connection, refused):
+        connection.subscribe(
+            [f"ferd/{node}/#", DISCOVERY.filter(prefix=prefix), DISCOVERY_COMPONENT.filter(prefix=prefix)]
+        )
+        connection.send(probe, time.monotonic())
         began = newest_at = time.monotonic()
-        while link.connected and time.monotonic() - newest_at < QUIET_S and time.monotonic() - began < LONGEST_S:
-            link.turn(NAP_S)
-        if not link.connected:
-            raise FerdError(f"the connection to the broker was lost: {link.ended}")
+        while connection.connected and time.monotonic() - newest_at < QUIET_S and time.monotonic() - began < LONGEST_S:
+            connection.run_once(NAP_S)
+        if not connection.connected:
+            raise FerdError(f"the connection to the broker was lost: {connection.ended}")
     if unread := [topic for topic in refused if topic != probe.topic]:
-        raise FerdError(f"the broker does not let us read {', '.join(unread)}: purge as a user whom its ACL lets")
-    mine = sorted(topic for topic, payload in heard.items() if _is_of(topic, payload, node, identity))
-    readable = bool(probed or (refused and any(topic.startswith("ferd/") for topic in mine)))
-    return Found(tuple(mine), heard.get(node_status(node)) == ONLINE.encode(), readable)
+        raise FerdError(f"the broker does not let us read {', '.join(unread)}: purge as a user whose ACL allows it")
+    mine = sorted(topic for topic, payload in found.items() if _is_of(topic, payload, node, identity))
+    readable = bool(echoed or (refused and any(topic.startswith("ferd/") for topic in mine)))
+    return Found(tuple(mine), found.get(node_status(node)) == ONLINE.encode(), readable)
 
 
 def known(device: Device, prefix: str) -> tuple[str, ...]:
-    """What a ferd that is configured so has retained, as far as can be known without reading it from the broker."""
+    """Return what a ferd with this configuration retains, as far as it is known without reading from the broker."""
     forms: tuple[Form, ...] = ("device", "components")
-    told = [message.topic for form in forms for message in documents(prefix, device, form)]
-    return tuple(sorted({*own_topics(device), *told, *DiscoveryRegistry.of(device.identity).topics}))
+    published = [message.topic for form in forms for message in documents(prefix, device, form)]
+    return tuple(sorted({*own_topics(device), *published, *DiscoveryRegistry.of(device.identity).topics}))
 
 
-def clear(target: BrokerSettings, topics: Sequence[str]) -> None:
-    """Removes retained topics. Raises FerdError with the remedy when the broker does not take it."""
-    with _linked(target, lambda _heard: None) as (link, refused):
-        waiting = deque(Message(topic, b"", retain=True, qos=1) for topic in topics)
+def clear(settings: BrokerSettings, topics: Sequence[str]) -> None:
+    """Remove retained topics. Raises FerdError with the remedy when the broker does not accept it."""
+    with _connected(settings, lambda _message: None) as (connection, refused):
+        waiting = deque(Message(topic, None, retain=True, qos=1) for topic in topics)
         until = time.monotonic() + LONGEST_S
-        while (waiting or link.unacked) and link.connected and time.monotonic() < until:
-            while waiting and link.room:
-                link.send(waiting.popleft(), time.monotonic())
-            link.turn(NAP_S)
-        left = len(waiting) + len(link.unacked)
+        while (waiting or connection.unacked) and connection.connected and time.monotonic() < until:
+            while waiting and connection.room:
+                connection.send(waiting.popleft(), time.monotonic())
+            connection.run_once(NAP_S)
+        left = len(waiting) + len(connection.unacked)
     if refused:
-        raise FerdError(f"the broker does not let us remove {', '.join(refused)}: purge as a user whom its ACL lets")
+        raise FerdError(f"the broker does not let us remove {', '.join(refused)}: purge as a user whose ACL allows it")
     if left:
-        raise FerdError(f"the broker did not confirm {left} of {len(topics)}: {link.ended or 'no answer'}. Try again")
+        raise FerdError(
+            f"the broker did not confirm {left} of {len(topics)}: {connection.ended or 'no answer'}. Try again"
+        )
 
 
 @contextmanager
-def _linked(
-    target: BrokerSettings, on_heard: Callable[[IncomingMessage], None]
+def _connected(
+    settings: BrokerSettings, on_message: Callable[[IncomingMessage], None]
 ) -> Iterator[tuple[MqttConnection, list[str]]]:
-    """A connection, and the topics that the broker refuses on it."""
+    """Provide a connection, and the topics that the broker refuses on it."""
     wake, refused = Wake(), list[str]()
-    link, reason = connect(target, wake, on_heard, threading.Event(), lambda topic, _reason: refused.append(topic))
+    connection, reason = connect(
+        settings, wake, on_message, threading.Event(), lambda topic, _reason: refused.append(topic)
+    )
     try:
-        if link is None:
-            raise FerdError(f"no connection to the broker at {target.host}:{target.port}: {reason}")
+        if connection is None:
+            raise FerdError(f"no connection to the broker at {settings.host}:{settings.port}: {reason}")
         try:
-            yield link, refused
-            link.leave()
+            yield connection, refused
+            connection.leave()
         finally:
-            link.close()
+            connection.close()
     except OSError as error:
         raise FerdError(f"the connection to the broker was lost: {error.strerror or error}") from None
     finally:
@@ -131,7 +138,7 @@ def _is_of(topic: str, payload: bytes, node: str, identity: str | None) -> bool:
 
 
 def _texts(payload: bytes) -> Iterable[str]:
-    """All texts in a JSON document; nothing when it is none."""
+    """Return all texts in a JSON document; nothing if it is not JSON."""
     try:
         waiting = [json.loads(payload)]
     except (ValueError, RecursionError):

@@ -1,42 +1,48 @@
-"""Commands that come over MQTT: what a payload means, and the response. Pure.
+"""Parse commands that arrive over MQTT, and build the responses.
 
-A payload is empty, the plain value, or a JSON object with the value under its name and, if wanted, a `transaction`
-that stands in the response. Whatever arrives is either a Command, or a Refusal that says what is wrong, or None: not
-for us. Nothing that arrives raises.
+A payload is empty, the plain value, or a JSON object with the value under its name and optionally a `transaction` that
+is returned in the response. What arrives is a command, or a refusal that says what is wrong, or neither: not for us.
+Nothing that arrives raises.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.topics import Json, Message, Response
+from ferd.outputs.mqtt.topics import RESPONSE, Message
+from ferd.payloads import Json, Response, Transaction
+from ferd.snapshot import Command
 
-LONGEST = 4096
+MAX_PAYLOAD = 4096
 """Bytes of a payload; no command needs more than a hundred."""
-LONGEST_TRANSACTION = 200
-LONGEST_REPLY_TOPIC = 256
+MAX_TRANSACTION = 200
+MAX_REPLY_TOPIC = 256
 SNOOZE_S = 300.0
-LONGEST_SNOOZE_S = 3600.0
+MAX_SNOOZE_S = 3600.0
 LEVELS = ("debug", "info", "warning", "error")
+WARN_EVERY_S = 60.0
+"""Minimum interval between two log lines about refused commands: rubbish must not fill the disk."""
 
 Value = bool | float | str | None
-Transaction = str | int | float | None
 
 _WORD = re.compile(r"[a-z0-9_-]{1,32}")
 _ON, _OFF = ("on", "true", "1"), ("off", "false", "0")
 _PRESSED = "PRESS"
-"""What a button of Home Assistant sends unless it is told otherwise."""
+"""What a button of Home Assistant sends unless it is configured otherwise."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """A message as it came. ``reply_to``, ``correlation``: the response topic and correlation data of MQTT 5."""
+    """A message as it arrived. ``reply_to``, ``correlation``: response topic and correlation data of MQTT 5."""
 
     topic: str
     payload: bytes
@@ -47,7 +53,7 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReplyInfo:
-    """What the response must carry so that whoever asked knows it."""
+    """What the response must carry so that the sender can match it to the request."""
 
     transaction: Transaction = None
     reply_to: str | None = None
@@ -55,23 +61,76 @@ class ReplyInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """``verb``: a switch (then with its ``camera``) or a request."""
+class ParsedCommand:
+    """A valid command. ``verb``: a switch (then with its ``camera``) or a request."""
 
     verb: str
     camera: str | None
     value: Value
-    asked: ReplyInfo
+    reply_info: ReplyInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """``error`` says what is wrong and what would be right."""
+    """An invalid command. ``error`` says what is wrong and what would be right."""
 
     verb: str
     camera: str | None
     error: str
-    asked: ReplyInfo
+    reply_info: ReplyInfo
+
+
+class CommandReceiver:
+    """Turn messages on command topics into commands. `handle` is called from the MQTT thread.
+
+    ``submit`` takes a command; ``publish`` takes a response. Both are called from any thread and return at once. A
+    refused command is answered here. ``cameras`` may be replaced at any time.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        cameras: Sequence[str],
+        submit: Callable[[Command], None],
+        publish: Callable[[Message], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.cameras = tuple(cameras)
+        self._node, self._submit, self._publish, self._clock = node, submit, publish, clock
+        self._warned_at = float("-inf")
+
+    def handle(self, incoming: IncomingMessage) -> None:
+        parsed = parse(self._node, self.cameras, incoming)
+        if parsed is None:
+            log.debug("ignored topic=%s retained=%s", incoming.topic, incoming.retained)
+        elif isinstance(parsed, Refusal):
+            self._refuse(parsed)
+        else:
+            self._submit(Command(parsed.verb, parsed.camera, parsed.value, self._reply_to(parsed), source="mqtt"))
+
+    def _reply_to(self, parsed: ParsedCommand) -> Callable[[str | None, Json], None]:
+        """A switch without a transaction or reply topic is answered only on an error: its own topic shows the rest."""
+
+        def reply(error: str | None, data: Json) -> None:
+            if error is None and parsed.camera is not None and parsed.reply_info == ReplyInfo():
+                return
+            self._answer(parsed, error, data)
+
+        return reply
+
+    def _refuse(self, refusal: Refusal) -> None:
+        now = self._clock()
+        if now - self._warned_at >= WARN_EVERY_S:
+            self._warned_at = now
+            camera = "" if refusal.camera is None else f" camera={refusal.camera}"
+            log.warning("command refused verb=%s%s reason=%r", refusal.verb, camera, refusal.error)
+        self._answer(refusal, refusal.error, {})
+
+    def _answer(self, request: ParsedCommand | Refusal, error: str | None, data: Json) -> None:
+        if error is not None and request.camera is not None:
+            data = {"camera": request.camera} | data
+        for message in respond(self._node, request.verb, request.reply_info, error=error, data=data):
+            self._publish(message)
 
 
 class _WrongError(ValueError):
@@ -88,7 +147,7 @@ def on_or_off(value: object) -> bool:
 
 
 def number(low: float, high: float, remedy: str) -> Callable[[object], float]:
-    """Reads a number from ``low`` to ``high``, also written as text."""
+    """Return a function that reads a number from ``low`` to ``high``, also written as text."""
 
     def read(value: object) -> float:
         try:
@@ -111,7 +170,7 @@ def level(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a verb takes. ``key``: the value's name in JSON, None without one. ``default``: None if it must be said."""
+    """Describe the value of a verb. ``key``: its name in JSON, None without one. ``default``: None if required."""
 
     key: str | None = None
     read: Callable[[object], Value] | None = None
@@ -129,7 +188,7 @@ REQUESTS: Mapping[str, Form] = {
     "reload": Form(),
     "snooze": Form(
         "seconds",
-        number(0, LONGEST_SNOOZE_S, f"send the seconds, 0 to {LONGEST_SNOOZE_S:.0f}, or nothing for {SNOOZE_S:.0f}"),
+        number(0, MAX_SNOOZE_S, f"send the seconds, 0 to {MAX_SNOOZE_S:.0f}, or nothing for {SNOOZE_S:.0f}"),
         SNOOZE_S,
     ),
     "log_level": Form("level", level),
@@ -137,41 +196,41 @@ REQUESTS: Mapping[str, Form] = {
 
 
 def filters(node: str) -> tuple[str, ...]:
-    """What a node subscribes to for its commands: also what it does not know, so that it can say so."""
+    """Return the subscriptions for commands. They include unknown verbs, so that those can be refused."""
     return f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"
 
 
-def parse(node: str, cameras: Sequence[str], heard: IncomingMessage) -> Command | Refusal | None:
-    """What a message asks for. None: retained (it may be years old), or no topic of ours."""
-    place = _place(node, heard.topic)
-    if heard.retained or place is None:
+def parse(node: str, cameras: Sequence[str], incoming: IncomingMessage) -> ParsedCommand | Refusal | None:
+    """Return what a message asks for. None: it was retained (and may be years old), or is on no topic of ours."""
+    place = _place(node, incoming.topic)
+    if incoming.retained or place is None:
         return None
     verb, camera = place
     forms = REQUESTS if camera is None else SWITCHES
-    asked = ReplyInfo(None, _usable(node, heard.reply_to), heard.correlation)
+    reply_info = ReplyInfo(None, _usable(node, incoming.reply_to), incoming.correlation)
     try:
-        given = _given(heard.payload)
-        asked = ReplyInfo(_transaction(given), asked.reply_to, asked.correlation)
+        given = _given(incoming.payload)
+        reply_info = replace(reply_info, transaction=_transaction(given))
         _check_camera(camera, cameras)
-        return Command(verb, camera, _value(_form(verb, forms), given), asked)
+        return ParsedCommand(verb, camera, _value(_form(verb, forms), given), reply_info)
     except _WrongError as error:
-        return Refusal(verb, camera, str(error), asked)
+        return Refusal(verb, camera, str(error), reply_info)
 
 
 def respond(
-    node: str, verb: str, asked: ReplyInfo, *, error: str | None = None, data: Json | None = None
+    node: str, verb: str, reply_info: ReplyInfo, *, error: str | None = None, data: Json | None = None
 ) -> list[Message]:
-    """The response to a command: on the topic of its verb, and on the one that the sender named, if any."""
-    response = Response("error" if error else "ok", error, data or {}, asked.transaction)
-    message = topics.RESPONSE.message(response, node=node, verb=verb)
-    if asked.reply_to is None:
+    """Return the response to a command: on the topic of its verb, and on the one that the sender named, if any."""
+    response = Response("error" if error else "ok", error, data or {}, reply_info.transaction)
+    message = RESPONSE.message(response, node=node, verb=verb)
+    if reply_info.reply_to is None:
         return [message]
-    reply = replace(message, topic=asked.reply_to, correlation=asked.correlation)
+    reply = replace(message, topic=reply_info.reply_to, correlation=reply_info.correlation)
     return [reply] if reply.topic == message.topic else [message, reply]
 
 
 def _place(node: str, topic: str) -> tuple[str, str | None] | None:
-    """Verb and camera (None for a request) of a command topic of this node."""
+    """Return verb and camera (None for a request) of a command topic of this node."""
     levels = topic.split("/")
     if levels[:2] != ["ferd", node]:
         return None
@@ -195,9 +254,9 @@ def _check_camera(camera: str | None, cameras: Sequence[str]) -> None:
 
 
 def _given(payload: bytes) -> str | dict[str, Any]:
-    """The payload as text, or as an object where it is one."""
-    if len(payload) > LONGEST:
-        raise _WrongError(f"the payload is too long: at most {LONGEST} bytes are read")
+    """Return the payload as text, or as an object if it is one."""
+    if len(payload) > MAX_PAYLOAD:
+        raise _WrongError(f"the payload is too long: at most {MAX_PAYLOAD} bytes are read")
     try:
         text = payload.decode().strip()
         if not text.startswith("{"):
@@ -206,7 +265,7 @@ def _given(payload: bytes) -> str | dict[str, Any]:
     except UnicodeDecodeError:
         raise _WrongError("the payload is not UTF-8 text") from None
     except (ValueError, RecursionError):  # json: also "Exceeds the limit for integer string conversion"
-        raise _WrongError("the payload begins like a JSON object, but is none") from None
+        raise _WrongError("the payload begins like a JSON object but is not valid JSON") from None
     assert isinstance(given, dict)
     return given
 
@@ -219,8 +278,8 @@ def _transaction(given: str | dict[str, Any]) -> Transaction:
         raise _WrongError("transaction must be text or a number")
     if isinstance(transaction, float) and not math.isfinite(transaction):
         raise _WrongError("transaction must be text or a number")
-    if len(str(transaction)) > LONGEST_TRANSACTION or not _is_utf8(str(transaction)):
-        raise _WrongError(f"transaction must be text of at most {LONGEST_TRANSACTION} characters")
+    if len(str(transaction)) > MAX_TRANSACTION or not _is_utf8(str(transaction)):
+        raise _WrongError(f"transaction must be text of at most {MAX_TRANSACTION} characters")
     return transaction
 
 
@@ -234,7 +293,7 @@ def _value(form: Form, given: str | dict[str, Any]) -> Value:
         value = given
     if value == "" or (value == _PRESSED and (form.read is None or form.default is not None)):
         if form.read is not None and form.default is None:
-            form.read("")  # says what to send
+            form.read("")  # raises with what to send
         return form.default
     if form.read is None:
         raise _WrongError("this takes no value: send an empty payload")
@@ -242,8 +301,8 @@ def _value(form: Form, given: str | dict[str, Any]) -> Value:
 
 
 def _usable(node: str, topic: str | None) -> str | None:
-    """A response topic to which we may write: no wildcard, and none that means something else here."""
-    if not topic or len(topic.encode(errors="replace")) > LONGEST_REPLY_TOPIC or not _is_utf8(topic):
+    """Return the response topic if ferd may publish to it: no wildcard, and no topic with another meaning here."""
+    if not topic or len(topic.encode(errors="replace")) > MAX_REPLY_TOPIC or not _is_utf8(topic):
         return None
     if any(sign in topic for sign in "+#\0") or topic.startswith("$"):
         return None

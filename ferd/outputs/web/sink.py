@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferd.config import Config
-from ferd.config.web import WebConfig
+from ferd.config.models import WebConfig
 from ferd.errors import ConfigError
 from ferd.outputs.mqtt.broker_settings import first_line
 from ferd.snapshot import CameraEvent, Command, Snapshot, section_changed

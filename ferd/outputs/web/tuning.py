@@ -18,10 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.requests import HTTPConnection
 
 from ferd.config import Config, load_config
-from ferd.config.alerts import AlertConfig, check_labels
-from ferd.config.fatigue import FatigueConfig
-from ferd.config.models import ExpressionConfig, SmoothingConfig
-from ferd.config.types import Section
+from ferd.config.models import AlertConfig, ExpressionConfig, FatigueConfig, Section, SmoothingConfig, check_labels
 from ferd.errors import FerdError
 from ferd.models.registry import find_bundle
 from ferd.outputs.web.api import Body, Camera, Web, make_router
@@ -31,7 +28,8 @@ from ferd.outputs.web.server import WebServer
 from ferd.policy.sensitivity import factor
 from ferd.policy.smoothing import SmoothingRules
 from ferd.types import LEVELS, Reading
-from ferd.vision.pipeline import ExpressionSmoother, make_alert_engine
+from ferd.vision.rules import make_alert_engine
+from ferd.vision.track_smoothing import ExpressionSmoother
 
 BIN_S = 0.5
 """Seconds that one number of a replay's answer stands for."""

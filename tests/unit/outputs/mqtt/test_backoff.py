@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ferd.outputs.mqtt.backoff import Backoff
+from ferd.outputs.mqtt.connection_policy import Backoff
 
 
 def test_the_limit_doubles_up_to_a_minute_and_starts_again():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.errors import ConfigError
 from ferd.outputs.mqtt import broker_settings as target
 from ferd.outputs.mqtt.broker_settings import broker_settings
@@ -88,13 +88,13 @@ def test_keys_that_contradict_each_other_are_told(settings: dict[str, Any], mess
 @pytest.mark.parametrize(
     ("settings", "content", "remedy"),
     [
-        ({"username": "ferd", "password_file": "{}/none"}, b"", "is not there. Write the password into it"),
+        ({"username": "ferd", "password_file": "{}/none"}, b"", "does not exist. Write the password into it"),
         ({"username": "ferd", "password_file": "{}/file"}, b"", "is empty"),
         ({"username": "ferd", "password_file": "{}/file"}, b"\xff\n", "not UTF-8"),
         ({"username": "ferd", "password_file": "{}"}, b"", "cannot be read"),
         ({"password_file": "{}/file"}, b"secret\n", "mqtt.username is not"),
         ({"username_file": "{}/none"}, b"", "Write the user name into it"),
-        ({"tls": True, "ca_file": "{}/none"}, b"", "is not there. Copy"),
+        ({"tls": True, "ca_file": "{}/none"}, b"", "does not exist. Copy"),
         ({"tls": True, "ca_file": "{}/file"}, b"no certificate", "not a readable PEM"),
     ],
 )

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from jinja2.nativetypes import NativeEnvironment
 
 from ferd.outputs.home_assistant.entities import Device, entities
-from ferd.outputs.mqtt.topics import EVENT_TYPES, Json
-from ferd.payloads import AlertState, CameraHealth, FatigueState, Health, State
+from ferd.payloads import EVENT_TYPES, AlertState, CameraHealth, FatigueState, Health, Json, State
 
 PLAIN = Device("ferd_abcdef", "hall-pi", ["desk", "front-door"], ["joy", "neutral"])
 FULL = replace(PLAIN, alerts=["Sad for long", "phone"], fatigue=True, buzzer=True)

@@ -14,14 +14,13 @@ import pytest
 from brokers import mosquitto, wait_for
 from certificates import Authority
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.errors import ConfigError, FerdError
-from ferd.outputs.mqtt.backoff import Backoff
-from ferd.outputs.mqtt.broker_settings import broker_settings
+from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, broker_settings
+from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.listen import listen
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.tls import OUR_CERTIFICATE
 
 NODE = "hall"
 
@@ -69,8 +68,8 @@ def test_a_certificate_of_the_configured_authority(tmp_path: Path, authority: Au
 @pytest.mark.parametrize(
     ("signed", "line"),
     [
-        ({"days": -1}, 'reason="certificate has expired" remedy="renew the certificate of the broker; is the clock'),
-        ({"address": "DNS:broker.lan"}, 'remedy="set mqtt.host to a name that stands in the certificate'),
+        ({"days": -1}, 'reason="certificate has expired" remedy="renew the broker\'s certificate; check the clock'),
+        ({"address": "DNS:broker.lan"}, "remedy=\"set mqtt.host to a name in the broker's certificate"),
     ],
     ids=["expired", "other name"],
 )
@@ -162,7 +161,7 @@ def _passphrase(folder: Path, key: Path) -> Path:
         ("mismatch", "is not the key of"),
         ("text", "are not a readable PEM certificate and its key"),
         ("folder", "is not a regular file"),
-        ("nothing", "is not there. Copy ferd's own to it"),
+        ("nothing", "does not exist. Copy ferd's own to it"),
     ],
 )
 def test_what_is_wrong_with_our_own_key_is_told(tmp_path: Path, authority: Authority, what: str, remedy: str):

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from ferd.config import Config
-from ferd.config.web import WebConfig
+from ferd.config.models import WebConfig
 
 
 def test_it_is_off_and_on_loopback():
