@@ -25,7 +25,7 @@ from ferd.fs import exists
 if TYPE_CHECKING:
     from ferd.app import Application
     from ferd.outputs.mqtt.client import Protocol
-    from ferd.outputs.mqtt.topics import Message
+    from ferd.topics import Message
 
 DETAILS = """
 Examples:
