@@ -1,23 +1,23 @@
-# Sourced by install and uninstall: where the service lives, and the steps that put it there.
-# Releases stand side by side in /opt/ferd/releases; /opt/ferd/venv is a link to the one in use, so that a switch and the
-# way back are one rename each (ferd/upgrade.py does the same).
+# Sourced by install and uninstall: the paths of the service, and the steps of the installation.
+# Releases are installed side by side in /opt/ferd/releases; /opt/ferd/venv is a link to the one in use, so switching and
+# going back are one rename each (ferd/upgrade.py does the same).
 
 HOME_OF_FERD=/opt/ferd
 CONFIGURATION=/etc/ferd/ferd.toml
-UNITS=/etc/systemd/system # these three: ferd/system_files.py
+UNITS=/etc/systemd/system # these three are also in ferd/system_files.py
 SYSUSERS=/etc/sysusers.d/ferd.conf
 RULES=/etc/udev/rules.d/60-ferd.rules
 COMMAND=/usr/local/bin/ferd
 
 ask() {
     local answer
-    [ -t 0 ] || die "nobody is there to ask: add --yes"
-    read -r -p "Go on? [y/N] " answer
+    [ -t 0 ] || die "no terminal to ask on: add --yes"
+    read -r -p "Continue? [y/N] " answer
     [[ $answer =~ ^[yYjJ] ]] || die "nothing was changed"
 }
 
 check_system() {
-    command -v apt-get >/dev/null || die "this script knows Debian-like systems; elsewhere: see docs/install.md"
+    command -v apt-get >/dev/null || die "this script supports Debian-like systems only; see docs/install.md"
     case $(uname -m) in
         x86_64 | aarch64) ;;
         armv7l | armv6l) die "a 32-bit system: install the 64-bit Raspberry Pi OS (Zero 2 W, 3, 4 and 5 run it)" ;;
@@ -27,9 +27,9 @@ check_system() {
 
 on_a_pi() { grep -aqi "raspberry pi" /proc/device-tree/model 2>/dev/null; }
 
-# What apt still has to bring. picamera2 and lgpio exist on Raspberry Pi OS; elsewhere nobody misses them.
+# The apt packages to install. picamera2 and lgpio exist on Raspberry Pi OS only; other machines do not need them.
 missing_packages() {
-    [ -n "${FERD_NO_APT:-}" ] && return # a Debian package names what it needs; apt is busy while it is set up
+    [ -n "${FERD_NO_APT:-}" ] && return # the Debian package declares its dependencies; apt is locked while it is configured
     local package wanted=(python3-venv)
     on_a_pi && wanted+=(python3-picamera2 python3-gpiozero python3-lgpio)
     for package in "${wanted[@]}"; do
@@ -43,17 +43,17 @@ plan() {
     echo "This will"
     [ ${#packages[@]} = 0 ] || echo "  - install through apt: ${packages[*]}"
     if [ -e "$HOME_OF_FERD/venv" ]; then
-        echo "  - upgrade the ferd in $HOME_OF_FERD; the old one stays beside it and comes back if the new one is not well"
+        echo "  - upgrade the ferd in $HOME_OF_FERD; the old one stays beside it and returns if the new one does not work"
     else
-        echo "  - make a Python environment in $HOME_OF_FERD (about 450 MB) with ferd in it"
+        echo "  - create a Python environment in $HOME_OF_FERD (about 450 MB) with ferd in it"
     fi
     if [ -e "$CONFIGURATION" ]; then
         echo "  - leave $CONFIGURATION as it is"
     else
-        echo "  - write $CONFIGURATION, in which everything is commented out"
+        echo "  - write $CONFIGURATION, with every key commented out"
     fi
-    echo "  - put ferd.service and ferd@.service into $UNITS, ferd into $COMMAND"
-    [ -d /run/systemd/system ] || echo "  - not start anything: systemd does not run here"
+    echo "  - install ferd.service and ferd@.service in $UNITS, and the command $COMMAND"
+    [ -d /run/systemd/system ] || echo "  - not start the service: systemd does not run here"
 }
 
 # new_release SOURCE NUMBER: an environment of its own with ferd from SOURCE (a checkout or a wheel).
@@ -69,7 +69,7 @@ new_release() {
     "$release/bin/python" -m compileall -q "$release/lib" >/dev/null || true # the service may not write there
 }
 
-# picamera2 of Bookworm breaks under numpy 2: keep the numpy that the system's packages were built for.
+# Bookworm's picamera2 does not work with numpy 2: keep the numpy that the system's packages were built for.
 constraints_of() {
     if "$1/bin/python" -c 'import picamera2' 2>/dev/null; then
         "$1/bin/python" -c 'import numpy; print(f"numpy=={numpy.__version__}")'
@@ -82,7 +82,7 @@ point_to() {
     ln -sf "$HOME_OF_FERD/venv/bin/ferd" "$COMMAND"
 }
 
-# configuration RELEASE: the defaults, commented out, as that release knows them. Whole or not at all.
+# configuration RELEASE: the defaults, commented out, as in that release. Written completely or not at all.
 configuration() {
     [ -e "$CONFIGURATION" ] && return
     mkdir -p "$(dirname "$CONFIGURATION")"
@@ -90,11 +90,11 @@ configuration() {
     mv "$CONFIGURATION.new" "$CONFIGURATION"
 }
 
-# system_files RELEASE: unit, drop-ins, groups and rules of that release. Written anew each time: changes belong into
-# drop-ins. `ferd upgrade` does the same, and puts the old ones back when it goes back.
+# system_files RELEASE: unit, drop-ins, groups and rules of that release. Overwritten each time: put changes into
+# drop-ins. `ferd upgrade` does the same, and restores the old ones if the release does not work.
 system_files() {
     say "unit, groups and rules"
-    "$1/bin/python" -I -m ferd.system_files || die "run this again once that is mended"
+    "$1/bin/python" -I -m ferd.system_files || die "correct the problem above and run this again"
 }
 
 stop_service() {
@@ -103,7 +103,7 @@ stop_service() {
     systemctl stop 'ferd@*.service' 2>/dev/null || true
 }
 
-# Processes of ferd@ that ran here once: those that have both settings and a state folder.
+# Names of the ferd@ instances that ran here: those with both settings and a state folder.
 instances() {
     local folder name
     for folder in /var/lib/ferd-* /var/lib/private/ferd-*; do
@@ -112,20 +112,20 @@ instances() {
     done | sort -u
 }
 
-# purge_broker SETTINGS PASSWORD: what the broker retains of that node; the password as the unit hands it over.
+# purge_broker SETTINGS PASSWORD: remove the retained topics of that node; the password is passed as in the unit.
 purge_broker() {
     local folder
     folder=$(mktemp -d)
     [ ! -e "$2" ] || install -m 600 "$2" "$folder/mqtt.password"
     CREDENTIALS_DIRECTORY=$folder "$HOME_OF_FERD/venv/bin/ferd" mqtt purge --yes --config "$1" ||
-        echo "the broker could not be asked: ferd mqtt purge --node NAME does it later, from any machine"
+        echo "the retained topics could not be removed. Later, on any machine: ferd mqtt purge --node NAME"
     rm -rf "$folder"
 }
 
 remove_files() {
     rm -rf "$HOME_OF_FERD" "$UNITS/ferd.service.d" "$UNITS/ferd@.service.d"
     rm -f "$UNITS/ferd.service" "$UNITS/ferd@.service" "$SYSUSERS" "$RULES" "$COMMAND"
-    rm -rf /run/ferd /run/ferd-* # systemd leaves the links that it made to the folders of its own users
+    rm -rf /run/ferd /run/ferd-* # systemd leaves its links to the folders of dynamic users
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
         systemctl reset-failed 'ferd*' 2>/dev/null || true

@@ -1,5 +1,5 @@
-# Sourced by the scripts: finds a Python, makes a virtual environment, installs what is missing through apt.
-# Asks nothing; every step says what it does; a step that is done already costs nothing.
+# Sourced by the scripts: finds a Python, creates a virtual environment, installs missing packages through apt.
+# Asks no questions, prints each step, and skips steps that are already done.
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 
@@ -8,7 +8,7 @@ die() {
     exit 1
 }
 
-# apt_install WHY PACKAGE...: as root or through a sudo that asks nothing; otherwise says what to type.
+# apt_install WHY PACKAGE...: as root or through a sudo without password; otherwise prints the command to type.
 apt_install() {
     local why=$1 sudo=()
     shift
@@ -34,7 +34,7 @@ find_python() {
     die "ferd needs Python 3.11 or newer: sudo apt-get install python3 python3-venv (Debian 12, Pi OS Bookworm or newer)"
 }
 
-# make_venv DIR: an empty environment. On a Pi with apt's picamera2 it sees the system's packages.
+# make_venv DIR: an empty environment. On a Pi with apt's picamera2 it includes the system's packages.
 make_venv() {
     local dir=$1 python options=()
     python=$(find_python)
@@ -42,24 +42,24 @@ make_venv() {
         apt_install "Python's venv module is missing" python3-venv
     fi
     if "$python" -c 'import picamera2' 2>/dev/null; then
-        say "picamera2 is here: the environment will see the system's packages"
+        say "picamera2 is installed: the environment includes the system's packages"
         options=(--system-site-packages)
     fi
-    say "making a virtual environment in $dir with $("$python" --version)"
+    say "creating a virtual environment in $dir with $("$python" --version)"
     "$python" -m venv --clear "${options[@]}" "$dir"
 }
 
-# venv_works DIR: it is there, complete (a set-up may have been interrupted), and its Python was not removed.
+# venv_works DIR: whether it exists, is complete (a set-up may have been interrupted), and its Python still exists.
 venv_works() { "$1/bin/python" -m pip --version >/dev/null 2>&1; }
 
-# ensure_venv DIR EXTRAS: ferd, editable, with these extras. Done once for each state of pyproject.toml.
+# ensure_venv DIR EXTRAS: install ferd, editable, with these extras, once for each version of pyproject.toml.
 ensure_venv() {
     local dir=$1 extras=$2 stamp constraints
     stamp=$(printf '%s ' "$extras" | cat - pyproject.toml | sha256sum | cut -c1-16)
     [ -e "$dir/.ferd-$stamp" ] && "$dir/bin/python" -c '' 2>/dev/null && return
     venv_works "$dir" || make_venv "$dir"
     constraints=$(mktemp)
-    # picamera2 of Bookworm breaks under numpy 2: keep the numpy that the system's packages were built for.
+    # Bookworm's picamera2 does not work with numpy 2: keep the numpy that the system's packages were built for.
     if "$dir/bin/python" -c 'import picamera2' 2>/dev/null; then
         "$dir/bin/python" -c 'import numpy; print(f"numpy=={numpy.__version__}")' >"$constraints"
     fi
