@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ferd.config import BuzzerConfig, load_config
 from ferd.errors import ConfigError
-from ferd.outputs.buzzer.output import BuzzerOutput, has_pins, open_output
+from ferd.outputs.buzzer.output import BuzzerOutput, has_pins, open_output, switch_off
 from ferd.outputs.buzzer.patterns import KINDS, Output, Pattern, draw
 
 HELP = "play the buzzer's patterns, list them, or switch it off"
@@ -127,8 +127,6 @@ def _off(args: argparse.Namespace) -> int:
         open_output(BuzzerConfig(pin=pins[0][0]), lambda: None).close()
         print(f"no GPIO here: nothing to switch off (GPIO {numbers})")
         return 0
-    from ferd.outputs.buzzer.pin import switch_off
-
     switch_off(pins)
     claims.clear()
     print(f"off: GPIO {numbers}")

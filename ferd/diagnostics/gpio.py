@@ -11,8 +11,7 @@ from ferd.errors import BuzzerError
 
 
 def gpio(config: Config) -> Iterator[Finding]:
-    from ferd.outputs.buzzer.output import has_pins, open_output
-    from ferd.outputs.buzzer.pin import CHIP, FACTORY
+    from ferd.outputs.buzzer.output import CHIP, FACTORY, has_pins, open_output
 
     pins = {
         "buzzer": config.buzzer.pin,

@@ -16,8 +16,8 @@ ONLY = {
     "amqtt": ("outputs/mqtt/embedded.py",),
     "picamera2": ("sources/picamera2.py",),
     "libcamera": ("sources/picamera2.py",),
-    "gpiozero": ("outputs/buzzer/pin.py",),
-    "lgpio": ("outputs/buzzer/pin.py",),
+    "gpiozero": ("outputs/buzzer/output.py",),
+    "lgpio": ("outputs/buzzer/output.py",),
     "ai_edge_litert": ("models/runtime.py", "models/finetune/tflite_edit.py"),  # the latter its file format only
     "tflite_runtime": ("models/runtime.py",),
     "pydantic": ("config/", "payloads.py", "outputs/mqtt/topics.py", "outputs/mqtt/schema.py"),
