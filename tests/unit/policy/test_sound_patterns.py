@@ -58,7 +58,7 @@ def test_a_pattern_begins_with_a_sound(beats):
         ([[math.nan, 0.1]], "seconds on"),
         ([[0.1, math.inf]], "seconds off"),
         ([[0.1, -1]], "seconds off"),
-        ([[0.1, 0.1, "H5"]], "no note"),
+        ([[0.1, 0.1, "H5"]], "not a note"),
         ([[0.1, 0.1, "A9"]], "out of range"),
         ([[0.1, 0.1, 20]], "out of range"),
         ([[0.1, 0.1, math.nan]], "out of range"),
