@@ -15,16 +15,16 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import UTC, datetime
 from typing import Any
 
+from ferd import topics
 from ferd.config import Config
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.errors import ConfigError, FerdError
 from ferd.fs import exists
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings, explain
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.listen import connect
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
 CONNECT_TIMEOUT_S = 5.0
 ROUND_TRIP_TIMEOUT_S = 3.0

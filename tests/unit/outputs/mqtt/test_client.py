@@ -10,7 +10,7 @@ from brokers import Ear, Mosquitto, mosquitto, wait_for
 
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, Wake
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
 STATUS = "ferd/hall/status"
 WILL = Message(STATUS, b"offline", retain=True, qos=1)

@@ -17,13 +17,13 @@ from brokers import Ear, mosquitto, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferd import topics
 from ferd.config.models import MqttConfig
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.event_store import BATCH_S, FORGET_S, LATE_A_SECOND, RETRY_S, EventStore
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import State
+from ferd.topics import Message
 
 LIMIT = 8
 FEW = 4

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferd.outputs.mqtt.outbox import AT_ONCE, EVENT_RING, PAUSE_S, Outbox
-from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import Event
+from ferd.topics import Message
 
 STATE = "ferd/hall/desk/state"
 

@@ -19,17 +19,17 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ferd import topics
 from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt import publisher as module
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.client import MqttConnection, Protocol
 from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.embedded import EmbeddedBroker, is_broker_there
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
 from ferd.outputs.mqtt.requests import IncomingMessage, ReplyInfo, respond
-from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import AlertEvent, Event, Info, State
+from ferd.topics import Message
 
 STATUS, STATE, EVENT = "ferd/hall/status", "ferd/hall/desk/state", "ferd/hall/desk/event"
 DISCOVERY = "homeassistant/device/ferd_abcdef/config"

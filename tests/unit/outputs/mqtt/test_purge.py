@@ -14,7 +14,7 @@ from ferd.outputs.home_assistant.discovery import Form, documents, identity
 from ferd.outputs.home_assistant.entities import Device
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.topics import PUBLISHED, Message
+from ferd.topics import PUBLISHED, Message
 
 KITCHEN = "ferd/kitchen/status"
 

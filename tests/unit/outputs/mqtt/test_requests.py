@@ -24,8 +24,8 @@ from ferd.outputs.mqtt.requests import (
     parse,
     respond,
 )
-from ferd.outputs.mqtt.topics import TAKEN, Message
 from ferd.snapshot import Command
+from ferd.topics import TAKEN, Message
 
 NODE, CAMERAS = "hall", ("desk", "door")
 EVERY_TOPIC = [f"ferd/hall/desk/{switch}/set" for switch in SWITCHES] + [f"ferd/hall/request/{it}" for it in REQUESTS]

@@ -13,8 +13,8 @@ from schemas import faults, topic_of
 
 from ferd.cli.main import main
 from ferd.outputs.mqtt.schema import markdown, schema
-from ferd.outputs.mqtt.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN, Message, Topic, encode, mark_late
 from ferd.payloads import EVENT_TYPES, AlertEvent, Event, Part, Payload
+from ferd.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN, Message, Topic, encode, mark_late
 
 PAGE = Path(__file__).parents[4] / "docs" / "mqtt.md"
 NAMES = {"node": "hall", "camera": "desk", "verb": "reload", "prefix": "homeassistant", "identity": "ferd_abcdef"}

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 from brokers import Ear, mosquitto, wait_for
+from schemas import faults
 
 from ferd.config import Config
 from ferd.errors import ConfigError
 from ferd.outputs.mqtt import publisher as publisher_module
 from ferd.outputs.mqtt import sink as module
 from ferd.outputs.mqtt.sink import MqttSink
-from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, Health, State
 from ferd.settings_store import CameraSettings
 from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, ModelInfo, Snapshot
+from ferd.topics import Message
 
 IDENTITY = "ferd_abcdef"
 WHOLE = f"homeassistant/device/{IDENTITY}/config"
@@ -96,7 +97,9 @@ class Feed:
         return self.published()
 
     def published(self) -> list[tuple[str, str]]:
-        return [(message.topic.removeprefix("ferd/"), message.encoded().decode()) for message in self.messages]
+        found = [(message.topic, message.encoded().decode()) for message in self.messages]
+        assert [fault for topic, payload in found for fault in faults(topic, payload)] == []
+        return [(topic.removeprefix("ferd/"), payload) for topic, payload in found]
 
 
 @pytest.fixture

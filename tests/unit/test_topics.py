@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.topics import encode
+from ferd import topics
 from ferd.payloads import Event, State, adapter
+from ferd.topics import encode
 
 
 def test_only_events_are_not_retained_and_only_they_expire():

@@ -19,7 +19,7 @@ from ferd.outputs.home_assistant.registry import (
     clears_documents,
     read_registry,
 )
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
 DEVICE = Device("ferd_abcdef", "hall", ["desk"], ["joy"])
 WHOLE = "homeassistant/device/ferd_abcdef/config"
@@ -224,7 +224,7 @@ def test_a_broken_memory_is_told_and_harms_nothing(tmp_path: Path, text: str, ca
     file = tmp_path / "announced.json"
     file.write_text(text)
     assert [message.topic for message in announce(DEVICE, file)] == [WHOLE]
-    assert "begins anew" in caplog.text
+    assert "starting a new file" in caplog.text
     assert read_registry(file) is not None
 
 
