@@ -80,7 +80,7 @@ class Application:
         name = self._recovery.due(reports, now)
         if name is None:
             return None
-        reason = reports[name].hangs_for or "a call to the camera hangs"
+        reason = reports[name].hang_reason or "a call to the camera hangs"
         return f"{name}: {reason}" if self._recovery.note(name, reason, now) else None
 
     def show_to(self, onlooker: Onlooker | None) -> None:
@@ -190,7 +190,7 @@ class Application:
             wake=self._wake,
             switches=self.memory.switches(name),
             sounder=self.sounder,
-            past=self._recovery.past(name),
+            past=self._recovery.history(name),
         )
         lane.show_to(self._onlooker)
         return lane

@@ -18,7 +18,7 @@ from ferd.restart_history import RestartHistory
 from ferd.settings_store import CameraSettings
 from ferd.sources.base import Source
 from ferd.sources.stall import Timing
-from ferd.sources.supervisor import CameraSupervisor, State
+from ferd.sources.supervisor import CameraHandle, CameraState
 from ferd.types import Alert, Frame, Reading
 from ferd.vision.pipeline import Models, Pipeline
 
@@ -72,7 +72,7 @@ class CameraWorker:
         past: RestartHistory | None = None,
     ) -> None:
         self.name = name
-        self.keeper = CameraSupervisor(name, factory, wake, timing=Timing.of(config.fps))
+        self.keeper = CameraHandle(name, factory, wake, timing=Timing.of(config.fps))
         self.switches = switches
         self._sounder = sounder
         self._past = past or RestartHistory()
@@ -159,7 +159,8 @@ class CameraWorker:
     @property
     def beats(self) -> int:
         """Rises with every analysed frame and every attempt to open: what proves that this lane is alive."""
-        return self._analysed + self.keeper.report().opens
+        report = self.keeper.report()
+        return self._analysed + report.opens + report.failures
 
     @property
     def resting(self) -> bool:
@@ -169,7 +170,7 @@ class CameraWorker:
     @property
     def settled(self) -> bool:
         """True once the camera is known to work, or known not to, or is not wanted."""
-        return self.resting or self.keeper.report().state is not State.STARTING
+        return self.resting or self.keeper.report().state is not CameraState.STARTING
 
     @property
     def status(self) -> str:
@@ -219,9 +220,9 @@ class CameraWorker:
         if not self.switches.enabled:
             return None if self._opened else "disabled"
         state = self.keeper.report().state
-        if state is State.STARTING or self.keeper.stopping:
+        if state is CameraState.STARTING or self.keeper.stopping:
             return None
-        return "online" if state is State.ONLINE else "offline"
+        return "online" if state is CameraState.ONLINE else "offline"
 
     def _tell(self, status: CameraStatus) -> Message:
         self._told = status

@@ -62,7 +62,7 @@ def readings(frames: Iterator[Frame], config: str = "[fatigue]\nenabled = true\n
 
 
 def _draw(image: Image, t: float, what: str, place: tuple[float, float]) -> None:
-    way = demo.posture(t, *place)
+    way = demo.portrait_to_scene(t, *place)
     person = cv2.warpAffine(_portrait(what), way, (demo.WIDTH, demo.HEIGHT), flags=cv2.INTER_LINEAR)
     alpha = cv2.warpAffine(_puppet().alpha, way, (demo.WIDTH, demo.HEIGHT), flags=cv2.INTER_LINEAR)
     cv2.blendLinear(person, image, alpha, 1 - alpha, dst=image)

@@ -18,9 +18,8 @@ from ferd.config import CameraConfig, Config
 from ferd.config.source import redact
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
-from ferd.sources.discovery import Found, find_cameras
-from ferd.sources.v4l2 import DEV
-from ferd.sources.v4l2_modes import in_words, modes
+from ferd.sources.discovery import FoundCamera, find_cameras
+from ferd.sources.v4l2 import DEV, modes, summarise
 
 LOOK_S = 25.0
 """A Pi camera takes seconds to start, a webcam some, a stream over Wi-Fi too."""
@@ -52,7 +51,7 @@ def cameras(config: Config) -> Iterator[Finding]:
         yield from one(name, camera_config, found)
 
 
-def one(name: str, config: CameraConfig, found: list[Found]) -> Iterator[Finding]:
+def one(name: str, config: CameraConfig, found: list[FoundCamera]) -> Iterator[Finding]:
     about = f"camera {name}"
     if held := _held_by(config, found):
         if ours := [holder for holder in held if holder.is_ferd]:
@@ -89,13 +88,13 @@ def look(source: str) -> Look | str:
     return str(answer["error"]) if "error" in answer else Look(**answer)
 
 
-def _offers(camera: Found) -> str:
+def _offers(camera: FoundCamera) -> str:
     """The formats and sizes of a webcam. A Pi camera takes any; `rpicam-hello --list-cameras` tells its sensor's."""
     offered = modes(camera.path) if camera.path is not None else {}
-    return f", offers {in_words(offered)}" if offered else ""
+    return f", offers {summarise(offered)}" if offered else ""
 
 
-def _held_by(config: CameraConfig, found: list[Found], dev: Path = DEV) -> list[Holder]:
+def _held_by(config: CameraConfig, found: list[FoundCamera], dev: Path = DEV) -> list[Holder]:
     """Who else uses the configured camera; for "auto", the first that is there."""
     first_is_pi = next((camera.kind for camera in found if camera.usable), None) == "picamera2"
     if config.source.startswith("picamera2") or (config.source == "auto" and first_is_pi):
@@ -114,7 +113,7 @@ def _held_by(config: CameraConfig, found: list[Found], dev: Path = DEV) -> list[
     return holders(paths[0]) if paths else []
 
 
-def _groups(found: list[Found]) -> Iterator[Finding]:
+def _groups(found: list[FoundCamera]) -> Iterator[Finding]:
     if os.geteuid() == 0 or not any(camera.path for camera in found):
         return
     try:

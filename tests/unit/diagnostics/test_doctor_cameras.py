@@ -9,7 +9,7 @@ import pytest
 from ferd.config import CameraConfig
 from ferd.diagnostics import cameras
 from ferd.diagnostics.holders import Holder
-from ferd.sources.discovery import Found
+from ferd.sources.discovery import FoundCamera
 
 
 def test_the_demo_scene_shows_a_face():
@@ -59,8 +59,8 @@ def test_no_password_is_told(source):
     assert "secret" not in finding.found
 
 
-PI, SECOND = Found("picamera2", "picamera2", "imx708"), Found("picamera2:1", "picamera2", "imx219")
-WEBCAM = Found("/dev/video0", "usb", "C920", Path("/dev/video0"))
+PI, SECOND = FoundCamera("picamera2", "picamera2", "imx708"), FoundCamera("picamera2:1", "picamera2", "imx219")
+WEBCAM = FoundCamera("/dev/video0", "usb", "C920", Path("/dev/video0"))
 FERD, STRANGER = Holder(7, "ferd"), Holder(8, "rpicam-vid")
 
 
