@@ -1,220 +1,383 @@
-"""Everything that is built from a configuration: cameras, models, buzzer, connection. Can take over another one."""
+"""Build the daemon from a configuration, run its loop, and take over another configuration while it runs."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ferd import __version__
-from ferd.camera_worker import CameraWorker, Onlooker
+from ferd.camera_worker import CameraWorker
+from ferd.commands import CommandHandler, CommandQueue, answer
 from ferd.config import CameraConfig, Config
+from ferd.engine import Engine
+from ferd.errors import FerdError
 from ferd.instance_lock import InstanceLock
-from ferd.models.registry import find_bundle
-from ferd.outputs.buzzer.player import make_player, relies_on_cameras
+from ferd.outputs.buzzer.sink import BuzzerSink
+from ferd.outputs.health import HealthSink
 from ferd.outputs.home_assistant.discovery import identity
-from ferd.outputs.home_assistant.registry import DiscoveryRegistry, device_of, takes_documents_back
-from ferd.outputs.mqtt.broker_settings import BrokerSettings, broker_settings
 from ferd.outputs.mqtt.client import Protocol
-from ferd.outputs.mqtt.event_store import EventStore
-from ferd.outputs.mqtt.outbox import Outbox
-from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.topics import Info, Message, info_message, node_status, prepare
-from ferd.reload import Changes, Stamps, changes, stamps
+from ferd.outputs.mqtt.sink import MqttSink
+from ferd.outputs.systemd import Systemd, SystemdSink
+from ferd.outputs.throttle import ThrottleMonitor
+from ferd.outputs.web.sink import WebSink
+from ferd.reload import Difference, difference, file_stamps
 from ferd.restart_history import RestartPolicy
 from ferd.settings_store import SettingsStore
+from ferd.snapshot import Command, FileStamps, ModelInfo, Sink, Snapshot
 from ferd.sources.base import Source
-from ferd.vision.pipeline import Models
+from ferd.sources.factory import open_source
+from ferd.storage import StorageThread
+from ferd.vision.loader import Models, set_opencv_threads
 
 log = logging.getLogger(__name__)
+
+TICK_S = 0.2
+"""Without a frame the loop turns this often: for a stop, a changed camera, a due report."""
+RESTARTS_APART_S = 40.0
+"""Minimum age of the process before systemd restarts it on request: after 20 starts within 10 minutes
+(StartLimitBurst in systemd/ferd.service) the service would stay down."""
 
 OpenCamera = Callable[[CameraConfig], Source]
 
 
 class Application:
-    """`start` and `stop` come in pairs. All methods are called from one thread.
+    """The daemon. `run` blocks until `stop` is called from another thread or a signal handler.
 
-    The constructor loads the models and reads all files that the configuration names: it raises ConfigError before
-    anything is started. `wake` is set whenever there is something to do. `on_command`: see Publisher.
+    The constructor loads the models and reads all files that the configuration names; it raises ConfigError (exit 78)
+    before anything is started.
+
+    Args:
+        load: reads the configuration once more for a reload; without it there is none.
+        open_camera: makes the source of a camera; the default opens the real device.
+        protocol: the MQTT version to try first.
+        file: where the configuration is read from, for the page.
+        sinks: further outputs, such as the terminal.
     """
 
     def __init__(
         self,
         config: Config,
         *,
-        open_camera: OpenCamera,
-        wake: threading.Event,
-        on_command: Callable[[IncomingMessage], None],
+        load: Callable[[], Config] | None = None,
+        open_camera: OpenCamera | None = None,
+        systemd: Systemd | None = None,
         protocol: Protocol = "5",
+        file: Path | None = None,
+        sinks: tuple[Sink, ...] = (),
     ) -> None:
-        prepare()
+        self._load, self._file = load, file
+        self._open_camera = open_camera or (lambda camera: open_source(camera, live=True))
+        self._wake, self._stopping, self._reload_asked = threading.Event(), threading.Event(), threading.Event()
+        self._use_asked: deque[Config] = deque(maxlen=1)
+        self._wants_restart = False
+        self._started_at = time.monotonic()
+        self._storage = StorageThread()
+        self._settings = SettingsStore.of(config.node.id, submit=self._storage.submit)
+        self._commands, self._handler = CommandQueue(self._wake), CommandHandler(self)
+        self._throttle = ThrottleMonitor()
+        self._restarts = RestartPolicy.of()
         self.config = config
-        self.memory = SettingsStore.of(config.node.id)
-        self._open_camera, self._wake = open_camera, wake
-        self._on_command, self._protocol = on_command, protocol
-        mqtt = config.mqtt
-        self._journal = EventStore.of(config.node.id, mqtt.persist_max_events) if mqtt.persist_events else None
-        self._identity = identity(config.node.id)
-        self._announcer = DiscoveryRegistry.of(self._identity)
-        self.board = Outbox(self._journal, self._announcer.cleared)
-        self.parts = Models(config)
-        self._files = _stamps(config)
-        self._claim = InstanceLock(self._identity)
-        self.sounder = make_player(config)
-        self._onlooker: Onlooker | None = None
-        self._recovery = RestartPolicy.of()
-        self.lanes = {name: self._lane(name) for name in config.cameras}
-        self.publisher = self._publisher(broker_settings(mqtt))
+        self.identity = identity(config.node.id)
+        self._files: FileStamps = file_stamps(config)
+        self._models = Models(config)
+        self._model_info = model_info(self._models)
+        set_opencv_threads(self._models.detector)
+        self._lock = InstanceLock(self.identity)
+        self.buzzer = BuzzerSink(config)
+        self.mqtt = MqttSink(
+            config,
+            identity=self.identity,
+            submit=self._commands.submit,
+            storage=self._storage.submit,
+            protocol=protocol,
+        )
+        self._web = WebSink(
+            snapshot=self._latest,
+            submit=self._commands.submit,
+            use=self.ask_to_use,
+            file=lambda: self._file,
+            broker=lambda: self.mqtt.status,
+        )
+        health = HealthSink(publish=self.mqtt.publish_health, mqtt_reconnects=lambda: self.mqtt.status.reconnects)
+        self._systemd = systemd or Systemd()
+        notify = SystemdSink(lambda: self.mqtt.status.connected, systemd=self._systemd)
+        self._engine = Engine((self.buzzer, self.mqtt, health, notify, self._web, *sinks), identity=self.identity)
+        self._engine.check(config)
+        self._workers = {name: self._worker(name, config) for name in config.cameras}
+        self._loading: ModelLoading | None = None
 
-    def put(self, *messages: Message) -> None:
-        for message in messages:
-            self.board.put(message, time.monotonic())
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._model_info.labels
 
-    def hung(self, now: float) -> str | None:
-        """Why ferd must be started anew for a camera whose driver hangs, None while it need not. Noted, once said."""
-        reports = {name: lane.keeper.report() for name, lane in self.lanes.items()}
-        name = self._recovery.due(reports, now)
-        if name is None:
-            return None
-        reason = reports[name].hangs_for or "a call to the camera hangs"
-        return f"{name}: {reason}" if self._recovery.note(name, reason, now) else None
+    @property
+    def page(self) -> str | None:
+        """The page's address; None while there is none."""
+        return self._web.address
 
-    def show_to(self, onlooker: Onlooker | None) -> None:
-        """Who sees the pictures of all cameras with their readings, also of those to come."""
-        self._onlooker = onlooker
-        for lane in self.lanes.values():
-            lane.show_to(onlooker)
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The latest snapshot; may be read from any thread."""
+        return self._engine.snapshot
 
-    def start(self) -> None:
-        self._claim.take()
-        if self._journal is not None:
-            self._journal.start()
-        self.sounder.start()
-        self._introduce(self.lanes.values())
-        self.publisher.start()
-        for lane in self.lanes.values():
-            lane.start()
+    def camera_sources(self) -> Mapping[str, str]:
+        """What each camera really is: "demo scene", "usb camera /dev/video0"; empty while it opens."""
+        snapshot = self._engine.snapshot
+        return {} if snapshot is None else {name: camera.source for name, camera in snapshot.cameras.items()}
 
     def stop(self) -> None:
-        for lane in self.lanes.values():
-            lane.ask_to_stop()  # side by side, while the broker hears that we go
-        self.sounder.stop()
-        self.publisher.stop()
-        for lane in self.lanes.values():
-            lane.stop()
-        if self._journal is not None:
-            self.board.finish(time.monotonic())
-            self._journal.stop()
-        self._claim.release()
+        """End `run` within 2 s. May be called at any time, from any thread or a signal handler."""
+        self._stopping.set()
+        self._wake.set()
 
-    def take_over(self, new: Config) -> str:
-        """Builds anew what another configuration changes, and lets everything else run; says what that was.
+    def ask_to_reload(self) -> None:
+        """Have the loop read the configuration once more. May be called as `stop` may."""
+        self._reload_asked.set()
+        self._wake.set()
 
-        Raises ConfigError when something is wrong with it, and then nothing has changed. The journal and the identity
-        stay as they were until the next start.
-        """
-        files = _stamps(new)
-        changed = changes(self.config, new, self._files, files)
-        target = broker_settings(new.mqtt)
-        parts = Models(new) if changed.rest else self.parts
-        # From here on nothing can be wrong with it any more.
-        if _for_a_start_only(self.config) != _for_a_start_only(new):
-            log.warning("node.id and mqtt.persist_events take effect with the next start only")
-        reconnects = changed.mqtt or not self.publisher.status.connected
-        if reconnects:
-            self.publisher.stop(self._forget_name() if changed.node else None)
-        self.config, self._files, self.parts = new, files, parts
-        if changed.buzzer:
-            self.sounder.stop()
-            self.sounder = make_player(new)
-            self.sounder.start()
-        self.sounder.tell_blind(relies_on_cameras(new))
-        opened = self._exchange_lanes(changed)
-        if reconnects:
-            self.publisher = self._publisher(target)
-        self.publisher.cameras = tuple(new.cameras)
-        if changed:
-            self._introduce(opened)
-        if reconnects:
-            self.publisher.start()
-        for lane in opened:
-            lane.start()
-        return str(changed) or ("mqtt" if reconnects else "")
+    def ask_to_use(self, config: Config) -> None:
+        """Have the loop take over this configuration until the next reload. May be called as `stop` may."""
+        self._use_asked.append(config)
+        self._wake.set()
 
-    def _exchange_lanes(self, changed: Changes) -> list[CameraWorker]:
-        """Closes what is no more as it was; returns the new lanes, not yet started."""
-        closed = [self.lanes[name] for name in changed.closed]
-        for lane in closed:
-            lane.ask_to_stop()
-        for lane in closed:
-            lane.stop()
-        kept = {name: lane for name, lane in self.lanes.items() if name not in changed.closed}
-        for lane in kept.values():
-            if changed.buzzer:
-                lane.use(self.sounder)
-            if changed.rest:
-                self.put(*lane.rebuild(self.parts))
-        self.lanes = {name: kept.get(name) or self._lane(name) for name in self.config.cameras}
-        return [self.lanes[name] for name in changed.opened]
+    def run(self) -> bool:
+        """Return True when it ended because a restart was asked for."""
+        try:
+            self._lock.take()
+            self._storage.start()
+            self.buzzer.start()
+            self.mqtt.start()
+            self._tick()
+            for worker in self._workers.values():
+                worker.start()
+            self._loop()
+        finally:
+            self._shut_down()
+        return self._wants_restart
 
-    def _introduce(self, lanes: Iterable[CameraWorker]) -> None:
-        """What is retained from the start, whatever an earlier run left."""
-        node, cameras, mqtt = self.config.node.name, tuple(self.config.cameras), self.config.mqtt
-        classifier = self.parts.classifier
-        self.put(info_message(node, Info(__version__, classifier.bundle.name, classifier.labels, cameras)))
-        for lane in lanes:
-            self.put(*lane.introduce())
-        device = device_of(self.config, self._identity, classifier.labels)
-        announced = self._announcer.announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
-        if takes_documents_back(announced):
-            self.publisher.say_twice()
-        self.put(*announced)
+    @property
+    def hangs(self) -> bool:
+        """Whether a call to a camera still hangs after `run`: the process must then leave without waiting for it."""
+        return any(worker.capture.report().hanging_since is not None for worker in self._workers.values())
 
-    def _forget_name(self) -> Sequence[Message]:
-        """Takes everything off the broker that stands there under the old name."""
-        told = [*self.board.clear(), node_status(self.config.node.name)]
-        return [Message(topic, b"", retain=True, qos=1) for topic in told if topic.startswith("ferd/")]
+    # What can be commanded: ferd.commands.CommandTarget.
 
-    def _lane(self, name: str) -> CameraWorker:
-        camera = self.config.cameras[name]
-        lane = CameraWorker(
-            self.config.node.name,
+    def set_switch(self, camera: str, switch: str, value: Any) -> dict[str, object]:
+        worker = self._workers.get(camera)
+        if worker is None:
+            raise FerdError(f"there is no camera {camera}; known: {', '.join(self._workers)}")
+        settings = replace(worker.settings, **{switch: value})
+        self._settings.set(camera, settings)
+        worker.apply(settings)
+        self._engine.note_command(camera, switch)
+        return {"camera": camera, switch: value}
+
+    def restart(self, now: float) -> dict[str, object]:
+        age = now - self._started_at
+        if age < RESTARTS_APART_S and self._systemd.present:
+            raise FerdError(
+                f"ferd started {age:.0f} s ago: at most one restart in {RESTARTS_APART_S:.0f} s, "
+                f"or systemd gives up on the service. Ask again in {RESTARTS_APART_S - age:.0f} s"
+            )
+        self._wants_restart = True
+        self.stop()
+        return {}
+
+    def republish(self) -> dict[str, object]:
+        self.mqtt.republish()
+        return {}
+
+    def reload(self, command: Command | None = None) -> None:
+        """Read the configuration and take it over; the answer comes when that is done. Raises FerdError."""
+        if self._load is None:
+            raise FerdError("this ferd does not know where its configuration came from: restart it")
+        self._take_over(self._load(), command)
+
+    def snooze(self, seconds: float) -> dict[str, object]:
+        return {"seconds": self.buzzer.snooze(seconds)}
+
+    def log_level(self, level: str) -> dict[str, object]:
+        logging.getLogger().setLevel(level.upper())
+        return {"level": level}
+
+    # The loop.
+
+    def _loop(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+            self._handle_commands()
+            self._tick()
+            self._restart_for_a_hung_camera()
+
+    def _tick(self) -> None:
+        throttled = self._throttle.look(time.monotonic())
+        self._engine.tick(self.config, self._model_info, self._workers.values(), files=self._files, throttled=throttled)
+
+    def _handle_commands(self) -> None:
+        now = time.monotonic()
+        for command in self._commands.take():
+            self._handler.handle(command, now)
+        try:
+            self._finish_loading()
+            if self._use_asked:
+                self._take_over(self._use_asked.popleft())
+            if self._reload_asked.is_set():
+                self._reload_asked.clear()
+                self.reload()
+        except FerdError as error:
+            log.error("reload failed, everything runs on as it was: %s", error)  # noqa: TRY400  # names the remedy
+
+    def _restart_for_a_hung_camera(self) -> None:
+        now = time.monotonic()
+        reports = {name: worker.capture.report() for name, worker in self._workers.items()}
+        name = self._restarts.due(reports, now)
+        if name is None:
+            return
+        reason = f"{name}: {reports[name].hang_reason or 'a call to the camera hangs'}"
+        if self._restarts.note(name, reason, now):
+            log.error("a camera hangs in its driver, so the process restarts reason=%r", reason)
+            self._wants_restart = True
+            self.stop()
+
+    def _shut_down(self) -> None:
+        for worker in self._workers.values():
+            worker.ask_to_stop()  # they close side by side while the broker is told
+        self._engine.stop()
+        for worker in self._workers.values():
+            worker.stop()
+        self._storage.stop()
+        self._lock.release()
+
+    # Taking over another configuration.
+
+    def _take_over(self, new: Config, command: Command | None = None) -> None:
+        """Take over `new` at once, or when its models are loaded. Raises FerdError; then nothing has changed."""
+        files = file_stamps(new)
+        changed = difference(self.config, new, self._files, files)
+        self._engine.check(new)
+        if changed.models:
+            if self._loading is not None:
+                self._loading.cancel("another configuration came before the models were loaded")
+            self._loading = ModelLoading(new, files, command, self._wake)
+            self._loading.start()
+            return
+        self._models.check_alerts(new)
+        self._apply(new, files, changed, self._models)
+        if command is not None:
+            answer(command, None, {"changed": str(changed)})
+
+    def _finish_loading(self) -> None:
+        loading = self._loading
+        if loading is None or not loading.done:
+            return
+        self._loading = None
+        try:
+            models = loading.result()
+        except FerdError as error:
+            if loading.command is not None:
+                answer(loading.command, str(error))
+            raise
+        changed = difference(self.config, loading.config, self._files, loading.files)
+        self._apply(loading.config, loading.files, changed, models)
+        if loading.command is not None:
+            answer(loading.command, None, {"changed": str(changed)})
+
+    def _apply(self, new: Config, files: FileStamps, changed: Difference, models: Models) -> None:
+        """From here on nothing can be wrong with the configuration any more."""
+        closed = [self._workers[name] for name in changed.closed]
+        for worker in closed:
+            worker.ask_to_stop()
+        for worker in closed:
+            worker.stop()
+        kept = {name: worker for name, worker in self._workers.items() if name not in changed.closed}
+        if changed.models or changed.rules:
+            for worker in kept.values():
+                worker.use(new, models)
+        if models is not self._models:
+            self._models, self._model_info = models, model_info(models)
+            set_opencv_threads(models.detector)
+        self.config, self._files = new, files
+        self._workers = {name: kept.get(name) or self._worker(name, new) for name in new.cameras}
+        for name in changed.opened:
+            self._workers[name].start()
+        log.info("reloaded changed=%r", str(changed) or "nothing")
+
+    def _worker(self, name: str, config: Config) -> CameraWorker:
+        camera = config.cameras[name]
+        return CameraWorker(
             name,
-            camera,
-            self.parts,
+            config,
+            self._models,
             factory=lambda: self._open_camera(camera),
             wake=self._wake,
-            switches=self.memory.switches(name),
-            sounder=self.sounder,
-            past=self._recovery.past(name),
-        )
-        lane.show_to(self._onlooker)
-        return lane
-
-    def _publisher(self, target: BrokerSettings) -> Publisher:
-        return Publisher(
-            self.config.mqtt,
-            self.config.node.name,
-            self._identity,
-            self.board,
-            cameras=tuple(self.config.cameras),
-            target=target,
-            prefer=self._protocol,
-            on_command=self._on_command,
+            settings=self._settings.switches(name),
+            history=self._restarts.history(name),
+            audible=self.buzzer.audible,
         )
 
+    def _latest(self) -> Snapshot:
+        """Return the latest snapshot; the page runs only once there is one."""
+        assert self._engine.snapshot is not None
+        return self._engine.snapshot
 
-def _for_a_start_only(config: Config) -> tuple[object, ...]:
-    return config.node.id, config.mqtt.persist_events, config.mqtt.persist_max_events
+
+class ModelLoading:
+    """Load the models of a configuration in a thread of its own: trying a file that a stranger made may take a minute.
+
+    `wake` is set when it is done.
+    """
+
+    def __init__(self, config: Config, files: FileStamps, command: Command | None, wake: threading.Event) -> None:
+        self.config, self.files, self.command = config, files, command
+        self._wake = wake
+        self._models: Models | None = None
+        self._error: FerdError | None = None
+        self._thread = threading.Thread(target=self._run, name="models", daemon=True)
+
+    @property
+    def done(self) -> bool:
+        return self._models is not None or self._error is not None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def result(self) -> Models:
+        """Return the models. Raises FerdError with the reason when they cannot be used."""
+        if self._error is not None:
+            raise self._error
+        assert self._models is not None
+        return self._models
+
+    def cancel(self, reason: str) -> None:
+        """Give up on the result: somebody asked for something else meanwhile."""
+        if self.command is not None:
+            answer(self.command, reason)
+
+    def _run(self) -> None:
+        try:
+            self._models = Models(self.config)
+        except FerdError as error:
+            self._error = error
+        except Exception as error:
+            log.exception("models not loaded")
+            self._error = FerdError(f"the models cannot be loaded: {type(error).__name__}: {error}")
+        self._wake.set()
 
 
-def _stamps(config: Config) -> Stamps:
-    """With the files that no key names: credentials of systemd, and the model behind its name on the shelf."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    credentials = tuple(sorted(Path(folder).iterdir())) if folder and Path(folder).is_dir() else ()
-    model = find_bundle(config.expression.model).path
-    return stamps(config, {"mqtt": credentials, "expression": (model, model.with_suffix(".json"))})
+def model_info(models: Models) -> ModelInfo:
+    """Describe the models in use."""
+    bundle = models.classifier.bundle
+    return ModelInfo(
+        name=bundle.name,
+        labels=tuple(models.classifier.labels),
+        detector=models.detector.name,
+        runtime=models.classifier.network.runtime,
+        card=bundle.card,
+        checksum_ok=bundle.checksum_ok,
+    )

@@ -1,268 +1,264 @@
-"""One camera of the daemon: its keeper, its pipeline, its switches and its voice."""
+"""Run one camera: take its newest frame through the pipeline and keep what is known about it."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
 
-from ferd.config import CameraConfig
-from ferd.event_builder import EventBuilder
-from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.topics import CameraStatus, Message, camera_status_message
+from ferd.config import CameraConfig, Config
+from ferd.event_builder import EventBuilder, Published
 from ferd.policy.sensitivity import factor
 from ferd.restart_history import RestartHistory
 from ferd.settings_store import CameraSettings
-from ferd.snapshot import Counters
+from ferd.snapshot import CameraEvent, CameraSnapshot, CameraStatus, Counters
 from ferd.sources.base import Source
 from ferd.sources.stall import Timing
-from ferd.sources.supervisor import CameraSupervisor, State
+from ferd.sources.supervisor import CameraHandle, CameraReport, CameraState
 from ferd.types import Alert, Frame, Reading
-from ferd.vision.pipeline import Models, Pipeline
+from ferd.vision.loader import Models
+from ferd.vision.pipeline import Pipeline, StepTimings
 
 LATENCY_SHARE = 0.1
 """Weight of the newest frame in the running mean of the latency."""
+FAILING_S = 5.0
+"""A camera whose every frame failed to be analysed for this long is reported as offline, with the reason."""
 
-
-_SWITCHES: Mapping[str, topics.Topic[Any]] = {
-    "enabled": topics.ENABLED,
-    "buzzer": topics.BUZZER,
-    "sensitivity": topics.SENSITIVITY,
-}
-
-
-class Sounder(Protocol):
-    """What a lane tells the buzzer; all of it returns at once."""
-
-    def show(self, camera: str, alerts: Iterable[Alert]) -> None: ...
-    def blind(self, camera: str, blind: bool) -> None: ...
-    def mute(self, camera: str, muted: bool) -> None: ...
-    def forget(self, camera: str) -> None: ...
-    def audible(self, camera: str, alert: Alert) -> bool: ...
-
-
-class Onlooker(Protocol):
-    """Who looks on while pictures are read: the page. All of it returns at once and never raises."""
-
-    def saw(self, camera: str, frame: Frame, reading: Reading) -> None: ...
-    def clock(self, camera: str, pipeline: Pipeline) -> None:
-        """Puts stopwatches around the pipeline's steps."""
+log = logging.getLogger(__name__)
 
 
 class CameraWorker:
-    """`step` takes the newest frame, if there is one, through the chain and gives the messages that it is worth.
+    """Own the camera's capture, its pipeline, its settings and its events. All methods run in the loop's thread.
 
-    `factory` makes the source each time it is opened. `wake` is set whenever there is something to do. `past`: what
-    was done for this camera before the process was restarted for it. All methods are called from one thread.
+    Args:
+        factory: makes the source each time it is opened.
+        wake: set whenever there is something to do.
+        history: restarts of the process for this camera.
+        audible: whether an alert of this camera really sounds now; decides what is published of the buzzer.
     """
 
     def __init__(
         self,
-        node: str,
         name: str,
-        config: CameraConfig,
-        parts: Models,
+        config: Config,
+        models: Models,
         *,
         factory: Callable[[], Source],
         wake: threading.Event,
-        switches: CameraSettings,
-        sounder: Sounder,
-        past: RestartHistory | None = None,
+        settings: CameraSettings,
+        history: RestartHistory | None = None,
+        audible: Callable[[str, Alert], bool] = lambda _camera, _alert: False,
     ) -> None:
         self.name = name
-        self.keeper = CameraSupervisor(name, factory, wake, timing=Timing.of(config.fps))
-        self.switches = switches
-        self._sounder = sounder
-        self._past = past or RestartHistory()
-        self._node, self._config, self._parts = node, config, parts
-        self._pipeline = parts.pipeline(config)
-        self._onlooker: Onlooker | None = None
-        self._narrator = EventBuilder(node, name)
-        self._told: CameraStatus = "offline" if switches.enabled else "disabled"
+        self.settings = settings
+        self._config, self._models, self._audible = config, models, audible
+        self._history = history or RestartHistory()
+        self._camera: CameraConfig = config.cameras[name]
+        self.capture = CameraHandle(name, factory, wake, timing=Timing.of(self._camera.fps))
+        self._pipeline = self._new_pipeline()
+        self._builder = EventBuilder(config.node.name, name)
+        self._published = self._builder.begin(time.time())
+        self._status: CameraStatus = "starting" if settings.enabled else "disabled"
         self._opened = False
-        self.slowed = False
-        """Half of the pictures are read: the board is to cool."""
+        self._frame: Frame | None = None
+        self._reading: Reading | None = None
+        self._events: list[CameraEvent] = []
         self._due = float("-inf")
-        self._analysed = self._spared = 0
+        self._analysed = self._left_out = 0
         self._latency_s: float | None = None
+        self._failing_since: float | None = None
+        self._failure = ""
 
-    def introduce(self) -> Iterator[Message]:
-        """What holds before the first picture; a run that was killed may have left something else."""
-        yield camera_status_message(self._node, self.name, self._told)
-        yield from self._narrator.begin(time.time())
-        for switch in _SWITCHES:
-            yield switch_message(self._node, self.name, switch, self.switches)
+    def __repr__(self) -> str:
+        return f"CameraWorker({self.name!r}, {self._status})"
 
     def start(self) -> None:
-        self._set_switches(self.switches)
         self._follow_switch()
 
     def ask_to_stop(self) -> None:
-        self.keeper.ask_to_stop()
+        """Begin to close the camera and return at once: several cameras then close side by side."""
+        self.capture.ask_to_stop()
 
     def stop(self) -> None:
-        self.keeper.stop()
-        self._sounder.forget(self.name)
+        self.capture.stop()
 
-    def switch(self, name: str, switches: CameraSettings) -> Iterator[Message]:
-        """Takes over what a user set at the switch of that name, and says how it stands now, changed or not.
-
-        The camera is told `disabled` as soon as it is closed.
-        """
-        self._set_switches(switches)
-        yield switch_message(self._node, self.name, name, switches)
-        if switches.enabled and self._told == "disabled":
-            yield self._tell("offline")
-        yield from self.step()
-
-    def use(self, sounder: Sounder) -> None:
-        """Another buzzer; it hears of the alerts that hold with the next picture."""
-        self._sounder = sounder
-        sounder.mute(self.name, not self.switches.buzzer)
-        if self._told != "disabled":
-            sounder.blind(self.name, self._told == "offline")
-
-    def show_to(self, onlooker: Onlooker | None) -> None:
-        """Who sees each picture with its reading from now on; None: nobody."""
-        self._onlooker = onlooker
-        if onlooker is not None:
-            onlooker.clock(self.name, self._pipeline)
-
-    def rebuild(self, parts: Models) -> Iterator[Message]:
-        """Goes on with other models or rules; the camera stays open. Whoever was seen is seen anew."""
-        self._parts = parts
-        yield from self._begin_anew()
-
-    def step(self) -> Iterator[Message]:
-        """At most one frame. Messages come in the order in which they are to be published."""
+    def apply(self, settings: CameraSettings) -> None:
+        """Take over what a user set. The camera is closed and opened without waiting for it."""
+        self.settings = settings
+        self._pipeline.tune(factor(settings.sensitivity))
         self._follow_switch()
-        yield from self._status_changes()
-        frame = self.keeper.take() if self.switches.enabled else None
+
+    def use(self, config: Config, models: Models) -> None:
+        """Take over other rules or models without reopening the camera.
+
+        Tracks, smoothing, PERCLOS, the person's baseline and alerts that hold go on.
+        """
+        self._config, self._camera = config, config.cameras[self.name]
+        if models is not self._models:
+            self._models = models
+            self._pipeline.swap_models(models)
+        self._pipeline.use(config, self._camera)
+        self._adjust(self._pipeline)
+
+    def step(self, *, throttled: bool = False) -> None:
+        """Analyse at most one frame. An exception of the pipeline is logged once and counted as a failure."""
+        self._follow_switch()
+        self._follow_status()
+        frame = self.capture.take() if self.settings.enabled else None
         if frame is None:
             return
         started = time.monotonic()
-        if self.slowed and started < self._due:
-            self._spared += 1
+        if throttled and started < self._due:
+            self._left_out += 1
             return
-        reading = self._pipeline.step(frame)
-        self._due = started + pause(1 / self._config.fps, time.monotonic() - started)
+        try:
+            reading = self._pipeline.step(frame)
+        except Exception as error:  # noqa: BLE001  # one frame of one camera; the others and the buzzer go on
+            self._note_failure(error, started)
+            return
+        self._failing_since = None
+        self._failure = ""
+        self._due = started + pause(1 / self._camera.fps, time.monotonic() - started)
         self._analysed += 1
-        self._note_latency()
-        self._sounder.show(self.name, reading.alerts)
-        heard = self._as_heard(reading)
-        if self._onlooker is not None:
-            self._onlooker.saw(self.name, frame, heard)
-        yield from self._narrator.tell(heard, time.time())
+        self._note_latency(frame)
+        self._frame, self._reading = frame, reading
+        self._publish(self._builder.update(self._as_heard(reading), time.time()))
 
-    @property
-    def beats(self) -> int:
-        """Rises with every analysed frame and every attempt to open: what proves that this lane is alive."""
-        return self._analysed + self.keeper.report().opens
+    def take_events(self) -> list[CameraEvent]:
+        """Return the events since the last call, in the order in which they happened."""
+        events, self._events = self._events, []
+        return events
 
-    @property
-    def resting(self) -> bool:
-        """True while nobody wants anything of it: the camera is switched off."""
-        return not self.switches.enabled and not self._opened
+    def snapshot(self) -> CameraSnapshot:
+        report = self.capture.report()
+        return CameraSnapshot(
+            name=self.name,
+            config=self._camera,
+            settings=self.settings,
+            status=self._status,
+            source=report.source,
+            error=self._error(report),
+            frame=self._frame,
+            reading=self._reading,
+            state=self._published.state,
+            alert=self._published.alert,
+            fatigue=self._published.fatigue,
+            counters=self._counters(report),
+            attempts=report.opens,
+            settled=self.settled,
+            timings=None if self._pipeline.timings is None else self._pipeline.timings.means(),
+        )
 
     @property
     def settled(self) -> bool:
-        """True once the camera is known to work, or known not to, or is not wanted."""
-        return self.resting or self.keeper.report().state is not State.STARTING
+        """Whether the camera is known to work, or known not to, or is switched off."""
+        return self._is_resting or self.capture.report().state is not CameraState.STARTING
 
     @property
-    def status(self) -> str:
-        """For people: starting, online, offline, disabled."""
-        return "disabled" if self.resting else str(self.keeper.report().state)
-
-    def counters(self) -> Counters:
-        report = self.keeper.report()
-        return Counters(
-            frames=self._analysed,
-            skipped=report.skipped + self._spared,
-            reopened=max(0, report.opens - 1),
-            latency_s=self._latency_s,
-            rebuilt=report.hung,
-            restarts=self._past.restarts,
-            reason=report.last_error or self._past.reason,
-        )
-
-    def _set_switches(self, switches: CameraSettings) -> None:
-        self.switches = switches
-        self._pipeline.tune(factor(switches.sensitivity))
-        self._sounder.mute(self.name, not switches.buzzer)
+    def _is_resting(self) -> bool:
+        return not self.settings.enabled and not self._opened
 
     def _follow_switch(self) -> None:
-        """Opens or closes the camera as the switch says; the closing is waited for without standing still."""
-        if self._opened and not self.switches.enabled:
-            self.keeper.ask_to_stop()
-        if self._opened and self.keeper.stopping and not self.keeper.running:
-            self.keeper.stop()
+        """Open or close the camera as its switch says; wait for neither."""
+        if self._opened and not self.settings.enabled:
+            self.capture.ask_to_stop()
+        if self._opened and self.capture.stopping and not self.capture.running:
+            self.capture.stop()
             self._opened = False
-        if self.switches.enabled and not self._opened:
-            self.keeper.start()
+        if self.settings.enabled and not self._opened:
+            if self._status == "disabled":
+                self._status = "starting"
+            self.capture.start()
             self._opened = True
 
-    def _status_changes(self) -> Iterator[Message]:
+    def _follow_status(self) -> None:
         status = self._status_now()
-        if status in ("online", "offline"):
-            self._sounder.blind(self.name, status == "offline")  # known also of one that was never online
-        if status is None or status == self._told:
+        if status == self._status:
             return
-        if self._told == "online":
-            yield from self._begin_anew()
-        yield self._tell(status)
+        if self._status == "online":
+            self._reset()
+        log.debug("camera status name=%s before=%s after=%s", self.name, self._status, status)
+        self._status = status
 
-    def _status_now(self) -> CameraStatus | None:
-        """None while it is not known."""
-        if not self.switches.enabled:
-            return None if self._opened else "disabled"
-        state = self.keeper.report().state
-        if state is State.STARTING or self.keeper.stopping:
-            return None
-        return "online" if state is State.ONLINE else "offline"
+    def _status_now(self) -> CameraStatus:
+        if not self.settings.enabled:
+            return self._status if self._opened else "disabled"
+        state = self.capture.report().state
+        if state is CameraState.STARTING or self.capture.stopping:
+            return self._status if self._status != "disabled" else "starting"
+        if self._failing_since is not None and time.monotonic() - self._failing_since >= FAILING_S:
+            return "offline"
+        return "online" if state is CameraState.ONLINE else "offline"
 
-    def _tell(self, status: CameraStatus) -> Message:
-        self._told = status
-        if status == "disabled":
-            self._sounder.forget(self.name)
-        return camera_status_message(self._node, self.name, status)
+    def _reset(self) -> None:
+        """Forget who was seen: the next picture may come from another camera."""
+        self._pipeline = self._new_pipeline()
+        self._frame = self._reading = None
+        self._publish(self._builder.lost(time.time()))
 
-    def _begin_anew(self) -> Iterator[Message]:
-        """What comes next may be another camera or model: nothing of what was seen before holds for it."""
-        self._pipeline = self._parts.pipeline(self._config)
-        self.show_to(self._onlooker)
-        self._pipeline.tune(factor(self.switches.sensitivity))
-        self._sounder.show(self.name, ())
-        yield from self._narrator.lost(time.time())
+    def _new_pipeline(self) -> Pipeline:
+        pipeline = Pipeline.of(self._models, self._config, self._camera)
+        self._adjust(pipeline)
+        return pipeline
+
+    def _adjust(self, pipeline: Pipeline) -> None:
+        """Apply the sensitivity; measure the steps only while the page can show them."""
+        pipeline.tune(factor(self.settings.sensitivity))
+        if not self._config.web.enabled:
+            pipeline.timings = None
+        elif pipeline.timings is None:
+            pipeline.timings = StepTimings()
+
+    def _publish(self, published: Published) -> None:
+        self._published = published
+        self._events += [CameraEvent(self.name, event) for event in published.events]
 
     def _as_heard(self, reading: Reading) -> Reading:
-        """Without the patterns that nobody hears now, so that what is told of the buzzer is true."""
+        """Remove the patterns that do not sound now, so that what is published about the buzzer is true."""
         alerts = reading.alerts
-        heard = tuple(a if self._sounder.audible(self.name, a) else replace(a, pattern=None) for a in alerts)
+        heard = tuple(a if self._audible(self.name, a) else replace(a, pattern=None) for a in alerts)
         return reading if heard == alerts else replace(reading, alerts=heard)
 
-    def _note_latency(self) -> None:
-        at = self.keeper.report().last_frame_at
-        if at is None:
+    def _note_latency(self, frame: Frame) -> None:
+        captured_at = frame.captured_at
+        if captured_at is None:
             return
-        latency = max(0.0, time.monotonic() - at)
+        latency = max(0.0, time.monotonic() - captured_at)
         before = latency if self._latency_s is None else self._latency_s
         self._latency_s = before + LATENCY_SHARE * (latency - before)
 
+    def _note_failure(self, error: Exception, now: float) -> None:
+        failure = f"{type(error).__name__}: {error}"
+        if self._failing_since is None:
+            self._failing_since = now
+        if failure != self._failure:
+            self._failure = failure
+            log.exception("frame not analysed camera=%s", self.name)
+
+    def _error(self, report: CameraReport) -> str | None:
+        if self._status != "offline":
+            return None
+        return f"frames cannot be analysed: {self._failure}" if self._failure else report.last_error
+
+    def _counters(self, report: CameraReport) -> Counters:
+        return Counters(
+            frames=self._analysed,
+            skipped=report.skipped + self._left_out,
+            reopened=max(0, report.opens - 1),
+            latency_s=self._latency_s,
+            rebuilt=report.hung,
+            restarts=self._history.restarts,
+            reason=report.last_error or self._history.reason,
+        )
+
 
 def pause(interval: float, took: float) -> float:
-    """Seconds from one picture's turn to the next that halve the rate, whether the camera or the reading is slower.
+    """Return the seconds from one frame's turn to the next that halve the rate, whichever of the two is slower.
 
-    `interval`: between two pictures of the camera; half of one is forgiven, as they do not come to the millisecond.
+    Args:
+        interval: seconds between two frames of the camera; half of one is forgiven, since frames jitter.
+        took: seconds that the analysis of one frame takes.
     """
     return 2 * max(interval, took) - interval / 2
-
-
-def switch_message(node: str, camera: str, switch: str, switches: CameraSettings) -> Message:
-    """The retained state of one switch."""
-    value = getattr(switches, switch)
-    if isinstance(value, bool):
-        value = "ON" if value else "OFF"
-    return _SWITCHES[switch].message(value, node=node, camera=camera)

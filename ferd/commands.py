@@ -1,128 +1,133 @@
-"""Does what commands ask for, in the main loop, and answers each of them."""
+"""Queue commands from any thread and carry them out in the loop: switches, and requests of the node."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from ferd.errors import FerdError
-from ferd.outputs.mqtt.requests import LONGEST, Command, IncomingMessage, Refusal, ReplyInfo, Value, parse, respond
-from ferd.outputs.mqtt.topics import Json, Message
+from ferd.snapshot import Command
 
-INBOX = 1000
-"""Commands that wait at most. Who sends more at a time is no person, and the newest are dropped."""
-AT_A_TIME = 16
-"""So many are done before the next picture has its turn."""
-TOLD_EVERY_S = 60.0
+LOG_EVERY_S = 60.0
+"""Minimum interval between log lines about refused commands: a flood must not fill the disk."""
+LOGGED_A_SECOND = 3
+"""Log lines about accepted commands a second at most."""
+ANSWERS_KEPT = 100
+"""Replaced commands that are still answered; of a larger flood only the newest are."""
+REPLACED = "a newer command for the same switch came before this one was carried out"
 
 log = logging.getLogger(__name__)
 
 
-class CommandTarget(Protocol):
-    """What can be commanded. A method may raise FerdError: its text is the response. It returns the response's data."""
-
-    def switch(self, camera: str, switch: str, value: Value) -> Json: ...
-    def restart(self) -> Json: ...
-    def republish(self) -> Json: ...
-    def reload(self) -> Json: ...
-    def snooze(self, seconds: float) -> Json: ...
-    def log_level(self, level: str) -> Json: ...
-
-
 class CommandQueue:
-    """Between the thread that hears and the one that acts. Thread-safe."""
+    """Hold at most one command of each kind: the last value wins. Thread-safe.
+
+    A flood therefore ends in the state that was asked for last, and cannot grow. `wake` is set with every command.
+    """
 
     def __init__(self, wake: threading.Event) -> None:
         self._wake = wake
         self._lock = threading.Lock()
-        self._heard: deque[IncomingMessage] = deque()
-        self._dropped = 0
-        self._told_at = float("-inf")
+        self._pending: dict[tuple[str, str | None], Command] = {}
+        self._replaced: list[Command] = []
 
-    def put(self, heard: IncomingMessage) -> None:
-        if len(heard.payload) > LONGEST:  # it is refused; that much of it need not wait in memory
-            heard = replace(heard, payload=heard.payload[: LONGEST + 1])
+    def submit(self, command: Command) -> None:
+        """Queue a command; return at once."""
         with self._lock:
-            if len(self._heard) < INBOX:
-                self._heard.append(heard)
-            else:
-                self._dropped += 1
+            before = self._pending.pop((command.verb, command.camera), None)
+            self._pending[command.verb, command.camera] = command
+            if before is not None and before.reply is not None:
+                self._replaced = [*self._replaced[-ANSWERS_KEPT + 1 :], before]
         self._wake.set()
 
-    def take(self, now: float) -> list[IncomingMessage]:
-        """The oldest, AT_A_TIME at most; sets the wake again when more wait."""
+    def take(self) -> list[Command]:
+        """Return what is pending, in the order of the last values; answer those that were replaced."""
         with self._lock:
-            taken = [self._heard.popleft() for _ in range(min(AT_A_TIME, len(self._heard)))]
-            more, dropped = bool(self._heard), self._dropped
-        if more:
-            self._wake.set()
-        if dropped and now - self._told_at >= TOLD_EVERY_S:
-            self._told_at = now
-            log.warning("too many commands at a time dropped=%d", dropped)
-        return taken
+            commands, self._pending = list(self._pending.values()), {}
+            replaced, self._replaced = self._replaced, []
+        for command in replaced:
+            answer(command, REPLACED)
+        return commands
+
+
+class CommandTarget(Protocol):
+    """What can be commanded. A method returns the response's data; FerdError carries the text for the response.
+
+    `reload` answers later, through the command's reply, once the new models are loaded.
+    """
+
+    def set_switch(self, camera: str, switch: str, value: Any) -> dict[str, object]: ...
+    def restart(self, now: float) -> dict[str, object]: ...
+    def republish(self) -> dict[str, object]: ...
+    def reload(self, command: Command) -> None: ...
+    def snooze(self, seconds: float) -> dict[str, object]: ...
+    def log_level(self, level: str) -> dict[str, object]: ...
 
 
 class CommandHandler:
-    """`obey` never raises. ``now`` is in monotonic seconds."""
+    """Carry out one command after another and answer each. `handle` never raises."""
 
-    def __init__(self, node: str, helm: CommandTarget) -> None:
-        self._node, self._helm = node, helm
-        self._refusal_told_at = float("-inf")
+    def __init__(self, target: CommandTarget) -> None:
+        self._target = target
+        self._refused_at = float("-inf")
+        self._second, self._logged = 0, 0
 
-    def handle(self, heard: IncomingMessage, cameras: Sequence[str], now: float) -> list[Message]:
-        """Does it, and gives the response; nothing for what is not for us, or retained."""
-        command = parse(self._node, cameras, heard)
-        if command is None:
-            log.debug("ignored topic=%s retained=%s", heard.topic, heard.retained)
-            return []
-        if isinstance(command, Refusal):
-            return self._refuse(command.verb, command.camera, command.error, command.asked, now)
-        log.info("command %s%s%s", command.verb, _where(command.camera), _what(command.value))
+    def handle(self, command: Command, now: float) -> None:
+        """Carry out `command`; `now` is in monotonic seconds."""
+        self._log(command, now)
         try:
-            data = self._deed(command)()
+            data = self._run(command, now)
         except FerdError as error:
-            return self._refuse(command.verb, command.camera, str(error), command.asked, now)
+            self._refuse(command, str(error), now)
         except Exception:  # whatever it is, cameras and alarms must go on
             log.exception("command failed verb=%s", command.verb)
-            error_text = "ferd failed at this; see its log"
-            return respond(self._node, command.verb, command.asked, error=error_text)
-        if command.camera is not None and command.asked == ReplyInfo():
-            return []  # the switch's own topic says it
-        return respond(self._node, command.verb, command.asked, data=data)
+            answer(command, "ferd failed at this; see its log")
+        else:
+            if data is not None:
+                answer(command, None, data)
 
-    def _deed(self, command: Command) -> Callable[[], Json]:
+    def _run(self, command: Command, now: float) -> dict[str, object] | None:
+        target, value = self._target, command.value
         if command.camera is not None:
-            camera = command.camera
-            return lambda: self._helm.switch(camera, command.verb, command.value)
+            return target.set_switch(command.camera, command.verb, value)
         match command.verb:
             case "snooze":
-                return lambda: self._helm.snooze(float(command.value or 0.0))
+                return target.snooze(float(value or 0.0))
             case "log_level":
-                return lambda: self._helm.log_level(str(command.value))
+                return target.log_level(str(value))
             case "restart":
-                return self._helm.restart
+                return target.restart(now)
             case "republish":
-                return self._helm.republish
+                return target.republish()
             case "reload":
-                return self._helm.reload
-        raise AssertionError(f"no deed for {command.verb}")
+                target.reload(command)
+                return None
+        raise FerdError(f"there is no {command.verb} here")
 
-    def _refuse(self, verb: str, camera: str | None, error: str, asked: ReplyInfo, now: float) -> list[Message]:
-        """One line a minute: whoever sends rubbish must not fill the disk."""
-        if now - self._refusal_told_at >= TOLD_EVERY_S:
-            self._refusal_told_at = now
-            log.warning("command refused verb=%s%s reason=%r", verb, _where(camera), error)
-        data = {} if camera is None else {"camera": camera}
-        return respond(self._node, verb, asked, error=error, data=data)
+    def _log(self, command: Command, now: float) -> None:
+        if int(now) != self._second:
+            self._second, self._logged = int(now), 0
+        self._logged += 1
+        if self._logged <= LOGGED_A_SECOND:
+            where = "" if command.camera is None else f" camera={command.camera}"
+            what = "" if command.value is None else f" value={command.value}"
+            source = f" source={command.source}" if command.source else ""
+            log.info("command verb=%s%s%s%s", command.verb, where, what, source)
+
+    def _refuse(self, command: Command, error: str, now: float) -> None:
+        if now - self._refused_at >= LOG_EVERY_S:
+            self._refused_at = now
+            log.warning("command refused verb=%s reason=%r", command.verb, error)
+        answer(command, error)
 
 
-def _where(camera: str | None) -> str:
-    return "" if camera is None else f" camera={camera}"
-
-
-def _what(value: Value) -> str:
-    return "" if value is None else f" value={value}"
+def answer(command: Command, error: str | None, data: Mapping[str, object] | None = None) -> None:
+    """Answer whoever waits for it, if anybody does."""
+    if command.reply is None:
+        return
+    try:
+        command.reply(error, dict(data or {}))
+    except Exception:
+        log.exception("command not answered verb=%s", command.verb)

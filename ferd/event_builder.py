@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ferd.outputs.mqtt.names import slug
+from ferd.names import slug
 from ferd.payloads import (
     AlertEvent,
     AlertEventType,

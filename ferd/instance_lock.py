@@ -1,4 +1,4 @@
-"""Notices another ferd on this machine that has the same identity: Home Assistant would take the two for one device."""
+"""Detect another ferd on this machine with the same identity: Home Assistant would merge the two into one device."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ log = logging.getLogger(__name__)
 
 
 class InstanceLock:
-    """Holds a name that only one process of this machine can have, whoever runs it; it ends with the process.
+    """A name that only one process of this machine can hold, whatever its user; it ends with the process.
 
-    The name is an abstract unix socket, see unix(7): there is no file that could be left behind.
+    The name is an abstract unix socket (unix(7)), so no file can be left behind.
     """
 
     def __init__(self, identity: str) -> None:
@@ -20,23 +20,24 @@ class InstanceLock:
         self._socket: socket.socket | None = None
 
     def take(self) -> bool:
-        """False, and a warning with the remedy, when another process has it."""
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        """Take the lock. When another process holds it, log a warning with the remedy and return False."""
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            claim.bind(f"\0ferd/{self._identity}")
+            lock.bind(f"\0ferd/{self._identity}")
         except OSError as error:
-            claim.close()
+            lock.close()
             log.warning(
-                'another ferd on this machine has the identity %s (%s) remedy="give one of them another [node] id, and '
-                'another name: Home Assistant takes the two for one device"',
+                'another ferd on this machine has the identity %s (%s) remedy="give one of them another [node] id and '
+                'another name: Home Assistant merges the two into one device"',
                 self._identity,
                 error.strerror,
             )
             return False
-        self._socket = claim
+        self._socket = lock
         return True
 
     def release(self) -> None:
+        """Release the lock; does nothing where it is not held."""
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.close()

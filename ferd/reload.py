@@ -1,67 +1,80 @@
-"""What a new configuration changes: which parts of a running daemon must be built anew. Pure but for `stamps`."""
+"""Compare two configurations: what changed, and which files they name."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ferd.config import Config
-from ferd.config.types import Section
+from ferd.config.models import Section
+from ferd.models.registry import find_bundle
+from ferd.snapshot import FileStamps
 
-OWN = ("node", "cameras", "mqtt", "buzzer", "web")
-"""Sections that somebody of their own is built from; all others are the models and rules of every camera."""
-
-Stamps = Mapping[str, tuple[tuple[str, int, int], ...]]
-"""By section: path, time of change (ns) and size of each file that it names; zeros for a file that is not there."""
+NAMED = ("node", "mqtt", "buzzer", "web")
+"""Sections that are reported under their own name; all others but the cameras are "models and rules"."""
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """``opened``, ``closed``: cameras by name; one whose settings changed is in both. ``rest``: models and rules."""
+class Difference:
+    """What another configuration changes.
 
-    node: bool = False
-    mqtt: bool = False
-    buzzer: bool = False
-    rest: bool = False
+    ``opened``, ``closed``: cameras by name; one whose settings changed is in both, and so is every camera of a renamed
+    node. ``models``: other model files. ``rules``: smoothing, fatigue or alert rules. ``sections``: of NAMED.
+    """
+
+    sections: tuple[str, ...] = ()
+    models: bool = False
+    rules: bool = False
     opened: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return any((self.node, self.mqtt, self.buzzer, self.rest, self.opened, self.closed))
+        return bool(self.sections or self.models or self.rules or self.opened or self.closed)
 
     def __str__(self) -> str:
-        cameras = sorted({*self.opened, *self.closed})
-        names = [name for name in ("node", "mqtt", "buzzer") if getattr(self, name)]
-        return ", ".join([*names, *(["models and rules"] if self.rest else []), *(f"camera {c}" for c in cameras)])
+        cameras = [f"camera {name}" for name in sorted({*self.opened, *self.closed})]
+        rest = ["models and rules"] if self.models or self.rules else []
+        return ", ".join([*self.sections, *rest, *cameras])
 
 
-def changes(old: Config, new: Config, old_files: Stamps, new_files: Stamps) -> Changes:
-    """A renamed node changes every topic, so all cameras and the connection are built anew as well.
-
-    Another id changes nothing: it is for a start only.
-    """
+def difference(old: Config, new: Config, old_files: FileStamps, new_files: FileStamps) -> Difference:
+    """Compare two configurations. A renamed node changes every topic, so all cameras start again."""
 
     def differs(section: str) -> bool:
         return getattr(old, section) != getattr(new, section) or old_files.get(section) != new_files.get(section)
 
-    node = old.node.name != new.node.name
-    return Changes(
-        node=node,
-        mqtt=node or differs("mqtt"),
-        buzzer=differs("buzzer"),
-        rest=any(differs(section) for section in type(new).model_fields if section not in OWN),
-        opened=tuple(n for n, camera in new.cameras.items() if node or old.cameras.get(n) != camera),
-        closed=tuple(n for n, camera in old.cameras.items() if node or new.cameras.get(n) != camera),
+    renamed = old.node.name != new.node.name
+    rest = [name for name in type(new).model_fields if name not in (*NAMED, "cameras")]
+    # Alert and smoothing rules need no model; fatigue needs the eyes model.
+    models = differs("detector") or differs("expression") or new.fatigue.enabled != old.fatigue.enabled
+    sections = [name for name in NAMED if name != "node" and differs(name)]
+    if renamed:
+        sections = ["node", "mqtt", *(name for name in sections if name != "mqtt")]
+    return Difference(
+        sections=tuple(sections),
+        models=models,
+        rules=any(differs(name) for name in rest),
+        opened=tuple(name for name, camera in new.cameras.items() if renamed or old.cameras.get(name) != camera),
+        closed=tuple(name for name, camera in old.cameras.items() if renamed or new.cameras.get(name) != camera),
     )
 
 
-def stamps(config: Config, more: Mapping[str, tuple[Path, ...]]) -> Stamps:
-    """The files of each section: a password or certificate may change while the configuration stays the same.
+def file_stamps(config: Config) -> FileStamps:
+    """Stamp the files of each section: a password or a certificate may change while the configuration stays the same.
 
-    ``more``: files that no key names, by section.
+    Includes files that no key names: systemd credentials, and the model behind its name in the registry.
     """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    credentials = tuple(sorted(Path(folder).iterdir())) if folder and Path(folder).is_dir() else ()
+    model = find_bundle(config.expression.model).path
+    return stamps(config, {"mqtt": credentials, "expression": (model, model.with_suffix(".json"))})
+
+
+def stamps(config: Config, more: Mapping[str, tuple[Path, ...]]) -> FileStamps:
+    """Stamp the files that keys name, and ``more`` by section."""
     named = {section: tuple(_paths(getattr(config, section))) for section in type(config).model_fields}
     return {
         section: tuple(_stamp(path) for path in (*paths, *more.get(section, ()))) for section, paths in named.items()

@@ -16,12 +16,10 @@ import numpy as np
 
 from ferd.errors import SourceEnded, SourceError
 from ferd.event_builder import EventBuilder
-from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.topics import EVENT
 from ferd.policy.alert_engine import AlertEngine
 from ferd.sources.base import Source
 from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track
-from ferd.vision.pipeline import ExpressionSmoother, Scores
+from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 
 SIGNALS = ("eyes_closed", "mouth_open", "nod")
 """The keys of a face's signals, as Signals has them."""
@@ -38,17 +36,17 @@ def frames(source: Source) -> Iterator[Frame]:
             return
 
 
-def lines(readings: Iterable[Reading], narrator: EventBuilder) -> Iterator[dict[str, Any]]:
+def lines(readings: Iterable[Reading], builder: EventBuilder) -> Iterator[dict[str, Any]]:
     """What `replay --jsonl` prints: the reading, and what would be published. Wall time begins in 1970 at t = 0."""
     for reading in readings:
-        messages = narrator.tell(reading, reading.t)
+        published = builder.update(reading, reading.t)
         yield {
             "t": round(reading.t, 3),
             "faces": [_face(face) for face in reading.faces],
             "main": reading.main,
-            "state": None if narrator.state is None else narrator.state.to_dict(),
-            "events": _events(messages),
-            "alert": None if narrator.alert is None else narrator.alert.to_dict(),
+            "state": None if published.state is None else published.state.to_dict(),
+            "events": [event.to_dict() for event in published.events],
+            "alert": None if published.alert is None else published.alert.to_dict(),
             "fatigue": None if reading.fatigue is None else _fatigue(reading.fatigue),
         }
 
@@ -96,10 +94,6 @@ def _fatigue(fatigue: Fatigue) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def _events(messages: Iterable[Message]) -> list[dict[str, Any]]:
-    return [json.loads(m.payload) for m in messages if EVENT.names_in(m.topic)]
 
 
 def _reading(

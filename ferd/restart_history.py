@@ -1,9 +1,9 @@
-"""The last rung of a camera's recovery: where its driver hangs for good, systemd starts ferd anew.
+"""Decide when a hung camera driver requires a new process, and remember the restarts that were made for it.
 
-The keeper climbs the first two by itself: it opens a camera again, and it leaves a hung attempt behind and builds a new
-one. But a hung call holds the device, so that the new attempt finds it busy: only the end of the process frees it.
-What was done is noted in systemd's RuntimeDirectory, in memory: it outlasts the restart, and nothing is written to a
-card.
+The supervisor handles the rest: it opens a camera again, and it abandons a hung capture thread and starts another. But
+a hung call holds the device, so that the next attempt finds it busy: only the end of the process releases it. Then
+systemd starts ferd again. The restarts are noted in systemd's RuntimeDirectory, in memory: the note survives the
+restart, and nothing is written to an SD card.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ferd.fs import replace_file
-from ferd.sources.supervisor import Report, State
+from ferd.sources.supervisor import CameraReport, CameraState
 
 log = logging.getLogger(__name__)
 
-HANGS_S = 60.0
-"""A call that has not come back for so long after it was given up will not: drivers and streams time out within 10 s, a
-name that nobody answers for within 30."""
-OTHERS_WATCH = 10
-"""So many times longer is waited while another camera works: a restart blinds it for some seconds."""
+HUNG_FOR_GOOD_S = 60.0
+"""A call that has not returned this long after it was given up will not: drivers time out within 10 s, streams and
+name lookups that nobody answers within 35."""
+PATIENCE_FACTOR = 10
+"""How many times longer to wait while another camera works: a restart blinds it for some seconds."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
 """Between two restarts, doubled from one to the next: a broken camera must not restart the others every minute."""
-FORGOTTEN_S = 2 * LONGEST_PAUSE_S
+FORGET_AFTER_S = 2 * LONGEST_PAUSE_S
 FILE = "recovery.json"
-MOST_WORDS = 200
+MAX_REASON_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
 class RestartHistory:
-    """The restarts for one camera since the service was started. `row`: those that came close upon each other.
+    """The restarts for one camera since the service was started.
 
-    `at`: when the last one was, in monotonic seconds, which go on over a restart of the process.
+    ``row``: how many followed closely upon each other. ``at``: when the last one was, in monotonic seconds, which go on
+    over a restart of the process.
     """
 
     restarts: int = 0
@@ -45,62 +46,68 @@ class RestartHistory:
     reason: str | None = None
 
     def may_restart(self, now: float) -> bool:
+        """Tell whether the pause after the last restart is over."""
         if self.row == 0:
             return True
         return now - self.at >= min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (self.row - 1))
 
     def restarted(self, now: float, reason: str) -> RestartHistory:
-        row = 1 if now - self.at > FORGOTTEN_S else self.row + 1
-        return RestartHistory(self.restarts + 1, row, now, reason[:MOST_WORDS])
+        """Return the history with one more restart, at `now`."""
+        row = 1 if now - self.at > FORGET_AFTER_S else self.row + 1
+        return RestartHistory(self.restarts + 1, row, now, reason[:MAX_REASON_LENGTH])
 
 
 class RestartPolicy:
-    """Remembers the restarts and says when the next one is due. Without a `file` there is none: who would start it?"""
+    """Keeps the history and decides when a restart is due. Without a `file` never: nobody would start ferd again."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._past = _read(file)
+        self._histories = _read(file)
 
     @classmethod
     def of(cls, environ: Mapping[str, str] | None = None) -> RestartPolicy:
-        """For the process that systemd keeps, else one that never asks for a restart."""
+        """Make the policy of this process: under systemd with a file, else without one."""
         environ = os.environ if environ is None else environ
         folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         return cls(Path(folder) / FILE if folder and "NOTIFY_SOCKET" in environ else None)
 
-    def past(self, camera: str) -> RestartHistory:
-        return self._past.get(camera, RestartHistory())
+    def history(self, camera: str) -> RestartHistory:
+        """Return the restarts that were made for `camera`."""
+        return self._histories.get(camera, RestartHistory())
 
-    def due(self, reports: Mapping[str, Report], now: float) -> str | None:
-        """The camera for which ferd must be started anew, None while all is well or may yet become so."""
+    def due(self, reports: Mapping[str, CameraReport], now: float) -> str | None:
+        """Return the camera for which ferd must be restarted, None while there is none.
+
+        `now`: of the clock of the reports, which is the monotonic one.
+        """
         if self._file is None:
             return None
-        others = any(report.state is State.ONLINE for report in reports.values())
-        patience = HANGS_S * (OTHERS_WATCH if others else 1)
+        others_work = any(report.state is CameraState.ONLINE for report in reports.values())
+        patience_s = HUNG_FOR_GOOD_S * (PATIENCE_FACTOR if others_work else 1)
         for name, report in reports.items():
-            if hangs_for(report, now) >= patience and self.past(name).may_restart(now):
+            if hung_for(report, now) >= patience_s and self.history(name).may_restart(now):
                 return name
         return None
 
     def note(self, camera: str, reason: str, now: float) -> bool:
-        """To be called before the restart. False when it cannot be noted: without a count it could go on for ever."""
-        self._past[camera] = self.past(camera).restarted(now, reason)
+        """Note a restart before it is made. Returns False when that fails: uncounted, it could repeat for ever."""
+        self._histories[camera] = self.history(camera).restarted(now, reason)
         if self._file is None:
             return False
         try:
-            replace_file(self._file, json.dumps({name: asdict(past) for name, past in self._past.items()}))
+            replace_file(self._file, json.dumps({name: asdict(past) for name, past in self._histories.items()}))
         except OSError as error:
             log.warning("no restart for a hung camera file=%s reason=%r", self._file, error.strerror or str(error))
             return False
         return True
 
 
-def hangs_for(report: Report, now: float) -> float:
-    """Seconds since the oldest call was given up that still hangs; 0 while the camera works, or nothing hangs.
+def hung_for(report: CameraReport, now: float) -> float:
+    """Return the seconds since the oldest call that still hangs was given up.
 
-    Also 0 until it was built anew in vain.
+    0 while the camera works or nothing hangs, and until a new attempt has failed as well.
     """
-    if report.state is not State.OFFLINE or report.hanging_since is None or not report.in_vain:
+    if report.state is not CameraState.OFFLINE or report.hanging_since is None or not report.failures_since_hang:
         return 0.0
     return max(0.0, now - report.hanging_since)
 
@@ -110,19 +117,19 @@ def _read(file: Path | None) -> dict[str, RestartHistory]:
         return {}
     try:
         noted = json.loads(file.read_text(encoding="utf-8"))
-        return {str(name): _past(given) for name, given in noted.items()}
+        return {str(name): _history(values) for name, values in noted.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("recoveries begin anew file=%s reason=%r", file, f"{type(error).__name__}: {error}")
+        log.warning("restart history is lost file=%s reason=%r", file, f"{type(error).__name__}: {error}")
         return {}
 
 
-def _past(given: Mapping[str, object]) -> RestartHistory:
-    reason = given["reason"]
+def _history(values: Mapping[str, object]) -> RestartHistory:
+    reason = values["reason"]
     return RestartHistory(
-        restarts=int(str(given["restarts"])),
-        row=int(str(given["row"])),
-        at=float(str(given["at"])),
+        restarts=int(str(values["restarts"])),
+        row=int(str(values["row"])),
+        at=float(str(values["at"])),
         reason=None if reason is None else str(reason),
     )

@@ -1,11 +1,12 @@
-"""What a user set over MQTT and a restart must not forget: one small JSON file, written only when something changed."""
+"""What a user set over MQTT or on the page and a restart must keep: one small JSON file per node."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,18 @@ from typing import Any
 from ferd.fs import is_file, replace_file, state_dir
 from ferd.policy.sensitivity import MIDDLE
 
-LONGEST = 65536
+MAX_BYTES = 65536
+"""Nothing is read beyond this size: eight cameras need less than 1 kB."""
 
 log = logging.getLogger(__name__)
+
+Submit = Callable[[Callable[[], None]], None]
+"""Run a function, now or later, in another thread or this one. It must not run two at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraSettings:
-    """Of one camera. ``enabled``: it is used. ``buzzer``: it may be heard. ``sensitivity``: 0 to 100."""
+    """Settings of one camera. ``enabled``: it is used. ``buzzer``: its alerts may sound. ``sensitivity``: 0 to 100."""
 
     enabled: bool = True
     buzzer: bool = True
@@ -28,35 +33,54 @@ class CameraSettings:
 
 
 class SettingsStore:
-    """The switches of all cameras by name; of a camera that is not known, the defaults.
+    """The settings of all cameras by name; of an unknown camera, the defaults.
 
-    A file that cannot be read or written is told and harms nothing: the switches then last until the restart.
+    `set` changes the value at once and hands the write, which waits for the disk, to `submit`. At most one write is
+    pending; it writes the latest values. A file that cannot be read or written is logged: the settings then last until
+    the restart.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, submit: Submit = lambda write: write()) -> None:
         self._path = path
+        self._submit = submit
+        self._lock = threading.Lock()
         self._cameras = dict(_read(path))
+        self._write_pending = False
 
     @classmethod
-    def of(cls, node_id: str | None) -> SettingsStore:
-        """The file of this node in the state folder. ``node_id``: [node] id, for several ferds on one machine."""
-        return cls(state_dir() / (f"switches-{node_id}.json" if node_id else "switches.json"))
+    def of(cls, node_id: str | None, submit: Submit = lambda write: write()) -> SettingsStore:
+        """Open the file of the ferd with this [node] id; one machine can run several."""
+        return cls(state_dir() / (f"switches-{node_id}.json" if node_id else "switches.json"), submit)
 
     def switches(self, camera: str) -> CameraSettings:
-        return self._cameras.get(camera, CameraSettings())
+        """Return the settings of a camera."""
+        with self._lock:
+            return self._cameras.get(camera, CameraSettings())
 
-    def set(self, camera: str, switches: CameraSettings) -> None:
-        if switches == self.switches(camera):
-            return
-        self._cameras[camera] = switches
+    def set(self, camera: str, settings: CameraSettings) -> None:
+        """Change the settings of a camera and submit a write if they differ and none is pending."""
+        with self._lock:
+            if settings == self._cameras.get(camera, CameraSettings()):
+                return
+            self._cameras[camera] = settings
+            if self._write_pending:
+                return
+            self._write_pending = True
         try:
-            self._write()
-        except OSError as error:
-            log.warning("switches not kept file=%s reason=%r", self._path, error.strerror or str(error))
+            self._submit(self._write)
+        except BaseException:
+            with self._lock:
+                self._write_pending = False  # else no later change would ever be written
+            raise
 
     def _write(self) -> None:
-        content = {"v": 1, "cameras": {name: asdict(switches) for name, switches in self._cameras.items()}}
-        replace_file(self._path, json.dumps(content))
+        with self._lock:
+            self._write_pending = False
+            content = {"v": 1, "cameras": {name: asdict(settings) for name, settings in self._cameras.items()}}
+        try:
+            replace_file(self._path, json.dumps(content))
+        except OSError as error:
+            log.warning("settings not saved file=%s reason=%r", self._path, error.strerror or str(error))
 
 
 def _read(path: Path) -> Mapping[str, CameraSettings]:
@@ -64,23 +88,23 @@ def _read(path: Path) -> Mapping[str, CameraSettings]:
         return {}
     try:
         with path.open(encoding="utf-8") as file:
-            cameras = json.loads(file.read(LONGEST))["cameras"]
-        return {str(name): _switches(given) for name, given in cameras.items()}
+            cameras = json.loads(file.read(MAX_BYTES))["cameras"]
+        return {str(name): _settings(given) for name, given in cameras.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        log.warning("switches begin anew file=%s reason=%r", path, f"{type(error).__name__}: {error}")
+        log.warning("settings reset to defaults file=%s reason=%r", path, f"{type(error).__name__}: {error}")
         return {}
 
 
-def _switches(given: Mapping[str, Any]) -> CameraSettings:
-    """Each value that is as it should be; the default for every other."""
+def _settings(given: Mapping[str, Any]) -> CameraSettings:
+    """Take each valid value, and the default for every other."""
     default = CameraSettings()
-    kept: dict[str, Any] = {}
+    valid: dict[str, Any] = {}
     for field in fields(CameraSettings):
         value = given.get(field.name)
         if isinstance(value, bool) and isinstance(getattr(default, field.name), bool):
-            kept[field.name] = value
+            valid[field.name] = value
     with contextlib.suppress(TypeError, ValueError):
         sensitivity = float(given.get("sensitivity", MIDDLE))
         if 0 <= sensitivity <= 100:
-            kept["sensitivity"] = sensitivity
-    return CameraSettings(**kept)
+            valid["sensitivity"] = sensitivity
+    return CameraSettings(**valid)

@@ -56,6 +56,9 @@ class CameraSnapshot:
         error: why it is offline; None otherwise.
         frame, reading: the newest analysed frame and its reading; None since the camera opened or tracking was reset.
         state, alert, fatigue: the payloads that hold now; None before there was one.
+        timings: mean time of each step of the pipeline in milliseconds; None while it is not measured.
+        attempts: how often the camera was opened or tried.
+        settled: known to work, or known not to, or switched off.
     """
 
     name: str
@@ -70,6 +73,14 @@ class CameraSnapshot:
     alert: AlertState | None = None
     fatigue: FatigueState | None = None
     counters: Counters = field(default_factory=Counters)
+    timings: Mapping[str, float] | None = None
+    attempts: int = 0
+    settled: bool = False
+
+    @property
+    def heartbeat(self) -> int:
+        """Rises with every analysed frame and every attempt to open the camera: what proves that it is alive."""
+        return self.counters.frames + self.attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,8 @@ class Snapshot:
         cameras: by name, in the order of the configuration.
         throttled: the board is throttled, so half of the frames are analysed.
         ready: every camera has delivered a frame, failed once, or is switched off.
+        commanded: (camera, switch) that were set since the snapshot before: their state is published again although
+            nothing changed, so that whoever asked sees the result.
         identity: the node's identity towards Home Assistant.
     """
 
@@ -116,6 +129,7 @@ class Snapshot:
     files: FileStamps = field(default_factory=dict)
     throttled: bool = False
     ready: bool = False
+    commanded: tuple[tuple[str, str], ...] = ()
     identity: str = ""
 
 

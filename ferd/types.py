@@ -58,13 +58,16 @@ class Frame:
 
     ``image``: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. ``small``: the same view in gray at a lower resolution,
     where the camera delivers one for free (picamera2's low-resolution stream); None elsewhere. ``jpeg``: the picture
-    as the camera sent it, where that was a JPEG of just this view.
+    as the camera sent it, where that was a JPEG of just this view. ``captured_at``: monotonic seconds
+    (``time.monotonic``) at which the driver captured the image or, where it does not say, the read returned; None for
+    recordings.
     """
 
     t: float
     image: Image
     small: Image | None = None
     jpeg: bytes | None = None
+    captured_at: float | None = None
 
     @property
     def width(self) -> int:

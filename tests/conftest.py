@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -13,3 +16,18 @@ def a_state_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypa
     """No test finds what another one kept, or leaves anything in the home of whoever runs it."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+
+
+TESTS = Path(__file__).parent
+
+
+def pytest_configure() -> None:
+    # Under nohup SIGHUP is ignored, and every ferd that a test starts would inherit that and never reload.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test by its folder: unit, integration or story."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        item.add_marker({"unit": "unit", "stories": "story"}.get(folder, "integration"))

@@ -1,4 +1,4 @@
-"""A WebSocket client small enough to misbehave on purpose (RFC 6455)."""
+"""A WebSocket client (RFC 6455) that can misbehave on purpose."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Rejected(Exception):  # noqa: N818
     """The server did not switch protocols; the text is its first line."""
 
 
-class Looker:
-    """One who looks: `take` receives a message and says so; `receive` does not say so."""
+class WebSocketClient:
+    """A viewer: `take` receives and acknowledges a message, `receive` does not acknowledge it."""
 
     def __init__(self, port: int, path: str, headers: dict[str, str] | None = None) -> None:
         self.line = socket.create_connection(("127.0.0.1", port), 20)
@@ -65,7 +65,7 @@ class Looker:
         self._file.close()
         self.line.close()
 
-    def __enter__(self) -> Looker:
+    def __enter__(self) -> WebSocketClient:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -1,18 +1,19 @@
-"""The configuration: one schema (schema.py), one reader (load.py), one printer (show.py)."""
+"""The configuration: schema (models), reader (loader), error messages (messages), printer (template)."""
 
-from ferd.config.alerts import AlertConfig
-from ferd.config.buzzer import BuzzerConfig
-from ferd.config.fatigue import FatigueConfig
 from ferd.config.loader import load_config
 from ferd.config.models import (
+    AlertConfig,
+    BuzzerConfig,
     CameraConfig,
     Config,
     DetectorConfig,
     ExpressionConfig,
+    FatigueConfig,
+    MqttConfig,
     NodeConfig,
     SmoothingConfig,
+    WebConfig,
 )
-from ferd.config.mqtt import MqttConfig
 
 __all__ = [
     "AlertConfig",
@@ -25,5 +26,6 @@ __all__ = [
     "MqttConfig",
     "NodeConfig",
     "SmoothingConfig",
+    "WebConfig",
     "load_config",
 ]

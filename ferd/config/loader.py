@@ -1,37 +1,45 @@
-"""Reads a TOML file and the environment into a Config, or says which line is wrong and what to do."""
+"""Read a TOML file and environment variables into a Config, or report every error with its line and remedy."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from ferd.config.environ import overlay
-from ferd.config.messages import explain
+from ferd.config.messages import Keys, explain, field_of
 from ferd.config.models import Config
 from ferd.errors import ConfigError
 from ferd.fs import exists
 
 SYSTEM_FILE = Path("/etc/ferd/ferd.toml")
+ENV_PREFIX = "FERD_"
+"""Environment variables override the file: FERD_SECTION__KEY=value, FERD_CAMERAS__DESK__FPS=5."""
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
 
 
 def load_config(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
-    """Config from `path` (or the system's file if it is there, or the defaults), overridden by the environment.
+    """Load the configuration.
 
-    Raises ConfigError with one line an error: file, line, key, what is wrong, remedy.
+    Args:
+        path: The file to read. None: the system's file if it exists, else the defaults.
+        environ: Environment variables; those that start with FERD_ and contain __ override keys of the file.
+
+    Raises:
+        ConfigError: One line for each error: file and line (or variable), key, what is wrong, remedy.
     """
     if path is None and exists(SYSTEM_FILE):
         path = SYSTEM_FILE
     text = _read(path) if path else ""
     tree = _parse(text, path)
-    from_env = overlay(tree, environ or {})
+    variables = _apply_environment(tree, environ or {})
     try:
         return Config.model_validate(tree, context={"folder": path.resolve().parent} if path else None)
     except ValidationError as error:
-        lines = [explain(e, text, path, from_env) for e in error.errors()]
+        lines = [explain(problem, text, path, variables) for problem in error.errors()]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -41,7 +49,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. `ferd config default > {path}` writes one to start from") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file in UTF-8. Is it really a TOML configuration?") from None
+        raise ConfigError(f"{path}: not a UTF-8 text file. Is it really a TOML configuration?") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its owner and mode") from None
 
@@ -52,5 +60,37 @@ def _parse(text: str, path: Path | None) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{path}: not valid TOML: {error}. Text needs quotes, sections look like [mqtt]; "
-            "`ferd config default` shows a whole file"
+            "`ferd config default` prints a complete file"
         ) from None
+
+
+def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[Keys, str]:
+    """Write the variables into the tree of a TOML file. Returns the name of each variable by its keys."""
+    names: dict[Keys, str] = {}
+    for name, value in sorted(environ.items()):
+        if not name.startswith(ENV_PREFIX) or "__" not in name:
+            continue
+        keys = tuple(name.removeprefix(ENV_PREFIX).lower().split("__"))
+        section: Any = tree
+        for key in keys[:-1]:
+            section = section.setdefault(key, {})
+            if not isinstance(section, dict):
+                raise ConfigError(f"environment {name}: {key} is a value, not a section; unset the variable")
+        section[keys[-1]] = _environment_value(keys, value)
+        names[keys] = name
+    return names
+
+
+def _environment_value(keys: Keys, text: str) -> Any:
+    """Convert to the type of the key: text stays text ("42" is a valid name), booleans know yes and no, else TOML."""
+    field = field_of(keys)
+    types = {field.annotation, *get_args(field.annotation)} if field else set()
+    boolean = bool in types or any(kind is True for kind in types)  # the latter: a Literal that contains True
+    if boolean and text.strip().lower() in (*_TRUE, *_FALSE):
+        return text.strip().lower() in _TRUE
+    if types & {str, Path} or any(isinstance(kind, str) for kind in types):  # the latter: a Literal of words
+        return text
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,4 +1,4 @@
-"""Turns what the schema found wrong into a line that a user can act on: where, which key, what, remedy."""
+"""Turn what the schema rejects into a line that a user can act on: where, which key, what is wrong, remedy."""
 
 from __future__ import annotations
 
@@ -6,50 +6,88 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from ferd.config.fields import Keys, field_of, section_of
+from ferd.config.models import NAME_PATTERN, Config
 from ferd.config.source import redact
-from ferd.config.types import NAME_PATTERN
+
+Keys = tuple[str | int, ...]
+"""The path to a value: ("mqtt", "port"), ("cameras", "desk", "ignore_zones", 0)."""
+
+ANY_NAME = "*"
+RENAMED: Mapping[Keys, str] = {
+    ("smoothing", "tau_s"): "time_constant_s",
+    ("smoothing", "enter"): "on_threshold",
+    ("smoothing", "leave"): "off_threshold",
+    ("smoothing", "lead"): "switch_ratio",
+    ("smoothing", "hold_s"): "min_hold_s",
+    ("fatigue", "shut_notice_s"): "eyes_closed_notice_s",
+    ("fatigue", "shut_warning_s"): "eyes_closed_warning_s",
+    ("fatigue", "shut_alarm_s"): "eyes_closed_alarm_s",
+    ("fatigue", "not_seen_s"): "unseen_after_s",
+    ("buzzer", "lamp_watching"): "status_led_pin",
+    ("buzzer", "lamp_level"): "alert_led_pin",
+    ("mqtt", "journal"): "persist_events",
+    ("mqtt", "journal_events"): "persist_max_events",
+    ("mqtt", "insecure"): "tls_verify",
+    ("web", "hosts"): "allowed_hosts",
+    ("web", "connections"): "max_connections",
+    ("web", "https"): "secure_cookies",
+    ("web", "fps"): "max_fps",
+    ("detector", "min_face"): "min_face_px",
+    ("cameras", ANY_NAME, "ignore"): "ignore_zones",
+}
+"""Former keys with their present names. ANY_NAME stands for a name that the user chose."""
+INVERTED: Mapping[Keys, str] = {("mqtt", "insecure"): "insecure = true is now tls_verify = false"}
+"""Renamed keys whose value must be inverted, with the instruction."""
 
 _PLAIN_WORDS = {
     "bool_type": "must be true or false",
-    "dict_type": "must be a section: [name] on a line of its own, its keys below",
+    "dict_type": "must be a section: [name] on its own line, its keys below",
     "float_type": "must be a number",
     "int_from_float": "must be a whole number",
     "int_type": "must be a whole number",
     "list_type": "must be a list in brackets",
     "missing": "something is missing",
-    "model_type": "must be a section: [name] on a line of its own, its keys below",
+    "model_type": "must be a section: [name] on its own line, its keys below",
     "path_type": "must be text in quotes",
     "string_type": "must be text in quotes",
     "tuple_type": "must be a list in brackets",
 }
 
 
-def explain(error: ErrorDetails, text: str, path: Path | None, from_env: Mapping[Keys, str]) -> str:
-    """One error of the schema. `text`: the file's; `from_env`: variables by their keys."""
-    keys = tuple(k for k in error["loc"] if k != "[key]")
-    where = _place(keys, text, path, from_env)
-    dotted = ".".join(str(k) for k in keys)
+def explain(error: ErrorDetails, text: str, path: Path | None, variables: Mapping[Keys, str]) -> str:
+    """Describe one error of the schema in one line.
+
+    Args:
+        error: The error, as pydantic reports it.
+        text: The text of the file.
+        path: The file; None where there is none.
+        variables: Names of environment variables by the keys that they set.
+    """
+    keys = tuple(key for key in error["loc"] if key != "[key]")
+    where = _location(keys, text, path, variables)
+    dotted = ".".join(str(key) for key in keys)
     kind = error["type"]
     if kind == "extra_forbidden":
-        return f"{where}: unknown key {dotted}. {_did_you_mean(keys)}"
+        return f"{where}: {_renamed(keys, dotted, variables) or f'unknown key {dotted}. {_did_you_mean(keys)}'}"
     if kind == "string_pattern_mismatch" and error.get("ctx", {}).get("pattern") == NAME_PATTERN:
-        return f"{where}: {dotted} = {error['input']!r}: use 1 to 32 of a-z, 0-9 and hyphen, as it stands in topics"
-    given = "" if isinstance(error["input"], dict) else f" = {_shown(keys, error['input'])}"
+        return f"{where}: {dotted} = {error['input']!r}: use 1 to 32 of a-z, 0-9 and hyphen, as topics contain it"
+    given = "" if isinstance(error["input"], dict) else f" = {_without_secrets(keys, error['input'])}"
     message = _PLAIN_WORDS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    remedy = "" if kind == "value_error" else f". {_meaning(keys)}"
+    remedy = "" if kind == "value_error" else f". {_description(keys)}"
     return f"{where}: {dotted}{given}: {message}{remedy}".rstrip(". ")
 
 
 def line_of(text: str, keys: Iterable[str | int]) -> int | None:
-    """The line (from 1) on which a key's statement begins, or its section's; None if it is not in the text.
+    """Return the line (from 1) on which a key's statement begins, or its section's; None if the text has neither.
 
-    Asks the TOML parser itself with ever longer heads of the file, so that every way to write a key is met.
-    Only used to tell an error, so its quadratic cost does not matter.
+    The TOML parser itself reads ever longer beginnings of the file, so every way to write a key is found. The
+    quadratic cost does not matter: this runs only to report an error.
     """
     keys = tuple(keys)
     lines = text.splitlines(keepends=True)
@@ -66,9 +104,38 @@ def line_of(text: str, keys: Iterable[str | int]) -> int | None:
     return None
 
 
-def _place(keys: Keys, text: str, path: Path | None, from_env: Mapping[Keys, str]) -> str:
+def section_of(keys: Keys) -> type[BaseModel] | None:
+    """Return the schema class that contains the last of `keys`; None where there is none."""
+    model: Any = Config
+    for key in keys[:-1]:
+        section = _as_section(model)
+        if section is None:
+            model = _item_type(model)  # a dict of sections ([cameras.NAME]): the key is a name that the user chose
+            continue
+        field = section.model_fields.get(str(key))
+        model = field.annotation if field else None
+    return _as_section(model) or _item_type(model)
+
+
+def field_of(keys: Keys) -> FieldInfo | None:
+    """Return the schema field at `keys`; for an element of a list, the field of the list."""
+    while keys and isinstance(keys[-1], int):
+        keys = keys[:-1]
+    section = section_of(keys) if keys else None
+    return section.model_fields.get(str(keys[-1])) if section else None
+
+
+def _as_section(model: Any) -> type[BaseModel] | None:
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+
+
+def _item_type(model: Any) -> type[BaseModel] | None:
+    return next((found for part in get_args(model) if (found := _as_section(part))), None)
+
+
+def _location(keys: Keys, text: str, path: Path | None, variables: Mapping[Keys, str]) -> str:
     for size in range(len(keys), 0, -1):
-        for its_keys, name in from_env.items():
+        for its_keys, name in variables.items():
             if its_keys == keys[:size] or (size == len(keys) and its_keys[:size] == keys and not line_of(text, keys)):
                 return f"environment {name}"
     line = line_of(text, keys)
@@ -84,8 +151,21 @@ def _has(tree: Any, keys: Keys) -> bool:
     return True
 
 
-def _shown(keys: Keys, value: object) -> str:
-    """Without what is a secret, or could be one that was written to the wrong place."""
+def _renamed(keys: Keys, dotted: str, variables: Mapping[Keys, str]) -> str | None:
+    """The message for a former key; None for any other."""
+    former = (keys[0], ANY_NAME, *keys[2:]) if keys[:1] == ("cameras",) and len(keys) > 2 else keys
+    if (present := RENAMED.get(former)) is None:
+        return None
+    message = f"{dotted} was renamed to {present}"
+    if keys in variables:
+        message += f" ({variables[keys].rpartition('__')[0]}__{present.upper()})"
+    if former in INVERTED:
+        message += f", and its meaning is inverted: {INVERTED[former]}"
+    return message
+
+
+def _without_secrets(keys: Keys, value: object) -> str:
+    """The value for a message, without what is a secret or may be one that was written to the wrong place."""
     if any(str(key).startswith("pass") for key in keys):
         return "***"
     if isinstance(value, str) and "@" in value and "://" not in value:
@@ -98,12 +178,12 @@ def _did_you_mean(keys: Keys) -> str:
     known = list(section.model_fields) if section else []
     key = str(keys[-1])
     if key.startswith("pass") and key != "password_file" and "password_file" in known:
-        return "Secrets do not stand in the configuration: put it in a file of its own and name it in password_file"
+        return "Secrets are not kept in the configuration: write it to a file of its own and name that in password_file"
     if close := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"Did you mean {close[0]}?"
     return f"Known here: {', '.join(known)}" if known else "`ferd config default` lists all keys"
 
 
-def _meaning(keys: Keys) -> str:
+def _description(keys: Keys) -> str:
     field = field_of(keys)
     return " ".join((field.description or "").split()) if field else ""

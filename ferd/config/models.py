@@ -1,36 +1,92 @@
-"""Every configuration key, its type, range, default and meaning. `ferd config default` prints this.
+"""The configuration schema: every key with its type, range, default and meaning.
 
-Large sections have a module of their own beside this one.
+`ferd config default` prints the docstring below each key as the comment of that key.
 """
 
 from __future__ import annotations
 
+import difflib
+import ipaddress
 import re
 import socket
-from typing import Annotated, Literal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
-from ferd.config.alerts import AlertConfig, distinct_names
-from ferd.config.buzzer import BuzzerConfig
-from ferd.config.fatigue import FatigueConfig
-from ferd.config.mqtt import MqttConfig
 from ferd.config.source import check_source
-from ferd.config.types import File, Flag, Fraction, Name, Number, Seconds, Section, Whole
-from ferd.config.web import WebConfig
+from ferd.errors import ConfigError
+from ferd.names import slug
+from ferd.policy.sound_patterns import (
+    BUILT_IN,
+    DEFAULTS,
+    LEVELS_OWN,
+    MAX_HZ,
+    MIN_HZ,
+    SILENT,
+    Kind,
+    Pattern,
+    pattern,
+)
+
+# ---- types of values ----
+
+NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+# Strict: `port = true` and `width = "640"` are mistakes and are reported, not converted.
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
+
+
+def _relative_to_config(path: Path, info: ValidationInfo) -> Path:
+    folder = info.context and info.context.get("folder")
+    return Path(folder) / path if folder and not str(path).startswith("~") else path
+
+
+File = Annotated[Path, AfterValidator(_relative_to_config)]
+"""A path. In a configuration file, a relative path is relative to the folder of that file."""
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Seconds = Annotated[Number, Field(ge=0, le=3600)]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors, values are frozen, docstrings describe keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+# ---- [node] ----
 
 
 def host_name() -> str:
-    """This machine's name in the form that topics allow: [a-z0-9-]{1,32}."""
+    """Return this machine's host name in the form that topics allow: [a-z0-9-]{1,32}."""
     return re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().lower()).strip("-")[:32] or "ferd"
 
 
 class NodeConfig(Section):
     name: Name = Field(default_factory=host_name)
-    """Name of this box in topics: ferd/<name>/…  Letters a-z, digits and hyphens. Default: the host name."""
+    """Name of this machine in topics: ferd/<name>/…  Letters a-z, digits and hyphens. Default: the host name."""
     id: Name | None = None
-    """Who this ferd is towards Home Assistant, where several run on one machine: give each but the first an id of its
-    own, for ever. Not set: the machine's own id; a new name then keeps all entities."""
+    """Identity towards Home Assistant, for machines that run more than one ferd: give every ferd but the first its own
+    id and never change it. Not set: derived from the machine id, so that a new name keeps all entities."""
+
+
+# ---- [cameras.NAME] ----
 
 
 def _rectangles(value: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
@@ -41,7 +97,7 @@ def _rectangles(value: list[tuple[int, int, int, int]]) -> list[tuple[int, int, 
 
 
 RESERVED = ("request", "response")
-"""Topics of the node itself, ferd/<node>/request/…, beside those of its cameras."""
+"""Topic levels of the node itself (ferd/<node>/request/…), which no camera can use as its name."""
 
 
 def _not_reserved(name: str) -> str:
@@ -58,44 +114,47 @@ class CameraConfig(Section):
     """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a folder of pictures,
     "rtsp://…", "http://…" or "demo"."""
     width: Annotated[Whole, Field(ge=64, le=4096)] = 640
-    """Width of the picture that is asked for, in pixels."""
+    """Requested width of the picture, in pixels."""
     height: Annotated[Whole, Field(ge=48, le=4096)] = 480
-    """Height of the picture that is asked for, in pixels."""
+    """Requested height of the picture, in pixels."""
     fps: Annotated[Number, Field(gt=0, le=120)] = 15
-    """Pictures a second that are asked for. More than the board can analyse are skipped and counted."""
+    """Requested frames per second. Frames that the board cannot analyse in time are skipped and counted."""
     rotate: Literal[0, 90, 180, 270] = 0
-    """Turn the picture clockwise by so many degrees."""
+    """Rotate the picture clockwise, in degrees."""
     mirror: Flag = False
     """Swap left and right, as in a mirror."""
     ignore_zones: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = Field(default_factory=list)
     """Rectangles [left, top, width, height] in pixels in which faces are ignored (a poster, a television)."""
 
 
+# ---- [detector], [expression], [smoothing] ----
+
+
 class DetectorConfig(Section):
     kind: Literal["auto", "face", "yunet", "haar"] = "auto"
-    """"auto" takes the first that is there: face (ferd's own), yunet if its file is found, haar."""
+    """"auto" uses the first that is available: face (ferd's own), yunet if its file is found, haar."""
     yunet: File | None = None
-    """The YuNet file (face_detection_yunet_2023mar.onnx, from OpenCV Zoo). Also found on the model shelf."""
+    """The YuNet file (face_detection_yunet_2023mar.onnx, from OpenCV Zoo). Also found in the model folders."""
     min_face_px: Annotated[Whole, Field(ge=16, le=1000)] = 48
-    """Faces smaller than this (pixels of the picture) are not looked for."""
+    """Smallest face to detect, in pixels of the picture."""
 
 
 class ExpressionConfig(Section):
     model: Annotated[str, Field(min_length=1)] = "expression"
-    """A name on the model shelf (`ferd model list`) or a path to a .tflite file or bundle folder."""
+    """The name of an installed model (`ferd model list`), or a path to a .tflite file or bundle folder."""
 
 
 class SmoothingConfig(Section):
     time_constant_s: Annotated[Number, Field(ge=0, le=60)] = 0.1
-    """Time constant, in seconds: pictures of so long count as one look at the face. More is calmer and later."""
+    """Time constant of the filter, in seconds. A larger value is calmer and slower."""
     on_threshold: Fraction = 0.4
-    """A label is taken up when it is the likeliest, and its probability is at least this."""
+    """A label is adopted when it is the most probable one and its probability is at least this."""
     off_threshold: Fraction = 0.2
-    """A held label is dropped when its filtered probability stays below this. Below `on_threshold`: hysteresis."""
+    """The current label is dropped when its filtered probability stays below this. Below `on_threshold`: hysteresis."""
     switch_ratio: Annotated[Number, Field(ge=1, le=1000)] = 1.05
-    """A new label takes the place of the held one when it is so many times as likely, by all looks since the change."""
+    """A new label replaces the current one when it is this many times as likely, over all frames since the change."""
     min_hold_s: Seconds = 0.0
-    """A new label must stay ahead for so long before it is told; a held one is kept for so much longer."""
+    """A new label must lead for this long before it is published; the current one is kept for that much longer."""
 
     @model_validator(mode="after")
     def _hysteresis(self) -> SmoothingConfig:
@@ -105,6 +164,383 @@ class SmoothingConfig(Section):
                 "lower off_threshold or raise on_threshold"
             )
         return self
+
+
+# ---- [fatigue] ----
+
+EyesClosedSeconds = Annotated[Number, Field(ge=0.75, le=60)]
+"""At least 0.75 s: longer than any blink."""
+
+
+class FatigueConfig(Section):
+    enabled: Flag = False
+    """Watch the main face's eyes and mouth for signs of drowsiness. An aid, not a safety device: docs/fatigue.md."""
+    eyes_closed_notice_s: EyesClosedSeconds = 1.0
+    """Notice when the eyes have been closed for this long."""
+    eyes_closed_warning_s: EyesClosedSeconds = 1.5
+    """Warning when the eyes have been closed for this long: a microsleep."""
+    eyes_closed_alarm_s: EyesClosedSeconds = 3.0
+    """Alarm when the eyes have been closed for this long. Euro NCAP calls this sleep."""
+    perclos_notice: Fraction = 0.15
+    """Notice when PERCLOS is above this: the share of the last minute with eyes at least 80 % closed.
+    If only part of the minute was observed, the limit is divided by the square root of that part."""
+    perclos_warning: Fraction = 0.25
+    """Warning when PERCLOS is above this. The limit rises in the same way."""
+    unseen_after_s: Annotated[Number, Field(ge=0, le=600)] = 10.0
+    """Notice when the eyes were visible for less than a fifth of the last this many seconds. 0: never."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> FatigueConfig:
+        if not self.eyes_closed_notice_s <= self.eyes_closed_warning_s <= self.eyes_closed_alarm_s:
+            raise ValueError(
+                "eyes_closed_notice_s, eyes_closed_warning_s and eyes_closed_alarm_s must rise in this order"
+            )
+        if not 0 < self.perclos_notice <= self.perclos_warning:
+            raise ValueError("perclos_notice must be above 0 and not above perclos_warning")
+        return self
+
+
+# ---- [[alerts]] ----
+
+FATIGUE = "fatigue"
+"""Reserved name: the alert that the drowsiness policy raises."""
+
+
+class Condition(Section):
+    """Either `label` with `above` or `below`, or `faces`."""
+
+    label: str | None = None
+    """A label of the configured model; its smoothed probability for the main face is compared."""
+    above: Fraction | None = None
+    """True while the label's probability is above this."""
+    below: Fraction | None = None
+    """True while it is below this. Without a face a label is neither above nor below."""
+    faces: Literal["absent", "present"] | None = None
+    """True while no face, or at least one, is visible."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Condition:
+        if problem := _condition_problem(self):
+            raise ValueError(problem)
+        return self
+
+
+class AlertConfig(Section):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    """Name for people, such as "sad for long". Each rule needs its own."""
+    label: str | None = None
+    """A label of the configured model; its smoothed probability for the main face is compared."""
+    above: Fraction | None = None
+    """True while the label's probability is above this."""
+    below: Fraction | None = None
+    """True while it is below this. Without a face a label is neither above nor below."""
+    faces: Literal["absent", "present"] | None = None
+    """True while no face, or at least one, is visible."""
+    all: list[Condition] = Field(default_factory=list)
+    """Instead of one condition: a list, all of which must be true. [{label = "sadness", above = 0.5}, …]"""
+    any: list[Condition] = Field(default_factory=list)
+    """Instead of one condition: a list, one of which is enough."""
+    for_s: Seconds = 5.0
+    """The condition must be true for this long before the alert begins."""
+    cooldown_s: Annotated[Number, Field(ge=0, le=86400)] = 60.0
+    """After the alert has ended, it cannot begin again for this long."""
+    level: Literal["notice", "warning", "alarm"] = "notice"
+    """How urgent it is."""
+    buzzer: str = SILENT
+    """What the buzzer plays: a pattern such as "chirp", "default" for the pattern of the level, or "off"."""
+    mqtt: Flag = True
+    """Publish it over MQTT."""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> AlertConfig:
+        single = has_own_condition(self)
+        if single + bool(self.all) + bool(self.any) != 1:
+            raise ValueError("exactly one of these is needed: label (with above or below), faces, all, any")
+        if single and (problem := _condition_problem(self)):
+            raise ValueError(problem)
+        return self
+
+    @property
+    def conditions(self) -> Sequence[Condition]:
+        """The conditions of the rule as a list; one element where the condition is written in the rule itself."""
+        if has_own_condition(self):
+            return [Condition(label=self.label, above=self.above, below=self.below, faces=self.faces)]
+        return self.all or self.any
+
+
+def has_own_condition(rule: Condition | AlertConfig) -> bool:
+    """Return whether a condition is written in the rule itself, not in `all` or `any`."""
+    return any(value is not None for value in (rule.label, rule.above, rule.below, rule.faces))
+
+
+def _condition_problem(rule: Condition | AlertConfig) -> str | None:
+    bounds = (rule.above is not None) + (rule.below is not None)
+    if rule.faces is not None:
+        return "faces stands alone: leave out label, above and below" if rule.label is not None or bounds else None
+    if rule.label is None:
+        return 'label is missing: above and below are limits of a label. Or use faces = "absent"'
+    return None if bounds == 1 else "a label needs either above or below"
+
+
+def _distinct_names(alerts: list[AlertConfig]) -> list[AlertConfig]:
+    # Topics contain the slug of a name, so two rules whose names differ only in case or punctuation collide.
+    seen = {FATIGUE: FATIGUE}
+    for alert in alerts:
+        if (other := seen.setdefault(slug(alert.name), alert.name)) != alert.name or alert.name == FATIGUE:
+            raise ValueError(f'"{alert.name}" and "{other}" are the same in topics; give each rule its own name')
+    if twice := [name for name, times in Counter(alert.name for alert in alerts).items() if times > 1]:
+        raise ValueError(f'"{twice[0]}" is used twice; give each rule its own name')
+    return alerts
+
+
+def check_labels(alerts: Sequence[AlertConfig], labels: Sequence[str], model: str) -> None:
+    """Check that the model has every label that the rules name.
+
+    Raises:
+        ConfigError: one line for each unknown label, with the nearest known one.
+    """
+    problems = list(_unknown_labels(alerts, labels))
+    if problems:
+        raise ConfigError("\n".join(f"{text} The model {model} has: {', '.join(labels)}" for text in problems))
+
+
+def _unknown_labels(alerts: Sequence[AlertConfig], labels: Sequence[str]) -> Iterator[str]:
+    for alert in alerts:
+        for condition in alert.conditions:
+            if condition.label is not None and condition.label not in labels:
+                lower = {label.lower(): label for label in labels}
+                close = difflib.get_close_matches(condition.label.lower(), lower, n=1, cutoff=0.6)
+                hint = f" Did you mean {lower[close[0]]}?" if close else ""
+                yield f'alerts: "{alert.name}": unknown label {condition.label}.{hint}'
+
+
+# ---- [buzzer] ----
+
+Pin = Annotated[Whole, Field(ge=2, le=27)]  # 0 and 1 are for the EEPROM of a HAT
+# Checked by `pattern`, whose messages are clearer than those of a union of types.
+Beats = list[list[Annotated[Any, WithJsonSchema({"type": ["number", "string"]})]]]
+
+
+def _playable(patterns: dict[str, Beats]) -> dict[str, Beats]:
+    for name, beats in patterns.items():
+        if name in (SILENT, LEVELS_OWN):
+            raise ValueError(f'"{name}" is a reserved word; give the pattern another name')
+        pattern(name, beats)
+    return patterns
+
+
+class BuzzerConfig(Section):
+    pin: Pin | None = None
+    """GPIO (BCM) number of the buzzer's pin. Not set: no buzzer. 9 to 27 are low while the board starts."""
+    kind: Literal["active", "passive"] = "active"
+    """"active" sounds by itself when it has power; "passive" needs a tone, and can play melodies."""
+    active_high: Flag = True
+    """false for a module that sounds while its input is low."""
+    tone_hz: Annotated[Number, Field(ge=MIN_HZ, le=MAX_HZ)] = 2048
+    """Tone of a passive buzzer for patterns without one. Loudest near its resonance, often 2000 to 4000."""
+    notice: str = DEFAULTS["notice"]
+    """Pattern of the first level: chirp, double, urgent, continuous, blind, melody, one of yours, or "off"."""
+    warning: str = DEFAULTS["warning"]
+    """Pattern of the second level, repeated every warning_every_s."""
+    alarm: str = DEFAULTS["alarm"]
+    """Pattern of the highest level, repeated while the alarm lasts."""
+    blind: str = DEFAULTS["blind"]
+    """Pattern for "the camera is lost", played when fatigue or an alert with a sound is configured."""
+    warning_every_s: Seconds = 10
+    """While a warning lasts, repeat its pattern at this interval. 0: without a pause, as for an alarm."""
+    blind_every_s: Seconds = 60
+    """While a camera is lost, repeat the pattern at this interval."""
+    patterns: Annotated[dict[Name, Beats], AfterValidator(_playable)] = Field(default_factory=dict)
+    """Your own patterns in [buzzer.patterns]: name = [[seconds on, seconds off], …], with tones
+    [[0.2, 0.1, "A5"], [0.3, 1.0, 1760]]. The name of a built-in pattern replaces that pattern."""
+    button: Pin | None = None
+    """GPIO (BCM) number of a snooze button to ground."""
+    snooze_s: Seconds = 300
+    """How long the button silences notices, warnings and "the camera is lost"."""
+    snooze_silences_alarm: Flag = False
+    """Whether a snooze (by button or MQTT) silences the alarm level too."""
+    status_led_pin: Pin | None = None
+    """GPIO (BCM) number of an LED that is lit while every camera works."""
+    alert_led_pin: Pin | None = None
+    """GPIO (BCM) number of an LED: steady for a notice, blinking for a warning, flashing for an alarm."""
+
+    @property
+    def pins(self) -> dict[str, int]:
+        """The configured pins by key."""
+        keys = ("pin", "button", "status_led_pin", "alert_led_pin")
+        return {key: number for key in keys if (number := getattr(self, key)) is not None}
+
+    @property
+    def outputs(self) -> list[tuple[int, bool]]:
+        """(pin, active_high) of every output pin."""
+        return [(number, self.active_high or key != "pin") for key, number in self.pins.items() if key != "button"]
+
+    @property
+    def playable(self) -> dict[str, Pattern]:
+        """All patterns by name: built-in and the user's own."""
+        return {**BUILT_IN, **{name: pattern(name, beats) for name, beats in self.patterns.items()}}
+
+    @property
+    def defaults(self) -> dict[Kind, str]:
+        """The pattern that each kind of alert plays."""
+        return {"notice": self.notice, "blind": self.blind, "warning": self.warning, "alarm": self.alarm}
+
+    @property
+    def every_s(self) -> dict[Kind, float]:
+        """The repeat interval of each kind, in seconds; a notice does not repeat."""
+        return {"alarm": 0.0, "warning": self.warning_every_s, "blind": self.blind_every_s}
+
+    def check_pattern(self, name: str) -> None:
+        """Check the `buzzer` of an alert. Raises ValueError when there is no such pattern."""
+        known = [*self.playable, SILENT, LEVELS_OWN]
+        if name not in known:
+            raise ValueError(f'no pattern is called "{name}". There are: {", ".join(known)}')
+
+    def changed(self, **changes: object) -> BuzzerConfig:
+        """Return a copy with other values, validated. Raises ConfigError."""
+        try:
+            return BuzzerConfig.model_validate(self.model_dump() | changes)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_option_problem(problem) for problem in error.errors())) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BuzzerConfig:
+        known = [*self.playable, SILENT]
+        for kind, name in self.defaults.items():
+            if name not in known:
+                raise ValueError(f'{kind}: no pattern is called "{name}". There are: {", ".join(known)}')
+        for number, times in Counter(self.pins.values()).items():
+            if times > 1:
+                keys = " and ".join(key for key, pin in self.pins.items() if pin == number)
+                raise ValueError(f"{keys} are both on GPIO {number}; each needs its own pin")
+        if self.kind == "passive" and not self.active_high:
+            raise ValueError('active_high = false does not work with kind = "passive"; wire it as docs/buzzer.md shows')
+        return self
+
+
+def _option_problem(problem: ErrorDetails) -> str:
+    message = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    return f"{problem['loc'][0]} = {problem['input']}: {message}" if problem["loc"] else message
+
+
+# ---- [mqtt] ----
+
+
+def _bare_host(host: str) -> str:
+    if not host or "/" in host or any(c.isspace() for c in host):
+        raise ValueError("write only the name or the address, without mqtt:// and without blanks")
+    return host
+
+
+class MqttConfig(Section):
+    host: Annotated[str, AfterValidator(_bare_host)] = "localhost"
+    """Name or address of the broker."""
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 1883
+    """Port of the broker (8883 is usual with TLS)."""
+    username: str | None = None
+    """User name at the broker. Without it and username_file: the systemd credential `mqtt.username`, if present."""
+    username_file: File | None = None
+    """File whose first line is the user name, instead of `username`."""
+    password_file: File | None = None
+    """File whose first line is the password. Not set: the systemd credential `mqtt.password`, if present."""
+    tls: Flag = False
+    """Encrypt the connection."""
+    ca_file: File | None = None
+    """Certificate of the authority that signed the broker's certificate. Default: the authorities of the system."""
+    cert_file: File | None = None
+    """Client certificate (PEM), for brokers that ask for one."""
+    key_file: File | None = None
+    """Private key of `cert_file` (PEM, without a passphrase). Default: it is in `cert_file` as well."""
+    tls_verify: Flag = True
+    """Check the broker's certificate. false: encrypt without checking, so anybody on the network path can read and
+    change everything. For tests only; each start logs a warning."""
+    discovery: Literal[True, False, "device", "components"] = True
+    """Announce the entities to Home Assistant: true (or "device") in one document; "components" in one for each entity,
+    for versions before 2024.11; false not at all."""
+    discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
+    """Home Assistant's discovery prefix."""
+    persist_events: Flag = False
+    """Keep events on disk until the broker has acknowledged them, so that they survive a long absence of the broker,
+    a restart and a power cut. Without it they wait in memory for a minute at most."""
+    persist_max_events: Annotated[Whole, Field(ge=16, le=100_000)] = 10_000
+    """Maximum number of stored events, on disk (0.3 kB each) and in memory (0.7 kB). When full, the oldest are
+    dropped."""
+
+    @property
+    def discovery_form(self) -> Literal["device", "components"] | None:
+        """How the entities are announced; None: not at all."""
+        if isinstance(self.discovery, str):
+            return self.discovery
+        return "device" if self.discovery else None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MqttConfig:
+        if self.username is not None and self.username_file is not None:
+            raise ValueError("username and username_file are both set: remove one of them")
+        given = [name for name in ("ca_file", "cert_file", "key_file") if getattr(self, name)]
+        if not self.tls and (given := [*given, *([] if self.tls_verify else ["tls_verify"])]):
+            raise ValueError(f"{given[0]} is set but the connection is not encrypted: set tls = true")
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file is set but cert_file is not: set both")
+        if not self.tls_verify and self.ca_file is not None:
+            raise ValueError("tls_verify = false turns off the check that ca_file is for: remove tls_verify")
+        return self
+
+
+# ---- [web] ----
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(
+            f'"{text}" is not an address: use "127.0.0.1", "::1", "0.0.0.0" or an address of this machine'
+        ) from None
+
+
+def _host_names(names: list[str]) -> list[str]:
+    for name in names:
+        if not re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?", name):
+            raise ValueError(f'"{name}" is not a host name: write it without https:// and without a port')
+    return [name.lower() for name in names]
+
+
+class WebConfig(Section):
+    enabled: Flag = False
+    """Serve the web page. It shows the camera's picture to everybody who can open it: docs/page.md."""
+    bind: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    """The address to listen on. Any address but a loopback address requires a token_file."""
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 8322
+    """The port to listen on."""
+    token_file: File | None = None
+    """File whose first line is the access token, 16 characters or more. Not set: no token is required, and only this
+    machine can reach the page."""
+    allowed_hosts: Annotated[list[str], AfterValidator(_host_names)] = Field(default_factory=list)
+    """More host names for the page, such as that of a reverse proxy. This machine's own names are always allowed."""
+    secure_cookies: Flag = False
+    """true behind a reverse proxy with TLS: the login cookie is then never sent over plain HTTP."""
+    max_fps: Annotated[Whole, Field(ge=1, le=30)] = 10
+    """Maximum frames per second for each viewer. Nothing is encoded while nobody is connected."""
+    max_connections: Annotated[Whole, Field(ge=4, le=1000)] = 64
+    """Maximum number of connections at the same time."""
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach the page."""
+        return ipaddress.ip_address(self.bind).is_loopback
+
+    @model_validator(mode="after")
+    def _protected(self) -> WebConfig:
+        if self.enabled and not self.local and self.token_file is None:
+            raise ValueError(
+                f'bind = "{self.bind}" lets other machines in, so token_file is needed: '
+                "`python3 -c 'import secrets; print(secrets.token_urlsafe(24))' > web-token` makes one"
+            )
+        return self
+
+
+# ---- the whole ----
 
 
 class Config(Section):
@@ -118,7 +554,7 @@ class Config(Section):
     expression: ExpressionConfig = Field(default_factory=ExpressionConfig)
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig)
     fatigue: FatigueConfig = Field(default_factory=FatigueConfig)
-    alerts: Annotated[list[AlertConfig], AfterValidator(distinct_names), Field(max_length=32)] = Field(
+    alerts: Annotated[list[AlertConfig], AfterValidator(_distinct_names), Field(max_length=32)] = Field(
         default_factory=list
     )
     buzzer: BuzzerConfig = Field(default_factory=BuzzerConfig)
@@ -126,7 +562,7 @@ class Config(Section):
     web: WebConfig = Field(default_factory=WebConfig)
 
     @model_validator(mode="after")
-    def _sounds_exist(self) -> Config:
+    def _patterns_exist(self) -> Config:
         for alert in self.alerts:
             try:
                 self.buzzer.check_pattern(alert.buzzer)

@@ -1,4 +1,4 @@
-"""The forms of a camera's source, as text: what can be said of it before anything is opened."""
+"""Camera source strings: validation before anything is opened, and redaction of secrets."""
 
 from __future__ import annotations
 
@@ -18,24 +18,28 @@ _NUMBERED = re.compile(r"(usb|picamera2):")
 
 
 def check_source(text: str) -> str:
-    """The source without blanks around it. Raises ValueError that lists the forms when it is none of them."""
+    """Validate a camera source and return it without surrounding blanks.
+
+    Raises:
+        ValueError: `text` has none of the known forms; the message lists them.
+    """
     text = text.strip()
     if text in _WORDS or text.isdecimal() or text.lower().startswith(SCHEMES):
         return text
     if _NUMBERED.match(text):
         if not text.partition(":")[2].isdecimal():
-            raise ValueError(f'source "{text}": a number belongs behind the colon. A source is one of {FORMS}')
+            raise ValueError(f'source "{text}": write a number after the colon. A source is one of {FORMS}')
         return text
     looks_like_a_path = "/" in text or Path(text).suffix or (text and exists(Path(text)))
     if "://" in text or not looks_like_a_path:
-        raise ValueError(f'source "{redact(text)}" is not known, and no such file is here. A source is one of {FORMS}')
+        raise ValueError(f'source "{redact(text)}" is not known, and there is no such file. A source is one of {FORMS}')
     return text
 
 
 def redact(url: str) -> str:
-    """The address without its secrets: the password (or anything that could be one) becomes ***."""
+    """Return the address with its password, and anything else that may be a secret, replaced by ***."""
     scheme, separator, rest = url.partition("://")
-    # By the last @, not by the rules: a password with an unescaped / or @ must not slip through.
+    # Split at the last @, unlike the URL standard: a password with an unescaped / or @ must not leak.
     login, at, place = rest.rpartition("@")
     if at:
         user, colon, _password = login.partition(":")

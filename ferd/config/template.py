@@ -1,4 +1,4 @@
-"""Prints the schema as a commented TOML file (`ferd config default`)."""
+"""Print the schema as a commented TOML file (`ferd config default`)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ferd.config.alerts import AlertConfig
-from ferd.config.models import CameraConfig, Config
+from ferd.config.models import AlertConfig, CameraConfig, Config
 
 HEAD = """\
 # ferd's configuration: /etc/ferd/ferd.toml
-# Every key stands here with its default; remove the # in front of what you change.
-# Each can also be set by environment: FERD_MQTT__HOST=192.0.2.7 sets host in [mqtt].
-# `ferd check` tells what is wrong in it.
+# Every key is listed with its default; remove the # in front of what you change.
+# Environment variables override keys: FERD_MQTT__HOST=192.0.2.7 sets host in [mqtt].
+# `ferd check` validates this file.
 """
 
 ALERT = {"name": "sad for long", "label": "sadness", "above": 0.6, "for_s": 30, "cooldown_s": 300, "buzzer": "chirp"}
-"""A rule to start from, shown with every key: a rule without a name and a condition is none."""
+"""The example rule. It is printed with every key, because a rule needs a name and a condition to be valid."""
 EXAMPLE = """\
-# More rules, each below a [[alerts]] of its own:
+# More rules, each below its own [[alerts]]:
 # [[alerts]]
 # name = "nobody at the desk"
 # faces = "absent"
@@ -36,7 +35,7 @@ EXAMPLE = """\
 
 
 def default_toml() -> str:
-    """A complete file in which every key is commented out, so that it means the same as no file."""
+    """Return a complete file in which every key is commented out, so that it is equivalent to no file."""
     parts = [HEAD]
     for name, field in Config.model_fields.items():
         if name == "cameras":
@@ -49,7 +48,7 @@ def default_toml() -> str:
 
 
 def _section(name: str, model: type[BaseModel], example: Mapping[str, object] | None = None) -> Iterator[str]:
-    """`example`: values that are shown in place of defaults."""
+    """The lines of one section. `example`: values that replace the defaults."""
     yield f"# [{name}]"
     for key, field in model.model_fields.items():
         for line in (field.description or "").splitlines():
@@ -61,5 +60,5 @@ def _section(name: str, model: type[BaseModel], example: Mapping[str, object] | 
 
 
 def _toml(value: Any) -> str:
-    """Strings, numbers, booleans and lists are written in TOML as in JSON."""
+    """The value as TOML, which writes strings, numbers, booleans and lists as JSON does."""
     return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)

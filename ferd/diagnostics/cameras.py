@@ -1,6 +1,6 @@
-"""The configured cameras: who holds them, who may open them, and whether a real picture comes.
+"""Check the configured cameras: which process holds them, who may open them, and whether they deliver a picture.
 
-The picture is taken in a child process (`python -m ferd.diagnostics.look`), so a hung driver hangs only the child.
+A child process (`python -m ferd.diagnostics.look`) takes the picture, so a driver that hangs affects only the child.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ferd.config import CameraConfig, Config
 from ferd.config.source import redact
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
-from ferd.sources.discovery import Found, find_cameras
-from ferd.sources.v4l2 import DEV
-from ferd.sources.v4l2_modes import in_words, modes
+from ferd.sources.discovery import FoundCamera, find_cameras
+from ferd.sources.v4l2 import DEV, modes, summarise
 
 LOOK_S = 25.0
-"""A Pi camera takes seconds to start, a webcam some, a stream over Wi-Fi too."""
+"""Time limit for one picture. A Pi camera needs seconds to start, as do some webcams and streams over Wi-Fi."""
 DARK = 12.0
+"""Mean gray level (0 to 255) below which a picture counts as black."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a child process saw. `light`: mean gray level. `faces`: how many were found."""
+    """What the child process saw. ``light``: mean gray level. ``faces``: number of detected faces."""
 
     source: str
     width: int
@@ -40,6 +40,7 @@ class Look:
 
 
 def cameras(config: Config) -> Iterator[Finding]:
+    """List what can be opened here, then check each configured camera."""
     found = find_cameras()
     yield from _groups(found)
     for camera in found:
@@ -52,13 +53,14 @@ def cameras(config: Config) -> Iterator[Finding]:
         yield from one(name, camera_config, found)
 
 
-def one(name: str, config: CameraConfig, found: list[Found]) -> Iterator[Finding]:
+def one(name: str, config: CameraConfig, found: list[FoundCamera]) -> Iterator[Finding]:
+    """Check one configured camera. `found`: the cameras of this machine."""
     about = f"camera {name}"
     if held := _held_by(config, found):
         if ours := [holder for holder in held if holder.is_ferd]:
-            yield ok(about, f"is in use by {ours[0]}; `ferd watch` shows what it reads")
+            yield ok(about, f"held by {ours[0]}; `ferd watch` shows what it reads")
         else:
-            yield error(about, f"is in use by {held[0]}", "end that program, or give ferd another camera")
+            yield error(about, f"held by {held[0]}", "end that program, or give ferd another camera")
         return
     answer = look(config.source)
     if isinstance(answer, str):
@@ -66,19 +68,19 @@ def one(name: str, config: CameraConfig, found: list[Found]) -> Iterator[Finding
         return
     picture = f"{answer.source}: {answer.width}x{answer.height} after {answer.first_s:.1f} s, {answer.faces} face(s)"
     if answer.light < DARK:
-        yield warning(about, f"{picture}, and nearly black", "is the lens covered? more light, or an infrared lamp")
+        yield warning(about, f"{picture}, and nearly black", "is the lens covered? Else add light, or an infrared lamp")
     else:
         yield ok(about, picture)
 
 
 def look(source: str) -> Look | str:
-    """One real picture, by a child process; or why there is none."""
+    """Take one picture in a child process. Returns the reason as text where there is none."""
     command = [sys.executable, "-P", "-m", "ferd.diagnostics.look", source]  # -P: not the ferd of the current folder
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=LOOK_S, check=False)
     except subprocess.TimeoutExpired:
         return (
-            f"{redact(source)} hangs: no picture in {LOOK_S:.0f} s. Unplug it and plug it in again; "
+            f"{redact(source)} hangs: no picture within {LOOK_S:.0f} s. Unplug it and plug it in again; "
             "check cable and power supply"
         )
     try:
@@ -89,32 +91,43 @@ def look(source: str) -> Look | str:
     return str(answer["error"]) if "error" in answer else Look(**answer)
 
 
-def _offers(camera: Found) -> str:
-    """The formats and sizes of a webcam. A Pi camera takes any; `rpicam-hello --list-cameras` tells its sensor's."""
+def _offers(camera: FoundCamera) -> str:
+    """The formats and sizes of a webcam. A Pi camera takes any; `rpicam-hello --list-cameras` lists its sensor's."""
     offered = modes(camera.path) if camera.path is not None else {}
-    return f", offers {in_words(offered)}" if offered else ""
+    return f", offers {summarise(offered)}" if offered else ""
 
 
-def _held_by(config: CameraConfig, found: list[Found], dev: Path = DEV) -> list[Holder]:
-    """Who else uses the configured camera; for "auto", the first that is there."""
-    first_is_pi = next((camera.kind for camera in found if camera.usable), None) == "picamera2"
-    if config.source.startswith("picamera2") or (config.source == "auto" and first_is_pi):
-        locked = [holder for device in sorted(dev.glob("media*")) for holder in lockers(device)]
-        # Which media devices belong to which camera only libcamera knows: with two, a stranger may have the other one.
-        one_camera = sum(camera.kind == "picamera2" for camera in found) <= 1
-        return [holder for holder in locked if one_camera or holder.is_ferd]
-    if config.source in ("auto", "usb"):
-        paths = [camera.path for camera in found if camera.path is not None and camera.usable]
+def _held_by(config: CameraConfig, found: list[FoundCamera], dev: Path = DEV) -> list[Holder]:
+    """Processes that use the configured camera.
+
+    "auto" opens the first camera that delivers a picture. So of several candidates, one that ferd holds counts; else
+    the first.
+    """
+    usable = [camera for camera in found if camera.usable]
+    candidates: list[list[Holder]] = []
+    if config.source.startswith("picamera2"):
+        candidates = [_pi_camera_lockers(found, dev)]
+    elif config.source in ("auto", "usb"):
+        wanted = usable if config.source == "auto" else [camera for camera in usable if camera.kind == "usb"][:1]
+        candidates = [
+            holders(camera.path) if camera.path is not None else _pi_camera_lockers(found, dev) for camera in wanted
+        ]
     elif config.source.startswith("/dev/"):
-        paths = [Path(config.source)]
+        candidates = [holders(Path(config.source))]
     elif config.source.startswith("usb:"):
-        paths = [Path(f"/dev/video{config.source.partition(':')[2]}")]
-    else:
-        paths = []
-    return holders(paths[0]) if paths else []
+        candidates = [holders(Path(f"/dev/video{config.source.partition(':')[2]}"))]
+    ours = [held for held in candidates if any(holder.is_ferd for holder in held)]
+    return next(iter(ours or candidates), [])
 
 
-def _groups(found: list[Found]) -> Iterator[Finding]:
+def _pi_camera_lockers(found: list[FoundCamera], dev: Path) -> list[Holder]:
+    locked = [holder for device in sorted(dev.glob("media*")) for holder in lockers(device)]
+    # Only libcamera knows which media devices belong to which camera: with two, another program may use the other one.
+    one_camera = sum(camera.kind == "picamera2" for camera in found) <= 1
+    return [holder for holder in locked if one_camera or holder.is_ferd]
+
+
+def _groups(found: list[FoundCamera]) -> Iterator[Finding]:
     if os.geteuid() == 0 or not any(camera.path for camera in found):
         return
     try:
@@ -122,5 +135,5 @@ def _groups(found: list[Found]) -> Iterator[Finding]:
     except KeyError:
         return
     if needed not in os.getgroups():
-        remedy = "sudo usermod -aG video $USER, then log in again (the service has it already)"
+        remedy = "sudo usermod -aG video $USER, then log in again (the service is in it already)"
         yield warning("groups", "this user is not in the group video", remedy)

@@ -1,21 +1,19 @@
-"""All examinations, one after the other. One that fails is a finding, not the end."""
+"""Run all checks of the doctor, one after the other. A check that fails is a finding; the others still run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
 from ferd.config import Config
-from ferd.diagnostics.board import board
+from ferd.diagnostics.board import board, gpio
 from ferd.diagnostics.broker import broker
 from ferd.diagnostics.cameras import cameras
 from ferd.diagnostics.finding import Finding, error
-from ferd.diagnostics.gpio import gpio
-from ferd.diagnostics.models import models
-from ferd.diagnostics.software import software
+from ferd.diagnostics.software import models, software
 
-Examination = Callable[[Config], Iterable[Finding]]
+Check = Callable[[Config], Iterable[Finding]]
 
-EXAMINATIONS: dict[str, Examination] = {
+CHECKS: dict[str, Check] = {
     "software": lambda _config: software(),
     "models": models,
     "cameras": cameras,
@@ -23,12 +21,18 @@ EXAMINATIONS: dict[str, Examination] = {
     "broker": broker,
     "board": lambda _config: board(),
 }
+"""The checks by the name that `ferd doctor --only` takes, in the order in which they run."""
 
 
-def examine(config: Config, examinations: dict[str, Examination] | None = None) -> Iterator[Finding]:
-    """Findings as they come. Touches nothing that a running ferd needs."""
-    for name, examination in (EXAMINATIONS if examinations is None else examinations).items():
+def examine(config: Config, checks: dict[str, Check] | None = None) -> Iterator[Finding]:
+    """Yield findings as they come. A running ferd is not disturbed.
+
+    Args:
+        config: The configuration to check against.
+        checks: The checks to run; None: all.
+    """
+    for name, check in (CHECKS if checks is None else checks).items():
         try:
-            yield from examination(config)
-        except Exception as problem:  # noqa: BLE001  # the other examinations are worth as much
-            yield error(name, f"could not be examined: {type(problem).__name__}: {problem}", "please report this")
+            yield from check(config)
+        except Exception as problem:  # noqa: BLE001  # the other checks must still run
+            yield error(name, f"the check failed: {type(problem).__name__}: {problem}", "please report this")

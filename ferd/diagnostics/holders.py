@@ -1,4 +1,4 @@
-"""Which processes have a device open, as fuser tells it, from /proc."""
+"""Find the processes that hold a device, from /proc, and tell the running ferd from other programs."""
 
 from __future__ import annotations
 
@@ -7,38 +7,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ferd.diagnostics.finding import command_output
+
 PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
+    """A process that holds a device.
+
+    ``this_ferd``: it is this process (the page runs the doctor inside the daemon), the systemd service, or a child of
+    one of the two.
+    """
+
     pid: int
     name: str
+    this_ferd: bool = False
 
     @property
     def is_ferd(self) -> bool:
-        return "ferd" in self.name
+        """Whether it is this ferd or another one, such as one that somebody started in a shell."""
+        return self.this_ferd or self.name == "ferd" or self.name.startswith("ferd.")
 
     def __str__(self) -> str:
-        return f"{self.name} (process {self.pid})"
+        return f"{'this ferd' if self.this_ferd else self.name} (pid {self.pid})"
 
 
 def holders(device: Path, proc: Path = PROC) -> list[Holder]:
-    """Processes other than this one with `device` open. Without root, only the user's own can be seen."""
+    """Return the processes that have `device` open. Without root, only those of the same user are visible."""
     target = os.path.realpath(device)
-    found = []
-    for entry in proc.glob("[0-9]*"):
-        pid = int(entry.name)
-        if pid != os.getpid() and any(link == target for link in _open_files(entry)):
-            found.append(Holder(pid, _name(entry)))
-    return sorted(found, key=lambda holder: holder.pid)
+    pids = [int(entry.name) for entry in proc.glob("[0-9]*") if any(link == target for link in _open_files(entry))]
+    return _described(pids, proc)
 
 
 def lockers(device: Path, proc: Path = PROC) -> list[Holder]:
-    """Processes other than this one with a lock on `device`, from /proc/locks.
+    """Return the processes that have locked `device`, from /proc/locks.
 
-    libcamera locks the media devices of a camera that it uses (lockf, in its MediaDevice::lock). That they are merely
-    open says nothing: every program that lists cameras has them open.
+    libcamera locks the media devices of a camera that it uses (lockf, in its MediaDevice::lock). That they are open
+    means nothing: every program that lists cameras opens them.
     """
     try:
         status = device.stat()
@@ -47,7 +53,31 @@ def lockers(device: Path, proc: Path = PROC) -> list[Holder]:
         return []
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     pids = {int(row[4]) for row in rows if len(row) > 5 and row[5] == file and row[4].isdecimal()}
-    return [Holder(pid, _name(proc / str(pid))) for pid in sorted(pids - {os.getpid(), 0})]
+    return _described(pids - {0}, proc)
+
+
+def service_pids() -> set[int]:
+    """Return the main processes of ferd.service and of every ferd@ instance; empty without systemd."""
+    listed = command_output("systemctl", "show", "-p", "MainPID", "--value", "ferd.service", "ferd@*.service") or ""
+    return {int(word) for word in listed.split() if word.isdecimal()} - {0}
+
+
+def _described(pids: set[int] | list[int], proc: Path) -> list[Holder]:
+    if not pids:
+        return []
+    ours = {os.getpid(), *service_pids()}
+    return [Holder(pid, _name(proc / str(pid)), not ours.isdisjoint(_ancestry(pid, proc))) for pid in sorted(pids)]
+
+
+def _ancestry(pid: int, proc: Path) -> Iterator[int]:
+    """The process, its parent, and so on; ends at init."""
+    while pid > 1:
+        yield pid
+        try:
+            # The name, in brackets, may contain blanks and brackets: proc_pid_stat(5).
+            pid = int((proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            return
 
 
 def _open_files(entry: Path) -> Iterator[str]:
@@ -62,7 +92,7 @@ def _open_files(entry: Path) -> Iterator[str]:
 
 
 def _name(entry: Path) -> str:
-    """The command line without its folder, or the short name where that is empty."""
+    """The command without its folder; of a Python program, the name of the script or module."""
     try:
         words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:

@@ -1,4 +1,4 @@
-"""Takes one picture from a source and says what it shows; run as a child process by cameras.py."""
+"""Take one picture from a source and report what it shows; cameras.py runs this as a child process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import time
 from typing import Any
 
 FRAMES = 5
-"""Read and counted before one is judged: a camera's first pictures are often black."""
+"""Frames to read before one is judged: the first frames of a camera are often black."""
 
 
 def main(text: str) -> None:
+    """Write the answer of `take`, or {"error": …}, as JSON to stdout."""
     from ferd.errors import FerdError
 
     answer: dict[str, Any]
@@ -19,23 +20,24 @@ def main(text: str) -> None:
         answer = take(text)
     except FerdError as problem:
         answer = {"error": str(problem)}
-    except Exception as problem:  # noqa: BLE001  # whatever it is, it is the answer of this process
+    except Exception as problem:  # noqa: BLE001  # any failure is the answer of this process
         answer = {"error": f"{type(problem).__name__}: {problem}"}
     json.dump(answer, sys.stdout)
 
 
 def take(text: str) -> dict[str, Any]:
+    """Open the source, read some frames and describe the last one. Raises FerdError."""
     from ferd.config import CameraConfig, DetectorConfig
     from ferd.errors import SourceEnded
     from ferd.sources.factory import open_source
-    from ferd.vision.detectors.base import make_detector
+    from ferd.vision.detectors.factory import make_detector
 
-    begun = time.monotonic()
+    start = time.monotonic()
     source = open_source(CameraConfig(source=text), live=False)
     source.open()
     try:
         frame = source.read()
-        first_s = time.monotonic() - begun
+        first_s = time.monotonic() - start
         for _ in range(FRAMES - 1):
             try:
                 frame = source.read()

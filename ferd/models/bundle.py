@@ -1,7 +1,7 @@
-"""A bundle: a .tflite file with its labels and its card.
+"""Find a bundle: a .tflite file with its labels and its card.
 
-Found as NAME.tflite + NAME.json (our own form), as a .tflite file with labels.txt beside it, or as a folder that
-holds one of these (a Teachable Machine export, unpacked).
+Three forms are read: NAME.tflite + NAME.json (ferd's own), a .tflite file with labels.txt beside it, and a folder that
+holds one of these (an unpacked Teachable Machine export).
 """
 
 from __future__ import annotations
@@ -9,44 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ferd.errors import ModelError
 from ferd.fs import exists, is_dir, is_file
-from ferd.vision.align import Crop
+from ferd.models.preprocess import Crop, InputSpec
 
-Colour = Literal["gray", "rgb"]
-View = Literal["face", "frame"]
-UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that turn the direction of writing: they would act on whoever shows the label."""
-
-
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """How a picture becomes the input: size in pixels, colour, then (value / 255 - mean) / std.
-
-    `of`: what the picture shows: a face that was cut out, or the middle square of the whole frame.
-    """
-
-    width: int
-    height: int
-    colour: Colour
-    mean: float = 0.5
-    std: float = 0.5
-    of: View = "face"
-
-    def to_card(self) -> dict[str, Any]:
-        """The `input` of a model card."""
-        return asdict(self)
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and those that change the direction of writing: they would act on the terminal or page that
+shows the label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What is known of a model before it is loaded. `card` is the JSON beside the file, {} if there is none.
+    """Describe a model before it is loaded.
 
-    `input` is None when there is no card: the file's own shape decides then.
+    ``card``: the JSON beside the file, {} without one. ``input`` is None without a card: the file's own shape decides.
     """
 
     name: str
@@ -60,21 +40,26 @@ class Bundle:
 
     @property
     def kind(self) -> str:
-        """What it is for: "expression" (any classifier of faces), "face" or "eyes"."""
+        """Purpose of the model: "expression" (any classifier of faces), "face", "eyes" or "points"."""
         return str(self.card.get("kind", "expression"))
 
     @property
     def checksum_ok(self) -> bool:
-        """True when the file is, to the bit, the one that the card was written for."""
+        """Whether the file is bit for bit the one that its card was written for. Says nothing about who wrote it."""
         return bool(self.card.get("sha256")) and self.card["sha256"] == sha256_of(self.path)
 
 
 def sha256_of(path: Path) -> str:
+    """Return the file's SHA-256 digest in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_bundle(path: Path) -> Bundle:
-    """The bundle at a .tflite file or in a folder. Raises ModelError with the remedy; does not load the network."""
+    """Read the bundle at a .tflite file or in a folder, without loading the network.
+
+    Raises:
+        ModelError: with the remedy.
+    """
     file = _tflite_file(path)
     _check_is_tflite(file)
     card_file = file.with_suffix(".json")
@@ -87,30 +72,41 @@ def read_bundle(path: Path) -> Bundle:
 
 
 def parse_labels(path: Path) -> tuple[str, ...]:
-    """Labels in the forms met in the wild: "0 Happy", "Happy", leading spaces, byte order mark, CRLF."""
+    """Read one label per line. Accepts "0 Happy", "Happy", leading spaces, a byte order mark and CRLF."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise ModelError(f"{path}: is not a text file in UTF-8; one label a line is expected") from None
+        raise ModelError(f"{path}: is not a text file in UTF-8; one label per line is expected") from None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     numbered = all(re.match(rf"{number}(\s+\S|$)", line) for number, line in enumerate(lines))
     labels = tuple("".join(line.split(maxsplit=1)[1:]) or line if numbered else line for line in lines)
-    return distinct(labels, path)
+    return check_labels(labels, path)
+
+
+def check_labels(labels: tuple[str, ...], source: Path) -> tuple[str, ...]:
+    """Return the labels. Raises ModelError when there are none, one is repeated, or one cannot be shown."""
+    if odd := [label for label in labels if UNPRINTABLE.search(label)]:
+        raise ModelError(f"{source}: the label {odd[0]!r} holds characters that cannot be shown; rename the class")
+    repeated = {label for label in labels if labels.count(label) > 1}
+    if repeated or not labels:
+        problem = f"holds {', '.join(sorted(repeated))} twice" if repeated else "holds no label"
+        raise ModelError(f"{source}: {problem}; one distinct label for each class is needed")
+    return labels
 
 
 def _tflite_file(path: Path) -> Path:
     if is_dir(path):
         files = sorted(path.glob("*.tflite"))
         if len(files) != 1:
-            raise ModelError(f"{path}: holds {len(files)} .tflite files; name the one that is meant")
+            raise ModelError(f"{path}: holds {len(files)} .tflite files; name the file to use")
         return files[0]
     if not is_file(path):
-        raise ModelError(f"{path}: no such model file. `ferd model list` shows what is on the shelf")
+        raise ModelError(f"{path}: no such model file. `ferd model list` shows the installed models")
     return path
 
 
 def _check_is_tflite(file: Path) -> None:
-    """The flatbuffer identifier "TFL3" at byte 4 tells a wrong file at once, before any runtime sees it."""
+    """Refuse a wrong file before any runtime sees it: the flatbuffer identifier "TFL3" stands at byte 4."""
     try:
         with file.open("rb") as stream:
             head = stream.read(8)
@@ -128,44 +124,16 @@ def _from_card(file: Path, card_file: Path) -> Bundle:
         bundle = Bundle(
             name=str(card.get("name", file.stem)),
             path=file,
-            labels=distinct(tuple(str(label) for label in card["labels"]), card_file),
-            input=_input_spec(card["input"]),
+            labels=check_labels(tuple(str(label) for label in card["labels"]), card_file),
+            input=InputSpec.from_card(card["input"]),
             output=card["output"],
             temperature=float(card.get("temperature", 1.0)),
             crop=Crop.from_card(card.get("crop", {})),
             card=card,
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         problem = f"lacks the key {error}" if isinstance(error, KeyError) else str(error)
         raise ModelError(f"{card_file}: is not a model card: {problem}. models/README.md describes it") from None
     if bundle.temperature <= 0 or bundle.output not in ("logits", "probabilities"):
         raise ModelError(f'{card_file}: temperature must be above 0, output "logits" or "probabilities"')
     return bundle
-
-
-def _input_spec(spec: dict[str, Any]) -> InputSpec:
-    if spec["colour"] not in ("gray", "rgb"):
-        raise ValueError(f'colour is {spec["colour"]!r}; "gray" or "rgb" is meant')
-    if spec.get("of", "face") not in ("face", "frame"):
-        raise ValueError(f'of is {spec["of"]!r}; "face" or "frame" is meant')
-    made = InputSpec(
-        int(spec["width"]),
-        int(spec["height"]),
-        spec["colour"],
-        float(spec["mean"]),
-        float(spec["std"]),
-        spec.get("of", "face"),
-    )
-    if min(made.width, made.height) < 1 or made.std <= 0:
-        raise ValueError("width, height and std of the input must be above 0")
-    return made
-
-
-def distinct(labels: tuple[str, ...], source: Path) -> tuple[str, ...]:
-    if odd := [label for label in labels if UNSHOWABLE.search(label)]:
-        raise ModelError(f"{source}: the label {odd[0]!r} holds characters that cannot be shown; rename the class")
-    twice = {label for label in labels if labels.count(label) > 1}
-    if twice or not labels:
-        problem = f"holds {', '.join(sorted(twice))} twice" if twice else "holds no label"
-        raise ModelError(f"{source}: {problem}; one distinct label for each class is needed")
-    return labels

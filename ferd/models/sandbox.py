@@ -1,30 +1,56 @@
-"""Loads and runs a model file in a child process first, where a crash or a hang cannot take the daemon down.
+"""Try a model file in a child process, where a crash, a hang or a flood of memory cannot harm the daemon.
 
-tflite-runtime segfaults on many truncated or bit-flipped files (measured: 40 of 60) and hung on one.
+tflite-runtime segfaults on many truncated or bit-flipped files (measured: 40 of 60) and hung on one. A file can also
+hang on purpose: TFLite has loops whose end depends on the input. So the child runs the model on images of many kinds,
+faces among them, with limits on time, processor time and memory.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import os
+import resource
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferd.errors import ModelError
 
-PICTURES = 4
-MOST_SCORES = 10_000
-TIMEOUT_S = 60  # a Pi Zero 2 W under load needs many seconds to import numpy and a runtime
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TIMEOUT_S = 60.0
+"""Wall time of the whole trial. A Pi Zero 2 W under load needs many seconds to import numpy and a runtime."""
+CPU_S = 40
+"""Processor time of the whole trial; a model that fits a Pi needs a few seconds."""
+RUN_TIMEOUT_S = 10.0
+"""Wall time of a single run."""
+SLOWEST_RUN_S = 2.0
+"""A model that always takes longer is refused: the loop would stand still for that long with each frame."""
+MEMORY_BYTES = 1 << 30
+"""Writable memory of the child. The shipped models need 60 MB, a MobileNet 100 MB; a Pi Zero 2 W has 512 MB."""
+NOISE_IMAGES = 4
+MAX_SCORES = 10_000
+SCALES = ((0.5, 0.5), (0.0, 1.0), (0.0, 1 / 255))
+"""(mean, std) of the usual input ranges -1..1, 0..1 and 0..255, for files without a card."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file turned out to be. `scores`: what a few pictures of noise gave, real values, (pictures, outputs).
+    """Describe what a file turned out to be.
 
-    `input_range`: the real values of the least and the largest value that a quantised input can hold; None for others.
+    Attributes:
+        input_range: the real values of the smallest and the largest number that a quantised input can hold; None for
+            other inputs.
+        scores: real outputs of a few images of noise, (images, outputs).
     """
 
     input_shape: tuple[int, ...]
@@ -35,15 +61,19 @@ class Facts:
     scores: tuple[tuple[float, ...], ...]
 
 
-def probe(path: Path) -> str | None:
-    """None when a child process could load and run the file; otherwise why not."""
-    answer = _try(path)
+def probe(path: Path, scale: tuple[float, float] | None = None) -> str | None:
+    """Load and run the file in a child process. Returns None when that went well, else the reason.
+
+    Args:
+        scale: (mean, std) of the input, (value / 255 - mean) / std; None tries the usual ones.
+    """
+    answer = _run_child(path, scale)
     return answer if isinstance(answer, str) else None
 
 
 def examine(path: Path) -> Facts:
-    """Loads and runs the file in a child process. Raises ModelError when that fails."""
-    answer = _try(path)
+    """Load and run the file in a child process. Raises ModelError when that fails."""
+    answer = _run_child(path, None)
     if isinstance(answer, str):
         raise ModelError(f"{path}: {answer.removeprefix(f'{path}: ')}")
     return Facts(
@@ -56,58 +86,212 @@ def examine(path: Path) -> Facts:
     )
 
 
-def _try(path: Path) -> str | dict[str, Any]:
-    """What the child found, or the reason why it could not."""
-    try:
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path)],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"did not finish one run in {TIMEOUT_S} s; the file is broken"
+def _run_child(path: Path, scale: tuple[float, float] | None) -> str | dict[str, Any]:
+    """Return the child's answer, or the reason why there is none.
+
+    The child reports each step on a line of its own before it begins it, so that the reason can name the step.
+    """
+    command = [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path), *map(str, scale or ())]
+    # One thread each: the stacks and buffers of more would count as memory of the model.
+    environ = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
+    ) as child:
+        try:
+            out, err = child.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out, _ = child.communicate()
+            return f"did not finish {_last_step(out)} within {TIMEOUT_S:g} s; the file is broken or far too slow"
+    errors = err.decode(errors="replace")
     if child.returncode < 0:
-        return f"crashed the runtime ({signal.Signals(-child.returncode).name}); the file is broken or truncated"
+        return _why_killed(-child.returncode, _last_step(out), errors)
     try:
-        answer: dict[str, Any] = json.loads(child.stdout)
-    except json.JSONDecodeError:
-        return f"the trial load failed: {(child.stderr.strip().splitlines() or ['no output'])[-1]}"
+        answer: dict[str, Any] = json.loads(out.splitlines()[-1])
+        answer["step"]
+    except (ValueError, IndexError, KeyError, TypeError):
+        return f"the trial run failed: {(errors.strip().splitlines() or ['no output'])[-1]}"
     return str(answer["error"]) if answer.get("error") else answer
 
 
-def _main(path: Path) -> None:
+def _why_killed(number: int, step: str, errors: str) -> str:
+    if number == signal.SIGALRM:
+        return f"did not finish {step} within {RUN_TIMEOUT_S:g} s; the file is broken, or made to hang"
+    if number == signal.SIGXCPU:
+        return f"used more than {CPU_S} s of processor time before it finished {step}; the file is broken or too slow"
+    if "bad_alloc" in errors or number == signal.SIGKILL:
+        return f"needs more than {MEMORY_BYTES >> 20} MB of memory for {step}; use a smaller model"
+    return f"crashed the runtime ({signal.Signals(number).name}) in {step}; the file is broken or truncated"
+
+
+def _last_step(out: bytes) -> str:
+    """Name the last step that the child began."""
+    for line in reversed(out.splitlines()):
+        with suppress(ValueError, KeyError, TypeError):
+            return str(json.loads(line)["step"])
+    return "its start"
+
+
+# What follows runs in the child.
+
+
+def _main(path: Path, scale: tuple[float, float] | None) -> None:
+    _limit()
     try:
-        answer = _look(path)
+        answer = _try(path, scale)
     except ModelError as problem:
         answer = {"error": str(problem)}
+    except MemoryError:
+        answer = {"error": f"{path}: needs more than {MEMORY_BYTES >> 20} MB of memory; use a smaller model"}
     except Exception as problem:  # noqa: BLE001  # whatever it is, it is the answer of this process
         answer = {"error": f"{path}: {problem}"}
-    json.dump(answer, sys.stdout)
+    _report({"step": "the end"} | answer)
 
 
-def _look(path: Path) -> dict[str, Any]:
+def _limit() -> None:
+    """Limit this process. RLIMIT_DATA counts what is written to, not the libraries and files that are mapped."""
+    for kind, limit in (
+        (resource.RLIMIT_DATA, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (most, hard))
+
+
+def _report(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+def _try(path: Path, scale: tuple[float, float] | None) -> dict[str, Any]:
     import numpy as np
 
     from ferd.models.runtime import Network
 
-    network = Network(path)
-    rng = np.random.default_rng(0)
-    scores = []
-    for _ in range(PICTURES):
-        stored = network.input.quantise(rng.uniform(-1, 1, network.input.shape).astype(np.float32))
-        output = network.outputs[0].dequantise(network.invoke(stored)).reshape(-1)[:MOST_SCORES]
-        scores.append([float(value) if np.isfinite(value) else 0.0 for value in output])
+    _report({"step": "loading"})
+    with _alarm():
+        network = Network(path)
+    entry, output = network.input, network.outputs[0]
+    scores: list[list[float]] = []
+    fastest = math.inf
+    for name, values in _inputs(entry.shape, (scale,) if scale else SCALES, entry.limits):
+        _report({"step": f"a run on {name}"})
+        stored = entry.quantise(values)
+        began = time.monotonic()
+        with _alarm():
+            result = network.invoke(stored)
+        fastest = min(fastest, time.monotonic() - began)
+        if len(scores) < NOISE_IMAGES:
+            row = output.dequantise(result).reshape(-1)[:MAX_SCORES]
+            scores.append([float(value) if np.isfinite(value) else 0.0 for value in row])
+    if fastest > SLOWEST_RUN_S:
+        raise ModelError(
+            f"{path}: takes {fastest:.1f} s for an image on this board, at least every time that it was tried; "
+            f"{SLOWEST_RUN_S:g} s are the limit. Use a smaller model"
+        )
     return {
-        "input_shape": network.input.shape,
-        "input_dtype": str(network.input.dtype),
-        "input_range": network.input.limits,
+        "input_shape": entry.shape,
+        "input_dtype": str(entry.dtype),
+        "input_range": entry.limits,
         "output_shapes": [output.shape for output in network.outputs],
         "half_floats": network.half_floats,
         "scores": scores,
     }
 
 
+class _alarm:  # noqa: N801  # reads like a function
+    """Kill this process when the block takes longer than RUN_TIMEOUT_S: native code cannot be interrupted otherwise."""
+
+    def __enter__(self) -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, RUN_TIMEOUT_S)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _inputs(
+    shape: tuple[int, ...], scales: tuple[tuple[float, float], ...], limits: tuple[float, float] | None
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield (name, real values of the input's shape): noise first, then flat values, then images of faces and others.
+
+    Images go through each of the ``scales``; a quantised input also gets them stretched over all that it can hold.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for _ in range(NOISE_IMAGES):
+        yield "noise", rng.uniform(-1, 1, shape).astype(np.float32)
+    for name, value in (("zeros", 0.0), ("ones", 1.0), ("minus ones", -1.0)):
+        yield name, np.full(shape, value, np.float32)
+    if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+        return  # not an image classifier: the importer says so
+    for name, image in _images(shape[1], shape[2]):
+        whole = np.broadcast_to(image[None, :, :, None], shape).astype(np.float32)
+        for mean, std in scales:
+            yield name, ((whole / 255 - mean) / std).astype(np.float32)
+        if limits is not None:
+            low, high = limits
+            yield name, (low + whole / 255 * (high - low)).astype(np.float32)
+
+
+def _images(height: int, width: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield (name, gray values 0 to 255): faces in several lights and sizes, and what else a camera may show."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    lights = ((200, 40, 120), (120, 20, 60), (90, 30, 210), (235, 190, 250), (60, 40, 20))
+    faces = [_Face(*light) for light in lights]
+    faces += [_Face(180, 60, 100, size=1.6), _Face(180, 60, 100, size=0.6)]
+    for face in faces:
+        yield "a drawn face", face.draw(height, width)
+    grain = rng.normal(0, 12, (height, width))
+    yield "a drawn face in poor light", np.clip(_Face(50, 20, 35).draw(height, width) + grain, 0, 255)
+    ramp = np.linspace(0, 255, width)[None, :].repeat(height, axis=0)
+    yield "a gradient", ramp.astype(np.float32)
+    yield "a gradient", ramp[:, ::-1].astype(np.float32)
+    tiles = np.indices((height, width)) // max(1, min(height, width) // 8)
+    yield "a checkerboard", (255 * (tiles.sum(axis=0) % 2)).astype(np.float32)
+    for level in (0, 64, 128, 192, 255):
+        yield f"a flat image of gray {level}", np.full((height, width), level, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """A face to draw: gray values of skin, hair and room. Size 1: as large as in the crops that classifiers get."""
+
+    skin: float
+    hair: float
+    room: float
+    size: float = 1.0
+
+    def draw(self, height: int, width: int) -> NDArray[np.float32]:
+        """Draw head, hair, brows, eyes, nose and mouth by soft ellipses, lit from one side: (height, width)."""
+        import numpy as np
+
+        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j] / self.size
+        image = np.full(x.shape, float(self.room))
+        for cx, cy, rx, ry, value in self._ellipses():
+            inside = np.clip((1 - np.hypot((x - cx) / rx, (y - cy) / ry)) * 6 + 0.5, 0, 1)
+            image += inside * (value - image)
+        lit: NDArray[np.float32] = np.clip(image * (1 + 0.15 * x), 0, 255).astype(np.float32)
+        return lit
+
+    def _ellipses(self) -> Iterator[tuple[float, float, float, float, float]]:
+        """Yield centre x and y, radius x and y, gray value; the head reaches from -1 to 1."""
+        skin, hair = self.skin, self.hair
+        yield 0, -0.15, 0.85, 0.95, hair
+        yield 0, 0.1, 0.7, 0.9, skin
+        for side in (-0.3, 0.3):
+            yield side, -0.32, 0.2, 0.05, hair
+            yield side, -0.15, 0.15, 0.08, min(255.0, skin + 40)
+            yield side, -0.15, 0.07, 0.08, 0.2 * skin
+        yield 0, 0.2, 0.12, 0.06, 0.7 * skin
+        yield 0, 0.52, 0.3, 0.09, 0.5 * skin
+
+
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    numbers = [float(text) for text in sys.argv[2:4]]
+    _main(Path(sys.argv[1]), (numbers[0], numbers[1]) if len(numbers) == 2 else None)

@@ -1,4 +1,4 @@
-"""How the daemon is: counters of the cameras and a few facts about the process and the board."""
+"""Report how the daemon is: counters of the cameras, and facts about the process and the board."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.topics import health_message
+from ferd.config import Config
 from ferd.payloads import THROTTLINGS, CameraHealth, Health, Throttling
-from ferd.snapshot import Counters
+from ferd.snapshot import CameraEvent, Counters, Sink, Snapshot
 
 EVERY_S = 60.0
 FIRST_AFTER_S = 5.0
-"""Whoever has just started ferd does not want to wait a minute for the frame rate."""
+"""The first report comes early: somebody who has just started ferd wants to see the frame rate."""
 STATM = Path("/proc/self/statm")
 THERMAL = Path("/sys/class/thermal")
 PLATFORM = Path("/sys/devices/platform")
 
 
 def find_throttled(platform: Path = PLATFORM) -> Path:
-    """The firmware's file; a Pi 5 writes the address of its peripherals into the names on the way."""
+    """Return the firmware's file; on a Pi 5 the folder names contain the address of its peripherals."""
     usual = platform / "soc/soc:firmware/get_throttled"
     return next(iter(sorted(platform.glob("soc*/soc*:firmware/get_throttled"))), usual)
 
 
 THROTTLED = find_throttled()
-"""What `vcgencmd get_throttled` asks the firmware as well, but readable without its device (rpi-firmware driver)."""
+"""The value of `vcgencmd get_throttled`, readable without access to its device (rpi-firmware driver)."""
 CLOCK_JUMP_S = 5.0
-"""A Pi has no battery clock: its time may jump after the start. Less than this is no jump."""
+"""A Pi has no battery clock, so its time may jump after the start. Smaller differences are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,53 +40,61 @@ class Sample:
     cameras: Mapping[str, Counters]
 
 
-class HealthReporter:
-    """Says every EVERY_S how the daemon is. ``now`` is in monotonic seconds, ``wall`` in seconds since 1970."""
+class HealthSink(Sink):
+    """Publish the health of the daemon every EVERY_S, the first time FIRST_AFTER_S after the start or a rename.
+
+    Args:
+        publish: takes the payload over; returns at once.
+        mqtt_reconnects: how often the connection to the broker was made again.
+        started: monotonic seconds at which the daemon started; by default now.
+    """
 
     def __init__(
         self,
-        node: str,
-        started: float,
+        publish: Callable[[Health], None],
+        mqtt_reconnects: Callable[[], int],
+        *,
+        started: float | None = None,
         statm: Path = STATM,
         thermal: Path = THERMAL,
-        *,
         throttled: Path = THROTTLED,
-        wall: Callable[[], float] = time.time,
     ) -> None:
-        self._node, self._started = node, started
+        self._publish, self._mqtt_reconnects = publish, mqtt_reconnects
+        self._started = time.monotonic() if started is None else started
         self._statm, self._thermal, self._throttled = statm, thermal, throttled
-        self._wall, self._started_wall = wall, float("-inf")
-        self._before = Sample(started, {})
-        self._is_told = False
+        self._started_wall = float("-inf")
+        self._before = Sample(self._started, {})
+        self._due = self._started + FIRST_AFTER_S
 
-    def rename(self, node: str) -> None:
-        """Under another name it is told as soon as after a start; what was counted goes on."""
-        if node != self._node:
-            self._node, self._is_told = node, False
+    def check(self, config: Config) -> None:
+        """Accept every configuration."""
 
-    def tell(
-        self, now: float, cameras: Mapping[str, Counters], mqtt_reconnects: int, *, slowed: bool = False
-    ) -> Message | None:
-        """The message when one is due, else None."""
-        if now - self._before.at < (EVERY_S if self._is_told else FIRST_AFTER_S):
-            return None
-        started_wall = self._wall() - (now - self._started)
+    def update(self, before: Snapshot | None, after: Snapshot, events: Sequence[CameraEvent]) -> None:  # noqa: ARG002
+        if before is not None and before.config.node.name != after.config.node.name:
+            self._due = min(self._due, after.at + FIRST_AFTER_S)
+        if after.at < self._due:
+            return
+        self._due = after.at + EVERY_S
+        started_wall = after.wall - (after.at - self._started)
         if abs(started_wall - self._started_wall) > CLOCK_JUMP_S:  # else it would change with every report
             self._started_wall = started_wall
-        sample = Sample(now, dict(cameras))
+        sample = Sample(after.at, {name: camera.counters for name, camera in after.cameras.items()})
         health = build_health(
             self._started,
             self._before,
             sample,
-            mqtt_reconnects=mqtt_reconnects,
+            mqtt_reconnects=self._mqtt_reconnects(),
             rss_mb=read_rss_mb(self._statm),
             temperature_c=read_temperature_c(self._thermal),
             throttled=read_throttled(self._throttled),
             started_wall=self._started_wall,
-            slowed=slowed,
+            slowed=after.throttled,
         )
-        self._before, self._is_told = sample, True
-        return health_message(self._node, health)
+        self._before = sample
+        self._publish(health)
+
+    def stop(self) -> None:
+        """Do nothing: there is nothing to end."""
 
 
 def build_health(
@@ -102,7 +109,7 @@ def build_health(
     started_wall: float,
     slowed: bool = False,
 ) -> Health:
-    """The payload; frames a second are counted between the two samples."""
+    """Return the payload; frames per second are counted between the two samples."""
     passed = now.at - before.at
     cameras = {
         name: _camera_health(counters, before.cameras.get(name, Counters()), passed)
@@ -118,7 +125,7 @@ def _camera_health(now: Counters, before: Counters, passed: float) -> CameraHeal
 
 
 def read_rss_mb(statm: Path = STATM) -> float | None:
-    """Resident memory of this process in megabytes (10^6 bytes), None where /proc does not tell. See proc(5)."""
+    """Return the resident memory of this process in megabytes (10^6 bytes), None without /proc. See proc(5)."""
     try:
         pages = int(statm.read_text().split()[1])
     except (OSError, ValueError, IndexError):
@@ -127,7 +134,7 @@ def read_rss_mb(statm: Path = STATM) -> float | None:
 
 
 def read_temperature_c(thermal: Path = THERMAL) -> float | None:
-    """The processor's temperature in degrees Celsius, None where there is no sensor (or it fails for now)."""
+    """Return the processor's temperature in degrees Celsius, None without a sensor (or while it fails)."""
     try:
         zones = sorted(thermal.glob("thermal_zone*"), key=_is_not_cpu)
         return int((zones[0] / "temp").read_text()) / 1000
@@ -136,7 +143,7 @@ def read_temperature_c(thermal: Path = THERMAL) -> float | None:
 
 
 def read_throttled(throttled: Path = THROTTLED) -> list[Throttling] | None:
-    """What slows a Raspberry Pi down at this moment (the bits 0 to 3), None on a machine that does not tell."""
+    """Return what throttles a Raspberry Pi at this moment (the bits 0 to 3), None on other machines."""
     try:
         bits = int(throttled.read_text(), 16)
     except (OSError, ValueError):
@@ -145,7 +152,7 @@ def read_throttled(throttled: Path = THROTTLED) -> list[Throttling] | None:
 
 
 def _is_not_cpu(zone: Path) -> tuple[bool, str]:
-    """Sorts the processor's zone first: "cpu-thermal" on a Pi, "x86_pkg_temp" on a PC."""
+    """Sort the processor's zone first: "cpu-thermal" on a Pi, "x86_pkg_temp" on a PC."""
     try:
         kind = (zone / "type").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Heat: while the board is slowed down, half of the pictures are read, until it has been well for a while."""
+"""Analyse half of the frames while the board is throttled, until it has been cool for a while."""
 
 from __future__ import annotations
 
@@ -14,60 +14,60 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0
 CALM_S = 60.0
-"""The board must be well for so long: it is slowed down and let go every few seconds while it stays near its limit."""
+"""The board must run unthrottled for this long first: near its limit it is throttled and released every few seconds."""
 COOL_C = 75.0
-"""A Raspberry Pi slows down from 80 degrees on (raspberrypi.com, frequency management and thermal control)."""
-SLOWED_BY: frozenset[Throttling] = frozenset(("frequency_capped", "throttled", "soft_temperature_limit"))
-"""Under-voltage alone slows nothing down; its consequence is one of these."""
+"""A Raspberry Pi is throttled from 80 degrees on (raspberrypi.com, frequency management and thermal control)."""
+THROTTLED_BY: frozenset[Throttling] = frozenset(("frequency_capped", "throttled", "soft_temperature_limit"))
+"""Under-voltage alone throttles nothing; its consequence is one of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThrottleState:
-    """`slowed`: half of the pictures are to be read. `well_since`: monotonic seconds, None while the board is not."""
+    """``throttled``: analyse half of the frames. ``calm_since``: monotonic seconds; None while the board is not."""
 
-    slowed: bool = False
-    well_since: float | None = None
+    throttled: bool = False
+    calm_since: float | None = None
 
 
 def judge(
     before: ThrottleState, throttled: Collection[Throttling] | None, celsius: float | None, now: float
 ) -> ThrottleState:
-    """What holds now. `throttled` and `celsius` are None where the machine does not tell: then nothing is slowed."""
-    if SLOWED_BY.intersection(throttled or ()):
-        return ThrottleState(slowed=True)
-    if not before.slowed:
+    """Return the state that follows. `throttled` and `celsius` are None where the machine has no such reading."""
+    if THROTTLED_BY.intersection(throttled or ()):
+        return ThrottleState(throttled=True)
+    if not before.throttled:
         return before
     if celsius is not None and celsius >= COOL_C:
-        return replace(before, well_since=None)
-    since = now if before.well_since is None else before.well_since
-    return ThrottleState(slowed=now - since < CALM_S, well_since=since)
+        return replace(before, calm_since=None)
+    since = now if before.calm_since is None else before.calm_since
+    return ThrottleState(throttled=now - since < CALM_S, calm_since=since)
 
 
 class ThrottleMonitor:
-    """Looks at the board every LOOK_EVERY_S and logs what changes."""
+    """Read the board's state every LOOK_EVERY_S and log changes."""
 
     def __init__(self, thermal: Path = THERMAL, throttled: Path = THROTTLED) -> None:
         self._thermal, self._throttled = thermal, throttled
-        self._strain, self._due = ThrottleState(), float("-inf")
+        self._state, self._due = ThrottleState(), float("-inf")
 
     def look(self, now: float) -> bool:
-        """True while half of the pictures are to be read. `now` is in monotonic seconds."""
+        """Return True while half of the frames are to be analysed. `now` is in monotonic seconds."""
         if now < self._due:
-            return self._strain.slowed
+            return self._state.throttled
         self._due = now + LOOK_EVERY_S
         throttled, celsius = read_throttled(self._throttled), read_temperature_c(self._thermal)
-        before, self._strain = self._strain, judge(self._strain, throttled, celsius, now)
-        if self._strain.slowed != before.slowed:
-            _tell(throttled or (), celsius, slowed=self._strain.slowed)
-        return self._strain.slowed
+        before, self._state = self._state, judge(self._state, throttled, celsius, now)
+        if self._state.throttled != before.throttled:
+            _log_change(throttled or (), celsius, started=self._state.throttled)
+        return self._state.throttled
 
 
-def _tell(throttled: Collection[Throttling], celsius: float | None, *, slowed: bool) -> None:
+def _log_change(throttled: Collection[Throttling], celsius: float | None, *, started: bool) -> None:
     degrees = "unknown" if celsius is None else f"{celsius:.0f}"
-    if slowed:
+    if started:
         log.warning(
-            "the board is slowed down, half of the pictures are read: cool it, or look at its power supply "
+            "thermal throttling started, half of the frame rate is analysed: cool the board, or check its power supply "
             "reasons=%s temperature_c=%s", ",".join(throttled), degrees,
         )  # fmt: skip
     else:
-        log.info("the board is well again, all pictures are read temperature_c=%s", degrees)
+        log.info("thermal throttling cleared, full frame rate restored temperature_c=%s", degrees)

@@ -24,6 +24,20 @@ class AlertEngine:
         self._rules = [AlertRule(rule) for rule in rules]
         self._factor = 1.0
 
+    def use(self, limits: DrowsinessLimits | None, rules: Sequence[Rule]) -> None:
+        """Take over changed limits and rules while everything that was observed and every running alert goes on.
+
+        A rule is recognised by its name. One that is gone ends; one that watches something else under the same name
+        starts again. `limits` None switches fatigue off; limits after None start it without a past.
+        """
+        if limits is None or self.fatigue is None:
+            self.fatigue = DrowsinessPolicy(limits) if limits else None
+        else:
+            self.fatigue.use(limits)
+        running = {one.rule.name: one for one in self._rules}
+        self._rules = [_continued(running.pop(rule.name, None), rule) for rule in rules]
+        self.tune(self._factor)
+
     def tune(self, factor: float) -> None:
         """`factor`: see ferd/policy/sensitivity.py. The seconds of shut eyes are never changed by it."""
         self._factor = factor
@@ -48,3 +62,10 @@ class AlertEngine:
             return fatigue, []
         since = self.fatigue.since
         return fatigue, [Alert(NAME, fatigue.level, fatigue.reason, since, LEVELS_OWN, fatigue.awareness)]
+
+
+def _continued(running: AlertRule | None, rule: Rule) -> AlertRule:
+    if running is None or running.rule.subject != rule.subject:
+        return AlertRule(rule)
+    running.rule = rule
+    return running

@@ -54,9 +54,15 @@ class Rule:
     pattern: str | None = None
     mqtt: bool = True
 
+    @property
+    def subject(self) -> object:
+        """What is observed, without thresholds and times: what was observed under another subject is no evidence."""
+        conditions = tuple((one.label, one.above is None, one.faces) for one in self.conditions)
+        return conditions, self.combine
+
 
 class AlertRule:
-    """One rule over time."""
+    """One rule over time. `rule` may be replaced by one with the same subject: what was observed goes on."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -64,7 +70,7 @@ class AlertRule:
         self._spells = EpisodeDetector()
         self._since: float | None = None
         self._reason = ""
-        self._again = 0.0
+        self._ended: float | None = None
 
     def update(self, reading: Reading, factor: float = 1.0) -> Alert | None:
         """The alert while it holds."""
@@ -76,9 +82,10 @@ class AlertRule:
         spell = self._spells.current
         if spell is None:
             if self._since is not None:
-                self._since, self._again = None, t + rule.cooldown_s
+                self._since, self._ended = None, t
             return None
-        if self._since is None and holds and spell.length >= rule.for_s - ROUNDING and t >= self._again - ROUNDING:
+        rested = self._ended is None or t >= self._ended + rule.cooldown_s - ROUNDING
+        if self._since is None and holds and spell.length >= rule.for_s - ROUNDING and rested:
             self._since = t
             self._reason = str(next(c for c, held in zip(rule.conditions, each, strict=True) if held))
         if self._since is None:

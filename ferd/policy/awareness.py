@@ -31,6 +31,14 @@ class Awareness:
         self._shutting = False
         self._open_s = 0.0
 
+    def use(self, full_s: float, first_s: float) -> None:
+        """Take over other times. The seconds of shut eyes that were counted stay."""
+        by = self._full_s / full_s
+        self.value, self._when_open, self._from = (
+            max(1 - (1 - value) * by, 0.0) for value in (self.value, self._when_open, self._from)
+        )
+        self._full_s, self._first_s = full_s, first_s
+
     def add(self, piece: Interval[Look], shut: EpisodeDetector) -> None:
         """`shut`: the closures, which have already been told of this piece.
 

@@ -94,6 +94,12 @@ class DrowsinessPolicy:
             yawns=figures.yawns,
         )
 
+    def use(self, limits: DrowsinessLimits) -> None:
+        """Take over other limits. What was observed, and a level that holds, goes on."""
+        self._limits = limits
+        self._awareness.use(limits.eyes_closed_alarm_s, limits.eyes_closed_notice_s)
+        self._sight.use(limits.unseen_after_s)
+
     def _begin(self) -> None:
         self._pieces = IntervalBuilder[Look]()
         self._measures = Measures()

@@ -45,11 +45,14 @@ class IntervalBuilder(Generic[State]):
                 self._last = before[0], state
             return
         then, was = before
-        half = min((t - then) / 2, REACH_S)
-        yield Interval(then, then + half, was)
-        if t - half > then + half:
-            yield Interval(then + half, t - half, None)
-        yield Interval(t - half, t, state)
+        if t - then <= 2 * REACH_S:
+            middle = (then + t) / 2
+            yield Interval(then, middle, was)
+            yield Interval(middle, t, state)
+        else:
+            yield Interval(then, then + REACH_S, was)
+            yield Interval(then + REACH_S, t - REACH_S, None)
+            yield Interval(t - REACH_S, t, state)
 
 
 Kind = TypeVar("Kind", bound=Hashable)
@@ -72,6 +75,17 @@ class Window(Generic[Kind]):
             self._pieces.append((start, end, kind))
         self._sums[kind] = self._sums.get(kind, 0.0) + (end - start)
         self._forget(end - self.length_s)
+
+    @property
+    def start(self) -> float | None:
+        """When what it remembers begins; None while it is empty."""
+        return self._pieces[0][0] if self._pieces else None
+
+    def resize(self, length_s: float) -> None:
+        """Look back for another length; what was forgotten stays so."""
+        self.length_s = length_s
+        if self._pieces:
+            self._forget(self._pieces[-1][1] - length_s)
 
     def seconds(self, *kinds: Kind) -> float:
         """Of the window, those of any of these kinds."""

@@ -17,6 +17,7 @@ ENTER = 0.2
 """Told when the eyes were seen for less than this share of the window…"""
 LEAVE = 0.4
 """…until they were seen for so much of it: hysteresis."""
+LEAST_WINDOW_S = 1e-3
 GONE_S = 300.0
 """A face that was not seen for so long has left: there is nobody to watch."""
 
@@ -25,20 +26,28 @@ class VisibilityMonitor:
     """`window_s`: how far back it looks; 0: it never tells."""
 
     def __init__(self, window_s: float) -> None:
-        self._window = Window[str](max(window_s, 1e-3))
+        self._window = Window[str](max(window_s, LEAST_WINDOW_S))
         self._off = window_s <= 0
         self._began: float | None = None
+        self._window_began: float | None = None
         self._face_at: float | None = None
         self.blind: Blind | None = None
+
+    def use(self, window_s: float) -> None:
+        """Take over another window. What was seen within the shorter of the two stays."""
+        self._window.resize(max(window_s, LEAST_WINDOW_S))
+        self._off = window_s <= 0
+        self._window_began = self._window.start
 
     def add(self, piece: Interval[Look]) -> None:
         kind = "gap" if piece.state is None else piece.state.eyes
         self._began = piece.start if self._began is None else self._began
+        self._window_began = piece.start if self._window_began is None else self._window_began
         if kind not in ("gap", "away"):
             self._face_at = piece.end
         self._window.add(piece.start, piece.end, {"shut": "eyes", "half": "eyes", "open": "eyes"}.get(kind, kind))
         eyes, face = self._window.share("eyes"), self._window.share("eyes", "hidden")
-        full = piece.end - self._began >= self._window.length_s - 1e-9
+        full = piece.end - self._window_began >= self._window.length_s - 1e-9
         if self._off or self.gone_at(piece.end) or eyes >= LEAVE:
             self.blind = None
         elif full and (self.blind or eyes < ENTER):

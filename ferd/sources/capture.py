@@ -1,136 +1,152 @@
-"""What all sources that read through OpenCV share: quiet logs, a worker thread, time-outs, distrust of frames."""
+"""The capture thread: the only thread that touches a camera's device. It opens, reads and closes it, in order.
+
+Camera calls can block without end: a loose ribbon cable, low voltage or an unplugged webcam leaves them waiting in the
+kernel (picamera2 issues 336 and 794). Python cannot interrupt such a call, and releasing an OpenCV capture in one
+thread while another reads from it is a crash. So nobody but this thread calls the device; others only set a flag.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import os
+import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import TypeVar
 
-import cv2
-
-from ferd.errors import SourceError
-from ferd.sources.base import as_picture
-from ferd.sources.worker import Worker
+from ferd.errors import FerdError
+from ferd.sources.base import Source
 from ferd.types import Frame
 
-CLOSE_S = 1.0
-MOST_BROKEN = 30
-"""Broken pictures in a row, after which the camera counts as failed."""
+log = logging.getLogger(__name__)
 
-# FFmpeg writes straight to stderr, addresses with their passwords included. Read once, when OpenCV first loads it.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+T = TypeVar("T")
 
-_quiet_lock = threading.Lock()
-_quiet_depth = 0
-_loud_level = 0
+_lock = threading.Lock()
+_running: set[object] = set()
 
 
-def set_log_level(level: int) -> int:
-    """Sets OpenCV's log level (0 is silent) and returns the one before."""
-    # cv2.setLogLevel up to 4.11, cv2.utils.logging.setLogLevel in 4.14.
-    place = cv2 if hasattr(cv2, "setLogLevel") else getattr(cv2.utils, "logging", None)
-    return int(place.setLogLevel(level)) if place else level
+def any_hung() -> bool:
+    """Tell whether a thread may still be in a call to a camera's library.
 
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """OpenCV writes no warnings meanwhile: what it has to say is said better by our own errors.
-
-    The level is one for the whole process, so overlapping uses are counted.
+    Ask when all cameras are stopped. If so the process must end by ``os._exit``: a native call that returns while the
+    interpreter is torn down ends its thread in the middle of C++ code, and the process aborts.
     """
-    global _quiet_depth, _loud_level  # noqa: PLW0603  # OpenCV's log level is global; so is our count of it
-    with _quiet_lock:
-        if _quiet_depth == 0:
-            _loud_level = set_log_level(0)
-        _quiet_depth += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0:
-                set_log_level(_loud_level)
+    with _lock:
+        return bool(_running)
 
 
-class LiveCapture:
-    """A live source read through cv2.VideoCapture, opened by `connect`, which returns it or raises SourceError.
+class CaptureThread:
+    """Makes a source with `factory`, opens it, passes each frame to `deliver`, and closes it at a failure or a stop.
 
-    `connect` and every call to the capture run in the worker's thread. `open_s` and `read_s` are the longest times
-    to wait, in seconds. Frames carry the time at which they came, by `clock`.
+    `notify` is called without arguments when the source has failed and once more when it is closed.
     """
-
-    noisy = True
 
     def __init__(
         self,
+        factory: Callable[[], Source],
+        deliver: Callable[[CaptureThread, Source, Frame], None],
+        notify: Callable[[], None],
         name: str,
-        connect: Callable[[], cv2.VideoCapture],
-        *,
-        open_s: float,
-        read_s: float,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = name
-        self._connect = connect
-        self._open_s = open_s
-        self._read_s = read_s
-        self._clock = clock
-        self._worker = Worker(name)
-        self._capture: cv2.VideoCapture | None = None
-        self._closed = threading.Event()
+        self.source: Source | None = None
+        self.failure: str | None = None
+        """Why it ended. Set before the source is closed, so that a hanging close is noticed."""
+        self._factory, self._deliver, self._notify = factory, deliver, notify
+        self._stop, self._ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    @property
-    def hangs(self) -> bool:
-        return self._worker.hangs
-
-    def open(self) -> None:
+    def start(self) -> None:
+        """Start the thread. Raises RuntimeError when the system gives no more threads."""
+        with _lock:
+            _running.add(self)
         try:
-            self._worker.call(self._open, self._open_s)
-        except TimeoutError:
-            self.close()
-            raise SourceError(f"{self.name}: did not open within {self._open_s:g} s. Is it there and awake?") from None
+            self._thread.start()
         except BaseException:
-            self.close()
+            _discard(self)
             raise
 
-    def read(self) -> Frame:
-        if self._closed.is_set():
-            raise SourceError(f"{self.name}: is closed")
+    def interrupt(self) -> None:
+        """Ask the thread to close its source and end. Returns at once."""
+        self._stop.set()
+        source = self.source
+        if source is not None:
+            source.interrupt()
+
+    @property
+    def ended(self) -> bool:
+        """True once the source is closed."""
+        return self._ended.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the source is closed, at most `timeout_s` seconds. Returns False when it is not."""
+        return self._ended.wait(timeout_s)
+
+    def _run(self) -> None:
         try:
-            return self._worker.call(self._read, self._read_s)
-        except TimeoutError:
-            raise SourceError(
-                f"{self.name}: no picture for {self._read_s:g} s. Check cable, power or network"
-            ) from None
+            self.failure = self._capture()
+            self._notify()
+            self._close()
+        finally:
+            _discard(self)
+            self._ended.set()
+            self._notify()
 
-    def close(self) -> None:
-        self._closed.set()
-        self._worker.stop(self._release, CLOSE_S)
+    def _capture(self) -> str:
+        try:
+            source = self.source = self._factory()
+            if not self._stop.is_set():
+                source.open()
+            while not self._stop.is_set():
+                self._deliver(self, source, source.read())
+        except FerdError as error:
+            return str(error)
+        except Exception as error:  # a bug of a driver must not end the daemon; it is reported and retried
+            log.debug("unexpected error in a capture thread thread=%s", self._thread.name, exc_info=True)
+            prefix = "" if self.source is None else f"{self.source.name}: "
+            return f"{prefix}{type(error).__name__}: {error}"
+        return "stopped"
 
-    def _open(self) -> None:
-        with quiet():
-            self._capture = self._connect()
+    def _close(self) -> None:
+        if self.source is None:
+            return
+        try:
+            self.source.close()
+        except Exception as error:  # noqa: BLE001  # as above
+            log.warning("camera does not close source=%r reason=%r", self.source.name, str(error))
 
-    def _read(self) -> Frame:
-        if self._capture is None:
-            raise SourceError(f"{self.name}: is not open")
-        for _ in range(MOST_BROKEN):
-            with quiet():
-                ok, data = self._capture.read()
-                if not ok:
-                    raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
-                frame = self._frame(data)
-            if frame is not None:
-                return frame
-        raise SourceError(f"{self.name}: delivers broken pictures. Check the network, or ask for smaller ones")
 
-    def _frame(self, data: object) -> Frame | None:
-        """What was read, as a frame; None for a broken picture, which the next one may not be."""
-        return Frame(t=self._clock(), image=as_picture(data, self.name))
+def call_with_limit(function: Callable[[], T], limit_s: float, name: str) -> T:
+    """Call `function` in a thread of its own and return its result, or raise what it raised.
 
-    def _release(self) -> None:
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+    Raises:
+        TimeoutError: It takes longer than `limit_s` seconds; the call then goes on, and ``any_hung`` says so.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except Exception as error:  # noqa: BLE001  # raised again in the caller's thread
+            errors.append(error)
+        finally:
+            _discard(thread)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    with _lock:
+        _running.add(thread)
+    try:
+        thread.start()
+    except BaseException:
+        _discard(thread)
+        raise
+    thread.join(limit_s)
+    if errors:
+        raise errors.pop()
+    if not results:
+        raise TimeoutError(f"no answer within {limit_s:g} s")
+    return results[0]
+
+
+def _discard(thread: object) -> None:
+    with _lock:
+        _running.discard(thread)

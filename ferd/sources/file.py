@@ -1,11 +1,10 @@
-"""Video files and folders of pictures: every frame counts, times are positions in seconds."""
+"""Video files and folders of images: no frame is skipped, times are positions in seconds."""
 
 from __future__ import annotations
 
 import logging
 import math
 import re
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import numpy as np
 
 from ferd.errors import SourceEnded, SourceError
 from ferd.fs import exists, is_dir, is_file
-from ferd.sources.base import as_picture
-from ferd.sources.capture import quiet
+from ferd.sources.base import as_image
+from ferd.sources.opencv import quiet
 from ferd.types import Frame, Image
 
 log = logging.getLogger(__name__)
@@ -28,20 +27,18 @@ MOST_FPS = 1000.0
 class VideoFile:
     """A video file, read through OpenCV's FFmpeg.
 
-    ``Frame.t`` is the frame's time stamp in the file, in seconds. Where the file has none, or they run backwards,
-    the frame rate counts on. With `loop` the file starts anew at its end, and t keeps growing.
+    ``Frame.t`` is the frame's time stamp in the file, in seconds. Where the file has none, or they run backwards, it is
+    the previous one plus the frame interval. With `loop` the file starts again at its end, and t keeps growing.
     """
 
     noisy = False
-    hangs = False
+    opening_s = 0.0
 
     def __init__(self, path: str | Path, *, loop: bool = False) -> None:
         self._path = Path(path)
         self.name = f"video {self._path.name}"
         self._loop = loop
         self._capture: cv2.VideoCapture | None = None
-        # A decoder must not be released while another thread reads from it. One frame is decoded in no time.
-        self._lock = threading.Lock()
         self._step = 1 / ASSUMED_FPS
         self._offset = 0.0
         self._last: float | None = None
@@ -54,20 +51,18 @@ class VideoFile:
             self._step = 1 / fps
 
     def read(self) -> Frame:
-        with self._lock:
+        image = self._next()
+        if image is None and self._loop and self._last is not None:
+            self._rewind()
             image = self._next()
-            if image is None and self._loop and self._last is not None:
-                self._rewind()
-                image = self._next()
-            if image is None:
-                raise self._end()
-            return Frame(t=self._time(), image=as_picture(image, self.name))
+        if image is None:
+            raise self._end()
+        return Frame(t=self._time(), image=as_image(image, self.name))
+
+    def interrupt(self) -> None:
+        """Do nothing: a read takes no time."""
 
     def close(self) -> None:
-        with self._lock:
-            self._release()
-
-    def _release(self) -> None:
         capture, self._capture = self._capture, None
         if capture is not None:
             capture.release()
@@ -91,8 +86,8 @@ class VideoFile:
         return np.asarray(image, np.uint8) if ok else None
 
     def _rewind(self) -> None:
-        # Opened anew: seeking to 0 does not work in every container (MPEG-TS, raw H.264).
-        self._release()
+        # Opened again: seeking to 0 does not work in every container (MPEG-TS, raw H.264).
+        self.close()
         self._offset = (self._last or 0.0) + self._step
         self._capture = self._start()
 
@@ -113,14 +108,14 @@ class VideoFile:
 
 
 class PictureFolder:
-    """The pictures of a folder in the order in which people count (2 before 10), or one single picture.
+    """The images of a folder in natural order (2 before 10), or a single image.
 
-    ``Frame.t`` is the picture's place in the folder divided by `fps`. One that does not decode is named in a log
-    line and skipped; its time stays empty.
+    ``Frame.t`` is the image's position in the folder divided by `fps`. One that does not decode is logged and skipped;
+    its time is not used.
     """
 
     noisy = False
-    hangs = False
+    opening_s = 0.0
 
     def __init__(self, path: str | Path, *, fps: float = 1.0, loop: bool = False) -> None:
         self._path = Path(path)
@@ -138,17 +133,20 @@ class PictureFolder:
 
     def read(self) -> Frame:
         while self._open:
-            turn, place = divmod(self._index, len(self._pictures))
-            if turn and (self._decoded == 0 or not self._loop):
+            round_number, index = divmod(self._index, len(self._pictures))
+            if round_number and (self._decoded == 0 or not self._loop):
                 raise self._end()
             self._index += 1
-            image = read_picture(self._pictures[place])
+            image = read_picture(self._pictures[index])
             if image is not None:
                 self._decoded += 1
                 return Frame(t=(self._index - 1) / self._fps, image=image)
-            if turn == 0:
-                log.warning("picture skipped file=%s reason=%r", self._pictures[place].name, "does not decode")
+            if round_number == 0:
+                log.warning("picture skipped file=%s reason=%r", self._pictures[index].name, "does not decode")
         raise SourceError(f"{self.name}: is not open")
+
+    def interrupt(self) -> None:
+        """Do nothing: a read takes no time."""
 
     def close(self) -> None:
         self._open = False
@@ -160,7 +158,7 @@ class PictureFolder:
 
 
 def check_file(path: Path) -> None:
-    """SourceError that says why `path` cannot be read as a file: missing, a folder, empty, forbidden."""
+    """Raise SourceError when `path` cannot be read as a file: missing, a folder, empty, forbidden."""
     if not exists(path):
         raise SourceError(f"{path}: no such file. Check the name, and that it is visible to the user that ferd runs as")
     if is_dir(path):
@@ -177,7 +175,7 @@ def check_file(path: Path) -> None:
 
 
 def pictures_of(path: Path) -> list[Path]:
-    """The picture files of a folder in natural order, or `path` itself. SourceError when there is none."""
+    """List the image files of a folder in natural order, or `path` itself. Raises SourceError when there is none."""
     if not is_dir(path):
         check_file(path)
         return [path]
@@ -192,10 +190,10 @@ def pictures_of(path: Path) -> list[Path]:
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Sorted as people count: frame2.png before frame10.png."""
+    """Sort by name with numbers as numbers: frame2.png before frame10.png."""
 
     def key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-        # Split by digits: odd places are numbers. The whole name settles ties ("01" and "1").
+        # Split by digits: odd indexes are numbers. The whole name decides ties ("01" and "1").
         parts = re.split(r"([0-9]+)", path.name.lower())
         return [(1, int(p), "") if i % 2 else (0, 0, p) for i, p in enumerate(parts)], path.name
 
@@ -203,7 +201,7 @@ def natural_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_picture(path: Path) -> Image | None:
-    """(H, W, 3) uint8 BGR, upright by its EXIF note; None when it does not decode."""
+    """Read an image, (H, W, 3) uint8 BGR, rotated as its EXIF tag says. None when it does not decode."""
     try:
         data = np.fromfile(path, np.uint8)
     except OSError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -12,20 +11,18 @@ from typing import Any
 import numpy as np
 
 from ferd.errors import SourceError
-from ferd.sources.base import as_picture
-from ferd.sources.worker import Worker
+from ferd.sources.base import as_image
+from ferd.sources.opencv import capture_time
+from ferd.sources.stall import FRAME_S
 from ferd.types import Frame, Image
 
-log = logging.getLogger(__name__)
-
 LOAD_S = 30.0
-"""Seconds for loading the library, once: it draws in much, and a Zero 2 W reads it from a slow card."""
-OPEN_S = 8.0
-READ_S = 2.0
-CLOSE_S = 1.0
+"""Seconds for loading the library, once: it imports much, and a Zero 2 W reads it from a slow card."""
+START_S = 10.0
+"""Seconds from there to the first frame; 2 are usual."""
 BUFFERS = 3
 SMALL_SIZE = (320, 240)
-"""Width and height of the low-resolution stream, whose brightness plane is a gray picture for free."""
+"""Width and height of the low-resolution stream, whose Y plane is a gray image for free."""
 
 MISSING = (
     "picamera2 is not installed here. `sudo apt install python3-picamera2`, and make ferd's environment with "
@@ -37,12 +34,12 @@ TROUBLE = "Check the ribbon cable at both ends and the power supply; `rpicam-hel
 class PiCamera:
     """Camera `number` of the Pi, in one video configuration that never changes.
 
-    (Boards with 512 MB run out of contiguous memory when modes are switched.) The pictures are `width` x `height` BGR
-    with a gray `small` one of at most 320x240. Every call to picamera2 runs in a worker with a time-out, since any
-    of them, `close` too, can block for ever.
+    (Boards with 512 MB run out of contiguous memory when modes are switched.) The images are `width` x `height` BGR
+    with a gray `small` one of at most 320x240. `read_s`: seconds that picamera2 waits for a frame.
     """
 
     noisy = True
+    opening_s = LOAD_S + START_S
 
     def __init__(
         self,
@@ -52,9 +49,7 @@ class PiCamera:
         height: int = 480,
         fps: float = 15.0,
         clock: Callable[[], float] = time.monotonic,
-        open_s: float = OPEN_S,
-        read_s: float = READ_S,
-        close_s: float = CLOSE_S,
+        read_s: float = FRAME_S,
     ) -> None:
         self.name = f"picamera2 camera {number}"
         self._number = number
@@ -62,32 +57,20 @@ class PiCamera:
         self._small_size = small_size(*self._size)
         self._fps = fps
         self._clock = clock
-        self._open_s, self._read_s, self._close_s = open_s, read_s, close_s
-        self._worker = Worker(self.name)
+        self._read_s = read_s
         self._camera: Any = None
-
-    @property
-    def hangs(self) -> bool:
-        return self._worker.hangs
 
     def open(self) -> None:
         try:
-            self._worker.call(picamera2, LOAD_S)
-            self._worker.call(self._start, self._open_s)
+            self._start()
         except SourceError:
-            self.close()
             raise
-        except TimeoutError:
-            self.close()
-            raise SourceError(f"{self.name}: did not start within {self._open_s:g} s. {TROUBLE}") from None
         except Exception as error:  # picamera2 raises RuntimeError, IndexError, libcamera's own …
-            self.close()
             raise SourceError(f"{self.name}: {why_not_started(error)}") from error
 
     def read(self) -> Frame:
         try:
-            # The worker's limit is the wider one: it only bites when picamera2's own does not.
-            return self._worker.call(self._capture, self._read_s + 0.5)
+            return self._capture()
         except SourceError:
             raise
         except TimeoutError:
@@ -97,9 +80,17 @@ class PiCamera:
                 f"{self.name}: capture failed ({str(error) or type(error).__name__}). {TROUBLE}"
             ) from error
 
+    def interrupt(self) -> None:
+        """Do nothing: only picamera2's own time-out ends its calls."""
+
     def close(self) -> None:
-        if not self._worker.stop(self._release, self._close_s):
-            log.warning("picamera2 does not close name=%r", self.name)
+        camera, self._camera = self._camera, None
+        if camera is None:
+            return
+        # A capture that timed out is still queued, and close() would wait behind it. Old versions lack this call.
+        with contextlib.suppress(Exception):
+            camera.cancel_all_and_flush()
+        camera.close()
 
     def _start(self) -> None:
         self._camera = picamera2().Picamera2(self._number)
@@ -121,25 +112,31 @@ class PiCamera:
         request = self._camera.capture_request(wait=self._read_s)
         try:
             t = self._clock()
-            image = as_picture(request.make_array("main"), self.name)
+            captured_at = sensor_time(request, time.monotonic())
+            image = as_image(request.make_array("main"), self.name)
             small = gray_plane(request.make_array("lores"), *self._small_size)
         finally:
             request.release()
-        return Frame(t=t, image=image, small=small)
+        return Frame(t=t, image=image, small=small, captured_at=captured_at)
 
-    def _release(self) -> None:
-        camera, self._camera = self._camera, None
-        if camera is None:
-            return
-        # A capture that timed out is still queued, and close() would wait behind it. Old versions lack this call.
-        with contextlib.suppress(Exception):
-            camera.cancel_all_and_flush()
-        camera.close()
+
+def sensor_time(request: Any, now: float) -> float:
+    """Return when the sensor began to read the image out, in monotonic seconds; `now` where libcamera gives no time.
+
+    libcamera's SensorTimestamp is in nanoseconds of CLOCK_BOOTTIME, which differs from the monotonic clock only on a
+    machine that was suspended.
+    """
+    try:
+        stamp = request.get_metadata()["SensorTimestamp"] / 1e9
+    except Exception:  # noqa: BLE001  # old versions lack it; a frame without its time is still a frame
+        return now
+    suspended_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    return capture_time(stamp - suspended_s, now)
 
 
 def picamera2() -> Any:
-    """The library, imported when a Pi camera is wanted and not before: it takes a second and is not on every box."""
-    # libcamera tells half a dozen lines of every start; read once, when the library is loaded.
+    """Import the library when a Pi camera is used and not before: it takes a second and is not on every machine."""
+    # libcamera logs half a dozen lines at every start; read once, when the library is loaded.
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")
     try:
         import picamera2 as library
@@ -155,7 +152,7 @@ def picamera2() -> Any:
 
 
 def why_not_started(error: Exception) -> str:
-    """What picamera2 meant, with the remedy. It raises IndexError for a camera number that is not there."""
+    """Explain an error of picamera2, with the remedy. It raises IndexError for a camera number that does not exist."""
     text = str(error) or type(error).__name__
     if isinstance(error, IndexError) or "not found" in text.lower():
         return f"no such camera. {TROUBLE}"
@@ -165,7 +162,7 @@ def why_not_started(error: Exception) -> str:
 
 
 def gray_plane(yuv: Image, width: int, height: int) -> Image:
-    """The Y plane, (height, width), of a YUV420 array of (height * 3 / 2, stride): rows may be padded to the right."""
+    """Return the Y plane, (height, width), of a YUV420 array of (height * 3 / 2, stride): rows may be padded."""
     if yuv.ndim != 2 or yuv.shape[0] < height or yuv.shape[1] < width:
         raise SourceError(
             f"picamera2: low-resolution picture of shape {yuv.shape} where {height}x{width} was asked for"
@@ -174,11 +171,11 @@ def gray_plane(yuv: Image, width: int, height: int) -> Image:
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
-    """The low-resolution size: same shape as the main one, at most 320x240, even; never larger than the main one."""
+    """Return the low-resolution size: the main one's shape, at most 320x240 and the main size, even."""
     scale = min(SMALL_SIZE[0] / width, SMALL_SIZE[1] / height, 1.0)
     return even(width * scale), even(height * scale)
 
 
 def even(value: float) -> int:
-    """libcamera takes even sizes only."""
+    """Round down to an even number: libcamera accepts no others."""
     return int(value) // 2 * 2

@@ -1,4 +1,4 @@
-"""Judges whether a camera works: do pictures come in time, and do they change? A function of time and pictures."""
+"""Decide whether a camera works: do images arrive in time, and do they change? A function of time and images."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ import numpy as np
 from ferd.types import Image
 
 STEP = 8
-"""Every 8th pixel of every 8th row is looked at first; the whole picture only when those are all the same."""
+"""Every 8th pixel of every 8th row is compared first; the whole image only when those are all equal."""
+
+
+FIRST_FRAME_S = 30.0
+"""From the start of opening to the first frame. Pi cameras take 2 s, network cameras that wake up first 20 s."""
+FRAME_S = 2.0
+"""Between two frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The keeper's limits, in seconds."""
+    """All time limits of a camera, in seconds. The sources take their libraries' time-outs from here as well."""
 
-    first_frame_s: float = 10.0
-    """From the beginning of opening to the first picture. Pi cameras take 2 s, sleepy network cameras 8 s."""
-    frame_s: float = 2.0
-    """Between two pictures."""
+    first_frame_s: float = FIRST_FRAME_S
+    frame_s: float = FRAME_S
     frozen_s: float = 5.0
-    """How long pictures may be the same to the bit: a sensor's noise never lets two be equal."""
+    """How long images may be bit-identical: sensor noise never lets two be equal."""
     shortest_wait_s: float = 1.0
     longest_wait_s: float = 30.0
-    """Between two attempts to open. Also: who was online for so long starts again with the shortest."""
+    """Between two attempts to open. A camera that was online for this long starts with the shortest wait again."""
     stop_s: float = 1.0
-    """How long a camera may take to close."""
-    check_s: float = 0.1
-    """How often the limits are looked at."""
+    """How long a capture thread may take to close its camera before it counts as hung."""
 
     @classmethod
     def of(cls, fps: float) -> Timing:
-        """For a source that is asked for `fps` pictures a second: slow ones may take three of their intervals."""
+        """Limits for a source that is asked for `fps` frames per second: slow ones may take three frame intervals."""
         slow_s = 3 / fps
-        return cls(first_frame_s=max(10.0, slow_s), frame_s=max(2.0, slow_s))
+        return cls(first_frame_s=max(FIRST_FRAME_S, slow_s), frame_s=max(FRAME_S, slow_s))
 
 
 class StallDetector:
@@ -44,47 +46,56 @@ class StallDetector:
 
     def __init__(self, now: float, timing: Timing) -> None:
         self._timing = timing
-        self._begin = now
-        self._last: float | None = None
-        self._changed = now
-        self._picture: Image | None = None
-        self._some: Image | None = None
+        self._opened_at = now
+        self._last_at: float | None = None
+        self._changed_at = now
+        self._image: Image | None = None
+        self._sample: Image | None = None
 
-    def frame(self, now: float, picture: Image, *, noisy: bool) -> None:
-        """A picture came at `now`. Those of a `noisy` source must change; a film may hold one as long as it likes."""
-        self._last = now
-        if not noisy or self._is_new(picture):
-            self._changed = now
+    def frame(self, now: float, image: Image, *, noisy: bool) -> None:
+        """Note that `image` arrived at `now`. Images of a `noisy` source must change; a film may hold one."""
+        self._last_at = now
+        if not noisy or self._is_new(image):
+            self._changed_at = now
 
-    def failure(self, now: float) -> str | None:
-        """Why the source must be given up at `now`, or None while all is well."""
+    def failure(self, now: float, opening_s: float = 0.0) -> str | None:
+        """Return why the source has failed at `now`, or None while it works.
+
+        `opening_s`: what the source itself may need to its first frame, where that is longer than the general limit.
+        """
         timing = self._timing
-        if self._last is None:
-            late = now - self._begin > timing.first_frame_s
-            return f"no picture within {timing.first_frame_s:g} s of opening" if late else None
-        if now - self._last > timing.frame_s:
+        if self._last_at is None:
+            limit = max(timing.first_frame_s, opening_s)
+            return f"no picture within {limit:g} s of opening" if now - self._opened_at > limit else None
+        if now - self._last_at > timing.frame_s:
             return f"no picture for {timing.frame_s:g} s"
-        if self._last - self._changed > timing.frozen_s:
-            return f"the same picture for {timing.frozen_s:g} s: the camera hangs"
+        if self._last_at - self._changed_at > timing.frozen_s:
+            return f"the same picture for {timing.frozen_s:g} s: the camera is frozen"
         return None
 
-    def _is_new(self, picture: Image) -> bool:
+    def due_in(self, now: float, opening_s: float = 0.0) -> float:
+        """Seconds until ``failure`` can change if no more frames arrive; 0 or less when it already has."""
+        if self._last_at is None:
+            return self._opened_at + max(self._timing.first_frame_s, opening_s) - now
+        return self._last_at + self._timing.frame_s - now
+
+    def _is_new(self, image: Image) -> bool:
         # Copied: a source may fill the same array again and again.
-        some = picture[::STEP, ::STEP].copy()
-        before, self._some = self._some, some
-        last, self._picture = self._picture, picture
-        if before is None or last is None or not np.array_equal(before, some):
+        sample = image[::STEP, ::STEP].copy()
+        before, self._sample = self._sample, sample
+        last, self._image = self._image, image
+        if before is None or last is None or not np.array_equal(before, sample):
             return True
-        if some.min() == some.max():
-            # One colour all over: a covered lens, or a dark room after JPEG has swallowed the noise. Not a hang.
+        if sample.min() == sample.max():
+            # One colour all over: a covered lens, or a dark room after JPEG has removed the noise. Not frozen.
             return True
-        return last is not picture and not np.array_equal(last, picture)
+        return last is not image and not np.array_equal(last, image)
 
 
-def wait_before_next(attempt: int, timing: Timing, jitter: Callable[[float, float], float] = random.uniform) -> float:
-    """Seconds to wait after the `attempt`-th failure in a row (from 1): full jitter under a doubling limit.
+def retry_delay(attempt: int, timing: Timing, jitter: Callable[[float, float], float] = random.uniform) -> float:
+    """Return the seconds to wait after the `attempt`-th failure in a row (from 1): full jitter, doubling limit.
 
-    1 to 2, 1 to 4, 1 to 8 … 1 to 30 s: several cameras on a hub that lost its power do not come back in step.
+    1 to 2, 1 to 4, 1 to 8 … 1 to 30 s: several cameras on a hub that lost power do not come back in step.
     """
     limit = min(timing.longest_wait_s, timing.shortest_wait_s * 2.0 ** min(attempt, 30))
     return min(max(jitter(timing.shortest_wait_s, limit), timing.shortest_wait_s), timing.longest_wait_s)

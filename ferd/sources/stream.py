@@ -10,18 +10,20 @@ import numpy as np
 
 from ferd.config.source import redact
 from ferd.errors import SourceError
-from ferd.sources.base import as_picture
-from ferd.sources.capture import LiveCapture
+from ferd.sources.base import as_image
+from ferd.sources.opencv import OpenCvSource
+from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
 from ferd.types import Frame
 
-OPEN_S = 8.0
-READ_S = 5.0
+CLEANUP_S = 2.0
+"""Added to FFmpeg's limits for opening: its own time-out is to end the call, not the supervisor."""
 
 
-class StreamCamera(LiveCapture):
-    """A network camera by its address. Frames carry the time at which they came, by `clock`.
+class StreamCamera(OpenCvSource):
+    """A network camera by its address. Frames carry the time at which they arrived, by `clock`.
 
-    OpenCV's own limits are passed to the constructor: without them a stalled stream blocks for 30 s.
+    `open_s` and `read_s`: FFmpeg's time-outs in seconds for opening and for a read. Without them a stalled stream
+    blocks for 30 s. The opening one covers connecting and finding out the format, but not resolving a name.
     """
 
     noisy = False
@@ -30,15 +32,14 @@ class StreamCamera(LiveCapture):
         self,
         url: str,
         *,
-        open_s: float = OPEN_S,
-        read_s: float = READ_S,
+        open_s: float = FIRST_FRAME_S,
+        read_s: float = FRAME_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
         self._in_jpeg = False
         self._limits_s = (open_s, read_s)
-        # The worker waits a little longer than OpenCV, whose own time-out leaves a cleaner state behind.
-        super().__init__(redact(url), self._start, open_s=open_s + 2, read_s=read_s + 1, clock=clock)
+        super().__init__(redact(url), self._start, opening_s=open_s + read_s + CLEANUP_S, clock=clock)
 
     def _start(self) -> cv2.VideoCapture:
         open_s, read_s = self._limits_s
@@ -55,15 +56,15 @@ class StreamCamera(LiveCapture):
                 f"{self.name}: does not answer with a video. Check address, user and password, that the camera's "
                 "stream is switched on, and whether `ffplay ADDRESS` shows it from this machine"
             )
-        # A camera that sends JPEGs has them decoded here: cheaper, and the page can show them as they came.
+        # JPEG streams are decoded here: that is cheaper, and the page can show the JPEG unchanged.
         codec = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
         self._in_jpeg = codec == cv2.VideoWriter.fourcc(*"MJPG") and capture.set(cv2.CAP_PROP_FORMAT, -1)
         return capture
 
-    def _frame(self, data: object) -> Frame | None:
+    def _frame(self, data: object, captured_at: float) -> Frame | None:
         if not self._in_jpeg or not isinstance(data, np.ndarray):
-            return super()._frame(data)
+            return super()._frame(data, captured_at)
         image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
         if image is None:
             return None
-        return Frame(t=self._clock(), image=as_picture(image, self.name), jpeg=data.tobytes())
+        return Frame(t=self._clock(), image=as_image(image, self.name), jpeg=data.tobytes(), captured_at=captured_at)

@@ -11,26 +11,24 @@ import cv2
 
 from ferd.errors import SourceError
 from ferd.sources import v4l2
-from ferd.sources.capture import LiveCapture
+from ferd.sources.opencv import OpenCvSource
 from ferd.types import Frame
 
 log = logging.getLogger(__name__)
-
-OPEN_S = 8.0
-READ_S = 5.0
 
 Connect = Callable[[str], cv2.VideoCapture]
 
 
 class UsbCamera:
-    """A V4L2 camera by its node ("/dev/video0"), its stable link ("/dev/v4l/by-id/…") or None: the first there is.
+    """A V4L2 camera by its node ("/dev/video0"), its stable link ("/dev/v4l/by-id/…") or None: the first one found.
 
-    Asks for MJPG, the only format in which cheap webcams reach their frame rate over USB 2, and logs what was got.
-    What OpenCV hands out is not trusted: its read() may say True after the camera was unplugged, or repeat the last
-    picture (opencv issues 5746 and 14044), so the node is looked at before and after every read.
+    Asks for MJPG, the only format in which cheap webcams reach their frame rate over USB 2, and logs what it got.
+    OpenCV's answers are not trusted: after the camera was unplugged read() may return True, or repeat the last image
+    (opencv issues 5746 and 14044), so the node is checked before and after every read.
     """
 
     noisy = True
+    opening_s = 0.0
 
     def __init__(
         self,
@@ -50,29 +48,28 @@ class UsbCamera:
         self._dev = dev
         self._node: Path | None = None
         self.name = f"usb camera {self._path or '(first found)'}"
-        self._capture = LiveCapture(self.name, self._start, open_s=OPEN_S, read_s=READ_S, clock=clock)
-
-    @property
-    def hangs(self) -> bool:
-        return self._capture.hangs
+        self._capture = OpenCvSource(self.name, self._start, stamped=True, clock=clock)
 
     def open(self) -> None:
         self._capture.open()
 
     def read(self) -> Frame:
-        self._check_there()
+        self._check_plugged_in()
         try:
             frame = self._capture.read()
         except SourceError:
-            self._check_there()
+            self._check_plugged_in()
             raise
-        self._check_there()
+        self._check_plugged_in()
         return frame
+
+    def interrupt(self) -> None:
+        self._capture.interrupt()
 
     def close(self) -> None:
         self._capture.close()
 
-    def _check_there(self) -> None:
+    def _check_plugged_in(self) -> None:
         if self._node is not None and not self._node.exists():
             raise SourceError(f"{self.name}: was unplugged ({self._node} is gone). Plug it in again")
 
@@ -94,7 +91,7 @@ class UsbCamera:
             found = v4l2.cameras(self._dev)
             if not found:
                 raise SourceError(
-                    "usb camera: none found. Is it plugged in? `ferd cameras` says what is there and why not"
+                    "usb camera: none found. Is it plugged in? `ferd cameras` lists what is there, with reasons"
                 )
             return found[0]
         node = v4l2.describe(self._path)
@@ -103,17 +100,17 @@ class UsbCamera:
         return node
 
     def _configure(self, capture: cv2.VideoCapture) -> None:
-        # The format comes before the size: sizes depend on it, and setting it resets them.
+        # The format before the size: sizes depend on it, and setting it resets them.
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
         capture.set(cv2.CAP_PROP_FPS, self._fps)
-        # One buffer, so that a slow reader gets a fresh picture and not one of four frames ago.
+        # One buffer, so that a slow reader gets a fresh image and not one of four frames ago.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         log.info(
             "usb camera opened name=%r format=%s size=%dx%d fps=%g asked=%dx%d@%g",
             self.name,
-            four_letters(capture.get(cv2.CAP_PROP_FOURCC)),
+            fourcc_name(capture.get(cv2.CAP_PROP_FOURCC)),
             capture.get(cv2.CAP_PROP_FRAME_WIDTH),
             capture.get(cv2.CAP_PROP_FRAME_HEIGHT),
             capture.get(cv2.CAP_PROP_FPS),
@@ -122,7 +119,7 @@ class UsbCamera:
         )
 
 
-def four_letters(value: float) -> str:
-    """OpenCV's number for a pixel format as its four letters: 1196444237.0 is "MJPG"."""
+def fourcc_name(value: float) -> str:
+    """Return OpenCV's number of a pixel format as its four letters: 1196444237.0 is "MJPG"."""
     number = int(value)
     return "".join(chr(number >> shift & 0x7F) for shift in (0, 8, 16, 24)) if number > 0 else "unknown"

@@ -1,6 +1,7 @@
-"""What the kernel says of a video device node: its driver and name, and why it cannot be used as a camera.
+"""Ask the kernel about a video device node: driver, name, formats and sizes, and why it cannot be used as a camera.
 
-Layout and numbers of VIDIOC_QUERYCAP: linux/videodev2.h (struct v4l2_capability, 104 bytes).
+Layouts and numbers: linux/videodev2.h (struct v4l2_capability, 104 bytes; v4l2_fmtdesc, 64; v4l2_frmsizeenum, 44).
+The queries do not disturb a program that reads the camera meanwhile.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import fcntl
 import os
 import re
 import struct
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +19,27 @@ DEV = Path("/dev")
 SYS_CLASS = Path("/sys/class/video4linux")
 
 VIDIOC_QUERYCAP = 0x80685600  # _IOR('V', 0, struct v4l2_capability)
+VIDIOC_ENUM_FMT = 0xC0405602  # _IOWR('V', 2, struct v4l2_fmtdesc)
+VIDIOC_ENUM_FRAMESIZES = 0xC02C564A  # _IOWR('V', 74, struct v4l2_frmsizeenum)
 _CAPABILITY = struct.Struct("=16s32s32s6I")
+_FORMAT = struct.Struct("=III32s4sI12x")  # index, type, flags, description, pixelformat, mbus_code, reserved
+_SIZE = struct.Struct("=I4sI24s8x")  # index, pixel_format, type, discrete or stepwise, reserved
+_BUFFER_VIDEO_CAPTURE = 1
+_SIZE_DISCRETE = 1
 _VIDEO_CAPTURE = 0x00000001
 _VIDEO_CAPTURE_MPLANE = 0x00001000
 _VIDEO_M2M_MPLANE = 0x00004000
 _VIDEO_M2M = 0x00008000
 _DEVICE_CAPS = 0x80000000
+MOST_LISTED = 64
+"""Formats, and sizes of one format: the loop must end for a driver that never says "no more"."""
 
-# Nodes of the Raspberry Pi's camera and codec hardware. They say "capture", but deliver raw sensor data or nothing:
-# libcamera drives them, and a camera behind them is reached through picamera2.
+Size = tuple[int, int]
+Ioctl = Callable[[int, int, bytes], bytes]
+
 PI_PIPELINE = frozenset({"unicam", "rp1-cfe", "bcm2835-isp", "bcm2835-codec", "pispbe", "rpi-hevc-dec", "rpivid"})
+"""Drivers of the Raspberry Pi's camera and codec hardware. Their nodes have the capability "capture", but deliver raw
+sensor data or nothing: libcamera drives them, and a camera behind them is reached through picamera2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +58,19 @@ class Node:
 
 
 def nodes(dev: Path = DEV) -> list[Node]:
-    """All video device nodes of this machine, by number."""
+    """List all video device nodes of this machine, by number."""
     found = [describe(path) for path in dev.glob("video[0-9]*")]
     return sorted(found, key=lambda node: node.number)
 
 
 def cameras(dev: Path = DEV) -> list[Node]:
-    """The nodes that can be used as cameras; USB webcams first."""
+    """List the nodes that can be used as cameras, USB webcams first."""
     usable = [node for node in nodes(dev) if node.reason is None]
     return sorted(usable, key=lambda node: (node.driver != "uvcvideo", node.number))
 
 
 def describe(path: Path) -> Node:
-    """What the kernel says of the node at `path` (links are followed). Never raises."""
+    """Describe the node at `path` (links are followed). Never raises."""
     path = Path(os.path.realpath(path))
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -73,16 +86,16 @@ def describe(path: Path) -> Node:
 
 
 def from_capability(path: Path, answer: bytes) -> Node:
-    """Reads a struct v4l2_capability (104 bytes, the kernel's answer to VIDIOC_QUERYCAP)."""
+    """Parse a struct v4l2_capability (104 bytes, the kernel's answer to VIDIOC_QUERYCAP)."""
     raw_driver, raw_card, _bus, _version, capabilities, own, *_reserved = _CAPABILITY.unpack(answer)
     driver = raw_driver.split(b"\0")[0].decode("utf-8", "replace")
     card = raw_card.split(b"\0")[0].decode("utf-8", "replace")
-    # Capabilities are those of the whole device; with this bit set, `own` says what this very node can do.
+    # `capabilities` are those of the whole device; with this bit set, `own` are those of this node.
     flags = own if capabilities & _DEVICE_CAPS else capabilities
-    return Node(path, driver, card, _why_no_camera(driver, flags))
+    return Node(path, driver, card, _why_not_a_camera(driver, flags))
 
 
-def _why_no_camera(driver: str, flags: int) -> str | None:
+def _why_not_a_camera(driver: str, flags: int) -> str | None:
     if driver in PI_PIPELINE:
         return 'belongs to the Pi\'s own camera hardware: use source = "picamera2"'
     if flags & (_VIDEO_M2M | _VIDEO_M2M_MPLANE):
@@ -93,7 +106,7 @@ def _why_no_camera(driver: str, flags: int) -> str | None:
 
 
 def why_not_open(path: Path, number: int | None) -> str:
-    """The remedy for the errno that opening a device node gave."""
+    """Explain the errno that opening a device node gave, with the remedy."""
     if number == errno.EACCES:
         return "permission denied. Put the user into the group video (`sudo usermod -aG video USER`), log in again"
     if number == errno.EBUSY:
@@ -104,7 +117,7 @@ def why_not_open(path: Path, number: int | None) -> str:
 
 
 def sysfs_name(path: Path, sys_class: Path = SYS_CLASS) -> str:
-    """The camera's name that the kernel shows to everybody, also without permission to open it; "" if none."""
+    """Return the camera's name from sysfs, which needs no permission on the device; "" if there is none."""
     try:
         return (sys_class / path.name / "name").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -112,6 +125,55 @@ def sysfs_name(path: Path, sys_class: Path = SYS_CLASS) -> str:
 
 
 def stable_names(dev: Path = DEV) -> dict[Path, Path]:
-    """Node -> its link under /dev/v4l/by-id, which stays the same across reboots and ports."""
+    """Map each node to its link under /dev/v4l/by-id, which stays the same across reboots and ports."""
     links = sorted((dev / "v4l" / "by-id").glob("*"))
     return {Path(os.path.realpath(link)): link for link in links}
+
+
+def modes(path: Path, ioctl: Ioctl | None = None) -> Mapping[str, list[Size]]:
+    """List the sizes (width, height) by format, largest first: {"MJPG": [(1280, 720), …]}. Empty where there are none.
+
+    For a camera that accepts any size between two, these two.
+    """
+    ioctl = ioctl or fcntl.ioctl
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        return {
+            name.decode("ascii", "replace").strip(): sorted(set(_sizes(descriptor, name, ioctl)), reverse=True)
+            for name in _formats(descriptor, ioctl)
+        }
+    finally:
+        os.close(descriptor)
+
+
+def summarise(offered: Mapping[str, list[Size]]) -> str:
+    """Write formats with their largest sizes: "MJPG up to 1280x720, YUYV up to 640x480"."""
+    return ", ".join(f"{name} up to {sizes[0][0]}x{sizes[0][1]}" if sizes else name for name, sizes in offered.items())
+
+
+def _formats(descriptor: int, ioctl: Ioctl) -> Iterator[bytes]:
+    for index in range(MOST_LISTED):
+        try:
+            answer = ioctl(descriptor, VIDIOC_ENUM_FMT, _FORMAT.pack(index, _BUFFER_VIDEO_CAPTURE, 0, b"", b"", 0))
+        except OSError:  # EINVAL: end of the list
+            return
+        yield _FORMAT.unpack(answer)[4]
+
+
+def _sizes(descriptor: int, name: bytes, ioctl: Ioctl) -> Iterator[Size]:
+    for index in range(MOST_LISTED):
+        try:
+            answer = ioctl(descriptor, VIDIOC_ENUM_FRAMESIZES, _SIZE.pack(index, name, 0, b""))
+        except OSError:
+            return
+        _index, _name, kind, numbers = _SIZE.unpack(answer)
+        least_width, most_width, _step, least_height, most_height, _step = struct.unpack("=6I", numbers)
+        if kind == _SIZE_DISCRETE:
+            yield least_width, most_width  # the union's first two numbers are then width and height
+            continue
+        yield least_width, least_height
+        yield most_width, most_height
+        return

@@ -1,7 +1,7 @@
-"""Are eyes closed, is the mouth wide open: crops placed by the five points of a face, and the model that reads them.
+"""Read from the landmarks of a face whether eyes are closed and the mouth is wide open.
 
-How the crops lie was measured by matching mean pictures of the training crops with mean pictures of 600 frontal
-faces (scripts/training/eyes_data.py cuts by the same functions). Unit of all sizes is the eye distance.
+The crops around eyes and mouth were placed by matching mean images of the training crops with mean images of 600
+frontal faces (scripts/training/eyes_data.py cuts by the same functions). The unit of all sizes is the eye distance.
 """
 
 from __future__ import annotations
@@ -15,38 +15,42 @@ from numpy.typing import NDArray
 
 from ferd.errors import ModelError
 from ferd.models.bundle import Bundle
-from ferd.types import Image, Landmarks
+from ferd.types import EyeMouthState, Image, Landmarks
 from ferd.vision.align import cut_turned
 from ferd.vision.classifier import Classifier
+from ferd.vision.geometry import head_pitch
+from ferd.vision.images import to_gray
 
 LABELS = ("eye_closed", "eye_open", "mouth_closed", "mouth_open", "other")
-"""What the model tells apart. `other`: sunglasses, a hand, an ear, a crop that lies wrong."""
+"""Classes of the model. `other`: sunglasses, a hand, an ear, a misplaced crop."""
 
 EYE_SIDE, EYE_DOWN = 0.65, -0.05
-"""The square around an eye: its side, and how far its centre lies below the eye point, in eye distances."""
+"""Square around an eye: its side, and how far its centre lies below the eye landmark, in eye distances."""
 MOUTH_SIDE, MOUTH_DOWN = 1.0, 0.12
-"""The square around the mouth: the same, from the middle between the mouth's corners."""
+"""Square around the mouth: the same, from the middle between the mouth's corners."""
 HEIGHTS = (-0.12, 0.0, 0.12)
-"""Eyes are looked for at these heights, in eye distances from the eye point, which is often a little off: in a clip
-of a driver in glasses they are then read in 65 % of the frames instead of 42, and drawn shut ones in all poses."""
+"""Each eye is read at these heights, in eye distances from its landmark, which is often a little off: in a clip of a
+driver in glasses the eyes are then read in 65 % of the frames instead of 42, and drawn closed ones in all poses."""
 LEAST_BY_MOUTH = 0.9
-"""The eye distance counts as at least this share of the way from eyes to mouth: a turned head has its eyes close
-together. In frontal faces the way is 0.94 eye distances (median of 1,600; 0.73 to 1.21 from the 5th to the 95th
-percentile)."""
+"""The eye distance counts as at least this share of the distance from eyes to mouth: the eyes of a turned head lie
+close together. In frontal faces eyes and mouth are 0.94 eye distances apart (median of 1,600; 5th to 95th percentile
+0.73 to 1.21)."""
 
 LEAST_CHANCE = 1e-3
-"""No eye is taken to be surer than this of being open or closed."""
+"""No eye counts as more certain than this to be open or closed."""
 
 CONTRAST = 48.0
 LEAST_SPREAD = 5.0
-"""Crops are brought to mean 128 and this standard deviation; flat ones (below `LEAST_SPREAD`) are not blown up
-further, they would be noise. Infrared crops spread over 10 to 20 of the 256 steps only."""
+"""Crops are scaled to mean 128 and this standard deviation. Flat ones (below `LEAST_SPREAD`) are not amplified further:
+they would become noise. Infrared crops use only 10 to 20 of the 256 gray values."""
 
 
-class EyeOrMouth(NamedTuple):
-    """One eye or the mouth. `share`: eyes 0 open to 1 closed, mouth 0 closed to 1 wide open.
+class EyeMouthReading(NamedTuple):
+    """Reading of one eye or the mouth.
 
-    `sure`: the probability of the likelier of the two answers. Near 0 when the crop shows neither.
+    Attributes:
+        share: eyes 0 open to 1 closed, mouth 0 closed to 1 wide open.
+        sure: probability of the likelier of the two answers. Near 0 when the crop shows neither.
     """
 
     share: float
@@ -54,27 +58,27 @@ class EyeOrMouth(NamedTuple):
 
 
 class Openness(NamedTuple):
-    """What one face says in one frame. Right and left are the subject's own."""
+    """Readings of one face in one frame. Right and left are the subject's own."""
 
-    right_eye: EyeOrMouth
-    left_eye: EyeOrMouth
-    mouth: EyeOrMouth
+    right_eye: EyeMouthReading
+    left_eye: EyeMouthReading
+    mouth: EyeMouthReading
 
     @property
-    def eyes(self) -> EyeOrMouth:
-        """Both eyes as one: their evidence adds up, the surer eye counts more, a hidden one hardly."""
+    def eyes(self) -> EyeMouthReading:
+        """Both eyes as one: their log odds are added, weighted by `sure`, so a hidden eye hardly counts."""
         both = self.right_eye, self.left_eye
         evidence = sum(eye.sure * _odds(eye.share) for eye in both)
         share = 1 / (1 + math.exp(-evidence))
-        return EyeOrMouth(share, max(share, 1 - share) * max(eye.sure for eye in both))
+        return EyeMouthReading(share, max(share, 1 - share) * max(eye.sure for eye in both))
 
 
 Square = tuple[float, float, float, float]
-"""A turned square in the picture: centre x, centre y, side, roll in radians."""
+"""A rotated square in the image: centre x, centre y, side, roll in radians."""
 
 
 class CropRegions(NamedTuple):
-    """Where the three crops lie."""
+    """Places of the three crops."""
 
     right_eye: Square
     left_eye: Square
@@ -82,7 +86,7 @@ class CropRegions(NamedTuple):
 
 
 def crop_regions(points: Landmarks) -> CropRegions:
-    """Where the crops lie, upright by the line between the eyes."""
+    """Place the crops, upright along the line between the eyes."""
     right, left = complex(*points.right_eye), complex(*points.left_eye)
     mouth = (complex(*points.mouth_right) + complex(*points.mouth_left)) / 2
     between = left - right
@@ -99,14 +103,14 @@ def crop_regions(points: Landmarks) -> CropRegions:
     )
 
 
-def cut_square(picture: Image, square: Square, size: int) -> Image:
-    """(size, size) uint8 of a gray picture (H, W), upright. Outside the picture its edge is repeated."""
+def cut_square(image: Image, square: Square, size: int) -> Image:
+    """Cut a square of a gray image (H, W), upright, as (size, size) uint8. Outside the image its edge is repeated."""
     x, y, side, roll = square
-    return cut_turned(picture, (x, y), side, roll, size)
+    return cut_turned(image, (x, y), side, roll, size)
 
 
 def normalise_contrast(crop: Image) -> Image:
-    """The same crop in the light of the training: mean 128, standard deviation CONTRAST."""
+    """Bring a crop to the contrast of the training: mean 128, standard deviation CONTRAST."""
     mean, spread = (float(v[0, 0]) for v in cv2.meanStdDev(crop))
     gain = CONTRAST / max(spread, LEAST_SPREAD)
     table = np.clip(np.rint((np.arange(256) - mean) * gain + 128), 0, 255).astype(np.uint8)
@@ -114,20 +118,20 @@ def normalise_contrast(crop: Image) -> Image:
 
 
 class EyeReader:
-    """The eyes model, loaded. Call it with a picture and the points of one face in it."""
+    """Read eyes and mouth of one face by the eyes model."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Raises ModelError when the file is broken or is not an eyes model."""
+        """Load a bundle. Raises ModelError when the file is broken or is not an eyes model."""
         if bundle.labels != LABELS:
-            raise ModelError(f"{bundle.path}: is no eyes model: its labels are not {', '.join(LABELS)}")
+            raise ModelError(f"{bundle.path}: is not an eyes model: its labels are not {', '.join(LABELS)}")
         self._classifier = Classifier(bundle)
         self.size = self._classifier.input.width
         self.threshold = float(bundle.card.get("threshold", 0.6))
-        """Below this `sure`, the answer is "cannot tell"."""
+        """Below this `sure` a reading is discarded."""
 
-    def __call__(self, picture: Image, points: Landmarks) -> Openness:
-        """`picture`: (H, W, 3) BGR or (H, W) gray, uint8; `points` in its pixels."""
-        gray = picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+    def __call__(self, image: Image, points: Landmarks) -> Openness:
+        """Read a face. `image`: (H, W, 3) BGR or (H, W) gray, uint8; `points` in its pixels."""
+        gray = to_gray(image)
         right, left, mouth = crop_regions(points)
         down = (complex(*points.left_eye) - complex(*points.right_eye)) * 1j
         return Openness(
@@ -136,41 +140,56 @@ class EyeReader:
             self._part(normalise_contrast(cut_square(gray, mouth, self.size)), "mouth"),
         )
 
-    def read(self, crop: Image, what: Literal["eye", "mouth"]) -> EyeOrMouth:
-        """One crop that somebody else has cut, gray or BGR, any size: for evaluating."""
-        gray = crop if crop.ndim == 2 else np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
+    def read(self, crop: Image, what: Literal["eye", "mouth"]) -> EyeMouthReading:
+        """Read a crop that was cut elsewhere, gray or BGR, of any size: for evaluation."""
+        gray = to_gray(crop)
         shrinks = gray.shape[0] > self.size
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return self._part(
             normalise_contrast(np.asarray(cv2.resize(gray, (self.size, self.size), interpolation=method))), what
         )
 
-    def sure(self, part: EyeOrMouth) -> bool:
+    def sure(self, part: EyeMouthReading) -> bool:
+        """Whether a reading is certain enough to be used."""
         return part.sure >= self.threshold
 
-    def _eye(self, gray: Image, square: Square, down: complex) -> EyeOrMouth:
-        """The surest reading of three heights: where no eye is the model says `other`, so it is never the surest."""
+    def _eye(self, gray: Image, square: Square, down: complex) -> EyeMouthReading:
+        """Return the most certain reading of three heights: without an eye in it, a crop is classified as `other`."""
         x, y, side, roll = square
         places = (complex(x, y) + shift * down for shift in HEIGHTS)
         crops = (normalise_contrast(cut_square(gray, (at.real, at.imag, side, roll), self.size)) for at in places)
         return max((self._part(crop, "eye") for crop in crops), key=lambda part: part.sure)
 
-    def _part(self, crop: Image, what: Literal["eye", "mouth"]) -> EyeOrMouth:
-        said = self._classifier(crop)
-        closed, opened = _two(said, what)
+    def _part(self, crop: Image, what: Literal["eye", "mouth"]) -> EyeMouthReading:
+        closed, opened = _two(self._classifier(crop), what)
         share = (closed if what == "eye" else opened) / max(closed + opened, 1e-9)
-        return EyeOrMouth(share, max(closed, opened))
+        return EyeMouthReading(share, max(closed, opened))
 
     def __repr__(self) -> str:
         return f"<EyeReader {self._classifier!r}>"
 
 
+class EyeMouthReader:
+    """Report the state of one face's eyes, mouth and head. An uncertain reading is None, it never counts as closed."""
+
+    def __init__(self, eyes: EyeReader) -> None:
+        self._eyes = eyes
+
+    def __call__(self, image: Image, points: Landmarks) -> EyeMouthState:
+        """Read a face. `image`: (H, W, 3) BGR or (H, W) gray, uint8; `points` in its pixels."""
+        read = self._eyes(image, points)
+        return EyeMouthState(self._if_sure(read.eyes), self._if_sure(read.mouth), head_pitch(points))
+
+    def _if_sure(self, part: EyeMouthReading) -> float | None:
+        return part.share if self._eyes.sure(part) else None
+
+
 def _odds(share: float) -> float:
-    """The logarithm of the odds, finite also for a share of 0 or 1."""
+    """Return the logarithm of the odds, finite also for a share of 0 or 1."""
     share = min(max(share, LEAST_CHANCE), 1 - LEAST_CHANCE)
     return math.log(share / (1 - share))
 
 
-def _two(said: NDArray[np.float32], what: Literal["eye", "mouth"]) -> tuple[float, float]:
+def _two(scores: NDArray[np.float32], what: Literal["eye", "mouth"]) -> tuple[float, float]:
     first = 0 if what == "eye" else 2
-    return float(said[first]), float(said[first + 1])
+    return float(scores[first]), float(scores[first + 1])

@@ -1,6 +1,6 @@
-"""A ferd on a Pi whose camera hangs in a call after some pictures; it is given up for good after a second, not sixty.
+"""ferd on a Pi whose camera hangs in a call after some pictures; a hang counts as permanent after 1 s, not 60.
 
-The first argument names a file: once it is there the camera is well, as it is for a new process on a real Pi.
+The first argument names a file: once it exists the camera works, as it does for a new process on a real Pi.
 """
 
 import sys
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "unit/sources"))
 import picamera2_stand_in as stand_in
 
 import ferd.restart_history
-from ferd.cli.main import main
+from ferd.__main__ import main
 
 well = Path(sys.argv.pop(1)).exists()
 PICTURES = 5
@@ -29,5 +29,5 @@ class Camera(stand_in.Picamera2):
 
 stand_in.Picamera2 = Camera
 sys.modules["picamera2"] = stand_in
-ferd.restart_history.HANGS_S = 1.0
+ferd.restart_history.HUNG_FOR_GOOD_S = 1.0
 sys.exit(main())

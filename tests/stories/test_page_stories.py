@@ -9,7 +9,7 @@ import httpx
 import pytest
 from brokers import free_port, wait_for
 from ferd_process import broker_environ, ferd
-from websocket_client import Looker
+from websocket_client import WebSocketClient
 
 STARTS_S = 20
 
@@ -82,8 +82,8 @@ def test_a_reload_switches_it_on_and_off(tmp_path):
         os.kill(daemon.process.pid, signal.SIGHUP)
         wait_for(lambda: answers(url), STARTS_S, daemon.log)
         wait_for(lambda: re.search(r"reloaded changed='.*\bweb'", daemon.log), 10, daemon.log)
-        with Looker(port, "/api/live?camera=camera") as looker:
-            assert looker.take()[0]["kind"] == "reading"
+        with WebSocketClient(port, "/api/live?camera=camera") as viewer:
+            assert viewer.take()[0]["kind"] == "reading"
             file.write_text(base)
             os.kill(daemon.process.pid, signal.SIGHUP)
             wait_for(lambda: not answers(url), STARTS_S, daemon.log)
@@ -94,6 +94,9 @@ def test_it_ends_in_time_while_somebody_looks_and_does_not_read(tmp_path):
     port = free_port()
     with ferd("run", "--source", "demo", folder=tmp_path, environ=environ(enabled="true", port=port)) as daemon:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), STARTS_S, daemon.log)
-        with Looker(port, "/api/live?camera=camera"), Looker(port, "/api/live?camera=camera&picture=0"):
+        with (
+            WebSocketClient(port, "/api/live?camera=camera"),
+            WebSocketClient(port, "/api/live?camera=camera&picture=0"),
+        ):
             assert daemon.stop(within_s=8) == 0
     assert "Traceback" not in daemon.log

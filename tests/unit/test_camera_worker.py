@@ -1,4 +1,4 @@
-"""One camera of the daemon: its switch, its status, and what the buzzer hears of it."""
+"""One camera: its switch, its status, what is published when it is lost, and frames that cannot be analysed."""
 
 from __future__ import annotations
 
@@ -8,226 +8,253 @@ from dataclasses import replace
 
 import pytest
 from brokers import wait_for
+from ferd.vision.loader import Models
 
 from ferd.camera_worker import CameraWorker, pause
-from ferd.config import CameraConfig, Config
-from ferd.outputs.buzzer.patterns import LEVELS_OWN
+from ferd.config import Config
+from ferd.policy.sound_patterns import LEVELS_OWN
 from ferd.settings_store import CameraSettings
 from ferd.sources.fake import FakeCameras, fail, hang, play
 from ferd.types import Alert
-from ferd.vision.pipeline import Models
 
 OFF = CameraSettings(enabled=False)
-
-
-class Sounder:
-    def __init__(self):
-        self.heard = []
-        self.can_sound = True
-
-    def show(self, camera, alerts):
-        pass
-
-    def blind(self, camera, blind):
-        word = "blind" if blind else "watching"
-        if self.heard[-1] != word:
-            self.heard.append(word)
-
-    def mute(self, camera, muted):
-        self.heard.append("muted" if muted else "loud")
-
-    def forget(self, camera):
-        self.heard.append("forgotten")
-
-    def audible(self, camera, alert):
-        return self.can_sound
+CONFIG = Config.model_validate({"node": {"name": "hall"}, "cameras": {"desk": {}}})
 
 
 @pytest.fixture(scope="module")
-def parts():
-    return Models(Config())
+def models():
+    return Models(CONFIG)
 
 
 @pytest.fixture
-def make(parts):
-    lanes, made = [], []
+def make(models):
+    workers, made = [], []
 
-    def make_lane(cameras, switches=None, sounder=None):
+    def make_worker(cameras, settings=None, **more):
         made.append(cameras)
-        lane = CameraWorker(
-            "hall",
+        worker = CameraWorker(
             "desk",
-            CameraConfig(),
-            parts,
+            CONFIG,
+            models,
             factory=cameras,
             wake=threading.Event(),
-            switches=switches or CameraSettings(),
-            sounder=sounder or Sounder(),
+            settings=settings or CameraSettings(),
+            **more,
         )
-        lanes.append(lane)
-        return lane
+        workers.append(worker)
+        return worker
 
-    yield make_lane
-    for lane in lanes:
-        lane.stop()
+    yield make_worker
+    for worker in workers:
+        worker.stop()
     for cameras in made:
         cameras.let_go()
 
 
-class Told(list):
-    def by(self, ending):
-        return [payload for topic, payload in self if topic.endswith(ending)]
+class History(list):
+    """The statuses of a worker, as they follow each other, and its events."""
 
-    def take(self, messages):
-        self.extend((message.topic, message.payload.decode()) for message in messages)
+    def __init__(self, worker):
+        super().__init__([worker.snapshot().status])
+        self.worker, self.events = worker, []
 
-    def until(self, lane, ending, payload):
-        def there():
-            self.take(lane.step())
-            return self.by(ending)[-1:] == [payload]
+    def step(self):
+        self.worker.step()
+        self.events += self.worker.take_events()
+        status = self.worker.snapshot().status
+        if status != self[-1]:
+            self.append(status)
 
-        wait_for(there, 10, str(self))
+    def until(self, status):
+        wait_for(lambda: self.step() or self[-1] == status, 10, str(self))
 
 
-def test_switched_off_the_camera_is_closed_for_real_and_on_it_opens_anew(make):
-    cameras, told = FakeCameras([[play(3600)]]), Told()
-    lane = make(cameras)
-    told.take(lane.introduce())
-    assert told.by("desk/status") == ["offline"]
-    lane.start()
-    told.until(lane, "desk/status", "online")
-    told.take(lane.switch("enabled", OFF))
-    told.until(lane, "desk/status", "disabled")
+def test_switched_off_the_camera_is_really_closed_and_on_it_opens_again(make):
+    cameras = FakeCameras([[play(3600)]])
+    worker = make(cameras)
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
+    worker.apply(OFF)
+    seen.until("disabled")
     assert cameras.made[0].done("closed") == 1
-    assert lane.resting
-    assert told.by("enabled/state") == ["ON", "OFF"]
-    told.take(lane.switch("enabled", CameraSettings()))
-    assert told.by("desk/status")[-1] == "offline", "it is not known yet whether it works"
-    told.until(lane, "desk/status", "online")
+    assert worker.settled
+    worker.apply(CameraSettings())
+    assert worker.snapshot().status == "starting", "it is not known yet whether it works"
+    seen.until("online")
     assert len(cameras.made) == 2
 
 
 def test_the_switch_does_not_wait_for_the_camera(make):
     """A driver that hangs must not hold up the other cameras, nor the alarm of a driver who falls asleep."""
-    cameras, told = FakeCameras([[play(0.2), hang()]]), Told()
-    lane = make(cameras)
-    lane.start()
-    told.until(lane, "desk/status", "online")
+    worker = make(FakeCameras([[play(0.2), hang()]]))
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
     time.sleep(0.4)
-    begin = time.monotonic()
-    told.take(lane.switch("enabled", OFF))
-    assert time.monotonic() - begin < 0.5
-    assert "disabled" not in told.by("desk/status"), "it is not closed yet"
-    told.until(lane, "desk/status", "disabled")
+    began = time.monotonic()
+    worker.apply(OFF)
+    assert time.monotonic() - began < 0.5
+    assert worker.snapshot().status != "disabled", "it is not closed yet"
+    seen.until("disabled")
 
 
 def test_on_again_while_it_is_still_closing_ends_online(make):
-    cameras, told = FakeCameras([[play(3600)]]), Told()
-    lane = make(cameras)
-    lane.start()
-    told.until(lane, "desk/status", "online")
+    cameras = FakeCameras([[play(3600)]])
+    worker = make(cameras)
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
     for _ in range(3):
-        told.take(lane.switch("enabled", OFF))
-        told.take(lane.switch("enabled", CameraSettings()))
-    wait_for(lambda: told.take(lane.step()) or (lane.status == "online" and lane.keeper.running), 10)
-    told.until(lane, "desk/status", "online")
+        worker.apply(OFF)
+        worker.apply(CameraSettings())
+    wait_for(lambda: seen.step() or (seen[-1] == "online" and worker.capture.running), 10)
+    seen.until("online")
     assert [camera.done("closed") for camera in cameras.made[:-1]] == [1] * (len(cameras.made) - 1)
 
 
 def test_switched_off_before_the_start_it_is_never_opened(make):
-    cameras, told = FakeCameras([[play(3600)]]), Told()
-    lane = make(cameras, OFF)
-    told.take(lane.introduce())
-    lane.start()
+    cameras = FakeCameras([[play(3600)]])
+    worker = make(cameras, OFF)
+    seen = History(worker)
+    worker.start()
     for _ in range(3):
-        told.take(lane.step())
+        seen.step()
         time.sleep(0.05)
-    assert told.by("desk/status") == ["disabled"]
+    assert seen == ["disabled"]
     assert cameras.made == []
-    assert lane.settled
-    assert lane.resting
+    assert worker.snapshot().settled
 
 
-def test_the_buzzer_hears_of_the_camera_and_of_its_switch(make):
-    cameras, told, sounder = FakeCameras([[play(0.3), fail("came off")], [play(3600)]]), Told(), Sounder()
-    lane = make(cameras, sounder=sounder)
-    lane.start()
-    told.until(lane, "desk/status", "online")
-    told.until(lane, "desk/status", "offline")
-    told.take(lane.switch("enabled", CameraSettings(enabled=False, buzzer=False)))
-    told.until(lane, "desk/status", "disabled")
-    assert sounder.heard == ["loud", "watching", "blind", "muted", "forgotten"]
+def test_a_lost_camera_says_why_and_forgets_who_was_seen(make):
+    worker = make(FakeCameras([[play(0.3), fail("came off")], [play(3600)]]))
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
+    wait_for(lambda: seen.step() or worker.snapshot().reading is not None, 10)
+    seen.until("offline")
+    lost = worker.snapshot()
+    assert "came off" in (lost.error or "")
+    assert lost.reading is None
+    assert lost.state is not None
+    assert lost.state.faces == 0
+    seen.until("online")
+    assert worker.snapshot().error is None
 
 
-def test_a_switch_says_how_it_stands_and_nothing_of_the_others(make):
-    lane, told = make(FakeCameras([[play(3600)]])), Told()
-    for switches in (CameraSettings(sensitivity=70.0), CameraSettings(sensitivity=70.0)):
-        told.take(lane.switch("sensitivity", switches))
-    assert [it for it in told if "/state" in it[0]] == [("ferd/hall/desk/sensitivity/state", "70")] * 2
-
-
-def test_a_rebuilt_lane_keeps_its_camera_open(make, parts):
-    cameras, told = FakeCameras([[play(3600)]]), Told()
-    lane = make(cameras)
-    lane.start()
-    told.until(lane, "desk/status", "online")
-    told.take(lane.rebuild(parts))
-    told.take(lane.step())
-    assert told.by("desk/status") == ["online"]
+def test_other_rules_keep_the_camera_open_and_the_tracks(make, models):
+    cameras = FakeCameras([[play(3600)]])
+    worker = make(cameras)
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
+    pipeline = worker._pipeline
+    worker.use(CONFIG.model_copy(update={"smoothing": CONFIG.smoothing.model_copy(update={"min_hold_s": 1.0})}), models)
+    seen.step()
+    assert worker._pipeline is pipeline
+    assert seen[-1] == "online"
     assert len(cameras.made) == 1
 
 
-@pytest.mark.parametrize(("interval", "took"), [(1 / 15, 0.01), (1 / 15, 0.2), (1, 0.1)])
-def test_slowed_down_half_of_the_pictures_are_read(interval, took):
-    """Pictures on a grid; one is read when the pause after the one before is over and the reader is free."""
+def test_one_frame_that_cannot_be_analysed_is_one_frame(make, caplog):
+    worker = make(FakeCameras([[play(3600)]]))
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
+    step, failures = worker._pipeline.step, [ZeroDivisionError("odd frame")]
 
-    def reads(slowed):
+    def fails_once(frame):
+        if failures:
+            raise failures.pop()
+        return step(frame)
+
+    worker._pipeline.step = fails_once
+    before = worker.snapshot().counters.frames
+    wait_for(lambda: seen.step() or worker.snapshot().counters.frames > before, 10)
+    assert failures == []
+    assert seen[-1] == "online"
+    assert "odd frame" in caplog.text
+
+
+def test_a_camera_of_which_no_frame_can_be_analysed_is_offline(make, monkeypatch, caplog):
+    monkeypatch.setattr("ferd.camera_worker.FAILING_S", 0.3)
+    worker = make(FakeCameras([[play(3600)]]))
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
+    step = worker._pipeline.step
+
+    def fails(_frame):
+        raise ZeroDivisionError("every frame")
+
+    worker._pipeline.step = fails
+    seen.until("offline")
+    assert "every frame" in (worker.snapshot().error or "")
+    assert caplog.text.count("ZeroDivisionError: every frame") == 1, "one log entry, not one for each frame"
+    worker._pipeline.step = step
+    seen.until("online")
+
+
+@pytest.mark.parametrize(("interval", "took"), [(1 / 15, 0.01), (1 / 15, 0.2), (1, 0.1)])
+def test_throttled_half_of_the_frames_are_analysed(interval, took):
+    """Frames on a grid; one is analysed when the pause after the one before is over and the worker is free."""
+
+    def analysed(throttled):
         free, due, count = 0.0, 0.0, 0
         for at in (n * interval for n in range(int(600 / interval))):
             if at >= free and at >= due:
                 count += 1
                 free = at + took
-                due = at + pause(interval, took) if slowed else at
+                due = at + pause(interval, took) if throttled else at
         return count
 
-    assert reads(slowed=True) / reads(slowed=False) == pytest.approx(0.5, abs=0.1)
+    assert analysed(throttled=True) / analysed(throttled=False) == pytest.approx(0.5, abs=0.1)
 
 
-def test_pictures_left_out_for_the_board_count_as_skipped(make):
-    cameras = FakeCameras([[play(3600)]])
-    lane = make(cameras)
-    lane.slowed = True
-    list(lane.introduce())
-    lane.start()
+def test_frames_left_out_while_throttled_count_as_skipped(make):
+    worker = make(FakeCameras([[play(3600)]]))
+    worker.start()
 
     def both():
-        list(lane.step())
-        return lane.counters().frames >= 3 and lane.counters().skipped >= 2
+        worker.step(throttled=True)
+        counters = worker.snapshot().counters
+        return counters.frames >= 3 and counters.skipped >= 2
 
-    wait_for(both, 10, str(lane.counters()))
-
-
-class Looker:
-    def __init__(self):
-        self.readings = []
-
-    def saw(self, camera, frame, reading):
-        self.readings.append(reading)
-
-    def clock(self, camera, pipeline):
-        pass
+    wait_for(both, 10, str(worker.snapshot().counters))
 
 
-def test_whoever_looks_on_is_told_of_a_sound_only_if_it_sounds(make):
-    """Without a buzzer, or when it is muted, the page must not say "sounding"."""
-    sounder, looker, told = Sounder(), Looker(), Told()
-    lane = make(FakeCameras([[play(3600)]]), sounder=sounder)
+def test_the_latency_counts_from_the_capture(make):
+    """It was taken from the newest frame that had come meanwhile: 17 ms where it is 250."""
+    worker = make(FakeCameras([[play(3600)]]))
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
+    step = worker._pipeline.step
+
+    def slow(frame):
+        time.sleep(0.25)
+        return step(frame)
+
+    worker._pipeline.step = slow
+    for _ in range(60):
+        seen.step()
+        if worker.snapshot().counters.frames >= 30:
+            break
+    assert (worker.snapshot().counters.latency_s or 0) > 0.2
+
+
+def test_the_published_alert_says_whether_it_sounds(make):
+    """Without a buzzer, or when it is muted, nobody must be told that it sounds."""
+    can_sound = [True]
+    worker = make(FakeCameras([[play(3600)]]), audible=lambda _camera, _alert: can_sound[0])
+    seen = History(worker)
+    worker.start()
+    seen.until("online")
     alert = Alert("fatigue", "warning", "eyes_closed", 0.0, LEVELS_OWN)
-    lane.show_to(looker)
-    lane.start()
-    lane._pipeline.watch = lambda reading: replace(reading, alerts=(alert,))
-    wait_for(lambda: told.take(lane.step()) or looker.readings, 10)
-    sounder.can_sound = False
-    before = len(looker.readings)
-    wait_for(lambda: told.take(lane.step()) or len(looker.readings) > before, 10)
-    assert [looker.readings[n].alerts[0].pattern for n in (0, -1)] == [LEVELS_OWN, None]
+    worker._pipeline.watch = lambda reading: replace(reading, alerts=(alert,))
+    wait_for(lambda: seen.step() or (worker.snapshot().alert or alert).level == "warning", 10)
+    wait_for(lambda: seen.step() or worker.snapshot().alert.buzzer, 10)
+    can_sound[0] = False
+    wait_for(lambda: seen.step() or not worker.snapshot().alert.buzzer, 10)
+    reading = worker.snapshot().reading
+    assert reading.alerts[0].pattern == LEVELS_OWN, "the buzzer itself sees the alert as it is"

@@ -11,7 +11,7 @@ from published import Payload, Recorder
 from readings import alert, face, fatigue, reading
 
 from ferd.event_builder import CONFIDENCE_STEP, FATIGUE_EVERY_S, NOTICEABLE
-from ferd.outputs.mqtt.names import slug
+from ferd.names import slug
 from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, State
 from ferd.types import LEVELS, Alert, Fatigue, Reading
 

@@ -1,7 +1,7 @@
 from ferd.instance_lock import InstanceLock
 
 
-def test_a_second_ferd_with_the_same_identity_is_told(caplog):
+def test_a_second_ferd_with_the_same_identity_is_refused(caplog):
     first, second, other = InstanceLock("ferd_test01"), InstanceLock("ferd_test01"), InstanceLock("ferd_test02")
     assert first.take()
     assert not second.take()

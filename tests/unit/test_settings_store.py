@@ -7,60 +7,94 @@ import pytest
 from ferd.settings_store import CameraSettings, SettingsStore
 
 
-def test_what_was_set_is_there_after_a_restart(tmp_path):
-    memory = SettingsStore(tmp_path / "state" / "switches.json")
-    assert memory.switches("desk") == CameraSettings(True, True, 50.0)
-    memory.set("desk", CameraSettings(False, True, 70.0))
-    memory.set("door", CameraSettings(True, False))
+def test_settings_survive_a_restart(tmp_path):
+    store = SettingsStore(tmp_path / "state" / "switches.json")
+    assert store.switches("desk") == CameraSettings(True, True, 50.0)
+    store.set("desk", CameraSettings(False, True, 70.0))
+    store.set("door", CameraSettings(True, False))
     again = SettingsStore(tmp_path / "state" / "switches.json")
     assert again.switches("desk") == CameraSettings(False, True, 70.0)
     assert again.switches("door") == CameraSettings(True, False, 50.0)
 
 
-def test_it_is_written_only_when_something_changed(tmp_path):
+def test_the_file_is_written_only_when_something_changed(tmp_path):
     path = tmp_path / "switches.json"
-    memory = SettingsStore(path)
-    memory.set("desk", CameraSettings())
+    store = SettingsStore(path)
+    store.set("desk", CameraSettings())
     assert not path.exists()
-    memory.set("desk", CameraSettings(enabled=False))
+    store.set("desk", CameraSettings(enabled=False))
     before = path.stat().st_mtime_ns
-    memory.set("desk", CameraSettings(enabled=False))
+    store.set("desk", CameraSettings(enabled=False))
     assert path.stat().st_mtime_ns == before
     assert [file.name for file in tmp_path.iterdir()] == ["switches.json"]
+
+
+def test_the_write_is_handed_over_and_the_latest_settings_win(tmp_path):
+    path = tmp_path / "switches.json"
+    queue = []
+    store = SettingsStore(path, submit=queue.append)
+    for sensitivity in (60, 70, 80, 90):
+        store.set("desk", CameraSettings(sensitivity=sensitivity))
+    store.set("door", CameraSettings(enabled=False))
+    assert store.switches("desk").sensitivity == 90, "valid at once"
+    assert not path.exists(), "nothing is written by the thread that calls"
+    assert len(queue) == 1, "at most one write is pending"
+    queue.pop()()
+    assert SettingsStore(path).switches("desk").sensitivity == 90
+    assert not SettingsStore(path).switches("door").enabled
+    store.set("desk", CameraSettings(sensitivity=10))
+    queue.pop()()
+    assert SettingsStore(path).switches("desk").sensitivity == 10
+
+
+def test_after_a_refused_write_the_next_change_is_submitted_again(tmp_path):
+    refuse, queue = True, []
+
+    def submit(write):
+        if refuse:
+            raise RuntimeError("closed")
+        queue.append(write)
+
+    store = SettingsStore(tmp_path / "switches.json", submit=submit)
+    with pytest.raises(RuntimeError):
+        store.set("desk", CameraSettings(enabled=False))
+    refuse = False
+    store.set("desk", CameraSettings(buzzer=False))
+    assert len(queue) == 1
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "{}", '{"cameras":[]}', '{"cameras":{"desk":3}}', "[" * 30000, '{"cameras":{"desk":null}}', "\0"],
 )
-def test_a_broken_file_is_told_and_begins_anew(tmp_path, caplog, text):
+def test_a_broken_file_is_logged_and_replaced(tmp_path, caplog, text):
     path = tmp_path / "switches.json"
     path.write_text(text)
-    memory = SettingsStore(path)
-    assert "begin anew" in caplog.text
-    assert memory.switches("desk") == CameraSettings()
-    memory.set("desk", CameraSettings(enabled=False))
+    store = SettingsStore(path)
+    assert "reset to defaults" in caplog.text
+    assert store.switches("desk") == CameraSettings()
+    store.set("desk", CameraSettings(enabled=False))
     assert SettingsStore(path).switches("desk") == CameraSettings(enabled=False)
 
 
-def test_of_a_camera_only_what_is_right_is_taken(tmp_path):
+def test_only_valid_values_of_a_camera_are_used(tmp_path):
     path = tmp_path / "switches.json"
     given = {"enabled": "no", "buzzer": False, "sensitivity": 1000, "more": 1}
     path.write_text(json.dumps({"v": 1, "cameras": {"desk": given, "door": {"sensitivity": "nan"}}}))
-    memory = SettingsStore(path)
-    assert memory.switches("desk") == CameraSettings(True, False, 50.0)
-    assert memory.switches("door") == CameraSettings()
+    store = SettingsStore(path)
+    assert store.switches("desk") == CameraSettings(True, False, 50.0)
+    assert store.switches("door") == CameraSettings()
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_the_switch_holds_until_the_restart(tmp_path, caplog):
+def test_a_folder_that_cannot_be_written_is_logged_and_the_setting_lasts_until_the_restart(tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    memory = SettingsStore(tmp_path / "file" / "switches.json")
-    memory.set("desk", CameraSettings(enabled=False))
-    assert memory.switches("desk") == CameraSettings(enabled=False)
-    assert "not kept" in caplog.text
+    store = SettingsStore(tmp_path / "file" / "switches.json")
+    store.set("desk", CameraSettings(enabled=False))
+    assert store.switches("desk") == CameraSettings(enabled=False)
+    assert "not saved" in caplog.text
 
 
-def test_two_ferds_on_one_machine_do_not_share_it(tmp_path, monkeypatch):
+def test_two_ferds_on_one_machine_have_separate_files(tmp_path, monkeypatch):
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     SettingsStore.of(None).set("desk", CameraSettings(enabled=False))
     assert SettingsStore.of("second").switches("desk") == CameraSettings()

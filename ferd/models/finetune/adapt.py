@@ -1,8 +1,8 @@
-"""Personal calibration: a rest face that reads as sad, put right by a minute of one's own faces.
+"""Calibrate a model to one person, such as a neutral face that is classified as sad, by a minute of samples.
 
-A person shifts the scores of all their faces alike: heavy lids, a mouth that points down. So one number a label is
-learned and added to the logits, nothing else changes. It is learned on two expressions only, and a strong prior keeps
-it from forbidding the others: `PRIOR` samples' worth of belief that nothing is to be changed.
+Heavy lids or a mouth that points down shift the scores of all faces of a person alike. So one number per label is
+learned and added to the logits; nothing else changes. It is learned on two expressions only, and a strong prior
+(`PRIOR`, in samples) towards no change keeps it from suppressing the other labels.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ from numpy.typing import NDArray
 
 from ferd.errors import FerdError
 from ferd.models.bundle import Bundle, sha256_of
-from ferd.models.finetune.features import FeatureNet
-from ferd.models.finetune.keep import SavedDataset
+from ferd.models.finetune.dataset import FeatureNet, SavedDataset
 from ferd.models.finetune.linear_probe import Adam, softmax
 from ferd.models.finetune.tflite_edit import Head, head_of, with_head
+from ferd.models.registry import store
 from ferd.models.runtime import Network
-from ferd.models.store import store
 
 LABELS = ("neutral", "happiness")
 PRIOR = 10.0
-MOST = 2.0
-"""No label is moved by more than this, in logits after the temperature: a factor of 7 in its odds."""
+MAX_SHIFT = 2.0
+"""Largest shift of a label, in logits after the temperature: a factor of 7 in its odds."""
 ROUNDS = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """`before` and `after`: share right of the held-out half. `shift`: what each label gained, in logits."""
+    """Report a calibration. `before`, `after`: accuracy on the held-out half. `shift`: by label, in logits."""
 
     bundle: Bundle
     before: float
@@ -44,7 +43,7 @@ class Adapted:
 
 
 def adapt(name: str, lessons: Sequence[SavedDataset], net: FeatureNet, *, replace: bool = False) -> Adapted:
-    """Learn on the first half of each class, measure on the second, store a corrected copy of the network.
+    """Learn on the first half of each class, measure on the second, install a corrected copy of the network.
 
     Raises FerdError when the network lacks one of LABELS, or the classes are not these.
     """
@@ -58,15 +57,15 @@ def adapt(name: str, lessons: Sequence[SavedDataset], net: FeatureNet, *, replac
     before, after = (float((values.argmax(axis=1) == truth)[held].mean()) for values in (logits, logits + shift))
     head = Head(old.weights, (old.bias + net.bundle.temperature * shift).astype(np.float32))
     features = np.concatenate([lesson.features.reshape(-1, lesson.features.shape[-1]) for lesson in lessons])
-    told = {label: round(float(value), 2) for label, value in zip(labels, shift, strict=True)}
+    shifts = {label: round(float(value), 2) for label, value in zip(labels, shift, strict=True)}
     with TemporaryDirectory(prefix="ferd-adapt-") as folder:
         file = Path(folder) / "adapted.tflite"
         file.write_bytes(with_head(net.model, head, _reaching(features, old)))
-        Network(file)  # what cannot be loaded is not stored
+        Network(file)  # raises when it cannot be loaded
         card = net.bundle.card | {
             "name": name,
             "adapted": {
-                "shift": told,
+                "shift": shifts,
                 "held_out": int(held.sum()),
                 "before": round(before, 4),
                 "after": round(after, 4),
@@ -75,18 +74,18 @@ def adapt(name: str, lessons: Sequence[SavedDataset], net: FeatureNet, *, replac
             "sha256": sha256_of(file),
             "created": datetime.now(UTC).date().isoformat(),
         }
-        return Adapted(store(file, card, replace=replace), before, after, told, int(held.sum()))
+        return Adapted(store(file, card, replace=replace), before, after, shifts, int(held.sum()))
 
 
 def learn(logits: NDArray[np.floating], truth: NDArray[np.int64], labels: int) -> NDArray[np.floating]:
-    """What to add to each logit (labels,): the most likely shift under a normal prior around none, bounded by MOST."""
+    """Return what to add to each logit, (labels,): the most likely shift under a normal prior, bounded by MAX_SHIFT."""
     shift, steps = np.zeros(labels), Adam(0.02)
     wanted = np.eye(labels)[truth]
     counts = np.bincount(truth, minlength=labels)
     weight = (1 / np.maximum(counts, 1))[truth][:, None] * len(truth) / max(1, (counts > 0).sum())
     for _ in range(ROUNDS):
         error = ((softmax(logits + shift) - wanted) * weight).sum(axis=0) + PRIOR * shift
-        shift = np.clip(shift - steps(error / (len(truth) + PRIOR)), -MOST, MOST)
+        shift = np.clip(shift - steps(error / (len(truth) + PRIOR)), -MAX_SHIFT, MAX_SHIFT)
     centred: NDArray[np.floating] = shift - shift.mean()
     return centred
 
@@ -94,7 +93,7 @@ def learn(logits: NDArray[np.floating], truth: NDArray[np.int64], labels: int) -
 def _halves(
     lessons: Sequence[SavedDataset], head: Head, labels: Sequence[str]
 ) -> tuple[NDArray[np.floating], NDArray[np.int64], NDArray[np.bool_]]:
-    """Logits and labels of the plain samples, and which of them are held out: the second half of each class."""
+    """Return logits and labels of the samples, and which of them are held out: the second half of each class."""
     plain = [lesson.features[:, 0] for lesson in lessons]
     logits = np.concatenate(plain) @ head.weights.T + head.bias
     truth = np.repeat([labels.index(lesson.label) for lesson in lessons], [len(rows) for rows in plain])
@@ -103,9 +102,9 @@ def _halves(
 
 
 def _reaching(features: NDArray[np.float32], head: Head) -> NDArray[np.float32]:
-    """The samples, and for each label one made-up face that is as sure of it as the surest sample is of its own.
+    """Add to the samples, for each label, one artificial row of features with the largest logit of any sample.
 
-    Two expressions do not show how far the logits of the others reach, and the output's steps must hold them.
+    Two expressions do not show how far the logits of the other labels reach, but the quantised output must hold them.
     """
     most = float((features @ head.weights.T + head.bias).max())
     norms = (head.weights**2).sum(axis=1)

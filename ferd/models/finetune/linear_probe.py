@@ -1,52 +1,35 @@
-"""A softmax head on fixed features: multinomial logistic regression, in seconds on a Pi, with numpy alone.
+"""Train a softmax layer on fixed features: multinomial logistic regression with numpy alone, in seconds on a Pi.
 
-The features come from a network that has seen tens of thousands of faces, so a linear head is enough, and some dozens
-of samples a class are. The same idea drives Teachable Machine (transfer learning, Donahue et al. 2014, "DeCAF").
+The features come from a network that has seen tens of thousands of faces, so a linear layer and some dozens of samples
+per class are enough. Teachable Machine works by the same idea (transfer learning, Donahue et al. 2014, "DeCAF").
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.models.finetune.tflite_edit import Head
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from ferd.models.finetune.dataset import Dataset, Ints
+from ferd.models.finetune.tflite_edit import Floats, Head
 
 ROUNDS = 600
 RATE = 0.05
 PATIENCE = 60
 DECAY = 1e-2
-"""L2 penalty on the standardised weights: with more features than samples, something must hold them back."""
+"""L2 penalty on the standardised weights: there are more features than samples."""
 STOP_SHARE = 0.15
-"""Of the training samples, for the decision when to stop."""
+"""Share of the training samples that only decide when to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Samples as features. `features` (n, f), `labels` (n,), `source` (n,): which picture each was made from."""
+def train(data: Dataset, classes: int, tick: Callable[[float], None] = lambda _done: None) -> tuple[Head, float]:
+    """Train a last layer and its temperature. `tick` is called with the progress, 0 to 1.
 
-    features: Floats
-    labels: Ints
-    source: Ints
-
-    def only(self, sources: NDArray[np.bool_]) -> Dataset:
-        """Those whose picture is chosen; `sources` (pictures,)."""
-        mine = sources[self.source]
-        return Dataset(self.features[mine], self.labels[mine], self.source[mine])
-
-
-def train(lesson: Dataset, classes: int, tick: Callable[[float], None] = lambda _done: None) -> tuple[Head, float]:
-    """A head and its temperature, both from this lesson alone. `tick` hears how far it is, 0 to 1.
-
-    Classes count alike, however many samples each has. Pictures that decide when to stop train nothing.
+    Classes have equal weight, whatever their number of samples. Images that decide when to stop are not trained on.
     """
-    stops = spread_out(lesson, STOP_SHARE)
-    fit, stop = lesson.only(~stops), lesson.only(stops)
+    stops = held_out(data, STOP_SHARE)
+    fit, stop = data.only(~stops), data.only(stops)
     mean, spread = fit.features.mean(axis=0), fit.features.std(axis=0) + 1e-3
     x, y = (fit.features - mean) / spread, np.eye(classes, dtype=np.float32)[fit.labels]
     shares = 1 / np.maximum(np.bincount(fit.labels, minlength=classes), 1)
@@ -68,36 +51,38 @@ def train(lesson: Dataset, classes: int, tick: Callable[[float], None] = lambda 
     return head, temperature(stop.features @ head.weights.T + head.bias, stop.labels)
 
 
-def spread_out(lesson: Dataset, share: float) -> NDArray[np.bool_]:
-    """Which pictures are set aside: of every class the last ones, at least one; (pictures,).
+def held_out(data: Dataset, share: float) -> NDArray[np.bool_]:
+    """Select the images to hold out, (images,): the last ones of every class, at least one.
 
-    The last ones rather than any: pictures that follow each other are near-twins, and a twin in both parts flatters.
+    Consecutive images are nearly the same: a random choice would put near-duplicates into both parts.
     """
-    chosen = np.zeros(int(lesson.source.max()) + 1, bool)
-    for label in np.unique(lesson.labels):
-        pictures = np.unique(lesson.source[lesson.labels == label])
-        chosen[pictures[-max(1, round(share * len(pictures))) :]] = True
+    chosen = np.zeros(int(data.source.max()) + 1, bool)
+    for label in np.unique(data.labels):
+        images = np.unique(data.source[data.labels == label])
+        chosen[images[-max(1, round(share * len(images))) :]] = True
     return chosen
 
 
 def softmax(logits: NDArray[np.floating]) -> Floats:
+    """Return probabilities by row."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def cross_entropy(logits: NDArray[np.floating], labels: Ints) -> float:
+    """Return the mean negative log likelihood of the labels."""
     right = softmax(logits)[np.arange(len(labels)), labels]
     return float(-np.log(np.maximum(right, 1e-7)).mean())
 
 
 def temperature(logits: NDArray[np.floating], labels: Ints) -> float:
-    """The T for which softmax(logits / T) is best calibrated on these samples (Guo et al. 2017), 0.5 to 5."""
+    """Return the T, 0.5 to 5, for which softmax(logits / T) is best calibrated on these samples (Guo et al. 2017)."""
     choices = np.geomspace(0.5, 5.0, 47)
     return round(float(min(choices, key=lambda t: cross_entropy(logits / t, labels))), 3)
 
 
 class Adam:
-    """Kingma & Ba 2015, with its usual constants."""
+    """Optimise by Adam (Kingma & Ba 2015) with its usual constants."""
 
     def __init__(self, rate: float) -> None:
         self._rate, self._steps = rate, 0
@@ -105,7 +90,7 @@ class Adam:
         self._square: NDArray[np.floating] | float = 0.0
 
     def __call__(self, gradient: NDArray[np.floating]) -> NDArray[np.floating]:
-        """How far to go against the gradient."""
+        """Return the step to subtract for a gradient."""
         self._steps += 1
         self._mean = 0.9 * self._mean + 0.1 * gradient
         self._square = 0.999 * self._square + 0.001 * gradient**2
@@ -114,5 +99,5 @@ class Adam:
 
 
 def _zeros(features: int, classes: int) -> NDArray[np.floating]:
-    """Weights, with the bias as the last row."""
+    """Return zero weights, with the bias as the last row."""
     return np.zeros((features + 1, classes))

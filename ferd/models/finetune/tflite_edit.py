@@ -1,7 +1,7 @@
-"""Takes the head off an int8 classifier, and puts another one on: the rest of the network stays as it was trained.
+"""Remove or replace the last layer of an int8 classifier; the rest of the network stays as it was trained.
 
-Works on the TFLite flatbuffer itself (schema: tensorflow/compiler/mlir/lite/schema/schema.fbs), so that teaching needs
-no training framework, and what comes out is an ordinary .tflite file that every TFLite program runs.
+Works on the TFLite flatbuffer itself (schema: tensorflow/compiler/mlir/lite/schema/schema.fbs), so that training needs
+no framework. The result is an ordinary .tflite file that every TFLite program runs.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Floats = NDArray[np.float32]
 
 INT8, INT32 = 9, 2
 MARGIN = 0.25
-"""The logits' range is widened by this share on both sides: pictures in use reach a little further than samples."""
+"""The range of the logits is widened by this share on both sides: images in use reach further than samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The last layer: logits = weights @ features + bias. `weights` (labels, features), `bias` (labels,)."""
+    """Hold a last layer: logits = weights @ features + bias. `weights` (labels, features), `bias` (labels,)."""
 
     weights: Floats
     bias: Floats
 
 
 def features_file(model: bytes) -> bytes:
-    """The same file without its last layer: its output is what that layer saw, int8, (1, 1, 1, features).
+    """Remove the last layer of a file: the output is that layer's input, int8, (1, 1, 1, features).
 
     Raises ModelError when the file does not end in an int8 fully connected layer.
     """
@@ -39,12 +39,12 @@ def features_file(model: bytes) -> bytes:
     head = _head(schema, parsed)
     graph.operators = [operator for operator in graph.operators if operator is not head]
     graph.outputs = [head.inputs[0]]
-    parsed.signatureDefs = None  # they name the output that has gone
+    parsed.signatureDefs = None  # they name the removed output
     return _pack(parsed)
 
 
 def head_of(model: bytes) -> Head:
-    """The last layer's real weights and bias."""
+    """Return the real weights and bias of the last layer."""
     schema, parsed = _parse(model)
     _, matrix, bias = (parsed.subgraphs[0].tensors[i] for i in _head(schema, parsed).inputs)
     weights = _stored(parsed, matrix, np.int8).astype(np.float32) * _scales(matrix)[:, None]
@@ -52,7 +52,7 @@ def head_of(model: bytes) -> Head:
 
 
 def with_head(model: bytes, head: Head, features: Floats) -> bytes:
-    """The file with another last layer. `features` (n, features): real ones, which tell how far the logits reach."""
+    """Replace the last layer of a file. `features` (n, features) of samples determine the range of the logits."""
     schema, parsed = _parse(model)
     graph = parsed.subgraphs[0]
     operator = _head(schema, parsed)
@@ -60,9 +60,9 @@ def with_head(model: bytes, head: Head, features: Floats) -> bytes:
     output = graph.tensors[operator.outputs[0]]
     if head.weights.shape[1] != matrix.shape[1]:
         raise ModelError(
-            f"the new head is made for {head.weights.shape[1]} features, the network gives {matrix.shape[1]}"
+            f"the new last layer is made for {head.weights.shape[1]} features, the network gives {matrix.shape[1]}"
         )
-    scales = np.maximum(np.abs(head.weights).max(axis=1), 1e-6) / 127  # one scale a label, as in the shipped file
+    scales = np.maximum(np.abs(head.weights).max(axis=1), 1e-6) / 127  # one scale per label, as in the shipped file
     _fill(schema, parsed, matrix, np.rint(head.weights / scales[:, None]).astype(np.int8), scales)
     steps = scales * float(_scales(entry)[0])
     _fill(schema, parsed, bias, np.rint(head.bias / steps).astype(np.int32), steps)
@@ -77,20 +77,20 @@ def _parse(model: bytes) -> tuple[Any, Any]:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError:
         raise ModelError(
-            "teaching needs ai-edge-litert: pip install ai-edge-litert (tflite-runtime cannot do it)"
+            "training needs ai-edge-litert: pip install ai-edge-litert (tflite-runtime is not enough)"
         ) from None
     try:
         parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
-        _bring_in(parsed, model)
+        _inline_buffers(parsed, model)
     except Exception as error:  # noqa: BLE001  # a damaged flatbuffer fails in any way
         raise ModelError(f"the network to build on is broken ({type(error).__name__}); install ferd again") from None
     return schema, parsed
 
 
-def _bring_in(parsed: Any, model: bytes) -> None:
-    """Buffers that lie behind the flatbuffer, by offset and size, come into it: packed anew, they lie elsewhere."""
+def _inline_buffers(parsed: Any, model: bytes) -> None:
+    """Move buffers that lie behind the flatbuffer, by offset and size, into it: packing changes the offsets."""
     for buffer in parsed.buffers:
-        if buffer.offset > 1:  # 0 and 1 mean that there is none
+        if buffer.offset > 1:  # 0 and 1 stand for none
             buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
         buffer.offset = buffer.size = 0
 
@@ -104,7 +104,7 @@ def _pack(parsed: Any) -> bytes:
 
 
 def _head(schema: Any, parsed: Any) -> Any:
-    """The operator that gives the output. Raises ModelError when it is no int8 fully connected layer."""
+    """Return the last operator. Raises ModelError when it is not an int8 fully connected layer."""
     graph = parsed.subgraphs[0]
     last = graph.operators[-1]
     code = parsed.operatorCodes[last.opcodeIndex]
@@ -130,7 +130,7 @@ def _stored(parsed: Any, tensor: Any, dtype: type) -> NDArray[Any]:
 
 
 def _fill(schema: Any, parsed: Any, tensor: Any, values: NDArray[Any], scales: NDArray[np.floating]) -> None:
-    """New values in a buffer of their own: the old one may be shared."""
+    """Store new values in a new buffer: the old one may be shared."""
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
     tensor.buffer = len(parsed.buffers)

@@ -1,7 +1,7 @@
-"""Keras, SavedModel and TensorFlow.js exports become full int8 TFLite, measured against what they were.
+"""Convert Keras, SavedModel and TensorFlow.js exports to full int8 TFLite, and measure what that changed.
 
-TensorFlow comes with the extra `convert` only. It runs in a process of its own (to_int8.py), so that what it prints,
-takes or breaks is not ours.
+TensorFlow comes with the extra `convert` only. It runs in a process of its own (to_int8.py), so that its output, memory
+and crashes stay there.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,46 +19,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import ModelError
-from ferd.models.bundle import InputSpec
-from ferd.models.importer.adopt import RANGES
-from ferd.models.importer.recognise import Export
+from ferd.models.importer.export import Export
+from ferd.models.importer.install import RANGES
 from ferd.models.importer.to_int8 import SIDE
+from ferd.models.preprocess import InputSpec
 from ferd.types import Image
 from ferd.vision.align import middle_square
-from ferd.vision.classifier import to_input_colour
+from ferd.vision.images import IMAGE_SUFFIXES, read_image, to_input_colour
 
-LEAST_PICTURES = 10
-MOST_PICTURES = 200
+MIN_IMAGES = 10
+MAX_IMAGES = 200
 TIMEOUT_S = 1800
 _RGB = InputSpec(SIDE, SIDE, "rgb")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What quantising changed, over the pictures it was done by. `agree`: share with the same label on top."""
+    """Difference between the outputs before and after quantisation, over the images used for it.
 
-    pictures: int
+    Attributes:
+        agree: share of images with the same most likely label.
+        mean, worst: absolute difference of a score.
+    """
+
+    images: int
     agree: float
     mean: float
     worst: float
 
 
 class Int8Converter:
-    """Called with an export and the file to write. `difference` is there afterwards."""
+    """Convert an export to a file. `difference` is set afterwards."""
 
-    def __init__(self, pictures: Sequence[Image], values: str | None, source: Path) -> None:
-        """`pictures`: gray or BGR uint8, of any size: like those that the model will see."""
-        if len(pictures) < LEAST_PICTURES:
+    def __init__(self, images: Sequence[Image], values: str | None, source: Path) -> None:
+        """Take the images to quantise with: gray or BGR uint8, of any size, like those that the model will see.
+
+        Raises ModelError when there are too few.
+        """
+        if len(images) < MIN_IMAGES:
             raise ModelError(
-                f"{source}: {len(pictures)} pictures are too few to quantise by; give a folder with at least "
-                f"{LEAST_PICTURES} like those it will see (--pictures DIR)"
+                f"{source}: {len(images)} images are too few to quantise with; give a folder with at least "
+                f"{MIN_IMAGES} like those it will see (--pictures DIR)"
             )
-        self._pictures = pictures[:MOST_PICTURES]
+        self._images = images[:MAX_IMAGES]
         self._values, self._source = values, source
         self.difference: Difference | None = None
 
     def __call__(self, export: Export, target: Path) -> None:
-        """Raises ModelError when the extra is missing or TensorFlow does not take the model."""
+        """Convert `export` to the file `target`. Raises ModelError when TensorFlow is missing or refuses the model."""
         if missing := [name for name in ("tensorflow", "tf_keras") if importlib.util.find_spec(name) is None]:
             raise ModelError(
                 f"{self._source}: is a {export.kind} export; converting it needs {' and '.join(missing)}: "
@@ -72,7 +80,7 @@ class Int8Converter:
         mean, std = RANGES[self._values or "-1..1"]
         module = [sys.executable, "-P", "-m", "ferd.models.importer.to_int8"]
         command = [*module, export.kind, str(export.model), str(target), str(mean), str(std)]
-        squares = b"".join(_as_square(picture) for picture in self._pictures)
+        squares = b"".join(_as_square(image) for image in self._images)
         try:
             child = subprocess.run(command, input=squares, capture_output=True, timeout=TIMEOUT_S, check=False)
             answer: dict[str, Any] = json.loads(child.stdout)
@@ -82,25 +90,23 @@ class Int8Converter:
             last = (child.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
             raise ModelError(f"{self._source}: converting failed: {last}") from None
         if error := answer.get("error"):
-            raise ModelError(f"{self._source}: TensorFlow does not take this model ({error}). Export it again")
+            raise ModelError(f"{self._source}: TensorFlow refuses this model ({error}). Export it again")
         return answer
 
 
-def _as_square(picture: Image) -> bytes:
-    return np.ascontiguousarray(to_input_colour(middle_square(picture, (SIDE, SIDE)), _RGB)).tobytes()
+def _as_square(image: Image) -> bytes:
+    return np.ascontiguousarray(to_input_colour(middle_square(image, (SIDE, SIDE)), _RGB)).tobytes()
 
 
 def compare(before: NDArray[np.floating], after: NDArray[np.floating]) -> Difference:
+    """Compare the scores of both models, (images, labels) each."""
     apart = np.abs(before - after)
     same = before.argmax(axis=1) == after.argmax(axis=1)
     return Difference(len(before), float(same.mean()), float(apart.mean()), float(apart.max()))
 
 
-Read = Callable[[Path], Image | None]
-
-
-def read_pictures(folder: Path, read: Read, suffixes: frozenset[str]) -> list[Image]:
-    """Pictures in the folder and below, evenly chosen when there are many."""
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in suffixes and f.is_file())
-    step = max(1, len(files) // MOST_PICTURES)
-    return [picture for file in files[::step] if (picture := read(file)) is not None]
+def read_images(folder: Path) -> list[Image]:
+    """Read the images in the folder and below; evenly chosen when there are more than MAX_IMAGES."""
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file())
+    step = max(1, len(files) // MAX_IMAGES)
+    return [image for file in files[::step] if (image := read_image(file)) is not None]

@@ -1,7 +1,7 @@
-"""Keras, SavedModel and TensorFlow.js exports to full int8 TFLite. Runs in a process of its own, the only one that
-knows TensorFlow: `python -m ferd.models.importer.to_int8 KIND MODEL TARGET MEAN STD`, pictures on standard input.
+"""Convert Keras, SavedModel and TensorFlow.js exports to full int8 TFLite, in a process of its own.
 
-Prints one line of JSON: the scores before and after quantising, picture by picture, or why it could not be done.
+The only module that imports TensorFlow: `python -m ferd.models.importer.to_int8 KIND MODEL TARGET MEAN STD`, images on
+standard input. Prints one line of JSON: the scores of each image before and after quantisation, or the error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ferd.models.runtime import Network
 
 SIDE = 224
-"""Pictures come as squares of this side, RGB, uint8, one after the other."""
+"""Images come as squares of this side, RGB, uint8, one after the other."""
 
 Floats = NDArray[np.float32]
 
@@ -34,14 +34,14 @@ def main(kind: str, model: Path, target: Path, scale: tuple[float, float]) -> No
             before, after = convert(kind, model, squares, scale, target)
             answer = {"before": before.tolist(), "after": after.tolist()}
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer of this process
-            answer = {"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no word'])[0]}"}
+            answer = {"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"}
     json.dump(answer, sys.stdout)
 
 
 def convert(
     kind: str, path: Path, squares: NDArray[np.uint8], scale: tuple[float, float], target: Path
 ) -> tuple[Floats, Floats]:
-    """Writes `target`; returns what the plain and the int8 model say, (n, labels) each."""
+    """Write `target`; return the scores of the float and the int8 model, (images, labels) each."""
     import tensorflow as tf
 
     with TemporaryDirectory(prefix="ferd-convert-") as folder:
@@ -56,8 +56,8 @@ def convert(
         inputs = _inputs(tf, squares, network.input.shape, scale)
 
         def samples() -> Iterator[list[Any]]:
-            for picture in inputs:
-                yield [picture[None]]
+            for image in inputs:
+                yield [image[None]]
 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = samples
@@ -68,7 +68,7 @@ def convert(
 
 
 def read_keras(path: Path) -> Any:
-    """An .h5 of Keras 2, as Teachable Machine writes it, needs Keras 2: Keras 3 stumbles over its layers."""
+    """Read a Keras file. An .h5 of Keras 2, as Teachable Machine writes it, needs Keras 2: Keras 3 fails on it."""
     import tf_keras
 
     if path.suffix != ".keras":
@@ -79,15 +79,15 @@ def read_keras(path: Path) -> Any:
 
 
 def read_tfjs(path: Path) -> Any:
-    """A TensorFlow.js layers model: the topology is Keras's own JSON, the weights lie end to end in .bin files.
+    """Read a TensorFlow.js layers model: the topology is Keras's own JSON, the weights lie end to end in .bin files.
 
-    The form: github.com/tensorflow/tfjs, tfjs-core/src/io/types.ts (WeightsManifestGroupConfig).
+    Format: github.com/tensorflow/tfjs, tfjs-core/src/io/types.ts (WeightsManifestGroupConfig).
     """
     import tf_keras
 
     document = json.loads(path.read_text(encoding="utf-8"))
     if document.get("format") == "graph-model":
-        raise ValueError("a TensorFlow.js graph model cannot be turned back; export the layers model or TFLite")
+        raise ValueError("a TensorFlow.js graph model cannot be converted; export the layers model or TFLite")
     topology = document["modelTopology"]
     config = topology.get("model_config", topology)
     model = tf_keras.models.model_from_json(json.dumps(config))
@@ -102,7 +102,7 @@ def read_tfjs(path: Path) -> Any:
 
 
 def read_weights(manifest: list[dict[str, Any]], folder: Path) -> dict[str, np.ndarray]:
-    """Every weight by its name, in the order of the manifest."""
+    """Return every weight by its name, in the order of the manifest."""
     weights = {}
     for group in manifest:
         data = b"".join((folder / Path(part).name).read_bytes() for part in group["paths"])
@@ -120,24 +120,22 @@ def read_weights(manifest: list[dict[str, Any]], folder: Path) -> dict[str, np.n
 
 
 def _plain(name: str) -> str:
-    """ "conv1/kernel:0" and "conv1/kernel" are one weight."""
+    """Drop the suffix of a name: "conv1/kernel:0" and "conv1/kernel" are one weight."""
     return name.partition(":")[0]
 
 
 def _inputs(tf: Any, squares: NDArray[np.uint8], shape: tuple[int, ...], scale: tuple[float, float]) -> Floats:
-    """The pictures in the size, colour and scale that the model wants."""
+    """Bring the images to the size, colour and scale of the model's input."""
     if len(shape) != 4 or shape[3] not in (1, 3):
-        raise ValueError(
-            f"its input has the shape {list(shape)}; a picture classifier takes [1, height, width, 1 or 3]"
-        )
-    pictures = tf.image.resize(squares.astype(np.float32), shape[1:3], method="area")
+        raise ValueError(f"its input has the shape {list(shape)}; an image classifier takes [1, height, width, 1 or 3]")
+    images = tf.image.resize(squares.astype(np.float32), shape[1:3], method="area")
     if shape[3] == 1:
-        pictures = tf.image.rgb_to_grayscale(pictures)
-    return np.asarray((pictures.numpy() / 255 - scale[0]) / scale[1], np.float32)
+        images = tf.image.rgb_to_grayscale(images)
+    return np.asarray((images.numpy() / 255 - scale[0]) / scale[1], np.float32)
 
 
 def _scores(network: Network, inputs: Floats) -> Floats:
-    rows = [network.invoke(network.input.quantise(picture[None])) for picture in inputs]
+    rows = [network.invoke(network.input.quantise(image[None])) for image in inputs]
     return np.stack([network.outputs[0].dequantise(row).reshape(-1) for row in rows])
 
 

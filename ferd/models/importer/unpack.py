@@ -1,7 +1,7 @@
-"""An export as it was downloaded, a zip, a folder or a file, as a folder of plain files that can be looked at.
+"""Unpack a downloaded export: a zip, a folder or a file.
 
-A zip is a stranger's: its names may climb out of the folder, its contents may unfold without end. What is unpacked
-is bounded in files and bytes, and only plain files with plain names come out.
+A zip comes from a stranger: its names may lead out of the folder, its contents may expand without end. So the number
+of files and bytes is bounded, and only regular files with plain names are written.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pathlib import Path, PurePosixPath
 from ferd.errors import ModelError
 from ferd.fs import exists, is_dir, is_file
 
-MOST_FILES = 200
-MOST_BYTES = 256 * 1024 * 1024
-"""Unpacked. Exports of Teachable Machine hold 1 to 6 MB; a Pi Zero 2 W has 512 MB of memory, and /tmp lies in it."""
+MAX_FILES = 200
+MAX_BYTES = 256 * 1024 * 1024
+"""Limit for the unpacked files. Teachable Machine exports hold 1 to 6 MB; on a Pi Zero 2 W /tmp lies in 512 MB RAM."""
 CHUNK = 1 << 16
 _JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 _ENCRYPTED = 0x1
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, UnicodeDecodeError)
-"""What zipfile raises on nonsense."""
+"""Exceptions of zipfile on damaged files."""
 
 
 def unpack(source: Path, into: Path) -> Path:
-    """The folder that holds the export's files: `into`, filled from a zip, or the folder that was given.
+    """Return the folder with the export's files: `into`, filled from a zip, or the folder that was given.
 
-    A bare file comes back as it is. Raises ModelError with the remedy; what was unpacked until then stays in `into`.
+    A single file is returned as it is. Raises ModelError with the remedy; `into` may then hold some files.
     """
     if is_dir(source):
         return source
@@ -43,14 +43,14 @@ def unpack(source: Path, into: Path) -> Path:
     return source
 
 
-def plain_files(folder: Path) -> list[Path]:
-    """Files in the folder and in folders of it, a bounded number, in a stable order."""
+def list_files(folder: Path) -> list[Path]:
+    """List the regular files in the folder and below, sorted. Raises ModelError when there are too many."""
     files = []
     for path in sorted(folder.rglob("*")):
         if is_file(path) and not any(junk.rstrip("/") in path.parts for junk in _JUNK):
             files.append(path)
-        if len(files) > MOST_FILES:
-            raise ModelError(f"{folder}: holds more than {MOST_FILES} files; give the folder of the export itself")
+        if len(files) > MAX_FILES:
+            raise ModelError(f"{folder}: holds more than {MAX_FILES} files; give the folder of the export itself")
     return files
 
 
@@ -64,7 +64,7 @@ def _unzip(source: Path, into: Path) -> None:
         with zipfile.ZipFile(source) as archive:
             entries = [e for e in archive.infolist() if not e.is_dir() and not any(j in e.filename for j in _JUNK)]
             _check(source, entries)
-            left = MOST_BYTES
+            left = MAX_BYTES
             for entry in entries:
                 left -= _write(archive, entry, into / _safe(source, entry), left, source)
     except BROKEN as error:
@@ -79,18 +79,20 @@ def _unzip(source: Path, into: Path) -> None:
 def _check(source: Path, entries: list[zipfile.ZipInfo]) -> None:
     if not entries:
         raise ModelError(f"{source}: is an empty zip. Export the model again")
-    if len(entries) > MOST_FILES:
-        raise ModelError(f"{source}: holds {len(entries)} files, no export of one model does (at most {MOST_FILES})")
+    if len(entries) > MAX_FILES:
+        raise ModelError(
+            f"{source}: holds {len(entries)} files, more than an export of one model (at most {MAX_FILES})"
+        )
     if any(entry.flag_bits & _ENCRYPTED for entry in entries):
         raise ModelError(f"{source}: is locked with a password. Unpack it and give the folder")
     for entry in entries:
         _safe(source, entry)
-    if sum(entry.file_size for entry in entries) > MOST_BYTES:
+    if sum(entry.file_size for entry in entries) > MAX_BYTES:
         raise _too_much(source)
 
 
 def _safe(source: Path, entry: zipfile.ZipInfo) -> PurePosixPath:
-    """The entry's place below the folder. Raises ModelError for a name that leads out of it, and for a link."""
+    """Return the entry's place below the folder. Raises ModelError for a name that leads out of it, and for a link."""
     name = PurePosixPath(entry.filename.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or ":" in entry.filename or not name.parts:
         raise ModelError(
@@ -101,18 +103,18 @@ def _safe(source: Path, entry: zipfile.ZipInfo) -> PurePosixPath:
     return name
 
 
-def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, most: int, source: Path) -> int:
-    """Unpack one file, `most` bytes at most, whatever its header says; returns how many it has."""
+def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, limit: int, source: Path) -> int:
+    """Unpack one file of at most `limit` bytes, whatever its header says. Returns its size."""
     target.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with archive.open(entry) as stream, target.open("wb") as out:
         while chunk := stream.read(CHUNK):
             written += len(chunk)
-            if written > most:
+            if written > limit:
                 raise _too_much(source)
             out.write(chunk)
     return written
 
 
 def _too_much(source: Path) -> ModelError:
-    return ModelError(f"{source}: unpacks to more than {MOST_BYTES >> 20} MB; a model for a Pi is far smaller")
+    return ModelError(f"{source}: unpacks to more than {MAX_BYTES >> 20} MB; a model for a Pi is far smaller")

@@ -1,1 +1,1 @@
-"""What the driver hears and sees at once, without any network: a buzzer, two lamps and a button on GPIO pins."""
+"""Report to the driver at once and without a network: a buzzer, two LEDs and a button on GPIO pins."""

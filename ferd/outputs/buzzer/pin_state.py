@@ -1,6 +1,6 @@
-"""Which pins a running ferd drives, noted for `ferd buzzer off` after a crash.
+"""Record which pins a running ferd drives, for `ferd buzzer off` after a crash.
 
-The configuration may have been edited since, or be broken: then it does not say which pin is still sounding.
+The configuration may have been edited since, or be broken: then it does not show which pin is still sounding.
 """
 
 from __future__ import annotations
@@ -14,26 +14,28 @@ from pathlib import Path
 FOLDER_ENV = "RUNTIME_DIRECTORY"
 """Set by systemd, which removes the folder when the service has ended (after ExecStopPost)."""
 FILE = "buzzer-pins.json"
-"""The unit's ExecStopPost looks for it."""
+"""The unit's ExecStopPost tests for this file."""
 
 Pins = Sequence[tuple[int, bool]]
 """(GPIO number, active_high) of each output."""
 
 
 def note(pins: Pins) -> None:
+    """Write the pins that are driven from now on."""
     if file := _file():
-        with contextlib.suppress(OSError):  # a note for a bad day; the configuration says the same on most days
+        with contextlib.suppress(OSError):  # rarely needed: usually the configuration says the same
             file.write_text(json.dumps(list(pins)), encoding="utf-8")
 
 
 def clear() -> None:
+    """Remove the note: no pin is driven."""
     if file := _file():
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
 
 
 def noted() -> Pins | None:
-    """What was noted and not cleared; None where nothing (readable) was."""
+    """Return what was noted and not cleared; None where there is nothing readable."""
     file = _file()
     try:
         return [(int(pin), bool(high)) for pin, high in json.loads(file.read_text(encoding="utf-8"))] if file else None
@@ -42,7 +44,7 @@ def noted() -> Pins | None:
 
 
 def has_folder() -> bool:
-    """Whether this runs for the service: then what is not noted was not driven."""
+    """Whether this runs for the service: then pins that are not noted were not driven."""
     return _file() is not None
 
 

@@ -1,19 +1,19 @@
-"""Decides what is to be heard and seen: many cameras, many alerts, one buzzer. Pure: every call is told the time."""
+"""Choose the one sound and the LED states for many cameras and many alerts. Pure: every call is given the time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ferd.outputs.buzzer.patterns import KINDS, SILENT, Beat, Kind, Moment, Output, Pattern
+from ferd.policy.sound_patterns import KINDS, SILENT, Beat, Kind, Moment, Output, Pattern
 from ferd.types import LEVELS, LEVELS_OWN, Alert, Level
 
-BLIND_GAP_S = 10.0
-"""A camera that comes and goes is not told more often than this."""
+LOST_GAP_S = 10.0
+"""Minimum interval between two reports of a lost camera, for a camera that comes and goes."""
 
-# Seconds that the level's lamp is on and off. At most 2.5 flashes a second: three are the limit of WCAG 2.2
-# (success criterion 2.3.1), for the sake of people with photosensitive epilepsy.
-LAMP: Mapping[Level, Pattern] = {
+# Seconds that the alert LED is on and off. At most 2.5 flashes a second: WCAG 2.2 (success criterion 2.3.1) allows
+# three, to protect people with photosensitive epilepsy.
+LED: Mapping[Level, Pattern] = {
     "notice": Pattern("steady", (Beat(1.0, 0.0),)),
     "warning": Pattern("blinks", (Beat(0.5, 0.5),)),
     "alarm": Pattern("flashes", (Beat(0.2, 0.2),)),
@@ -22,8 +22,14 @@ LAMP: Mapping[Level, Pattern] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``patterns``: by name. ``defaults``: the name of the pattern that each kind plays. ``every_s``: of those kinds
-    that are repeated, after how many seconds they begin again, their own length at least.
+    """Hold the values of [buzzer] that decide what is played.
+
+    Attributes:
+        patterns: all patterns by name.
+        defaults: by kind, the name of the pattern that it plays.
+        every_s: by kind, the period of its repetition in seconds, at least the pattern's length. A kind that is
+            missing here is played once.
+        snooze_silences_alarm: a snooze silences the kind "alarm" too.
     """
 
     patterns: Mapping[str, Pattern]
@@ -34,9 +40,12 @@ class Settings:
 
 @dataclass(slots=True)
 class ActiveSound:
-    """A reason to sound. ``repeats_s``: period in which it begins again, None when it is played once.
+    """A reason to sound.
 
-    ``over``: it has been played, or would have been but for silence that somebody asked for.
+    Attributes:
+        begins: the time from which on it may be played.
+        repeats_s: period of its repetition, None when it is played once.
+        over: it was played to its end, or would have been but for a mute or a snooze.
     """
 
     kind: Kind
@@ -53,11 +62,11 @@ class ActiveSound:
 
 
 ACUTE = "eyes_closed"
-"""The reason that is told anew although its level holds already: a second microsleep must not go unheard because
+"""A change to this reason restarts the sound although the level stays: a second microsleep must be heard while
 PERCLOS is still high."""
 
 
-def _is_news(alert: Alert, before: Alert | None) -> bool:
+def _is_new(alert: Alert, before: Alert | None) -> bool:
     if before is None or (alert.level, alert.pattern) != (before.level, before.pattern):
         return True
     return alert.reason == ACUTE != before.reason
@@ -65,116 +74,155 @@ def _is_news(alert: Alert, before: Alert | None) -> bool:
 
 @dataclass(slots=True)
 class _Camera:
-    """``sees``: None while nobody expects pictures of it: at first, or when it is switched off."""
+    """Hold the state of one camera. ``watching``: None before it delivered a frame or failed."""
 
-    sees: bool | None = None
+    watching: bool | None = None
     muted: bool = False
     alerts: dict[str, Alert] = field(default_factory=dict)
-    voices: dict[str, ActiveSound] = field(default_factory=dict)
+    sounds: dict[str, ActiveSound] = field(default_factory=dict)
 
 
-_BLIND = ""
-"""The name of the voice that tells of a lost camera: no alert is called so."""
+_LOST = ""
+"""The name of the sound for a lost camera and of the one for a stalled loop: no alert has an empty name."""
 
 
 class SoundScheduler:
-    """The worst kind wins over all cameras, and within a kind the voice that began first: one sound at a time.
+    """Choose one sound: the most urgent kind over all cameras, and within a kind the one that began first.
 
-    A notice is played once, all else again and again for as long as it holds. ``now`` is in seconds of
-    one clock that never goes back.
+    A notice is played once, every other kind is repeated while it holds. ``now`` is in seconds of one clock that
+    never goes back. The setters return True when they changed something.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._tells_blind = True
+        self._reports_lost = True
+        self._stall: ActiveSound | None = None
+        self._stalled = False
         self._cameras: dict[str, _Camera] = {}
         self._snoozed_until = float("-inf")
         self._playing: ActiveSound | None = None
         self._started = 0.0
-        self._blind_at = float("-inf")
+        self._lost_at = float("-inf")
         self._level: Level = "none"
         self._level_since = 0.0
 
     @property
     def playing(self) -> ActiveSound | None:
-        """What the latest call of `at` chose."""
+        """The sound that the latest call of `at` chose."""
         return self._playing
 
-    def show(self, camera: str, alerts: Iterable[Alert], now: float) -> bool:
-        """These alerts hold now on this camera, and no others. True when something changed by that."""
+    @property
+    def stalled(self) -> bool:
+        return self._stalled
+
+    @property
+    def cameras(self) -> Iterable[str]:
+        """The cameras that have a state."""
+        return tuple(self._cameras)
+
+    def use(self, settings: Settings, now: float) -> None:
+        """Take over other patterns. What holds goes on: sounds whose pattern stays the same do not start again."""
+        self._settings = settings
+        for name, camera in self._cameras.items():
+            before, camera.sounds = camera.sounds, {}
+            sounds = [self._alert_sound(name, alert, now) for alert in camera.alerts.values()]
+            if camera.watching is False:
+                sounds.append(self._sound_of("blind", name, _LOST, LEVELS_OWN, now))
+            camera.sounds = {sound.name: _continued(before.get(sound.name), sound) for sound in sounds if sound}
+        if self._stalled:
+            stall = self._sound_of("blind", "", _LOST, LEVELS_OWN, now)
+            self._stall = stall and _continued(self._stall, stall)
+
+    def set_alerts(self, camera: str, alerts: Iterable[Alert], now: float) -> bool:
+        """Set the alerts that hold on this camera, in place of all before."""
         one = self._camera(camera)
         holding = {alert.name: alert for alert in alerts if alert.level != "none"}
         ended = one.alerts.keys() - holding.keys()
         for name in ended:
-            one.voices.pop(name, None)
-        news = [alert for name, alert in holding.items() if _is_news(alert, one.alerts.get(name))]
-        for alert in news:
+            one.sounds.pop(name, None)
+        new = [alert for name, alert in holding.items() if _is_new(alert, one.alerts.get(name))]
+        for alert in new:
             self._renew(one, camera, alert, now)
         one.alerts = holding
-        return bool(ended or news)
+        return bool(ended or new)
 
-    def blind(self, camera: str, blind: bool, now: float) -> bool:
-        """The camera is lost, or (False) is watching. True when something changed by that."""
+    def set_watching(self, camera: str, watching: bool | None, now: float) -> bool:
+        """Set whether the camera delivers frames; None while that is not known."""
         one = self._camera(camera)
-        if one.sees is not blind and one.sees is not None:
+        if one.watching is watching:
             return False
-        one.sees = not blind
-        one.voices.pop(_BLIND, None)
-        pattern = self._pattern("blind", LEVELS_OWN)
-        if blind and pattern is not None:
-            begins = max(now, self._blind_at + BLIND_GAP_S)
-            one.voices[_BLIND] = self._voice("blind", camera, _BLIND, pattern, begins)
+        one.watching = watching
+        one.sounds.pop(_LOST, None)
+        lost = self._lost_sound(camera, now) if watching is False else None
+        if lost is not None:
+            one.sounds[_LOST] = lost
         return True
 
-    def mute(self, camera: str, muted: bool) -> bool:
-        """Nothing of this camera is heard, alarms neither: somebody switched its buzzer off."""
+    def set_muted(self, camera: str, muted: bool) -> bool:
+        """Silence everything of this camera, alarms too: its buzzer switch is off."""
         one = self._camera(camera)
         changed, one.muted = one.muted != muted, muted
         return changed
 
-    def tell_blind(self, wanted: bool) -> bool:
-        """Whether a lost camera is to be heard."""
-        changed, self._tells_blind = self._tells_blind != wanted, wanted
+    def set_reports_lost(self, wanted: bool) -> bool:
+        """Set whether a lost camera and a stalled loop are heard."""
+        changed, self._reports_lost = self._reports_lost != wanted, wanted
         return changed
 
-    def forget(self, camera: str) -> bool:
-        """The camera was switched off on purpose: it neither watches nor is blind, and nothing of it holds."""
-        self._cameras[camera] = _Camera(muted=self._camera(camera).muted)
+    def set_stalled(self, stalled: bool, now: float) -> bool:
+        """Set whether the loop that reads the cameras has stopped.
+
+        While it has, no camera counts as watching and the pattern of a lost camera is played in place of notices and
+        warnings. An alarm goes on: nothing has shown that the driver is awake.
+        """
+        if stalled == self._stalled:
+            return False
+        self._stalled = stalled
+        self._stall = self._lost_sound("", now) if stalled else None
         return True
 
+    def forget(self, camera: str) -> bool:
+        """Reset a camera that was switched off or removed: it is neither watching nor lost, and no alert holds."""
+        before = self._camera(camera)
+        self._cameras[camera] = _Camera(muted=before.muted)
+        return before != self._cameras[camera]
+
     def snooze(self, until: float) -> bool:
-        """Silence until then; an alarm is heard all the same unless configured otherwise."""
+        """Silence everything until then, but for an alarm unless configured otherwise."""
         self._snoozed_until = until
         return True
 
     def audible(self, camera: str, alert: Alert, now: float) -> bool:
-        """Whether this alert is to be heard, if it holds."""
+        """Whether this alert is heard while it holds."""
         if alert.level == "none" or self._pattern(alert.level, alert.pattern) is None:
             return False
         muted = camera in self._cameras and self._cameras[camera].muted
         return not muted and not self._snoozed(alert.level, now)
 
     def at(self, now: float) -> tuple[Output, float | None]:
-        """What is to be heard and seen, and the time at which that changes by itself (None: never)."""
+        """Return what is to be heard and seen, and the time at which that changes by itself (None: never)."""
         self._end(now)
         self._choose(now)
-        sound, lamp = self._sound(now), self._lamp(now)
-        sees = [camera.sees for camera in self._cameras.values() if camera.sees is not None]
-        changes = [now + moment.left_s for moment in (sound, lamp) if moment.left_s is not None]
-        changes += [voice.begins for voice in self._voices() if voice.begins > now]
+        sound, led = self._sound(now), self._alert_led(now)
+        watching = [camera.watching for camera in self._cameras.values() if camera.watching is not None]
+        changes = [now + moment.left_s for moment in (sound, led) if moment.left_s is not None]
+        changes += [waiting.begins for waiting in self._sounds() if waiting.begins > now]
         if self._snoozed_until > now:
             changes.append(self._snoozed_until)
-        return Output(sound.on, sound.tone, bool(sees) and all(sees), lamp.on), min(changes, default=None)
+        status_led = bool(watching) and all(watching) and not self._stalled
+        return Output(sound.on, sound.tone, status_led, led.on), min(changes, default=None)
 
     def _camera(self, name: str) -> _Camera:
         return self._cameras.setdefault(name, _Camera())
 
-    def _voices(self) -> Iterator[ActiveSound]:
+    def _sounds(self) -> Iterator[ActiveSound]:
         for camera in self._cameras.values():
-            yield from camera.voices.values()
+            yield from camera.sounds.values()
+        if self._stall is not None:
+            yield self._stall
 
     def _pattern(self, kind: Kind, name: str | None) -> Pattern | None:
-        """None for silence. A name that is not known is not silence: a slip of the pen must not hide an alarm."""
+        """Return the pattern, None for silence. An unknown name plays the kind's default: a typo must be heard."""
         if name is None or name == SILENT:
             return None
         usual = self._settings.defaults[kind]
@@ -183,44 +231,63 @@ class SoundScheduler:
         return self._settings.patterns.get(name)
 
     def _renew(self, one: _Camera, camera: str, alert: Alert, now: float) -> None:
-        """The alert began or became another."""
+        """Give an alert that began or changed its sound."""
         before = one.alerts.get(alert.name)
-        one.voices.pop(alert.name, None)
-        pattern = None if alert.level == "none" else self._pattern(alert.level, alert.pattern)
-        if alert.level == "none" or pattern is None:
+        one.sounds.pop(alert.name, None)
+        sound = self._alert_sound(camera, alert, now)
+        if sound is None:
             return
-        voice = one.voices[alert.name] = self._voice(alert.level, camera, alert.name, pattern, now)
+        one.sounds[alert.name] = sound
         if before is not None and LEVELS.index(alert.level) < LEVELS.index(before.level):
-            # What is left over from something worse is not told at once: it got better.
-            voice.over = voice.repeats_s is None
-            voice.begins += voice.repeats_s or 0.0
+            # The lower level that remains does not sound at once: the situation improved.
+            sound.over = sound.repeats_s is None
+            sound.begins += sound.repeats_s or 0.0
 
-    def _voice(self, kind: Kind, camera: str, name: str, pattern: Pattern, begins: float) -> ActiveSound:
+    def _alert_sound(self, camera: str, alert: Alert, now: float) -> ActiveSound | None:
+        if alert.level == "none":
+            return None
+        return self._sound_of(alert.level, camera, alert.name, alert.pattern, now)
+
+    def _lost_sound(self, camera: str, now: float) -> ActiveSound | None:
+        return self._sound_of("blind", camera, _LOST, LEVELS_OWN, max(now, self._lost_at + LOST_GAP_S))
+
+    def _sound_of(
+        self, kind: Kind, camera: str, name: str, pattern_name: str | None, begins: float
+    ) -> ActiveSound | None:
+        pattern = self._pattern(kind, pattern_name)
+        if pattern is None:
+            return None
         return ActiveSound(kind, camera, name, pattern, begins, self._settings.every_s.get(kind))
 
     def _snoozed(self, kind: Kind, now: float) -> bool:
         return now < self._snoozed_until and (kind != "alarm" or self._settings.snooze_silences_alarm)
 
-    def _silenced(self, voice: ActiveSound, now: float) -> bool:
-        unwanted = voice.kind == "blind" and not self._tells_blind
-        return unwanted or self._cameras[voice.camera].muted or self._snoozed(voice.kind, now)
+    def _silenced(self, sound: ActiveSound, now: float) -> bool:
+        if sound is self._stall:
+            known = [camera for camera in self._cameras.values() if camera.watching is not None]
+            muted = bool(known) and all(camera.muted for camera in known)
+        else:
+            muted = self._cameras[sound.camera].muted
+        unwanted = sound.kind == "blind" and not self._reports_lost
+        outdated = self._stall is not None and sound.kind in ("notice", "warning")
+        return unwanted or outdated or muted or self._snoozed(sound.kind, now)
 
     def _end(self, now: float) -> None:
-        """What was played once is over when its pattern is."""
-        voice = self._playing
-        if voice and voice.repeats_s is None and voice.pattern.at(now - self._started).left_s is None:
-            voice.over = True
+        """Mark a sound that is played once as over when its pattern has ended."""
+        sound = self._playing
+        if sound and sound.repeats_s is None and sound.pattern.at(now - self._started).left_s is None:
+            sound.over = True
 
     def _choose(self, now: float) -> None:
         heard = []
-        for voice in self._voices():
-            if voice.begins > now or voice.over:
+        for sound in self._sounds():
+            if sound.begins > now or sound.over:
                 continue
-            if not self._silenced(voice, now):
-                heard.append(voice)
-            elif voice.repeats_s is None:
-                voice.over = True  # it is not made up for when the silence ends
-        best = max(heard, key=lambda voice: (voice.rank, voice is self._playing, -voice.begins), default=None)
+            if not self._silenced(sound, now):
+                heard.append(sound)
+            elif sound.repeats_s is None:
+                sound.over = True  # it is not played later, when the silence ends
+        best = max(heard, key=lambda sound: (sound.rank, sound is self._playing, -sound.begins), default=None)
         if best is not self._playing:
             self._play(best, heard, now)
 
@@ -231,21 +298,31 @@ class SoundScheduler:
         if best is None:
             return
         if best.kind == "blind":
-            self._blind_at = now
-        for voice in heard:
-            if voice is not best and voice.repeats_s is None and voice.rank <= best.rank:
-                voice.over = True  # told by what sounds now
+            self._lost_at = now
+        for sound in heard:
+            if sound is not best and sound.repeats_s is None and sound.rank <= best.rank:
+                sound.over = True  # the sound that plays now stands for it
 
     def _sound(self, now: float) -> Moment:
-        voice = self._playing
-        if voice is None:
+        sound = self._playing
+        if sound is None:
             return Moment(False, None, None)
-        return voice.pattern.at(now - self._started, voice.repeats_s)
+        return sound.pattern.at(now - self._started, sound.repeats_s)
 
-    def _lamp(self, now: float) -> Moment:
-        """Follows the worst alert, whether it is heard or not."""
+    def _alert_led(self, now: float) -> Moment:
+        """Follow the worst alert, whether it is heard or not."""
         levels = [alert.level for camera in self._cameras.values() for alert in camera.alerts.values()]
         worst: Level = max(levels, key=LEVELS.index, default="none")
         if worst != self._level:
             self._level, self._level_since = worst, now
-        return LAMP[worst].at(now - self._level_since, 0.0) if worst in LAMP else Moment(False, None, None)
+        return LED[worst].at(now - self._level_since, 0.0) if worst in LED else Moment(False, None, None)
+
+
+def _continued(before: ActiveSound | None, after: ActiveSound) -> ActiveSound:
+    """Return the sound that plays already when it is the same as the new one."""
+    if before is None:
+        return after
+    if (before.kind, before.pattern, before.repeats_s) == (after.kind, after.pattern, after.repeats_s):
+        return before
+    after.over = before.over and after.repeats_s is None
+    return after

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ferd import topics
-from ferd.outputs.mqtt.names import slug
+from ferd.names import slug
 from ferd.payloads import EVENT_TYPES, Json
 from ferd.types import LEVELS
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ferd.config.mqtt import MqttConfig
+from ferd.config.models import MqttConfig
 from ferd.errors import ConfigError
 from ferd.fs import exists, is_dir, is_file
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -211,7 +211,8 @@ class MqttSink:
             mine = [event.payload for event in events if event.camera == name]
             if old is not None and old.config != camera.config:
                 old = None  # another camera under the same name
-            self._put(*self._camera_messages(old, camera, mine, resumed=resumed))
+            commanded = {switch for camera_name, switch in after.commanded if camera_name == name}
+            self._put(*self._camera_messages(old, camera, mine, commanded, resumed=resumed))
         self._online = tuple(name for name, camera in after.cameras.items() if camera.status == "online")
 
     def _camera_messages(
@@ -219,10 +220,14 @@ class MqttSink:
         old: CameraSnapshot | None,
         new: CameraSnapshot,
         events: Sequence[Event | AlertEvent],
+        commanded: Collection[str],
         *,
         resumed: bool,
     ) -> list[Message]:
-        """Order: a camera is online before its first reading, and offline after its alerts have ended."""
+        """Order: a camera is online before its first reading, and offline after its alerts have ended.
+
+        A switch in ``commanded`` is published although it did not change, so that whoever set it sees the result.
+        """
         names = {"node": self._node, "camera": new.name}
         status = published_status(new)
         before: list[Message] = []
@@ -235,7 +240,9 @@ class MqttSink:
         before += [
             topic.message(switch_value(new.settings, switch), **names)
             for switch, topic in SWITCHES.items()
-            if old is None or switch_value(old.settings, switch) != switch_value(new.settings, switch)
+            if old is None
+            or switch in commanded
+            or switch_value(old.settings, switch) != switch_value(new.settings, switch)
         ]
         if new.state is not None and (old is None or new.state != old.state):
             before.append(STATE.message(new.state, **names))

@@ -1,180 +1,211 @@
-"""What the page asks for: state, history, health, switches, and the machine's own views of them."""
+"""Answer the page's requests: state, timelines, switches, health, doctor, live pictures, metrics."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from fastapi import APIRouter, Depends, HTTPException, Response, Security, WebSocket, WebSocketDisconnect
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from starlette.requests import HTTPConnection
 
 from ferd.diagnostics.examine import examine
-from ferd.outputs.mqtt.requests import SWITCHES
-from ferd.outputs.web.daemon_view import DaemonView
-from ferd.outputs.web.describe import Describer
-from ferd.outputs.web.log_buffer import LogBuffer
-from ferd.outputs.web.metrics import KIND, metrics
-from ferd.outputs.web.openapi import Endpoint, describe
-from ferd.outputs.web.sink import WebSink
-from ferd.outputs.web.stream import FrameBroadcaster
+from ferd.outputs.web.metrics import MEDIA_TYPE, metrics
+from ferd.outputs.web.server import WebServer
+from ferd.outputs.web.stream import STATE_EVERY_S, Viewer
 
-EXAMINED_FOR_S = 20.0
-"""The doctor is not asked again within so many seconds."""
-SPANS = ("recent", "day")
-CAMERA = {"camera": {"type": "string", "pattern": "^[a-z0-9-]{1,32}$"}}
+DOCTOR_CACHE_S = 20.0
+"""The findings of the doctor are given again for this long."""
+ACK_TIMEOUT_S = 10.0
+"""A viewer that has not taken a message and acknowledged it after this long is disconnected."""
 
 
-class WrongError(Exception):
-    """What is asked for cannot be; the text is the answer."""
+class Body(BaseModel):
+    """The JSON object of a request."""
 
-    def __init__(self, error: str, status: int = 400) -> None:
-        super().__init__(error)
-        self.status = status
+    model_config = ConfigDict(extra="forbid")
 
 
-async def tell_wrong(_request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, error.status if isinstance(error, WrongError) else 500)
+class ErrorBody(BaseModel):
+    """The answer to a request that cannot be done; ``error`` says why and what would be right."""
+
+    error: str
 
 
-async def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object that was sent. Raises WrongError."""
-    try:
-        body = await request.json()
-    except (ValueError, RecursionError, ClientDisconnect):
-        raise WrongError("send a JSON object") from None
-    if not isinstance(body, dict):
-        raise WrongError("send a JSON object")
-    return body
+class SwitchBody(Body):
+    value: bool | float | str
 
 
-def camera_in(request: Request, window: DaemonView) -> str:
-    camera = str(request.path_params["camera"])
-    if camera not in window.cameras():
-        raise WrongError(f"there is no such camera; there are: {', '.join(window.cameras())}", 404)
+SWITCHES: dict[str, tuple[TypeAdapter[Any], str]] = {
+    "enabled": (TypeAdapter(bool), "send true or false, or ON or OFF"),
+    "buzzer": (TypeAdapter(bool), "send true or false, or ON or OFF"),
+    "sensitivity": (TypeAdapter(Annotated[float, Field(ge=0, le=100)]), "send a number from 0 to 100"),
+}
+"""What each switch of a camera takes, and what to say to anything else."""
+
+
+def web_server(connection: HTTPConnection) -> WebServer:
+    web: WebServer = connection.app.state.web
+    return web
+
+
+Web = Annotated[WebServer, Depends(web_server)]
+
+
+def existing_camera(camera: str, web: Web) -> str:
+    """The camera that the path names. Raises 404."""
+    if camera not in web.view.cameras():
+        raise HTTPException(404, f"there is no such camera; there are: {', '.join(web.view.cameras())}")
     return camera
 
 
-class Api:
-    def __init__(
-        self, window: DaemonView, onlooker: WebSink, studio: FrameBroadcaster, lines: LogBuffer, describer: Describer
-    ) -> None:
-        self._describer = describer
-        self._window, self._onlooker, self._studio, self._lines = window, onlooker, studio, lines
-        self._examining = asyncio.Lock()
-        self._examined: tuple[float, list[dict[str, Any]]] | None = None
-        self._described: dict[str, Any] = {}
-
-    def endpoints(self) -> list[Endpoint]:
-        history = {"span": {"type": "string", "enum": list(SPANS), "default": "recent"}}
-        value = {
-            "type": "object",
-            "required": ["value"],
-            "properties": {"value": {"type": ["boolean", "number", "string"]}},
-        }
-        switch: dict[str, dict[str, Any]] = {**CAMERA, "switch": {"type": "string", "enum": list(SWITCHES)}}
-        return [
-            Endpoint("GET", "/api/state", self.state, "Node, cameras, switches, broker."),
-            Endpoint(
-                "GET",
-                "/api/cameras/{camera}/history",
-                self.history,
-                "The last 10 minutes or the day, in columns; 255 stands for unknown.",
-                query=history,
-                names=CAMERA,
-                more=(400, 404),
-            ),
-            Endpoint(
-                "POST",
-                "/api/cameras/{camera}/{switch}",
-                self.turn,
-                "Sets a switch, as the MQTT command does.",
-                body=value,
-                names=switch,
-                status=202,
-                more=(404,),
-            ),
-            Endpoint("GET", "/api/health", self.health, "Figures, stages, model cards, last log lines."),
-            Endpoint("POST", "/api/doctor", self.doctor, "What `ferd doctor` finds.", body={"type": "object"}),
-            Endpoint("GET", "/api/openapi.json", self.openapi, "This description."),
-            Endpoint("GET", "/healthz", self.healthz, "ok, or what stands still.", more=(503,), kind="text/plain"),
-            Endpoint("GET", "/metrics", self.metrics, "For Prometheus.", kind="text/plain"),
-        ]
-
-    def describe(self, endpoints: Sequence[Endpoint]) -> None:
-        self._described = describe(endpoints)
-
-    async def state(self, _request: Request) -> Response:
-        return JSONResponse(self.state_now())
-
-    def state_now(self) -> dict[str, Any]:
-        return self._describer.state(self._studio)
-
-    async def history(self, request: Request) -> Response:
-        camera, span = camera_in(request, self._window), request.query_params.get("span", "recent")
-        if span not in SPANS:
-            raise WrongError(f"span is one of {', '.join(SPANS)}")
-        history = self._onlooker.histories.get(camera)
-        answer: dict[str, Any] = {"camera": camera, "until": round(time.time(), 1), "width_s": 1.0, "labels": []}
-        if history is not None:
-            answer |= history.view(span, time.monotonic())
-        return JSONResponse(answer | {"events": self._onlooker.events(camera)})
-
-    async def turn(self, request: Request) -> Response:
-        camera, switch = camera_in(request, self._window), str(request.path_params["switch"])
-        if switch not in SWITCHES:
-            raise WrongError(f"there is no such switch; there are: {', '.join(SWITCHES)}", 404)
-        body = await body_of(request)
-        if "value" not in body:
-            raise WrongError('send {"value": …}')
-        try:
-            self._window.turn(camera, switch, body["value"])
-        except ValueError as error:
-            raise WrongError(str(error)) from None
-        return JSONResponse({"asked": True}, 202)
-
-    async def health(self, _request: Request) -> Response:
-        stages = {name: watches.means() for name, watches in self._onlooker.stopwatches.items()}
-        return JSONResponse(self._window.health() | {"stages": stages, "log": self._lines.lines()})
-
-    async def doctor(self, _request: Request) -> Response:
-        async with self._examining:
-            now = time.monotonic()
-            if self._examined is None or now - self._examined[0] > EXAMINED_FOR_S:
-                config = self._window.config
-                findings = await _aside(lambda: [asdict(finding) for finding in examine(config)])
-                self._examined = time.monotonic(), findings
-            return JSONResponse({"findings": self._examined[1]})
-
-    async def openapi(self, _request: Request) -> Response:
-        return JSONResponse(self._described)
-
-    async def healthz(self, _request: Request) -> Response:
-        alive = self._window.alive(time.monotonic())
-        return PlainTextResponse("ok\n" if alive else "no camera gives a sign of life\n", 200 if alive else 503)
-
-    async def metrics(self, _request: Request) -> Response:
-        stages = {name: watches.means() for name, watches in self._onlooker.stopwatches.items()}
-        return Response(metrics(self._window.state(), self._window.health(), stages), media_type=KIND)
+Camera = Annotated[str, Depends(existing_camera)]
 
 
-async def _aside(work: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Runs it in a thread that the end of the process does not wait for, as it would for asyncio's own."""
+def make_router() -> APIRouter:
+    """A router whose operations are described with their errors and with the token."""
+    # The guard checks the token; here it is only described. "4XX" replaces FastAPI's own 422.
+    return APIRouter(
+        dependencies=[Security(HTTPBearer(auto_error=False, description="The token of [web] token_file"))],
+        responses={"4XX": {"model": ErrorBody, "description": "What is wrong stands in `error`."}},
+    )
+
+
+router = make_router()
+
+
+@router.get("/api/state")
+async def state(web: Web) -> JSONResponse:
+    """Node, cameras, switches, broker."""
+    return JSONResponse(web.frames.describe.state(web.frames))
+
+
+@router.get("/api/cameras/{camera}/history")
+async def history(camera: Camera, web: Web, span: Literal["recent", "day"] = "recent") -> JSONResponse:
+    """The last 10 minutes or the last day, in columns; 255 stands for unknown."""
+    timeline = web.readings.timelines.get(camera)
+    answer: dict[str, Any] = {"camera": camera, "until": round(time.time(), 1), "width_s": 1.0, "labels": []}
+    if timeline is not None:
+        answer |= timeline.view(span, time.monotonic())
+    return JSONResponse(answer | {"events": web.readings.events(camera)})
+
+
+@router.post("/api/cameras/{camera}/{switch}", status_code=202)
+async def set_switch(camera: Camera, switch: str, body: SwitchBody, web: Web) -> JSONResponse:
+    """Set a switch, as the MQTT command does."""
+    if switch not in SWITCHES:
+        raise HTTPException(404, f"there is no such switch; there are: {', '.join(SWITCHES)}")
+    web.view.switch(camera, switch, switch_value(switch, body.value))
+    return JSONResponse({"asked": True}, 202)
+
+
+def switch_value(switch: str, value: bool | float | str) -> bool | float:
+    """The switch's own type. Raises 400 with what would be right."""
+    adapter, remedy = SWITCHES[switch]
+    try:
+        if switch == "sensitivity" and isinstance(value, bool):
+            raise HTTPException(400, remedy)
+        converted: bool | float = adapter.validate_python(value.strip() if isinstance(value, str) else value)
+    except ValidationError:
+        raise HTTPException(400, remedy) from None
+    return converted
+
+
+@router.get("/api/health")
+async def health(web: Web) -> JSONResponse:
+    """Figures, time of each step, model cards, last log lines."""
+    return JSONResponse(web.view.health() | {"stages": web.view.timings(), "log": web.log.lines()})
+
+
+@router.post("/api/doctor")
+async def doctor(connection: HTTPConnection, web: Web) -> JSONResponse:
+    """What `ferd doctor` finds."""
+    examination: Doctor = connection.app.state.doctor
+    return JSONResponse({"findings": await examination.findings(web)})
+
+
+@router.get("/healthz", response_class=PlainTextResponse, responses={503: {"description": "What has failed."}})
+async def healthz(web: Web) -> PlainTextResponse:
+    """ok, or what has failed."""
+    failure = web.view.failure()
+    return PlainTextResponse("ok\n") if failure is None else PlainTextResponse(f"{failure}\n", 503)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def prometheus(web: Web) -> Response:
+    """For Prometheus."""
+    return Response(metrics(web.view.state(), web.view.health(), web.view.timings()), media_type=MEDIA_TYPE)
+
+
+@router.websocket("/api/live")
+async def live(socket: WebSocket, web: Web) -> None:
+    """Send one camera's pictures and readings, one at a time: the next one after the client's acknowledgement.
+
+    Query: camera; picture=0 for readings alone. The client acknowledges each message with any text.
+    """
+    camera = socket.query_params.get("camera", "")
+    if camera not in web.view.cameras():
+        await socket.close(1008)
+        return
+    await socket.accept()
+    viewer = Viewer(camera, picture=socket.query_params.get("picture", "1") != "0")
+    web.frames.enter(viewer)
+    try:
+        while camera in web.view.cameras():
+            frame = await viewer.next(STATE_EVERY_S)
+            if viewer.closed:
+                break
+            message = web.frames.state_message() if frame is None else web.frames.message(frame, viewer)
+            async with asyncio.timeout(ACK_TIMEOUT_S):
+                await socket.send_bytes(message)
+                await socket.receive_text()
+    except (WebSocketDisconnect, TimeoutError, KeyError):  # KeyError: bytes where text is expected
+        pass
+    except asyncio.CancelledError:  # the server ends; uvicorn would log it as a fault
+        pass
+    finally:
+        web.frames.leave(viewer)
+        with suppress(Exception):
+            async with asyncio.timeout(1):  # a client that does not read would hold it up for ever
+                await socket.close()
+
+
+class Doctor:
+    """Run `ferd doctor` in a thread, one at a time, and keep its findings for DOCTOR_CACHE_S."""
+
+    def __init__(self) -> None:
+        self._running = asyncio.Lock()
+        self._kept: tuple[float, list[dict[str, Any]]] | None = None
+
+    async def findings(self, web: WebServer) -> list[dict[str, Any]]:
+        async with self._running:
+            if self._kept is None or time.monotonic() - self._kept[0] > DOCTOR_CACHE_S:
+                config = web.view.config
+                found = await _in_daemon_thread(lambda: [asdict(finding) for finding in examine(config)])
+                self._kept = time.monotonic(), found
+            return self._kept[1]
+
+
+async def _in_daemon_thread(work: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Run `work` in a thread that the end of the process does not wait for, as it would for asyncio's own."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[list[dict[str, Any]]] = loop.create_future()
 
-    def tell(result: list[dict[str, Any]]) -> None:
+    def finish(result: list[dict[str, Any]]) -> None:
         if not done.done():
             done.set_result(result)
 
     def run() -> None:
         result = work()
-        with suppress(RuntimeError):  # the page was closed meanwhile
-            loop.call_soon_threadsafe(tell, result)
+        with suppress(RuntimeError):  # the server has ended
+            loop.call_soon_threadsafe(finish, result)
 
     threading.Thread(target=run, name="page-doctor", daemon=True).start()
     return await done

@@ -1,6 +1,7 @@
-"""Who may stay connected: bounds on connections and on time, below anything that a request could say.
+"""Limit the number of connections and the time that they may take.
 
-uvicorn bounds requests, not connections that never ask or never read; these are cut off here.
+uvicorn's own limit_concurrency counts idle connections and answers 503 to everybody once there are too many, and its
+timeouts start with the first request. So each new connection is counted here, below the first request.
 """
 
 from __future__ import annotations
@@ -9,133 +10,113 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
-from wsproto.events import Request
 
-from ferd.outputs.web.websocket import EXTENSION, WebSocketLine
+REQUEST_TIMEOUT_S = 30.0
+"""A connection is closed when it has sent no request for this long, or has not taken the answer this long after it."""
+CHECK_EVERY_S = 2.0
 
-ANSWERED_WITHIN_S = 30.0
-"""A connection without an answered request for so long is cut: it is idle, or asks, sends or reads too slowly."""
-READS_WITHIN_S = 15.0
-"""A connection that leaves something unread for so long is cut."""
-SWEEP_S = 2.0
+Address = tuple[object, object]
+"""The (host, port) of the server's and of the client's end: what a connection and an ASGI scope have in common."""
 
 
-class Guest:
-    """One connection. ``since``: when it came, or was answered last. ``unread_since``: None while it reads."""
+class Connection:
+    """One connection. ``since``: when it was made, or its last request began or ended."""
 
     def __init__(self, transport: asyncio.Transport, now: float) -> None:
-        self.transport = transport
-        self.since = now
-        self.answered = 0
-        self.asking = False
-        self.is_socket = False
-        self.unread_since: float | None = None
+        self.transport, self.since = transport, now
+        self.busy = self.websocket = self.served = False
 
-    def overdue(self, now: float) -> bool:
-        if not self.transport.get_write_buffer_size():
-            self.unread_since = None
-        elif self.unread_since is None:
-            self.unread_since = now
-        if self.unread_since is not None and now - self.unread_since >= READS_WITHIN_S:
-            return True
-        return not self.is_socket and now - self.since >= ANSWERED_WITHIN_S
+    def is_overdue(self, now: float) -> bool:
+        return not self.websocket and now - self.since >= REQUEST_TIMEOUT_S
 
 
 class ConnectionLimits:
-    """Lets `most` connections in. A newcomer takes the place of whoever is idle the longest, if anybody is."""
+    """Admit at most `max_connections`. A new connection replaces the one that has been idle the longest, if any is."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._clock = most, clock
-        self._guests: dict[asyncio.Transport, Guest] = {}
-        self.cut = 0
+    def __init__(self, max_connections: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max, self._clock = max_connections, clock
+        self._connections: dict[Address, Connection] = {}
 
     def __len__(self) -> int:
-        return len(self._guests)
+        return len(self._connections)
 
-    def enter(self, transport: asyncio.Transport) -> bool:
-        """False when there is no room: the connection was cut."""
-        if len(self._guests) >= self._most and not self._make_room():
-            self._cut(transport)
+    def admit(self, transport: asyncio.Transport) -> bool:
+        """Count a new connection; close it and return False when all others are busy."""
+        if len(self._connections) >= self._max:
+            self.check()
+        if len(self._connections) >= self._max and not self._close_idle():
+            transport.abort()
             return False
-        self._guests[transport] = Guest(transport, self._clock())
+        self._connections[_address_of(transport)] = Connection(transport, self._clock())
         return True
 
-    def leave(self, transport: asyncio.Transport) -> None:
-        self._guests.pop(transport, None)
+    def find(self, server: object, client: object) -> Connection | None:
+        return self._connections.get((server, client))
 
-    def guest(self, transport: asyncio.Transport) -> Guest | None:
-        return self._guests.get(transport)
+    def begin(self, connection: Connection, *, websocket: bool) -> None:
+        """Note that a request has reached the application."""
+        connection.busy, connection.websocket, connection.since = True, websocket, self._clock()
 
-    def answered(self, transport: asyncio.Transport) -> None:
-        if guest := self._guests.get(transport):
-            guest.since, guest.asking = self._clock(), False
-            guest.answered += 1
+    def end(self, connection: Connection) -> None:
+        """Note that the application has answered."""
+        connection.busy = connection.websocket = False
+        connection.served, connection.since = True, self._clock()
 
-    def sweep(self) -> None:
+    def check(self) -> None:
+        """Forget connections that are closed, and close those that are overdue."""
         now = self._clock()
-        for guest in [guest for guest in self._guests.values() if guest.overdue(now)]:
-            self._cut(guest.transport)
+        for address, connection in list(self._connections.items()):
+            if connection.transport.is_closing() and not connection.transport.get_write_buffer_size():
+                del self._connections[address]
+            elif connection.is_overdue(now):
+                self._close(address)
 
-    async def watch(self) -> None:
+    async def run(self) -> None:
+        """Check every CHECK_EVERY_S until cancelled."""
         while True:
-            await asyncio.sleep(SWEEP_S)
-            self.sweep()
+            await asyncio.sleep(CHECK_EVERY_S)
+            self.check()
 
-    def _make_room(self) -> bool:
-        idle = [guest for guest in self._guests.values() if not guest.is_socket and not guest.asking]
+    def http_protocol(self) -> type[H11Protocol]:
+        """uvicorn's HTTP protocol, for its option ``http``, that reports new connections."""
+        limits = self
+
+        class LimitedHttp(H11Protocol):
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+                super().connection_made(transport)
+                limits.admit(transport)
+
+        return LimitedHttp
+
+    def middleware(self, app: ASGIApp) -> ASGIApp:
+        """ASGI middleware that reports when requests begin and end."""
+
+        async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+            connection = self.find(scope.get("server"), scope.get("client"))
+            if connection is None:
+                await app(scope, receive, send)
+                return
+            self.begin(connection, websocket=scope["type"] == "websocket")
+            try:
+                await app(scope, receive, send)
+            finally:
+                self.end(connection)
+
+        return observed
+
+    def _close_idle(self) -> bool:
+        idle = [(c.served, c.since, address) for address, c in self._connections.items() if not c.busy]
         if not idle:
             return False
-        self._cut(min(idle, key=lambda guest: (guest.answered > 0, guest.since)).transport)
+        self._close(min(idle, key=lambda entry: entry[:2])[2])
         return True
 
-    def _cut(self, transport: asyncio.Transport) -> None:
-        self.cut += 1
-        self.leave(transport)
-        transport.abort()  # close() would wait until all is read
+    def _close(self, address: Address) -> None:
+        self._connections.pop(address).transport.abort()  # close() would wait until all is read
 
 
-def protocols(door: ConnectionLimits) -> tuple[type[H11Protocol], type[WSProtocol]]:
-    """uvicorn's two protocols, with the doorkeeper told of what happens."""
-
-    class Http(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            self.welcome = door.enter(transport)
-            super().connection_made(transport)
-
-        def data_received(self, data: bytes) -> None:
-            if not self.welcome:
-                return
-            if guest := door.guest(self.transport):
-                guest.asking = True
-            super().data_received(data)
-
-        def on_response_complete(self) -> None:
-            door.answered(self.transport)
-            super().on_response_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            door.leave(self.transport)
-            super().connection_lost(exc)
-
-    class Socket(WSProtocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            if guest := door.guest(transport):
-                guest.is_socket = True
-            self.line = WebSocketLine(transport)
-            super().connection_made(transport)
-
-        def handle_connect(self, event: Request) -> None:
-            super().handle_connect(event)  # the application begins only after this
-            self.scope["extensions"][EXTENSION] = self.line  # type: ignore[assignment]
-
-        def data_received(self, data: bytes) -> None:
-            if rest := self.line.rest(data):
-                super().data_received(rest)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            door.leave(self.transport)
-            super().connection_lost(exc)
-
-    return Http, Socket
+def _address_of(transport: asyncio.Transport) -> Address:
+    server, client = (transport.get_extra_info(name) for name in ("sockname", "peername"))
+    return (server and tuple(server[:2])), (client and tuple(client[:2]))

@@ -1,121 +1,159 @@
-"""What the page sees of the daemon, and what it may ask of it. Used from the page's thread; waits for nothing."""
+"""Describe the daemon to the page, and hand the page's requests to the daemon. Used from the server's thread."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ferd import __version__
-from ferd.app import Application
-from ferd.camera_worker import CameraWorker
-from ferd.commands import CommandQueue
 from ferd.config import Config
 from ferd.config.models import SmoothingConfig
 from ferd.outputs.health import read_rss_mb, read_temperature_c, read_throttled
-from ferd.outputs.mqtt.requests import SWITCHES, IncomingMessage
 from ferd.policy.sensitivity import factor, tuned
 from ferd.policy.smoothing import SmoothingRules
+from ferd.snapshot import LOOP_STALLED_S, CameraSnapshot, Command, Snapshot
 
-STUCK_AFTER_S = 60.0
-"""No sign of life of any camera for so long: /healthz says so."""
-RATE_OVER_S = 2.0
+NO_PROGRESS_S = 60.0
+"""Without a frame or an attempt to open a camera for this long, /healthz reports a failure."""
+RATE_WINDOW_S = 2.0
+"""Frame rates are counted over at least this long."""
+
+
+class BrokerState(Protocol):
+    """The connection to the MQTT broker. ``reason``: why there is none; ``reconnects``: connections after the first."""
+
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def reconnects(self) -> int: ...
 
 
 class DaemonView:
-    """``use`` hands another configuration to the daemon's loop; ``file``: where the configuration was read from."""
+    """Read the latest snapshot. All methods but `note_progress` are called from the server's thread; none waits.
+
+    For the arguments see WebSink.
+    """
 
     def __init__(
-        self, works: Application, inbox: CommandQueue, use: Callable[[Config], None], file: Callable[[], Path | None]
+        self,
+        snapshot: Callable[[], Snapshot],
+        submit: Callable[[Command], None],
+        use: Callable[[Config], None],
+        file: Callable[[], Path | None],
+        broker: Callable[[], BrokerState],
     ) -> None:
-        self._works, self._inbox, self.use = works, inbox, use
-        self.file = file
+        self._snapshot, self._submit, self._broker = snapshot, submit, broker
+        self.use, self.file = use, file
         self._started = time.monotonic()
-        self._beats = (-1, self._started)
+        self._progress, self._progress_at = -1, self._started
         self._rules: tuple[SmoothingConfig, SmoothingRules] | None = None
         self._rates: dict[str, tuple[float, int, float]] = {}
 
     @property
     def config(self) -> Config:
-        return self._works.config
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self._works.parts.classifier.labels
+        return self._snapshot().config
 
     def cameras(self) -> tuple[str, ...]:
-        return tuple(self._works.lanes)
+        """Names of the cameras."""
+        return tuple(self._snapshot().cameras)
 
     def rules(self, camera: str) -> SmoothingRules:
-        """Those that hold for the camera now, with its sensitivity."""
-        lane = self._works.lanes.get(camera)
-        config = self.config.smoothing
+        """Smoothing rules in force for a camera, with its sensitivity."""
+        snapshot = self._snapshot()
+        config, known = snapshot.config.smoothing, snapshot.cameras.get(camera)
         if self._rules is None or self._rules[0] is not config:
             self._rules = config, SmoothingRules(**config.model_dump())
         rules = self._rules[1]
-        return rules if lane is None else tuned(rules, factor(lane.switches.sensitivity))
+        return rules if known is None else tuned(rules, factor(known.settings.sensitivity))
 
     def sensitivity(self, camera: str) -> float:
-        return self._works.lanes[camera].switches.sensitivity
+        return self._snapshot().cameras[camera].settings.sensitivity
+
+    def detector(self) -> str:
+        """Name of the face detector."""
+        return self._snapshot().model.detector
+
+    def switch(self, camera: str, switch: str, value: bool | float) -> None:
+        """Submit a command that sets a camera's switch."""
+        self._submit(Command(switch, camera, value, source="page"))
 
     def state(self) -> dict[str, Any]:
-        config, parts, mqtt = self.config, self._works.parts, self._works.publisher.status
+        """Node, cameras, switches and broker, as JSON values."""
+        snapshot, broker = self._snapshot(), self._broker()
+        stalled = self.stalled(snapshot)
         return {
             "version": __version__,
-            "node": config.node.name,
+            "node": snapshot.config.node.name,
             "up_s": round(time.monotonic() - self._started, 1),
-            "labels": list(self.labels),
-            "model": parts.classifier.bundle.name,
-            "detector": parts.detector.name,
-            "cameras": [self._camera(name, lane) for name, lane in self._works.lanes.items()],
-            "broker": {"connected": mqtt.connected, "reason": mqtt.reason, "reconnects": mqtt.reconnects},
-            "fatigue": config.fatigue.enabled,
+            "labels": list(snapshot.model.labels),
+            "model": snapshot.model.name,
+            "detector": snapshot.model.detector,
+            "cameras": [self._camera(camera, stalled) for camera in snapshot.cameras.values()],
+            "broker": {"connected": broker.connected, "reason": broker.reason, "reconnects": broker.reconnects},
+            "fatigue": snapshot.config.fatigue.enabled,
         }
 
     def health(self) -> dict[str, Any]:
-        """Figures of the process and the board, and the cards of the models in use."""
-        parts = self._works.parts
-        bundles = [parts.classifier.bundle]
+        """Figures of the process and the board, and the card of the model in use, as JSON values."""
+        model = self._snapshot().model
+        card = {key: value for key, value in model.card.items() if key not in ("sha256", "crop")}
         return {
             "rss_mb": read_rss_mb(),
             "temperature_c": read_temperature_c(),
             "throttled": read_throttled(),
-            "runtime": parts.classifier.network.runtime,
-            "detector": parts.detector.name,
+            "runtime": model.runtime,
+            "detector": model.detector,
             "models": [
-                {"name": b.name, "labels": list(b.labels), "card": _without_digest(b.card), "as_made": b.checksum_ok}
-                for b in bundles
+                {"name": model.name, "labels": list(model.labels), "card": card, "as_made": model.checksum_ok},
             ],
         }
 
-    def turn(self, camera: str, switch: str, value: object) -> None:
-        """As a command over MQTT would, on the same way. Raises ValueError for what is no such switch or value."""
-        form = SWITCHES[switch]
-        if form.read is not None:
-            form.read(value)
-        topic = f"ferd/{self.config.node.name}/{camera}/{switch}/set"
-        self._inbox.put(IncomingMessage(topic, str(value).encode()))
-
-    def alive(self, now: float) -> bool:
-        """False when no camera gave a sign of life for long, and one should."""
-        lanes = list(self._works.lanes.values())
-        beats = sum(lane.beats for lane in lanes)
-        if beats != self._beats[0] or all(lane.resting for lane in lanes):
-            self._beats = beats, now
-        return now - self._beats[1] < STUCK_AFTER_S
-
-    def _camera(self, name: str, lane: CameraWorker) -> dict[str, Any]:
-        report, counters, switches = lane.keeper.report(), lane.counters(), lane.switches
+    def timings(self) -> dict[str, Mapping[str, float]]:
+        """Mean milliseconds of each step, by camera."""
+        cameras = self._snapshot().cameras
         return {
-            "name": name,
-            "status": lane.status,
-            "source": report.source,
-            "error": report.last_error if lane.status == "offline" else None,
-            "enabled": switches.enabled,
-            "buzzer": switches.buzzer,
-            "sensitivity": switches.sensitivity,
-            "fps": self._rate(name, counters.frames),
+            name: {step: round(ms, 3) for step, ms in camera.timings.items()}
+            for name, camera in cameras.items()
+            if camera.timings is not None
+        }
+
+    def note_progress(self, snapshot: Snapshot) -> None:
+        """Remember when a camera last gave a frame or was opened. Called from the loop, once per snapshot."""
+        counters = [camera.counters for camera in snapshot.cameras.values()]
+        progress = sum(one.frames + one.skipped + one.reopened + one.rebuilt for one in counters)
+        resting = all(camera.status == "disabled" for camera in snapshot.cameras.values())
+        if progress != self._progress or resting:
+            self._progress, self._progress_at = progress, snapshot.at
+
+    def failure(self) -> str | None:
+        """Why the daemon counts as failed: its loop stopped, or no camera makes progress. None while it is well."""
+        if (stalled := self.stalled(self._snapshot())) is not None:
+            return stalled
+        idle_s = time.monotonic() - self._progress_at
+        return f"no camera has given a frame for {idle_s:.0f} s" if idle_s >= NO_PROGRESS_S else None
+
+    def stalled(self, snapshot: Snapshot) -> str | None:
+        """What is wrong when the loop has made no snapshot for LOOP_STALLED_S; None while it runs."""
+        age_s = time.monotonic() - snapshot.at
+        return f"the main loop has not run for {age_s:.0f} s" if age_s > LOOP_STALLED_S else None
+
+    def _camera(self, camera: CameraSnapshot, stalled: str | None) -> dict[str, Any]:
+        counters, settings, status, error = camera.counters, camera.settings, camera.status, camera.error
+        if stalled is not None and status in ("starting", "online"):
+            status, error = "offline", stalled
+        return {
+            "name": camera.name,
+            "status": status,
+            "source": camera.source,
+            "error": error if status == "offline" else None,
+            "enabled": settings.enabled,
+            "buzzer": settings.buzzer,
+            "sensitivity": settings.sensitivity,
+            "fps": self._rate(camera.name, counters.frames),
             "frames": counters.frames,
             "skipped": counters.skipped,
             "reopened": counters.reopened,
@@ -126,14 +164,10 @@ class DaemonView:
         }
 
     def _rate(self, camera: str, frames: int) -> float:
-        """Frames a second, counted over RATE_OVER_S or whatever passed since somebody asked."""
+        """Frames a second since the last call that is at least RATE_WINDOW_S ago."""
         now = time.monotonic()
         at, before, rate = self._rates.get(camera, (now, frames, 0.0))
-        if now - at >= RATE_OVER_S or camera not in self._rates:
+        if now - at >= RATE_WINDOW_S or camera not in self._rates:
             rate = max(0, frames - before) / (now - at) if now > at else 0.0
             self._rates[camera] = now, frames, rate
         return round(rate, 1)
-
-
-def _without_digest(card: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in card.items() if key not in ("sha256", "crop")}

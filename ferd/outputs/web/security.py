@@ -1,7 +1,13 @@
-"""What every request must pass before the page looks at it: Host, Origin, token, size. And what every answer says."""
+"""Check every request before the page sees it: Host, Origin, token, size. And add security headers to every response.
+
+Starlette's TrustedHostMiddleware is not used: it knows no rule for addresses, cuts "[::1]:8322" at its first colon, and
+its answer names no remedy.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import ipaddress
 import re
 import socket
@@ -9,15 +15,17 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from itsdangerous import BadSignature, TimestampSigner
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ferd.outputs.web.token import TokenAuth
-
-LONGEST_BODY = 65536
-OPEN = ("/login", "/healthz", "/static/style.css", "/static/icon.svg")
-"""What is answered without the token."""
+COOKIE = "ferd"
+COOKIE_MAX_AGE_S = 7 * 24 * 3600
+MAX_BODY_BYTES = 65536
+PUBLIC_PATHS = ("/login", "/healthz", "/static/style.css", "/static/icon.svg")
+"""Served without the token."""
 SAFE_METHODS = ("GET", "HEAD")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -31,17 +39,64 @@ HEADERS = {
 }
 
 
-class Refused(Exception):  # noqa: N818  # it is an answer
+class TokenAuth:
+    """Check the token, if one is configured. A cookie survives a restart and expires with its token.
+
+    Args:
+        token: None lets everybody in.
+        secure: the browser sends the cookie over TLS only.
+    """
+
+    def __init__(self, token: str | None, *, secure: bool = False) -> None:
+        self._digest = None if token is None else _digest(token)
+        self._secure = secure
+        self._signer = TimestampSigner(self._digest or b"", salt="ferd page", digest_method=hashlib.sha256)
+
+    @property
+    def required(self) -> bool:
+        return self._digest is not None
+
+    def matches(self, token: str) -> bool:
+        """Compare in constant time."""
+        return self._digest is not None and hmac.compare_digest(_digest(token), self._digest)
+
+    def log_in(self, response: Response) -> None:
+        """Set a cookie that says that its holder knew the token."""
+        self._set(response, self._signer.sign("in").decode(), COOKIE_MAX_AGE_S)
+
+    def log_out(self, response: Response) -> None:
+        self._set(response, "", 0)
+
+    def admits(self, connection: HTTPConnection) -> bool:
+        """Whether the request carries the token or a valid cookie."""
+        if not self.required:
+            return True
+        kind, _, token = connection.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and self.matches(token.strip()):
+            return True
+        try:
+            self._signer.unsign(connection.cookies.get(COOKIE, ""), max_age=COOKIE_MAX_AGE_S)
+        except BadSignature:  # also one that is too old
+            return False
+        return True
+
+    def _set(self, response: Response, value: str, max_age_s: int) -> None:
+        response.set_cookie(COOKIE, value, max_age=max_age_s, httponly=True, samesite="strict", secure=self._secure)
+
+
+class Refused(Exception):  # noqa: N818  # it is an answer, not a fault
+    """A request that does not reach the page; the text is the answer."""
+
     def __init__(self, status: HTTPStatus, error: str) -> None:
         super().__init__(error)
         self.status, self.error = status, error
 
 
 class RequestGuard:
-    """ASGI middleware. ``hosts``: names besides localhost, this machine's name and addresses."""
+    """ASGI middleware. ``hosts``: names besides localhost and this machine's own name; addresses are all accepted."""
 
-    def __init__(self, app: ASGIApp, *, keys: TokenAuth, hosts: Sequence[str] = ()) -> None:
-        self._app, self._keys = app, keys
+    def __init__(self, app: ASGIApp, *, auth: TokenAuth, hosts: Sequence[str] = ()) -> None:
+        self._app, self._auth = app, auth
         own = socket.gethostname().lower()
         self._hosts = {"localhost", own, f"{own}.local", *hosts}
 
@@ -49,37 +104,35 @@ class RequestGuard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         try:
-            self._check(scope, headers)
+            self._check(scope, HTTPConnection(scope))
         except Refused as refused:
             await self._refuse(refused, scope, receive, send)
             return
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, _bounded(receive), _dressed(send, scope["path"]))
+        await self._app(scope, _limit_body(receive), _add_headers(send, scope["path"]))
 
-    def _check(self, scope: Scope, headers: Headers) -> None:
-        host = _only(headers, "host")
-        if not self._knows(host):
+    def _check(self, scope: Scope, connection: HTTPConnection) -> None:
+        headers = connection.headers
+        host = _single(headers, "host")
+        if not self._is_known(host):
             raise Refused(
-                HTTPStatus.MISDIRECTED_REQUEST, "this name is not known here: add it to allowed_hosts in [web]"
+                HTTPStatus.MISDIRECTED_REQUEST, "this host name is not known: add it to allowed_hosts in [web]"
             )
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if changes and not _same_site(headers, host):
+        if changes and not _is_same_site(headers, host):
             raise Refused(HTTPStatus.FORBIDDEN, "this request comes from another site's page")
-        if changes and scope["type"] == "http" and not _plain_form(scope, headers):
+        if changes and scope["type"] == "http" and not _is_json_or_login(scope, headers):
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
-        if not _short(headers):
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has {LONGEST_BODY} bytes at most")
-        if scope["path"] in OPEN:
-            return
-        if not self._keys.admits("; ".join(headers.getlist("cookie")), headers.get("authorization", "")):
+        if not _has_short_body(headers):
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request may have {MAX_BODY_BYTES} bytes at most")
+        if scope["path"] not in PUBLIC_PATHS and not self._auth.admits(connection):
             raise Refused(HTTPStatus.UNAUTHORIZED, "log in first, or send Authorization: Bearer TOKEN")
 
-    def _knows(self, host: str) -> bool:
-        """A name could have been bent to this machine by somebody's DNS; an address cannot."""
+    def _is_known(self, host: str) -> bool:
+        """Whether the Host header names this machine. DNS rebinding can forge a name, but not an address."""
         match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(:\d{1,5})?", host)
         if match is None:
             return False
@@ -97,24 +150,29 @@ class RequestGuard:
         answer: Response = JSONResponse({"error": refused.error}, refused.status)
         if refused.status is HTTPStatus.UNAUTHORIZED and "text/html" in Headers(scope=scope).get("accept", ""):
             answer = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-        await answer(scope, receive, _dressed(send, scope["path"]))
+        await answer(scope, receive, _add_headers(send, scope["path"]))
 
 
-def _only(headers: Headers, name: str) -> str:
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _single(headers: Headers, name: str) -> str:
+    """A header's value; empty when it is missing or repeated."""
     values = headers.getlist(name)
     return values[0] if len(values) == 1 else ""
 
 
-def _same_site(headers: Headers, host: str) -> bool:
-    """Browsers name where a request comes from; other programs do not, and have nobody's cookie."""
+def _is_same_site(headers: Headers, host: str) -> bool:
+    """Browsers name the page that a request comes from; other programs do not, and hold nobody's cookie."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origins = headers.getlist("origin")
-    return not origins or (len(origins) == 1 and urlsplit_safe(origins[0]) == host.lower())
+    return not origins or (len(origins) == 1 and _origin_host(origins[0]) == host.lower())
 
 
-def urlsplit_safe(origin: str) -> str | None:
-    """Host and port of an origin; None for what is none ("null")."""
+def _origin_host(origin: str) -> str | None:
+    """Host and port of an origin; None for "null" and for what is no URL."""
     try:
         parts = urlsplit(origin)
     except ValueError:
@@ -122,22 +180,22 @@ def urlsplit_safe(origin: str) -> str | None:
     return parts.netloc.lower() if parts.scheme in ("http", "https") and parts.netloc else None
 
 
-def _plain_form(scope: Scope, headers: Headers) -> bool:
-    """JSON cannot be sent across sites without the browser asking first; the login form has nothing to lose."""
+def _is_json_or_login(scope: Scope, headers: Headers) -> bool:
+    """A browser sends JSON across sites only after asking; the login form gives an attacker nothing."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind == "application/json" or scope["path"] in ("/login", "/logout")
 
 
-def _short(headers: Headers) -> bool:
+def _has_short_body(headers: Headers) -> bool:
     length = headers.get("content-length", "0")
-    return length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= LONGEST_BODY
+    return length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= MAX_BODY_BYTES
 
 
-def _bounded(receive: Receive) -> Receive:
-    """The body, as if it had ended where it becomes too long (it is then no JSON)."""
-    left = LONGEST_BODY
+def _limit_body(receive: Receive) -> Receive:
+    """End a body without a Content-Length where it becomes too long, as if the client had gone."""
+    left = MAX_BODY_BYTES
 
-    async def bounded() -> Message:
+    async def limited() -> Message:
         nonlocal left
         message = await receive()
         if message["type"] == "http.request":
@@ -146,11 +204,11 @@ def _bounded(receive: Receive) -> Receive:
                 return {"type": "http.disconnect"}
         return message
 
-    return bounded
+    return limited
 
 
-def _dressed(send: Send, path: str) -> Send:
-    async def dressed(message: Message) -> None:
+def _add_headers(send: Send, path: str) -> Send:
+    async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
@@ -158,4 +216,4 @@ def _dressed(send: Send, path: str) -> Send:
             headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
         await send(message)
 
-    return dressed
+    return with_headers

@@ -1,6 +1,6 @@
-"""Readings as the browser gets them: small JSON, numbers rounded to what a screen can show. Pure.
+"""Turn readings into JSON values for the browser: rounded to what a screen can show, with an explanation each.
 
-Made for each picture that is sent, so plain: dataclasses.asdict alone would cost as much as all of it.
+This runs for each frame that is sent, so it names the keys: dataclasses.asdict alone would cost as much as all of it.
 """
 
 from __future__ import annotations
@@ -8,30 +8,101 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ferd.outputs.web.explain import why
-from ferd.outputs.web.image_quality import Quality
+from ferd.outputs.web.daemon_view import DaemonView
+from ferd.outputs.web.image_quality import ImageQuality, measure_quality
+from ferd.outputs.web.stream import FrameBroadcaster
 from ferd.policy.smoothing import SmoothingRules
 from ferd.types import Alert, EyeMouthState, FaceReading, Fatigue, Frame, Reading
 
+QUALITY_EVERY_S = 1.0
+"""Light and sharpness of a face are measured at most this often: nobody reads faster, it costs a third of a JPEG."""
+
+
+class Describer:
+    """Describe readings and the daemon's state. ``token_required``: the page shows a button to log out."""
+
+    def __init__(self, view: DaemonView, *, token_required: bool) -> None:
+        self._view, self._token_required = view, token_required
+        self._quality: dict[str, QualityCache] = {}
+
+    def state(self, frames: FrameBroadcaster) -> dict[str, Any]:
+        state = self._view.state() | {"token": self._token_required}
+        for camera in state["cameras"]:
+            camera["lookers"] = frames.viewers(camera["name"])
+            camera["pictures_to"] = frames.viewers(camera["name"], picture=True)
+        return state
+
+    def reading(self, camera: str, frame: Frame, reading: Reading) -> dict[str, Any]:
+        cache = self._quality.setdefault(camera, QualityCache())
+        return reading_json(frame, reading, self._view.rules(camera), cache.measure(frame, reading))
+
+
+class QualityCache:
+    """Measure the image quality of one camera's faces: when a face is new, and then every QUALITY_EVERY_S."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[float, ImageQuality | None]] = {}
+
+    def measure(self, frame: Frame, reading: Reading) -> dict[int, ImageQuality | None]:
+        """Quality by track, of the faces that are seen in this frame."""
+        seen = [face for face in reading.faces if face.track.seen >= reading.t]
+        self._known = {face.track.id: self._of(frame, face, reading.t) for face in seen}
+        return {track: quality for track, (_, quality) in self._known.items()}
+
+    def _of(self, frame: Frame, face: FaceReading, t: float) -> tuple[float, ImageQuality | None]:
+        known = self._known.get(face.track.id)
+        if known is not None and 0 <= t - known[0] < QUALITY_EVERY_S:
+            return known
+        return t, measure_quality(frame.image, face.track.face)
+
 
 def reading_json(
-    frame: Frame, reading: Reading, rules: SmoothingRules, judged: Mapping[int, Quality | None]
+    frame: Frame, reading: Reading, rules: SmoothingRules, quality: Mapping[int, ImageQuality | None]
 ) -> dict[str, Any]:
-    """One frame: sizes and positions in pixels of the source picture, also where a smaller one is sent.
+    """Describe one frame. Sizes and positions are in pixels of the source image, also where a smaller one is sent.
 
-    ``judged``: quality by track.
+    ``quality``: by track.
     """
     return {
         "t": round(reading.t, 3),
         "size": [frame.width, frame.height],
         "main": reading.main,
-        "faces": [_face(face, reading, rules, judged.get(face.track.id)) for face in reading.faces],
+        "faces": [_face(face, reading, rules, quality.get(face.track.id)) for face in reading.faces],
         "fatigue": None if reading.fatigue is None else _fields(reading.fatigue),
         "alerts": [_alert(alert, reading.t) for alert in reading.alerts],
     }
 
 
-def _face(face: FaceReading, reading: Reading, rules: SmoothingRules, judged: Quality | None) -> dict[str, Any]:
+def explain(face: FaceReading, rules: SmoothingRules) -> dict[str, Any]:
+    """Explain why a label is or is not published: which is held, which is the most likely, and what it still needs.
+
+    ``needs``: the probability that the most likely label must reach; ``missing``: by how much it falls short.
+    """
+    if not face.belief:
+        return {"held": face.expression, "lead": None, "text": "this face has not been read yet"}
+    lead = max(face.belief, key=lambda label: face.belief[label])
+    has, held = face.smooth[lead], face.expression
+    needs = rules.off_threshold if held == lead else rules.on_threshold
+    answer: dict[str, Any] = {"held": held, "lead": lead, "has": round(has, 3), "needs": round(needs, 3)}
+    return answer | {"missing": round(max(0.0, needs - has), 3), "text": _explanation(face, rules, lead, has)}
+
+
+def _explanation(face: FaceReading, rules: SmoothingRules, lead: str, has: float) -> str:
+    held = face.expression
+    if held == lead:
+        return (
+            f"{held} is held; it is dropped when it stays below {rules.off_threshold:.2f}, "
+            f"or when another label is {rules.switch_ratio:g} times as likely"
+        )
+    ratio = face.belief[lead] / max(face.belief[held], 1e-9) if held is not None else rules.switch_ratio
+    if ratio < rules.switch_ratio:
+        return f"{lead} is {ratio:.2f} times as likely as {held} over all frames; it needs {rules.switch_ratio:g} times"
+    if has < rules.on_threshold:
+        return f"{lead} is the most likely label with {has:.2f}; it is published from {rules.on_threshold:.2f} on"
+    return f"{lead} is the most likely label and must stay so for {rules.min_hold_s:g} s"
+
+
+def _face(face: FaceReading, reading: Reading, rules: SmoothingRules, quality: ImageQuality | None) -> dict[str, Any]:
     found = face.track.face
     return {
         "id": face.track.id,
@@ -45,9 +116,9 @@ def _face(face: FaceReading, reading: Reading, rules: SmoothingRules, judged: Qu
         "label": face.expression,
         "confidence": None if face.confidence is None else round(face.confidence, 3),
         "held_s": round(max(0.0, reading.t - face.since), 1),
-        "signals": None if face.signals is None else _fields(face.signals),
-        "quality": None if judged is None else _fields(judged),
-        "why": why(face, rules),
+        "signals": None if face.signals is None else _signals(face.signals),
+        "quality": None if quality is None else _fields(quality),
+        "why": explain(face, rules),
     }
 
 
@@ -61,8 +132,16 @@ def _alert(alert: Alert, t: float) -> dict[str, Any]:
     }
 
 
-def _fields(value: EyeMouthState | Fatigue | Quality) -> dict[str, Any]:
-    """Of a flat dataclass."""
+def _signals(state: EyeMouthState) -> dict[str, Any]:
+    return {
+        "eyes_closed": _rounded(state.eyes_closed),
+        "mouth_open": _rounded(state.mouth_open),
+        "nod": _rounded(state.nod),
+    }
+
+
+def _fields(value: Fatigue | ImageQuality) -> dict[str, Any]:
+    """The fields of a flat dataclass, floats rounded."""
     return {name: _rounded(getattr(value, name)) for name in value.__slots__}
 
 

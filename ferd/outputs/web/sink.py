@@ -1,57 +1,101 @@
-"""The page's end of the loop's hook: remembers what was read, and offers the picture to those who look."""
+"""Serve the page: a sink that starts and stops the web server and feeds it with snapshots."""
 
 from __future__ import annotations
 
-import json
-import logging
-import time
-from collections import deque
-from typing import Any
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ferd.outputs.mqtt.message import Message
-from ferd.outputs.mqtt.topics import EVENT
-from ferd.outputs.web.history import History
-from ferd.outputs.web.recorder import Recorder
-from ferd.outputs.web.stages import Stopwatches
-from ferd.outputs.web.stream import FrameBroadcaster
-from ferd.types import Frame, Reading
-from ferd.vision.pipeline import Pipeline
+from ferd.config import Config
+from ferd.config.models import WebConfig
+from ferd.errors import ConfigError
+from ferd.outputs.mqtt.broker_settings import first_line
+from ferd.snapshot import CameraEvent, Command, Snapshot, section_changed
 
-EVENTS = 200
+if TYPE_CHECKING:
+    from ferd.outputs.web.daemon_view import BrokerState
+    from ferd.outputs.web.server import WebServer
 
-log = logging.getLogger(__name__)
+PACKAGES = ("fastapi", "itsdangerous", "prometheus_client", "tomlkit", "uvicorn", "wsproto")
+"""What the extra "web" installs."""
+MIN_TOKEN_LENGTH = 16
 
 
 class WebSink:
-    """ferd.camera_worker.Onlooker. A fault in here is told once and ends the looking, not the reading."""
+    """The web server, and what it needs to know of the daemon.
 
-    def __init__(self, studio: FrameBroadcaster) -> None:
-        self._studio = studio
-        self._failed = False
-        self.histories: dict[str, History] = {}
-        self.recorders: dict[str, Recorder] = {}
-        self.stopwatches: dict[str, Stopwatches] = {}
-        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
+    No module of the page is imported while [web] is off, and the web framework is imported in the server's thread.
 
-    def saw(self, camera: str, frame: Frame, reading: Reading) -> None:
-        if self._failed:
+    Args:
+        snapshot: gives the latest snapshot; called from the server's thread.
+        submit: hands a command to the loop; called from the server's thread.
+        use: hands another configuration to the loop, which uses it until the next reload.
+        file: gives the path that the configuration was read from, None without one.
+        broker: gives the state of the connection to the MQTT broker.
+    """
+
+    def __init__(
+        self,
+        *,
+        snapshot: Callable[[], Snapshot],
+        submit: Callable[[Command], None],
+        use: Callable[[Config], None],
+        file: Callable[[], Path | None],
+        broker: Callable[[], BrokerState],
+    ) -> None:
+        self._snapshot, self._submit, self._use, self._file, self._broker = snapshot, submit, use, file, broker
+        self.server: WebServer | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The page's address, None while there is no page."""
+        return None if self.server is None else self.server.address
+
+    def check(self, config: Config) -> None:
+        """Raise ConfigError when a package is missing or the token cannot be used."""
+        if not config.web.enabled:
             return
-        try:
-            self.histories.setdefault(camera, History()).add(time.monotonic(), reading)
-            self.recorders.setdefault(camera, Recorder()).add(reading)
-            self._studio.offer(camera, frame, reading)
-        except Exception:  # cameras and alarms must go on
-            self._failed = True
-            log.exception("the page sees nothing any more")
+        if missing := [package for package in PACKAGES if find_spec(package) is None]:
+            raise ConfigError(
+                f"[web] needs {', '.join(missing)}: run `pip install 'ferd[web]'`, or set enabled = false in [web]"
+            )
+        read_token(config.web)
 
-    def clock(self, camera: str, pipeline: Pipeline) -> None:
-        self.stopwatches.setdefault(camera, Stopwatches()).put_on(pipeline)
+    def update(self, before: Snapshot | None, after: Snapshot, events: Sequence[CameraEvent]) -> None:
+        if section_changed(before, after, "web"):
+            self._restart(after.config.web)
+        if self.server is not None:
+            self.server.feed(before, after, events)
 
-    def heard(self, message: Message) -> None:
-        """A message of the board: events are kept for the page."""
-        if names := EVENT.names_in(message.topic):
-            self._events.append({**json.loads(message.payload), **names, "told_at": round(time.time(), 1)})
+    def stop(self) -> None:
+        """End the server; returns within 1.5 s, also when a browser holds a connection open."""
+        server, self.server = self.server, None
+        if server is not None:
+            server.stop()
 
-    def events(self, camera: str) -> list[dict[str, Any]]:
-        """The oldest first."""
-        return [event for event in list(self._events) if event["camera"] == camera]
+    def _restart(self, config: WebConfig) -> None:
+        """End the server and start one with the new configuration. The new one waits for the old one, not the loop."""
+        previous, self.server = self.server, None
+        if previous is not None:
+            previous.begin_stop()
+        if not config.enabled:
+            return
+        from ferd.outputs.web.daemon_view import DaemonView
+        from ferd.outputs.web.server import WebServer
+
+        view = DaemonView(self._snapshot, self._submit, self._use, self._file, self._broker)
+        self.server = WebServer(config, read_token(config), view)
+        self.server.start(previous)
+
+
+def read_token(config: WebConfig) -> str | None:
+    """Read the token, None where none is configured. Raise ConfigError for a missing file or a short token."""
+    if config.token_file is None:
+        return None
+    token = first_line("web.token_file", config.token_file, "token").strip()
+    if len(token) < MIN_TOKEN_LENGTH:
+        raise ConfigError(
+            f"web.token_file: the token has {len(token)} characters; at least {MIN_TOKEN_LENGTH} are needed"
+        )
+    return token

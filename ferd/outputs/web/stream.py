@@ -1,6 +1,6 @@
-"""Between the loop that reads and those who look: the newest picture of each camera, made into bytes once for all.
+"""Broadcast the newest frame of each camera to the browsers that watch it: encoded once for all of them.
 
-Nothing is kept and nothing is encoded while nobody looks. A looker who is slow gets fewer pictures, never old ones.
+Nothing is kept and nothing is encoded while nobody watches. A slow viewer gets fewer pictures, never old ones.
 """
 
 from __future__ import annotations
@@ -10,138 +10,188 @@ import json
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ferd.outputs.web.encode import jpeg
-from ferd.outputs.web.websocket import framed
-from ferd.types import Frame, Reading
+import cv2
+
+from ferd.types import Frame, Image, Reading
 
 STATE_EVERY_S = 2.0
-"""So often a camera's readings carry how things stand, for all who look."""
+"""A camera's readings carry the state of the daemon this often."""
+MAX_WIDTH = 640
+JPEG_QUALITY = 70
+"""A room at 640x480 takes about 40 kB."""
+MAX_JPEG_BYTES = 80_000
+"""A camera's own JPEG that is larger is encoded again: the network to the viewers may be slow."""
 
-_COMPACT = json.JSONEncoder(separators=(",", ":")).encode
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class BroadcastFrame:
-    """``packed``: what is sent, by whether the picture goes with it; made when the first one takes it."""
+    """A frame with its reading. ``messages``: the bytes to send, by whether the picture is among them; made on demand.
+
+    ``at``: monotonic seconds; ``wall``: seconds since 1970.
+    """
 
     number: int
     wall: float
     at: float
     frame: Frame
     reading: Reading
-    packed: dict[bool, bytes]
+    messages: dict[bool, bytes] = field(default_factory=dict)
 
 
-class FrameViewer:
-    """One who looks at a camera. Lives in the page's event loop."""
+class Viewer:
+    """One who watches a camera: a slot that holds the newest frame only. Lives in the server's event loop."""
 
     def __init__(self, camera: str, *, picture: bool) -> None:
         self.camera, self.picture = camera, picture
+        self._newest: BroadcastFrame | None = None
+        self._changed = asyncio.Event()
+        self.closed = False
 
-    def give(self, shot: BroadcastFrame) -> None:
-        """A new shot. Returns at once."""
-        raise NotImplementedError
+    def close(self) -> None:
+        """End the wait for a frame: the server ends."""
+        self.closed = True
+        self._changed.set()
+
+    def put(self, frame: BroadcastFrame) -> None:
+        """Replace the frame that waits."""
+        self._newest = frame
+        self._changed.set()
+
+    async def next(self, timeout_s: float) -> BroadcastFrame | None:
+        """Wait for a frame that was not given before; None when none comes in time, or the viewer is closed."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return None
+        self._changed.clear()
+        newest, self._newest = self._newest, None
+        return newest
 
 
 class Describe(Protocol):
-    """Makes the JSON of a reading, and of how things stand."""
+    """Makes the JSON values of a reading, and of the daemon's state."""
 
     def reading(self, camera: str, frame: Frame, reading: Reading) -> dict[str, Any]: ...
-    def state(self, studio: FrameBroadcaster) -> dict[str, Any]: ...
+    def state(self, frames: FrameBroadcaster) -> dict[str, Any]: ...
 
 
 class FrameBroadcaster:
-    """``fps``: pictures a second at most."""
+    """Hand frames from the loop to the viewers. Only `offer` is called by the loop, the rest in the event loop.
 
-    def __init__(self, fps: float, describe: Describe) -> None:
-        self._interval = 1 / fps
-        self._describe = describe
-        self._lookers: dict[str, tuple[FrameViewer, ...]] = {}
-        self._shots: dict[str, BroadcastFrame] = {}
+    Args:
+        max_fps: frames a second and camera at most; others are dropped.
+        describe: makes the JSON of a reading.
+    """
+
+    def __init__(self, max_fps: float, describe: Describe) -> None:
+        self._interval_s = 1 / max_fps
+        self.describe = describe
+        self._viewers: dict[str, tuple[Viewer, ...]] = {}
+        self._newest: dict[str, BroadcastFrame] = {}
         self._due: dict[str, float] = {}
         self._state_due: dict[tuple[str, bool], float] = {}
-        self._number = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._failed = False
+        self.offered = 0
+        """Frames passed on to viewers so far."""
         self.encoded = 0
-        """Pictures made into bytes so far."""
+        """Pictures encoded so far."""
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
     def close(self) -> None:
         self._loop = None
-        self._lookers, self._shots = {}, {}
+        for viewer in (viewer for viewers in self._viewers.values() for viewer in viewers):
+            viewer.close()
+        self._viewers, self._newest = {}, {}
 
-    def lookers(self, camera: str, *, picture: bool = False) -> int:
-        """How many look at it; with `picture` only those to whom pictures are sent."""
-        return sum(1 for looker in self._lookers.get(camera, ()) if looker.picture or not picture)
+    def viewers(self, camera: str, *, picture: bool = False) -> int:
+        """Count the viewers of a camera; with `picture` only those that get pictures."""
+        return sum(1 for viewer in self._viewers.get(camera, ()) if viewer.picture or not picture)
 
     def offer(self, camera: str, frame: Frame, reading: Reading) -> None:
-        """Takes a frame with its reading, in the thread of the one who reads. Returns at once."""
+        """Take a frame with its reading, in the loop's thread. Returns at once."""
         loop = self._loop
-        if loop is None or not self._lookers.get(camera):
+        if loop is None or not self._viewers.get(camera):
             return
         now = time.monotonic()
         due = self._due.get(camera, now)
         if now < due:
             return
-        # Counted on from when it was due: of a camera with 15 pictures a second two in three make 10.
-        self._due[camera] = max(due, now - self._interval) + self._interval
-        self._number += 1
-        self._shots[camera] = BroadcastFrame(self._number, time.time(), now, frame, reading, {})
-        with suppress(RuntimeError):  # the page is being closed
-            loop.call_soon_threadsafe(self._tell, camera)
+        # Counted from when it was due: of a camera with 15 frames a second, two of three make 10.
+        self._due[camera] = max(due, now - self._interval_s) + self._interval_s
+        self.offered += 1
+        self._newest[camera] = BroadcastFrame(self.offered, time.time(), now, frame, reading)
+        with suppress(RuntimeError):  # the server is ending
+            loop.call_soon_threadsafe(self._distribute, camera)
 
-    def enter(self, looker: FrameViewer) -> None:
-        self._lookers[looker.camera] = (*self._lookers.get(looker.camera, ()), looker)
+    def enter(self, viewer: Viewer) -> None:
+        self._viewers[viewer.camera] = (*self._viewers.get(viewer.camera, ()), viewer)
 
-    def leave(self, looker: FrameViewer) -> None:
-        rest = tuple(other for other in self._lookers.get(looker.camera, ()) if other is not looker)
-        self._lookers[looker.camera] = rest
+    def leave(self, viewer: Viewer) -> None:
+        rest = tuple(other for other in self._viewers.get(viewer.camera, ()) if other is not viewer)
+        self._viewers[viewer.camera] = rest
         if not rest:
-            self._shots.pop(looker.camera, None)
+            self._newest.pop(viewer.camera, None)
 
-    def newest(self, camera: str) -> BroadcastFrame | None:
-        return self._shots.get(camera)
+    def idle(self) -> bool:
+        """Whether no frame is kept."""
+        return not self._newest
 
-    def packed(self, shot: BroadcastFrame, looker: FrameViewer) -> bytes:
-        """The shot as this looker gets it, made once for all."""
-        packed = shot.packed.get(looker.picture)
-        if packed is None:
-            head = self._describe.reading(looker.camera, shot.frame, shot.reading)
-            head |= {"kind": "reading", "camera": looker.camera, "wall": round(shot.wall, 3)}
-            group = looker.camera, looker.picture
-            if shot.at >= self._state_due.get(group, 0.0):
-                self._state_due[group] = shot.at + STATE_EVERY_S
-                head["state"] = self._describe.state(self)
+    def message(self, frame: BroadcastFrame, viewer: Viewer) -> bytes:
+        """The bytes to send to this viewer; encoded once for all viewers of the same kind."""
+        message = frame.messages.get(viewer.picture)
+        if message is None:
+            head = self.describe.reading(viewer.camera, frame.frame, frame.reading)
+            head |= {"kind": "reading", "camera": viewer.camera, "wall": round(frame.wall, 3)}
+            group = viewer.camera, viewer.picture
+            if frame.at >= self._state_due.get(group, 0.0):
+                self._state_due[group] = frame.at + STATE_EVERY_S
+                head["state"] = self.describe.state(self)
             picture = b""
-            if looker.picture:
-                picture = jpeg(shot.frame)
+            if viewer.picture:
+                picture = jpeg(frame.frame)
                 self.encoded += 1
-            head["age_ms"] = round((time.monotonic() - shot.at) * 1000, 1)
-            packed = shot.packed[looker.picture] = framed(pack(head, picture))
-        return packed
+            head["age_ms"] = round((time.monotonic() - frame.at) * 1000, 1)
+            message = frame.messages[viewer.picture] = pack(head, picture)
+        return message
 
-    def _tell(self, camera: str) -> None:
-        shot = self._shots.get(camera)
-        if shot is None:
-            return
-        for looker in self._lookers.get(camera, ()):
-            try:
-                looker.give(shot)
-            except Exception:  # of one shot, or one looker: the next ones may fare better
-                if not self._failed:
-                    self._failed = True
-                    log.exception("a picture could not be shown; this is not told again")
+    def state_message(self) -> bytes:
+        """The daemon's state, for a viewer that gets no readings."""
+        return pack({"kind": "state", **self.describe.state(self)})
+
+    def _distribute(self, camera: str) -> None:
+        if (frame := self._newest.get(camera)) is not None:
+            for viewer in self._viewers.get(camera, ()):
+                viewer.put(frame)
 
 
 def pack(head: dict[str, Any], picture: bytes = b"") -> bytes:
-    """A message: the length of the JSON (4 bytes, little-endian), the JSON, the JPEG."""
-    text = _COMPACT(head).encode()
+    """Join a message: the length of the JSON (4 bytes, little-endian), the JSON, the JPEG."""
+    text = _compact(head).encode()
     return len(text).to_bytes(4, "little") + text + picture
+
+
+def jpeg(frame: Frame) -> bytes:
+    """A JPEG of the frame, at most MAX_WIDTH pixels wide: the camera's own, where it is small enough."""
+    if frame.jpeg is not None and frame.width <= MAX_WIDTH and len(frame.jpeg) <= MAX_JPEG_BYTES:
+        return frame.jpeg
+    return encode_jpeg(frame.image)
+
+
+def encode_jpeg(image: Image) -> bytes:
+    """Encode an image for the browser, at most MAX_WIDTH pixels wide. Empty when it cannot be encoded."""
+    height, width = image.shape[:2]
+    if width > MAX_WIDTH:
+        size = (MAX_WIDTH, max(1, round(height * MAX_WIDTH / width)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return data.tobytes() if encoded else b""

@@ -1,8 +1,8 @@
-"""Our own detector: one pass of a small net over a gray picture gives boxes and five points.
+"""Detect faces by ferd's own network: one pass over a gray image gives boxes and five landmarks.
 
-The net looks at a picture of a fixed size and answers, for each cell of three grids (strides of 8, 16 and 32
-pixels), with 15 numbers: the logit of "the centre of a face of this grid's size is here", the box, the points.
-No anchors, as in CenterNet (Zhou et al. 2019) and FCOS (Tian et al. 2019).
+The input has a fixed size. For each cell of three grids (strides of 8, 16 and 32 pixels) the output holds 15 numbers:
+the logit of "the centre of a face of this grid's size is here", the box, the landmarks. There are no anchors, as in
+CenterNet (Zhou et al. 2019) and FCOS (Tian et al. 2019).
 """
 
 from __future__ import annotations
@@ -16,57 +16,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import ModelError
-from ferd.models import sandbox as trial
 from ferd.models.bundle import Bundle
-from ferd.models.runtime import Network
+from ferd.models.registry import load_network
 from ferd.types import Box, Face, Frame, Image, Landmarks
 from ferd.vision.align import Similarity, cut_turned
-from ferd.vision.geometry import roll
+from ferd.vision.detectors.base import contains
+from ferd.vision.geometry import head_roll
+from ferd.vision.images import to_gray
 
 STRIDES = (8, 16, 32)
 VALUES = 15
-"""Of one cell: logit, centre x and y, width, height, five points (x, y)."""
+"""Numbers of one cell: logit, centre x and y, width, height, five landmarks (x, y)."""
 SIZE_UNIT = 4.0
-"""A width is stride * 4 * exp(value / 4): all values then have about the same range, as one int8 scale wants it."""
+"""A width is stride * 4 * exp(value / 4): all values then have about the same range, as a single int8 scale needs."""
 PLACE_UNIT = 0.5
-"""Centre and points lie value * stride / 2 from the middle of the cell."""
-CUT = 0.85
-"""A face that reaches further down the upper part of a tall frame is perhaps cut off there: the first look holds."""
-DOUBTFUL, SURE = 0.3, 0.65
-"""Between these scores it may be a face: it is looked at once more, alone, and has to reach the threshold then."""
+"""Centre and landmarks lie value * stride / 2 from the middle of the cell."""
+UPPER_PART = 0.85
+"""A face that reaches further down the upper part of a tall frame may be cut off there: the whole frame decides."""
+DOUBTFUL, CERTAIN = 0.3, 0.65
+"""Candidates with a score between these are searched a second time, alone, and must reach the threshold then."""
 BESIDE = 0.4
-"""What lies beside a sure face is looked at again only from this score on: the ordinary frame costs one pass."""
-CLOSER_LOOKS = 2
-"""So many doubtful faces of a frame are looked at once more, the surest first: that bounds what a frame can cost."""
-CLOSER_SIDE = 64
-"""Pixels of the input that the longer side of a doubtful face then has."""
+"""Beside a certain face, candidates below this score are dropped: the ordinary frame costs one pass."""
+REFINE_LIMIT = 2
+"""Number of doubtful faces of a frame that get a second pass, best first: bounds the cost of a frame."""
+REFINE_SIDE = 64
+"""Length of a doubtful face's longer side in the second pass, in pixels of the input."""
 NEAR = 0.2
-"""What the closer look finds overlaps the doubtful box by more than this; that is often a rough one."""
+"""Least overlap of a face in the second pass with the doubtful box, which is often a rough one."""
 SAME_FACE = 0.4
-"""Two boxes that overlap by more than this are one face. Heads side by side overlap less."""
+"""Boxes that overlap by more than this are one face. Heads side by side overlap less."""
 
 
-def letterbox(picture: Image, size: tuple[int, int]) -> tuple[Image, float]:
-    """A gray picture (H, W) in the top left corner of a black one of `size` (width, height), as large as fits.
+def letterbox(image: Image, size: tuple[int, int]) -> tuple[Image, float]:
+    """Scale a gray image (H, W) into the top left corner of a black one of `size` (width, height), as large as fits.
 
-    Also returns by how much it was scaled.
+    Returns the new image and the scale.
     """
-    height, width = picture.shape
+    height, width = image.shape
     scale = min(size[0] / width, size[1] / height)
     new = min(size[0], max(1, round(width * scale))), min(size[1], max(1, round(height * scale)))
     if new != (width, height):
-        picture = np.asarray(
-            cv2.resize(picture, new, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8
+        image = np.asarray(
+            cv2.resize(image, new, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8
         )
     if new == size:
-        return picture, scale
+        return image, scale
     canvas = np.zeros((size[1], size[0]), np.uint8)
-    canvas[: new[1], : new[0]] = picture
+    canvas[: new[1], : new[0]] = image
     return canvas, scale
 
 
 def grid(size: tuple[int, int]) -> NDArray[np.float32]:
-    """(cells, 3): x and y of the middle of each cell and its stride, in pixels, in the order of the net's output."""
+    """Return (cells, 3): x and y of each cell's middle and its stride, in pixels, in the order of the output."""
     parts = []
     for stride in STRIDES:
         y, x = np.mgrid[: size[1] // stride, : size[0] // stride]
@@ -76,7 +77,7 @@ def grid(size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def decode(values: NDArray[np.floating], cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, 15) numbers of the net for n cells -> (n, 15): score, box x y w h, points, in pixels of the input."""
+    """Turn (n, 15) outputs of n cells into (n, 15): score, box x y w h, landmarks, in pixels of the input."""
     stride = cells[:, 2:3]
     out = np.empty(values.shape, np.float32)
     out[:, 0] = 1 / (1 + np.exp(-values[:, 0]))
@@ -116,22 +117,25 @@ def weighted_nms(rows: NDArray[np.float32], least_overlap: float = SAME_FACE) ->
 
 
 class FerdDetector:
-    """The shipped `face` model behind the detector seam. Gray only: infrared pictures are as good as any."""
+    """Detect faces with the shipped `face` model. It sees gray only, so infrared images are as good as any."""
 
     name = "face"
     gray = True
 
     def __init__(self, bundle: Bundle, min_face_px: int, threshold: float | None = None) -> None:
-        """`min_face_px` in pixels of the frame. `threshold`: all that reaches this score in the first look is a face;
-        without it doubtful faces are looked at once more, and the card's threshold holds.
+        """Load a bundle.
 
-        Raises ModelError when the file is broken or is not a face model.
+        Args:
+            min_face_px: in pixels of the frame.
+            threshold: what reaches this score in the first pass is a face. Without it doubtful faces get a second
+                pass, and the card's threshold applies.
+
+        Raises:
+            ModelError: the file is broken or is not a face model.
         """
         if bundle.input is None or bundle.input.colour != "gray" or bundle.card.get("kind") != "face":
-            raise ModelError(f"{bundle.path}: is no face model of ferd: its card does not say so")
-        if not bundle.checksum_ok and (reason := trial.probe(bundle.path)):
-            raise ModelError(f"{bundle.path}: {reason.removeprefix(f'{bundle.path}: ')}. Copy it again")
-        self._network = Network(bundle.path)
+            raise ModelError(f"{bundle.path}: is not a face model of ferd: its card does not say so")
+        self._network = load_network(bundle)
         spec = bundle.input
         self.size = (spec.width, spec.height)
         self._cells = grid(self.size)
@@ -142,76 +146,73 @@ class FerdDetector:
             VALUES,
         ):
             raise ModelError(f"{bundle.path}: its shapes are not those of its card; the two do not belong together")
-        values = (np.arange(256, dtype=np.float32) / 255 - np.float32(spec.mean)) / np.float32(spec.std)
-        self._lookup = self._network.input.quantise(values)
+        self._lookup = spec.lookup_table(self._network.input)
         self._output = output
         self._min_face = min_face_px
         self.threshold = float(bundle.card.get("threshold", 0.5) if threshold is None else threshold)
         self._lowest = DOUBTFUL if threshold is None else threshold
-        self._sure = max(SURE, self.threshold) if threshold is None else threshold
+        self._certain = max(CERTAIN, self.threshold) if threshold is None else threshold
         chance = min(max(self._lowest, 1e-4), 1 - 1e-4)
         self._least = output.quantise(np.array(math.log(chance / (1 - chance)), np.float32))
 
     def __call__(self, frame: Frame) -> list[Face]:
         faces = self._faces(self.prepare(frame), frame.width, frame.height)
         if frame.height > frame.width:
-            faces = _either(faces, self._upper_part(frame))
+            faces = _joined(faces, self._upper_part(frame))
         faces = [face for face in faces if max(face.box.w, face.box.h) >= self._min_face]
-        sure = [face for face in faces if face.score >= self._sure]
-        closer = [seen for face in self._doubtful(faces, sure) for seen in self._closer(frame.image, face)]
-        return _either(sure, closer) if closer else sure
+        certain = [face for face in faces if face.score >= self._certain]
+        refined = [seen for face in self._doubtful(faces, certain) for seen in self._refine(frame.image, face)]
+        return _joined(certain, refined) if refined else certain
 
-    def _faces(self, picture: Image, width: int, height: int) -> list[Face]:
-        """The faces in a prepared picture, in pixels of the picture that it was: so wide and high."""
+    def _faces(self, image: Image, width: int, height: int) -> list[Face]:
+        """Return the faces in a prepared image, in pixels of the original of this width and height."""
         factor = 1 / min(self.size[0] / width, self.size[1] / height)
-        return [_face(row, factor) for row in self.search(picture) if row[0] >= self._lowest]
+        return [_face(row, factor) for row in self.search(image) if row[0] >= self._lowest]
 
-    def _doubtful(self, faces: list[Face], sure: list[Face]) -> list[Face]:
-        """Those worth another look. What lies on a sure face is a part of it."""
-        least = BESIDE if sure else self._lowest
-        wanted = [face for face in faces if least <= face.score < self._sure]
-        return [face for face in wanted if not any(_holds(s.box, face.box.centre) for s in sure)][:CLOSER_LOOKS]
+    def _doubtful(self, faces: list[Face], certain: list[Face]) -> list[Face]:
+        """Return the candidates for a second pass. What lies on a certain face is a part of it."""
+        least = BESIDE if certain else self._lowest
+        wanted = [face for face in faces if least <= face.score < self._certain]
+        return [face for face in wanted if not any(contains(s.box, face.box.centre) for s in certain)][:REFINE_LIMIT]
 
-    def _closer(self, picture: Image, face: Face) -> list[Face]:
-        """A doubtful face seen once more, upright and CLOSER_SIDE pixels high; none when that shows no face there.
+    def _refine(self, image: Image, face: Face) -> list[Face]:
+        """Search a doubtful face again, upright and REFINE_SIDE pixels high. Returns [] when no face is found there.
 
-        Small and tilted heads are found so: of heads tilted by 30 degrees 95 % instead of 92, of those amid 640x480
-        pixels 97 instead of 93, and fewer rooms give an alarm. It costs another pass in one room of ten, and in one
-        picture of people of ten.
+        Finds small and tilted heads: of heads tilted by 30 degrees 95 % instead of 92, of those in 640x480 pixels 97
+        instead of 93, with fewer false alarms in empty rooms. It costs a second pass in one of ten rooms and in one of
+        ten images of people.
         """
         assert face.points
-        tilt, centre = roll(face.points), face.box.centre
-        unit = max(face.box.w, face.box.h) / CLOSER_SIDE
-        cut = cut_turned(picture, centre, unit * self.size[0], tilt, self.size)
-        rows = self.search(cut if cut.ndim == 2 else np.asarray(cv2.cvtColor(cut, cv2.COLOR_BGR2GRAY), np.uint8))
+        tilt, centre = head_roll(face.points), face.box.centre
+        unit = max(face.box.w, face.box.h) / REFINE_SIDE
+        cut = cut_turned(image, centre, unit * self.size[0], tilt, self.size)
+        rows = self.search(to_gray(cut))
         back = Similarity(unit * cmath.rect(1, tilt), complex(*centre))
-        seen = [_placed(_face(row, 1.0), back, self.size) for row in rows if row[0] >= self.threshold]
+        seen = [_mapped(_face(row, 1.0), back, self.size) for row in rows if row[0] >= self.threshold]
         return [near for near in seen if near.box.overlap(face.box) > NEAR][:1]
 
     def _upper_part(self, frame: Frame) -> list[Face]:
-        """A second look at the upper part of a tall frame, where heads are: the whole of it shrinks too much.
+        """Search the upper part of a tall frame again, where heads are: the whole frame shrinks too much.
 
-        Of the held back faces 97.6 % are found instead of 94.4 %, all the more in street pictures of 400x600. It costs
-        another pass, in tall frames only.
+        Of the held-back faces 97.6 % are found instead of 94.4 %, most of them in street images of 400x600. It costs a
+        second pass, in tall frames only.
         """
         height = min(frame.height, round(frame.width * self.size[1] / self.size[0]))
         upper = np.ascontiguousarray(frame.image[:height])
         faces = self._faces(self.prepare(Frame(frame.t, upper)), frame.width, height)
-        return [face for face in faces if face.box.y + face.box.h < CUT * height]
+        return [face for face in faces if face.box.y + face.box.h < UPPER_PART * height]
 
     def prepare(self, frame: Frame) -> Image:
-        """(height, width) gray of the input's size; from the camera's own small stream where that is large enough."""
+        """Return (height, width) gray of the input's size, from the camera's small stream if that is large enough."""
         small = frame.small
         if small is not None and (small.shape[1] >= self.size[0] or small.shape[0] >= self.size[1]):
             return letterbox(small, self.size)[0]
-        picture = frame.image
-        if picture.ndim == 3:
-            picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
-        return letterbox(picture, self.size)[0]
+        image = frame.image
+        return letterbox(to_gray(image), self.size)[0]
 
-    def search(self, picture: Image) -> Any:
-        """Rows of score, box, points in pixels of the picture, one for each face, best first."""
-        stored = self._network.invoke(cv2.LUT(picture, self._lookup)[None, :, :, None])[0]
+    def search(self, image: Image) -> Any:
+        """Return rows of score, box, landmarks in pixels of the image, one for each face, best first."""
+        stored = self._network.invoke(cv2.LUT(image, self._lookup)[None, :, :, None])[0]
         found = np.flatnonzero(stored[:, 0] >= self._least)
         return weighted_nms(decode(self._output.dequantise(stored[found]), self._cells[found]))
 
@@ -219,8 +220,8 @@ class FerdDetector:
         return f"<FerdDetector {self.size[0]}x{self.size[1]} threshold={self.threshold:.2f} {self._network!r}>"
 
 
-def _either(wide: list[Face], close: list[Face]) -> list[Face]:
-    """The faces of both looks, best first; where both saw one face, the surer look holds."""
+def _joined(wide: list[Face], close: list[Face]) -> list[Face]:
+    """Join the faces of two passes, best first; of one face that both found, the better score stays."""
     kept: list[Face] = []
     for face in sorted([*wide, *close], key=lambda face: -face.score):
         if all(face.box.overlap(other.box) <= SAME_FACE for other in kept):
@@ -228,14 +229,10 @@ def _either(wide: list[Face], close: list[Face]) -> list[Face]:
     return kept
 
 
-def _holds(box: Box, point: tuple[float, float]) -> bool:
-    return box.x <= point[0] < box.x + box.w and box.y <= point[1] < box.y + box.h
+def _mapped(face: Face, back: Similarity, size: tuple[int, int]) -> Face:
+    """Map a face of a rotated pass into the frame; `back` maps offsets from the middle of the pass.
 
-
-def _placed(face: Face, back: Similarity, size: tuple[int, int]) -> Face:
-    """A face of a turned look, in pixels of the picture: `back` takes what is seen from the look's middle there.
-
-    Its box becomes the upright box around the turned ellipse in it, as in training.
+    Its box becomes the upright box around the rotated ellipse in it, as in training.
     """
     middle = complex(*size) / 2
 

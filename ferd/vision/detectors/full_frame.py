@@ -1,4 +1,4 @@
-"""The whole picture in place of a face, for models that look at all of it: a mug, a pose, a winking eye."""
+"""Use the whole image in place of a face, for models that look at all of it: a mug, a pose, a winking eye."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ferd.types import Box, Face, Frame, Image
 
 
 class FullFrameDetector:
-    """A detector that finds one face in every frame: the frame."""
+    """Report one face in every frame: the frame itself."""
 
     name = "whole"
     gray = True
@@ -17,8 +17,8 @@ class FullFrameDetector:
     def prepare(self, frame: Frame) -> Image:
         return frame.image
 
-    def search(self, picture: Image) -> None:
-        """There is nothing to search."""
+    def search(self, image: Image) -> None:
+        """Do nothing: there is nothing to search."""
 
     def __repr__(self) -> str:
         return "<FullFrameDetector>"

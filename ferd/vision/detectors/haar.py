@@ -1,4 +1,7 @@
-"""Viola and Jones' cascade of Haar features (CVPR 2001), as OpenCV ships it: upright frontal faces, no landmarks."""
+"""Detect faces by a cascade of Haar features (Viola and Jones, CVPR 2001), as OpenCV ships it.
+
+Finds upright frontal faces, without landmarks.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ SYSTEM_FOLDERS = (Path("/usr/share/opencv4/haarcascades"), Path("/usr/share/open
 SCALE_STEP = 1.2
 """1.1 finds a few more faces for twice the time."""
 NEIGHBOURS = 5
-"""So many overlapping hits make a face. OpenCV's default of 3 reports faces in patterned walls."""
+"""Number of overlapping hits that make a face. OpenCV's default of 3 reports faces in patterned walls."""
 
 
 def find_cascade() -> Path | None:
-    """The cascade file: in OpenCV's wheel, else where Debian's opencv-data puts it. None when there is neither."""
+    """Return the cascade file of OpenCV's wheel, else of Debian's opencv-data, else None."""
     if not hasattr(cv2, "CascadeClassifier"):
         return None
     # Debian's python3-opencv has no cv2.data.
@@ -30,11 +33,13 @@ def find_cascade() -> Path | None:
 
 
 class HaarDetector:
+    """Detect upright frontal faces."""
+
     name = "haar"
     gray = True
 
     def __init__(self, cascade: Path, min_face_px: int) -> None:
-        """`min_face_px` in pixels of the frame. Raises ConfigError when the file is no cascade."""
+        """Load a cascade file. `min_face_px` in pixels of the frame. Raises ConfigError when it is not a cascade."""
         self._cascade = _load(cascade)
         self._min_face = min_face_px
         self._least = 24
@@ -48,15 +53,15 @@ class HaarDetector:
     def prepare(self, frame: Frame) -> Image:
         return np.asarray(cv2.equalizeHist(working_gray(frame)), np.uint8)
 
-    def search(self, picture: Image) -> Any:
-        """Rows of x, y, w, h in pixels of the picture."""
+    def search(self, image: Image) -> Any:
+        """Return rows of x, y, w, h in pixels of the image."""
         return self._cascade.detectMultiScale(
-            picture, scaleFactor=SCALE_STEP, minNeighbors=NEIGHBOURS, minSize=(self._least, self._least)
+            image, scaleFactor=SCALE_STEP, minNeighbors=NEIGHBOURS, minSize=(self._least, self._least)
         )
 
 
 def _load(cascade: Path) -> cv2.CascadeClassifier:
-    """A missing file constructs without a word, a broken one raises SystemError or cv2.error."""
+    """Load a cascade. OpenCV says nothing about a missing file; for a broken one it raises SystemError or cv2.error."""
     try:
         loaded = cv2.CascadeClassifier(str(cascade))
     except (cv2.error, SystemError):

@@ -6,7 +6,7 @@ import pytest
 
 from ferd.cli import buzzer as command
 from ferd.cli.main import main
-from ferd.outputs.buzzer import pin_state as claims
+from ferd.outputs.buzzer import pin_state
 from ferd.outputs.buzzer.output import RECORD_ENV
 
 
@@ -15,9 +15,9 @@ def record(tmp_path, monkeypatch):
     """What the fake pins did: (what, state) by line."""
     file = tmp_path / "record"
     monkeypatch.setenv(RECORD_ENV, str(file))
-    monkeypatch.delenv(claims.FOLDER_ENV, raising=False)
+    monkeypatch.delenv(pin_state.FOLDER_ENV, raising=False)
     monkeypatch.setattr(command, "PAUSE_S", 0.0)
-    monkeypatch.setattr(command, "ROUNDS_S", 0.0)
+    monkeypatch.setattr(command, "MIN_PLAY_S", 0.0)
 
     def read():
         return [line.split(" ", 1)[1] for line in file.read_text().splitlines()] if file.exists() else []
@@ -91,22 +91,22 @@ def test_off_where_there_are_no_pins_is_fine(capsys, record, tmp_path):
 
 def test_off_takes_what_the_dead_daemon_noted(capsys, record, tmp_path, monkeypatch):
     """The configuration may have been broken since."""
-    monkeypatch.setenv(claims.FOLDER_ENV, str(tmp_path))
-    claims.note([(21, True), (22, True)])
+    monkeypatch.setenv(pin_state.FOLDER_ENV, str(tmp_path))
+    pin_state.note([(21, True), (22, True)])
     assert main(["buzzer", "off", *configured(tmp_path, "[buzzer]\npin = what\n")]) == 0
     assert "GPIO 21, 22" in capsys.readouterr().out
     assert record() == ["sound off"]
 
 
 def test_off_after_a_service_that_never_came_to_its_pins_says_nothing(capsys, record, tmp_path, monkeypatch):
-    monkeypatch.setenv(claims.FOLDER_ENV, str(tmp_path))
+    monkeypatch.setenv(pin_state.FOLDER_ENV, str(tmp_path))
     assert main(["buzzer", "off", *configured(tmp_path, "[buzzer]\npin = what\n")]) == 0
     assert capsys.readouterr().err == ""
 
 
 def test_off_with_a_broken_configuration_says_so(capsys, record, tmp_path):
     assert main(["buzzer", "off", *configured(tmp_path, "[buzzer]\npin = what\n")]) == 78
-    assert "is not known" in capsys.readouterr().err
+    assert "cannot tell which pins" in capsys.readouterr().err
 
 
 def test_check_says_which_pins_are_used(capsys, tmp_path):
@@ -117,7 +117,7 @@ def test_check_says_which_pins_are_used(capsys, tmp_path):
 def test_the_service_calls_it_after_every_end():
     """The minus sign: a service without a buzzer must not fail by it."""
     unit = (Path(__file__).parents[3] / "systemd" / "ferd.service").read_text()
-    command = f"test ! -e {claims.FILE} || exec /opt/ferd/venv/bin/ferd buzzer off"
+    command = f"test ! -e {pin_state.FILE} || exec /opt/ferd/venv/bin/ferd buzzer off"
     assert f"\nExecStopPost=-/bin/sh -c '{command}'\n" in unit, "in WorkingDirectory, where the note is"
     assert "\nWorkingDirectory=/run/ferd\n" in unit
 
@@ -131,9 +131,9 @@ def test_the_service_calls_it_after_every_end():
         ('alarm = "loud"', 'no pattern is called "loud". There are: chirp'),
         ("[buzzer.patterns]\nx = [[0.1]]", "[seconds on, seconds off]"),
         ('[buzzer.patterns]\nx = [[0.1, 0.1, "H2"]]', "no note"),
-        ("[buzzer.patterns]\noff = [[0.1, 0.1]]", "meaning of its own"),
+        ("[buzzer.patterns]\noff = [[0.1, 0.1]]", "reserved word"),
         ("[buzzer.patterns]\nX = [[0.1, 0.1]]", "a-z"),
-        ("snooze_s = -1", "for how long"),
+        ("snooze_s = -1", "how long"),
         ("pins = 4", "Did you mean pin?"),
     ],
 )

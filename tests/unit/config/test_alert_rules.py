@@ -3,7 +3,7 @@
 import pytest
 
 from ferd.config import load_config
-from ferd.config.alerts import check_labels
+from ferd.config.models import check_labels
 from ferd.errors import ConfigError
 
 LABELS = ("anger", "happiness", "sadness", "neutral")
@@ -29,7 +29,7 @@ BAD = {
     "half a condition inside": (RULE + 'any = [{label = "sadness"}]', "either above or below"),
     "level": (RULE + 'faces = "absent"\nlevel = "loud"', "'notice', 'warning' or 'alarm'"),
     "pattern": (RULE + 'faces = "absent"\nbuzzer = "chrip"', 'no pattern is called "chrip"'),
-    "twice": ((RULE + 'faces = "absent"\n') * 2, "stands there twice"),
+    "twice": ((RULE + 'faces = "absent"\n') * 2, "is used twice"),
     "the same slug": (RULE + 'faces = "absent"\n[[alerts]]\nname = "X"\nfaces = "absent"', "are the same in topics"),
     "reserved": ('[[alerts]]\nname = "Fatigue"\nfaces = "absent"', "are the same in topics"),
     "not a list": ('[alerts]\nname = "x"', "must be a list"),

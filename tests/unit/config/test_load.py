@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ferd.config import Config, load_config
+from ferd.config import Config, load_config, messages
 from ferd.config.messages import line_of
 from ferd.config.template import default_toml
 from ferd.errors import EXIT_CONFIG, ConfigError
@@ -23,7 +23,7 @@ def write(tmp_path):
 WRONG = [
     ('[mqtt]\nhots = "x"', ":2: unknown key mqtt.hots. Did you mean host?"),
     ("[mqqt]", ":1: unknown key mqqt. Did you mean mqtt?"),
-    ('[mqtt]\npassword = "hush"', ":2: unknown key mqtt.password. Secrets do not stand"),
+    ('[mqtt]\npassword = "hush"', ":2: unknown key mqtt.password. Secrets are not kept"),
     ('[mqtt]\nport = "abc"', ":2: mqtt.port = 'abc': must be a whole number"),
     ("[mqtt]\n\nport = 70000", ":3: mqtt.port = 70000: must be less than or equal to 65535"),
     ('[cameras.Desk]\nsource = "usb"', ":1: cameras.Desk = 'Desk': use 1 to 32 of a-z"),
@@ -50,10 +50,10 @@ WRONG = [
         ":2: cameras.desk.ignore_zones.0.3 = [1, 2, 3]: something is missing",
     ),
     ('[cameras.desk]\nsource = "webcam"', ":2: cameras.desk.source = 'webcam': source \"webcam\" is not known"),
-    ('[cameras.desk]\nsource = "usb:x"', ":2: cameras.desk.source = 'usb:x': source \"usb:x\": a number belongs"),
+    ('[cameras.desk]\nsource = "usb:x"', ":2: cameras.desk.source = 'usb:x': source \"usb:x\": write a number"),
     ('[cameras.request]\nsource = "usb"', "request is a topic of the node itself"),
-    ('[mqtt]\nhost = "mqtt://pi"', ":2: mqtt.host = 'mqtt://pi': only the name or the address"),
-    ('[mqtt]\npasswort = "hush"', ":2: unknown key mqtt.passwort. Secrets do not stand"),
+    ('[mqtt]\nhost = "mqtt://pi"', ":2: mqtt.host = 'mqtt://pi': write only the name or the address"),
+    ('[mqtt]\npasswort = "hush"', ":2: unknown key mqtt.passwort. Secrets are not kept"),
     ('[cameras.desk]\nsource = "ftp://me:hush@host/film"', "ftp://me:***@host/film"),
 ]
 
@@ -65,6 +65,76 @@ def test_what_is_wrong_is_told_with_line_key_and_remedy(write, text, message):
     assert message in str(told.value)
     assert told.value.exit_code == EXIT_CONFIG
     assert "hush" not in str(told.value)
+
+
+RENAMED = [
+    ("[smoothing]\ntau_s = 0.2", "smoothing.tau_s was renamed to time_constant_s"),
+    ("[smoothing]\nenter = 0.5", "smoothing.enter was renamed to on_threshold"),
+    ("[smoothing]\nleave = 0.2", "smoothing.leave was renamed to off_threshold"),
+    ("[smoothing]\nlead = 1.1", "smoothing.lead was renamed to switch_ratio"),
+    ("[smoothing]\nhold_s = 1", "smoothing.hold_s was renamed to min_hold_s"),
+    ("[fatigue]\nshut_notice_s = 1.0", "fatigue.shut_notice_s was renamed to eyes_closed_notice_s"),
+    ("[fatigue]\nshut_warning_s = 1.5", "fatigue.shut_warning_s was renamed to eyes_closed_warning_s"),
+    ("[fatigue]\nshut_alarm_s = 3.0", "fatigue.shut_alarm_s was renamed to eyes_closed_alarm_s"),
+    ("[fatigue]\nnot_seen_s = 10", "fatigue.not_seen_s was renamed to unseen_after_s"),
+    ("[buzzer]\nlamp_watching = 23", "buzzer.lamp_watching was renamed to status_led_pin"),
+    ("[buzzer]\nlamp_level = 24", "buzzer.lamp_level was renamed to alert_led_pin"),
+    ("[mqtt]\njournal = true", "mqtt.journal was renamed to persist_events"),
+    ("[mqtt]\njournal_events = 100", "mqtt.journal_events was renamed to persist_max_events"),
+    (
+        "[mqtt]\ninsecure = true",
+        "mqtt.insecure was renamed to tls_verify, and its meaning is inverted: "
+        "insecure = true is now tls_verify = false",
+    ),
+    ('[web]\nhosts = ["x"]', "web.hosts was renamed to allowed_hosts"),
+    ("[web]\nconnections = 9", "web.connections was renamed to max_connections"),
+    ("[web]\nhttps = true", "web.https was renamed to secure_cookies"),
+    ("[web]\nfps = 5", "web.fps was renamed to max_fps"),
+    ("[detector]\nmin_face = 50", "detector.min_face was renamed to min_face_px"),
+    ("[cameras.desk]\nignore = [[0, 0, 9, 9]]", "cameras.desk.ignore was renamed to ignore_zones"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), RENAMED)
+def test_a_former_key_is_refused_with_its_present_name(write, text, message):
+    path = write(text)
+    with pytest.raises(ConfigError) as refused:
+        load_config(path)
+    assert str(refused.value) == f"{path}:2: {message}"
+
+
+def test_every_former_key_is_tested_and_has_a_present_one():
+    assert len(RENAMED) == len(messages.RENAMED)
+    for keys, present in messages.RENAMED.items():
+        assert messages.field_of(keys) is None, keys
+        assert messages.field_of((*keys[:-1], present)) is not None, keys
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "FERD_SMOOTHING__TAU_S",
+            "0.2",
+            "smoothing.tau_s was renamed to time_constant_s (FERD_SMOOTHING__TIME_CONSTANT_S)",
+        ),
+        (
+            "FERD_MQTT__INSECURE",
+            "true",
+            "mqtt.insecure was renamed to tls_verify (FERD_MQTT__TLS_VERIFY), and its meaning is inverted: "
+            "insecure = true is now tls_verify = false",
+        ),
+        (
+            "FERD_CAMERAS__DESK__IGNORE",
+            "[[0, 0, 9, 9]]",
+            "cameras.desk.ignore was renamed to ignore_zones (FERD_CAMERAS__DESK__IGNORE_ZONES)",
+        ),
+    ],
+)
+def test_a_former_key_in_the_environment_is_refused_too(name, value, message):
+    with pytest.raises(ConfigError) as refused:
+        load_config(None, {name: value})
+    assert str(refused.value) == f"environment {name}: {message}"
 
 
 def test_every_error_is_told_not_only_the_first(write):

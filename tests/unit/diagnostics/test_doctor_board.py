@@ -5,7 +5,7 @@ import pytest
 from ferd.diagnostics import board
 
 
-def told(findings):
+def results(findings):
     return [(finding.verdict, finding.found) for finding in findings]
 
 
@@ -19,9 +19,9 @@ def test_heat(celsius, verdict):
 @pytest.mark.parametrize(
     ("bits", "verdict", "words"),
     [
-        ("0", "ok", "all is well since boot"),
-        ("50005", "error", "now: under-voltage, slowed down"),
-        ("50000", "warning", "since boot: under-voltage, slowed down"),
+        ("0", "ok", "no problem since boot"),
+        ("50005", "error", "now: under-voltage, throttled"),
+        ("50000", "warning", "since boot: under-voltage, throttled"),
         ("80000", "warning", "since boot: soft temperature limit"),
     ],
 )
@@ -33,8 +33,8 @@ def test_power_by_the_bits_of_get_throttled(tmp_path, bits, verdict, words):
     assert ("power supply" in (finding.remedy or "")) == ("under-voltage" in finding.found)
 
 
-def test_a_machine_that_does_not_tell_its_power_is_none_of_our_business(tmp_path):
-    assert told(board.power(tmp_path / "gone")) == []
+def test_a_machine_that_does_not_report_its_power_gives_no_finding(tmp_path):
+    assert results(board.power(tmp_path / "gone")) == []
 
 
 @pytest.mark.parametrize(("free_kb", "verdict"), [(20_000, "warning"), (500_000, "ok")])
@@ -61,7 +61,7 @@ SYSTEMCTL = "LoadState={}\nActiveState={}\nSubState={}\nNRestarts={}\nResult={}\
     ],
 )
 def test_the_service(monkeypatch, facts, verdict, words):
-    monkeypatch.setattr(board, "_run", lambda *_command: SYSTEMCTL.format(*facts))
+    monkeypatch.setattr(board, "command_output", lambda *_command: SYSTEMCTL.format(*facts))
     (finding,) = board.service()
     assert finding.verdict == verdict
     assert words in finding.found
@@ -76,7 +76,7 @@ def test_processes_of_their_own_are_examined_as_well(monkeypatch):
         active, sub, restarts = units[command[2]]
         return SYSTEMCTL.format("loaded", active, sub, restarts, "success", "")
 
-    monkeypatch.setattr(board, "_run", systemctl)
+    monkeypatch.setattr(board, "command_output", systemctl)
     main, door = board.service()
     assert (main.about, main.verdict) == ("service", "note")
     assert (door.about, door.verdict, door.remedy) == ("ferd@door", "warning", "journalctl -u ferd@door -p warning")

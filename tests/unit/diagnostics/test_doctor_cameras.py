@@ -1,5 +1,6 @@
 """A real picture through a child process, and what is said where there is none."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import pytest
 from ferd.config import CameraConfig
 from ferd.diagnostics import cameras
 from ferd.diagnostics.holders import Holder
-from ferd.sources.discovery import Found
+from ferd.sources.discovery import FoundCamera
 
 
 def test_the_demo_scene_shows_a_face():
@@ -59,8 +60,8 @@ def test_no_password_is_told(source):
     assert "secret" not in finding.found
 
 
-PI, SECOND = Found("picamera2", "picamera2", "imx708"), Found("picamera2:1", "picamera2", "imx219")
-WEBCAM = Found("/dev/video0", "usb", "C920", Path("/dev/video0"))
+PI, SECOND = FoundCamera("picamera2", "picamera2", "imx708"), FoundCamera("picamera2:1", "picamera2", "imx219")
+WEBCAM = FoundCamera("/dev/video0", "usb", "C920", Path("/dev/video0"))
 FERD, STRANGER = Holder(7, "ferd"), Holder(8, "rpicam-vid")
 
 
@@ -80,6 +81,23 @@ def test_who_uses_the_camera_of_a_pi(tmp_path, monkeypatch, source, found, locke
     (tmp_path / "media0").touch()
     monkeypatch.setattr(cameras, "lockers", lambda device: locked if device.parent == tmp_path else [])
     assert cameras._held_by(CameraConfig(source=source), found, tmp_path) == held
+
+
+def test_a_camera_of_the_running_ferd_is_fine(tmp_path):
+    device = tmp_path / "video0"
+    device.touch()
+    with device.open():
+        found = [FoundCamera("usb", "usb", "C920", device)]
+        (finding,) = cameras.one("desk", CameraConfig(source="usb"), found)
+    assert finding.verdict == "ok"
+    assert finding.found.startswith(f"held by this ferd (pid {os.getpid()})")
+
+
+def test_a_camera_of_another_program_is_an_error(monkeypatch):
+    monkeypatch.setattr(cameras, "holders", lambda _device: [STRANGER])
+    (finding,) = cameras.one("desk", CameraConfig(source="/dev/video0"), [])
+    assert (finding.verdict, finding.found) == ("error", "held by rpicam-vid (pid 8)")
+    assert "end that program" in finding.remedy
 
 
 def test_auto_without_a_pi_camera_asks_for_the_webcam(tmp_path, monkeypatch):

@@ -34,7 +34,48 @@ def test_those_who_have_it_open(proc):
     found = holders(device, folder)
     assert found == [Holder(11, "motion"), Holder(12, "ferd"), Holder(13, "ferd")]
     assert [holder.is_ferd for holder in found] == [False, True, True]
-    assert str(found[0]) == "motion (process 11)"
+    assert str(found[0]) == "motion (pid 11)"
+
+
+def test_a_name_that_contains_ferd_is_not_ferd():
+    assert not Holder(3, "ferdinand").is_ferd
+    assert Holder(3, "ferd").is_ferd
+
+
+def test_this_process_is_this_ferd(tmp_path):
+    """The page runs the doctor inside the daemon that holds the devices."""
+    device = tmp_path / "video0"
+    device.touch()
+    with device.open():
+        (found,) = holders(device)
+    assert (found.pid, found.this_ferd, found.is_ferd) == (os.getpid(), True, True)
+    assert str(found) == f"this ferd (pid {os.getpid()})"
+
+
+def test_a_child_of_this_process_is_this_ferd(tmp_path):
+    device = tmp_path / "video0"
+    device.touch()
+    code = f"import time; kept = open({str(device)!r}); print('open', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        try:
+            child.stdout.readline()
+            assert [(holder.pid, holder.this_ferd) for holder in holders(device)] == [(child.pid, True)]
+        finally:
+            child.kill()
+
+
+def test_the_service_and_its_children_are_this_ferd(proc, monkeypatch):
+    """`ferd doctor` in a shell is another process than the service."""
+    device, process, folder = proc
+    monkeypatch.setattr("ferd.diagnostics.holders.service_pids", lambda: {20})
+    for pid, parent in ((20, 1), (21, 20), (22, 1)):
+        process(pid, ["/usr/bin/python3", "x"], device)
+        (folder / str(pid) / "stat").write_text(f"{pid} (a) name) S {parent} 1 1 0")
+    assert [(holder.pid, holder.this_ferd) for holder in holders(device, folder)] == [
+        (20, True),
+        (21, True),
+        (22, False),
+    ]
 
 
 def test_a_link_to_the_device_counts(proc, tmp_path):
@@ -54,8 +95,7 @@ def test_a_real_process(tmp_path):
             assert [holder.pid for holder in holders(file)] == [child.pid]
         finally:
             child.kill()
-    with file.open():
-        assert os.getpid() not in [holder.pid for holder in holders(file)]
+    assert holders(file) == []
 
 
 def test_who_has_it_locked_and_not_merely_open(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ferd.cli.main import main
-from ferd.evaluation.stress import STRESSES
+from ferd.evaluation.classifier import STRESSES
 from ferd.sources.demo import SCRIPT, render
 
 

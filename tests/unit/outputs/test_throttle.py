@@ -1,4 +1,4 @@
-"""Heat: what is made of the board's own words, and when all pictures are read again."""
+"""Thermal throttling: what follows from the board's state, and when the full frame rate returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ferd.outputs.throttle import CALM_S, COOL_C, LOOK_EVERY_S, ThrottleMonitor,
 
 @pytest.fixture
 def board(tmp_path: Path):
-    """Files of sysfs as a Pi has them; call it to change what they say."""
+    """Files of sysfs as a Pi has them, and a function that changes their content."""
     zone = tmp_path / "thermal_zone0"
     zone.mkdir()
     (zone / "type").write_text("cpu-thermal\n")
@@ -27,54 +27,54 @@ def board(tmp_path: Path):
     return tmp_path, says
 
 
-def test_it_slows_down_and_comes_back_and_tells_both_once(board, caplog: pytest.LogCaptureFixture):
+def test_throttling_starts_and_is_cleared_and_both_are_logged_once(board, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO)
     folder, says = board
-    heat = ThrottleMonitor(folder, folder / "get_throttled")
-    assert not heat.look(0)
+    monitor = ThrottleMonitor(folder, folder / "get_throttled")
+    assert not monitor.look(0)
     says("e0008", 81)
-    assert not heat.look(LOOK_EVERY_S - 1), "looked before its time"
-    assert heat.look(10)
-    assert heat.look(20)
-    says("e0000", 70)  # what was since boot is over
-    assert heat.look(30)
-    assert heat.look(30 + CALM_S - 1)
-    assert not heat.look(40 + CALM_S)
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 2
-    assert "reasons=soft_temperature_limit temperature_c=81" in said[0]
-    assert "all pictures are read temperature_c=70" in said[1]
+    assert not monitor.look(LOOK_EVERY_S - 1), "not due yet"
+    assert monitor.look(10)
+    assert monitor.look(20)
+    says("e0000", 70)  # the upper bits say what happened since boot
+    assert monitor.look(30)
+    assert monitor.look(30 + CALM_S - 1)
+    assert not monitor.look(40 + CALM_S)
+    logged = [record.getMessage() for record in caplog.records]
+    assert len(logged) == 2
+    assert "reasons=soft_temperature_limit temperature_c=81" in logged[0]
+    assert "full frame rate restored temperature_c=70" in logged[1]
 
 
-def test_a_board_that_stays_hot_stays_slowed(board):
+def test_a_board_that_stays_hot_stays_throttled(board):
     folder, says = board
-    heat = ThrottleMonitor(folder, folder / "get_throttled")
+    monitor = ThrottleMonitor(folder, folder / "get_throttled")
     says("4", 82)
-    assert heat.look(0)
+    assert monitor.look(0)
     says("0", COOL_C + 1)
-    assert all(heat.look(t) for t in range(10, 600, 10))
+    assert all(monitor.look(t) for t in range(10, 600, 10))
 
 
 @pytest.mark.parametrize("bits", ["1", "50005x", "", "10000"])
-def test_under_voltage_alone_and_nonsense_slow_nothing(board, bits: str):
+def test_under_voltage_alone_and_nonsense_throttle_nothing(board, bits: str):
     folder, says = board
     says(bits, 90)
     assert not ThrottleMonitor(folder, folder / "get_throttled").look(0)
 
 
-def test_a_machine_that_tells_nothing_is_never_slowed(tmp_path: Path):
+def test_a_machine_without_sensors_is_never_throttled(tmp_path: Path):
     assert not ThrottleMonitor(tmp_path / "none", tmp_path / "none").look(0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(40, 90)), max_size=60))
-def test_it_is_let_go_only_after_a_calm_while(told: list[tuple[bool, float]]):
-    """Whatever the board says: while it says slowed, it is; and let go only when all was well for CALM_S."""
-    strain, unwell_at = ThrottleState(), float("-inf")
-    for step, (throttled, celsius) in enumerate(told):
+def test_throttling_is_cleared_only_after_a_calm_while(samples: list[tuple[bool, float]]):
+    """While the board reports throttling the state says so, and it ends only when all was well for CALM_S."""
+    state, hot_at = ThrottleState(), float("-inf")
+    for step, (throttled, celsius) in enumerate(samples):
         now = step * LOOK_EVERY_S * 2
-        before, strain = strain, judge(strain, ["throttled"] if throttled else [], celsius, now)
+        before, state = state, judge(state, ["throttled"] if throttled else [], celsius, now)
         if throttled or celsius >= COOL_C:
-            unwell_at = now
-        assert strain.slowed or not throttled
-        if before.slowed and not strain.slowed:
-            assert now - unwell_at >= CALM_S
+            hot_at = now
+        assert state.throttled or not throttled
+        if before.throttled and not state.throttled:
+            assert now - hot_at >= CALM_S

@@ -1,6 +1,6 @@
-"""Stands in for picamera2: the calls that ferd makes, as picamera2 0.3.38 answers them, and its ways to fail.
+"""A stand-in for picamera2: the calls that ferd makes, as picamera2 0.3.38 answers them, and its ways to fail.
 
-Where a call waits for the camera's event loop for ever, so does this one, until ``let_go`` is set.
+Where a call of the original waits for the camera's event loop without end, this one waits until ``let_go`` is set.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ class Request:
         yuv[:height, :width] = 77
         return yuv
 
+    def get_metadata(self) -> dict[str, Any]:
+        return self.camera.metadata
+
     def release(self) -> None:
         self.camera.requests_out -= 1
 
@@ -44,11 +47,12 @@ class Picamera2:
     ]
     trouble: ClassVar[str] = ""
     main: ClassVar[Any] = None
+    metadata: ClassVar[dict[str, Any]] = {}
     let_go: ClassVar[threading.Event] = threading.Event()
 
     @classmethod
     def reset(cls) -> None:
-        cls.made, cls.trouble, cls.main, cls.let_go = [], "", None, threading.Event()
+        cls.made, cls.trouble, cls.main, cls.metadata, cls.let_go = [], "", None, {}, threading.Event()
 
     @staticmethod
     def global_camera_info() -> list[dict[str, Any]]:
@@ -91,8 +95,8 @@ class Picamera2:
 
     def start(self) -> None:
         self.calls.append("start")
-        if self.trouble == "start hangs":
-            self.let_go.wait()
+        if self.trouble == "start fails":
+            raise RuntimeError("Camera is not available")
 
     def capture_request(self, wait: float | None = None) -> Request:
         if self.trouble == "no frame":

@@ -11,7 +11,7 @@ import pytest
 from ferd.errors import SourceEnded, SourceError
 from ferd.models.registry import find_bundle
 from ferd.sources import demo
-from ferd.sources.demo import DURATION_S, SCRIPT, DemoScene, act_at, look_at, picture, render
+from ferd.sources.demo import DURATION_S, SCRIPT, DemoScene, event_at, look_at, picture, render
 from ferd.sources.face_warp import Look, WarpedPortrait
 from ferd.vision.align import cut
 from ferd.vision.classifier import Classifier
@@ -118,4 +118,4 @@ def test_loops_with_a_time_that_goes_on() -> None:
 
 def test_the_picture_for_measuring_holds_one_face() -> None:
     assert len(faces(picture())) == 1
-    assert act_at(demo.NEUTRAL_AT).what == "she is calm"
+    assert event_at(demo.NEUTRAL_AT).what == "she is calm"

@@ -10,7 +10,7 @@ from picamera2_stand_in import Picamera2
 
 from ferd.sources import discovery as find
 from ferd.sources import v4l2
-from ferd.sources.discovery import Found, find_cameras, on_a_pi, pi_cameras, v4l2_cameras
+from ferd.sources.discovery import FoundCamera, find_cameras, on_a_pi, pi_cameras, v4l2_cameras
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert find_cameras(tmp_path) == []
 
 
-def test_a_pi_without_picamera2_is_told_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pi_without_picamera2_is_given_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "picamera2", None)
     monkeypatch.setattr(find, "on_a_pi", lambda: True)
     (found,) = pi_cameras()
@@ -45,16 +45,16 @@ def test_pi_cameras_without_the_webcams_that_libcamera_lists_too(
     ]
     monkeypatch.setattr(library, "infos", infos)
     assert pi_cameras() == [
-        Found("picamera2", "picamera2", "imx708"),
-        Found("picamera2:1", "picamera2", "imx219"),
+        FoundCamera("picamera2", "picamera2", "imx708"),
+        FoundCamera("picamera2:1", "picamera2", "imx219"),
     ]
 
 
 def test_libcamera_that_does_not_answer(library: type[Picamera2], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find, "ASK_S", 0.05)
+    monkeypatch.setattr(find, "LIST_S", 0.05)
     monkeypatch.setattr(library, "global_camera_info", staticmethod(lambda: library.let_go.wait() and []))
     (found,) = pi_cameras()
-    assert "no answer in time" in (found.reason or "")
+    assert "no answer within 0.05 s" in (found.reason or "")
 
 
 def test_webcams_by_their_stable_name_and_without_the_pi_s_own_nodes(
@@ -70,9 +70,9 @@ def test_webcams_by_their_stable_name_and_without_the_pi_s_own_nodes(
     monkeypatch.setattr(v4l2, "nodes", lambda dev: nodes)
     monkeypatch.setattr(v4l2, "stable_names", lambda dev: {Path("/dev/video0"): link})
     assert v4l2_cameras(tmp_path) == [
-        Found(str(link), "usb", "HD Cam", Path("/dev/video0")),
-        Found("/dev/video1", "usb", "HD Cam", Path("/dev/video1"), "delivers no pictures"),
-        Found("/dev/video9", "usb", "video device", Path("/dev/video9"), "permission denied"),
+        FoundCamera(str(link), "usb", "HD Cam", Path("/dev/video0")),
+        FoundCamera("/dev/video1", "usb", "HD Cam", Path("/dev/video1"), "delivers no pictures"),
+        FoundCamera("/dev/video9", "usb", "video device", Path("/dev/video9"), "permission denied"),
     ]
     assert [found.usable for found in v4l2_cameras(tmp_path)] == [True, False, False]
 

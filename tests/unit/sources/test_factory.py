@@ -6,15 +6,13 @@ import pytest
 
 from ferd.config.models import CameraConfig
 from ferd.errors import SourceError
-from ferd.sources.auto import FirstWorkingSource
 from ferd.sources.base import Source
 from ferd.sources.factory import open_source
 from ferd.sources.file import PictureFolder, VideoFile
-from ferd.sources.paced import PacedSource
 from ferd.sources.picamera2 import PiCamera
 from ferd.sources.stream import StreamCamera
-from ferd.sources.turn import RotatedSource
 from ferd.sources.usb import UsbCamera
+from ferd.sources.wrappers import FirstWorkingSource, PacedSource, RotatedSource
 
 
 def source_of(text: str, *, live: bool = True, **keys: object) -> Source:

@@ -54,13 +54,13 @@ def test_refuses_ends_and_is_over() -> None:
         FakeCamera([]).read()
 
 
-def test_close_ends_a_read_but_not_a_hang() -> None:
+def test_interrupt_ends_a_read_but_not_a_hang() -> None:
     camera = FakeCamera([play(3600)], fps=0.01)
-    camera.close()
+    camera.interrupt()
     with pytest.raises(SourceError, match="closed"):
         camera.read()
     stuck = FakeCamera([hang()])
-    stuck.close()
+    stuck.interrupt()
     stuck.let_go()
     with pytest.raises(SourceError, match="closed"):
         stuck.read()

@@ -5,17 +5,30 @@ import pytest
 from camera_tools import gray_picture
 
 from ferd.sources.fake import picture_number
-from ferd.sources.stall import StallDetector, Timing, wait_before_next
+from ferd.sources.stall import StallDetector, Timing, retry_delay
 
 TIMING = Timing()
 SIZE = (64, 48)
 
 
 class TestInTime:
-    def test_the_first_picture_may_take_ten_seconds(self) -> None:
+    def test_the_first_frame_may_take_thirty_seconds(self) -> None:
         watch = StallDetector(100.0, TIMING)
-        assert watch.failure(109.9) is None
-        assert watch.failure(110.1) == "no picture within 10 s of opening"
+        assert watch.failure(129.9) is None
+        assert watch.failure(130.1) == "no picture within 30 s of opening"
+
+    def test_a_source_that_needs_longer_is_given_it(self) -> None:
+        watch = StallDetector(100.0, TIMING)
+        assert watch.failure(130.1, 40.0) is None
+        assert watch.failure(140.1, 40.0) == "no picture within 40 s of opening"
+        assert watch.failure(129.9, 5.0) is None, "but never less than all are given"
+
+    def test_when_to_look_again(self) -> None:
+        watch = StallDetector(100.0, TIMING)
+        assert watch.due_in(101.0) == 29.0
+        assert watch.due_in(101.0, 40.0) == 39.0
+        watch.frame(109.0, picture_number(0, SIZE), noisy=True)
+        assert watch.due_in(110.0) == 1.0
 
     def test_the_next_two(self) -> None:
         watch = StallDetector(100.0, TIMING)
@@ -33,7 +46,7 @@ class TestInTime:
 
     def test_a_slow_source_is_given_three_of_its_intervals(self) -> None:
         assert Timing.of(15) == Timing()
-        assert Timing.of(0.25) == Timing(first_frame_s=12, frame_s=12)
+        assert Timing.of(0.25) == Timing(first_frame_s=30, frame_s=12)
 
 
 class TestFrozen:
@@ -43,7 +56,7 @@ class TestFrozen:
             watch.frame(step / 2, picture_number(7, SIZE), noisy=True)
             assert watch.failure(step / 2) is None
         watch.frame(5.5, picture_number(7, SIZE), noisy=True)
-        assert watch.failure(5.5) == "the same picture for 5 s: the camera hangs"
+        assert watch.failure(5.5) == "the same picture for 5 s: the camera is frozen"
 
     def test_one_other_pixel_anywhere_is_a_new_picture(self) -> None:
         watch = StallDetector(0.0, TIMING)
@@ -76,6 +89,6 @@ class TestFrozen:
 class TestWait:
     @pytest.mark.parametrize(("attempt", "most"), [(1, 2), (2, 4), (3, 8), (4, 16), (5, 30), (6, 30), (10_000, 30)])
     def test_between_one_second_and_a_doubling_limit(self, attempt: int, most: float) -> None:
-        assert wait_before_next(attempt, TIMING, lambda low, high: low) == 1
-        assert wait_before_next(attempt, TIMING, lambda low, high: high) == most
-        assert all(1 <= wait_before_next(attempt, TIMING) <= most for _ in range(50))
+        assert retry_delay(attempt, TIMING, lambda low, high: low) == 1
+        assert retry_delay(attempt, TIMING, lambda low, high: high) == most
+        assert all(1 <= retry_delay(attempt, TIMING) <= most for _ in range(50))

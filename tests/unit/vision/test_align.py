@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from ferd.models.preprocess import Crop, Relation
 from ferd.types import Box, Face, Landmarks
-from ferd.vision.align import Crop, Relation, cut
+from ferd.vision.align import cut
 
 EYES = ((0.32, 0.38), (0.68, 0.38))
 

@@ -10,7 +10,8 @@ from ferd.models import registry as shelf
 from ferd.sources.demo import picture, room
 from ferd.types import Box, Face, Frame
 from ferd.vision.detectors import haar
-from ferd.vision.detectors.base import make_detector, outside, working_gray
+from ferd.vision.detectors.base import outside_zones, working_gray
+from ferd.vision.detectors.factory import make_detector
 
 FACE = Box(228, 125, 160, 190)
 """Where the demo's person has her face in `picture()`, by eye."""
@@ -87,5 +88,5 @@ def test_the_cameras_own_small_picture_is_used():
 
 def test_faces_whose_centre_is_ignored_are_left_out():
     faces = [Face(Box(0, 0, 100, 100)), Face(Box(200, 0, 100, 100))]
-    assert outside(faces, [(40, 40, 20, 20)]) == faces[1:]
-    assert outside(faces, []) == faces
+    assert outside_zones(faces, [(40, 40, 20, 20)]) == faces[1:]
+    assert outside_zones(faces, []) == faces

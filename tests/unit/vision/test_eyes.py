@@ -12,7 +12,7 @@ from ferd.vision.detectors.ferd import FerdDetector
 from ferd.vision.eyes import (
     EYE_SIDE,
     MOUTH_SIDE,
-    EyeOrMouth,
+    EyeMouthReading,
     EyeReader,
     Openness,
     crop_regions,
@@ -78,10 +78,10 @@ def test_a_flat_crop_stays_flat():
 
 
 def test_the_surer_eye_counts_more():
-    both = Openness(EyeOrMouth(1.0, 0.95), EyeOrMouth(0.2, 0.05), EyeOrMouth(0, 1)).eyes
+    both = Openness(EyeMouthReading(1.0, 0.95), EyeMouthReading(0.2, 0.05), EyeMouthReading(0, 1)).eyes
     assert both.share > 0.9
     assert both.sure > 0.85
-    hidden = Openness(EyeOrMouth(0.5, 0.02), EyeOrMouth(0.5, 0.02), EyeOrMouth(0, 1)).eyes
+    hidden = Openness(EyeMouthReading(0.5, 0.02), EyeMouthReading(0.5, 0.02), EyeMouthReading(0, 1)).eyes
     assert hidden.sure < 0.1
 
 

@@ -4,16 +4,16 @@ import numpy as np
 from tflite_files import classifier
 
 from ferd.config import CameraConfig, Config, ExpressionConfig
-from ferd.models.importer.adopt import Wishes, adopt
+from ferd.models.importer.install import ImportOptions, import_model
 from ferd.types import Frame
-from ferd.vision.pipeline import Models
+from ferd.vision.loader import Models
 
 
 def test_it_needs_no_face_and_sees_the_middle_square(tmp_path, monkeypatch):
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     (tmp_path / "m.tflite").write_bytes(classifier(dtype="uint8"))
     (tmp_path / "labels.txt").write_text("mug\nno mug\nhand\n")
-    adopt(tmp_path / "m.tflite", Wishes("mug", view="frame"))
+    import_model(tmp_path / "m.tflite", ImportOptions("mug", view="frame"))
     parts = Models(Config(expression=ExpressionConfig(model="mug")))
     pipeline = parts.pipeline(CameraConfig())
     picture = np.zeros((48, 80, 3), np.uint8)

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from ferd.types import Landmarks
-from ferd.vision.geometry import roll
+from ferd.vision.geometry import head_roll
 
 UPRIGHT = Landmarks((100, 100), (160, 100), (130, 130), (105, 155), (155, 155))
 
@@ -19,13 +19,13 @@ def turned(points, degrees):
 
 @pytest.mark.parametrize("degrees", [-170, -90, -30, 0, 15, 60, 120])
 def test_the_tilt_of_a_turned_head(degrees):
-    assert math.degrees(roll(turned(UPRIGHT, degrees))) == pytest.approx(degrees, abs=0.01)
+    assert math.degrees(head_roll(turned(UPRIGHT, degrees))) == pytest.approx(degrees, abs=0.01)
 
 
 def test_a_profile_is_told_by_the_way_to_the_mouth():
     profile = UPRIGHT._replace(left_eye=(100.0, 101.0), mouth_left=(105.0, 155.0))
-    assert abs(math.degrees(roll(profile))) < 8
+    assert abs(math.degrees(head_roll(profile))) < 8
 
 
 def test_points_in_one_place_are_upright():
-    assert roll(Landmarks(*[(5.0, 5.0)] * 5)) == 0
+    assert head_roll(Landmarks(*[(5.0, 5.0)] * 5)) == 0

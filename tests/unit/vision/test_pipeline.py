@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from ferd.config import CameraConfig, SmoothingConfig
-from ferd.models.bundle import InputSpec
+from ferd.models.preprocess import Crop, InputSpec
 from ferd.policy.smoothing import SmoothingRules
 from ferd.types import Box, Face, Frame
-from ferd.vision.align import Crop
 from ferd.vision.pipeline import Pipeline, run
 
 LABELS = ("calm", "bright")

@@ -14,12 +14,12 @@ from ferd.models.registry import find_bundle, shipped_dir
 from ferd.sources.demo import load_portrait
 from ferd.types import Box, Frame
 from ferd.vision.detectors.ferd import FerdDetector
-from ferd.vision.points import AROUND, SIDE, PointModel, RefinedPoints, with_points
+from ferd.vision.points import AROUND, SIDE, LandmarkModel, RefinedDetector, with_landmarks
 
 
 @pytest.fixture(scope="module")
 def reader():
-    return PointModel(find_bundle("points"))
+    return LandmarkModel(find_bundle("points"))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +84,8 @@ def test_a_tilted_head_is_seen_upright(reader, detector, portrait, degrees):
 
 
 def test_the_shelf_gives_it_to_the_detector(detector, portrait):
-    closer = with_points(detector)
-    assert isinstance(closer, RefinedPoints)
+    closer = with_landmarks(detector)
+    assert isinstance(closer, RefinedDetector)
     (seen,), (plain,) = closer(Frame(0.0, portrait)), detector(Frame(0.0, portrait))
     assert (seen.box, seen.score) == (plain.box, plain.score)
     assert seen.points != plain.points
@@ -101,13 +101,13 @@ def test_a_cut_is_as_wide_as_in_training(reader):
 
 def test_another_model_is_refused(tmp_path):
     with pytest.raises(ModelError, match="is no points model"):
-        PointModel(find_bundle("face"))
+        LandmarkModel(find_bundle("face"))
     for suffix in (".tflite", ".json"):
         shutil.copy(shipped_dir() / f"points{suffix}", tmp_path)
     (tmp_path / "points.tflite").write_bytes((shipped_dir() / "eyes.tflite").read_bytes())
     with pytest.raises(ModelError, match="do not belong together"):
-        PointModel(read_bundle(tmp_path / "points.tflite"))
+        LandmarkModel(read_bundle(tmp_path / "points.tflite"))
     card = json.loads((tmp_path / "points.json").read_text())
     (tmp_path / "points.json").write_text(json.dumps(card | {"labels": ["a"]}))
     with pytest.raises(ModelError, match="is no points model"):
-        PointModel(read_bundle(tmp_path / "points.tflite"))
+        LandmarkModel(read_bundle(tmp_path / "points.tflite"))

@@ -11,7 +11,8 @@ from ferd.sources import demo
 from ferd.sources.face_warp import Look
 from ferd.types import Frame, Landmarks
 from ferd.vision.detectors.ferd import FerdDetector
-from ferd.vision.signals import head_pitch, make_eyes
+from ferd.vision.geometry import head_pitch
+from ferd.vision.loader import make_eye_reader
 
 
 class Named:
@@ -26,7 +27,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def read(detector):
-    return make_eyes(detector, needed=True)
+    return make_eye_reader(detector, needed=True)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def show():
     puppet, room = WarpedPortrait(demo.load_portrait()), demo.room()
 
     def draw(look):
-        place = demo.posture(0.0, 320.0, 1.0)
+        place = demo.portrait_to_scene(0.0, 320.0, 1.0)
         person, alpha = (cv2.warpAffine(p, place, (640, 480)) for p in (puppet.portrait(look), puppet.alpha))
         return np.asarray(cv2.blendLinear(person, room, alpha, 1 - alpha), np.uint8)
 
@@ -90,6 +91,6 @@ def test_eyes_in_one_place_say_nothing():
 
 @pytest.mark.parametrize("name", ["haar", "whole"])
 def test_a_detector_without_points_cannot_watch(name):
-    assert make_eyes(Named(name), needed=False) is None
+    assert make_eye_reader(Named(name), needed=False) is None
     with pytest.raises(ConfigError, match=r"fatigue\.enabled"):
-        make_eyes(Named(name), needed=True)
+        make_eye_reader(Named(name), needed=True)

@@ -10,7 +10,7 @@ from ferd.models.finetune.collect import EVERY_S, SampleCollector, class_folders
 from ferd.models.registry import find_bundle
 from ferd.sources.demo import DemoScene
 from ferd.types import Frame
-from ferd.vision.detectors.base import make_detector
+from ferd.vision.detectors.factory import make_detector
 
 
 @pytest.fixture(scope="module")

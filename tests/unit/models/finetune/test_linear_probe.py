@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.models.finetune.linear_probe import Dataset, cross_entropy, spread_out, temperature, train
+from ferd.models.finetune.dataset import Dataset
+from ferd.models.finetune.linear_probe import cross_entropy, held_out, temperature, train
 
 
 def lesson(counts, *, apart=4.0, features=12, views=3, seed=0):
@@ -47,7 +48,7 @@ def test_the_same_lesson_gives_the_same_head():
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.floats(0.05, 0.5), st.integers(1, 4))
 def test_what_is_set_aside_is_of_every_class_and_the_last_of_it(counts, share, views):
     made = lesson(tuple(counts), views=views, features=3)
-    chosen = spread_out(made, share)
+    chosen = held_out(made, share)
     labels = np.repeat(np.arange(len(counts)), counts)
     for label, count in enumerate(counts):
         mine = chosen[labels == label]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ferd.models.finetune.samples import Collected, flips_allowed, judge, vary
+from ferd.models.finetune.collect import Collected, flips_allowed, judge, vary
 
 
 def crop(seed=0):

@@ -9,7 +9,7 @@ from tflite_files import classifier
 
 from ferd.errors import EXIT_CONFIG, ModelError
 from ferd.models.importer import unpack
-from ferd.models.importer.adopt import Wishes, adopt
+from ferd.models.importer.install import ImportOptions, import_model
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def refuse(shelf):
 
     def attempt(path, **wishes):
         with pytest.raises(ModelError) as told:
-            adopt(path, Wishes("mood", **wishes))
+            import_model(path, ImportOptions("mood", **wishes))
         assert not shelf.exists() or not list(shelf.iterdir())
         assert told.value.exit_code == EXIT_CONFIG
         return str(told.value)
@@ -216,12 +216,12 @@ def test_an_export_that_must_be_converted_says_how(refuse, export):
 @pytest.mark.parametrize("name", ["Mood", "../x", "a b", "", "-x", "x" * 33])
 def test_names_that_are_none(export, shelf, name):
     with pytest.raises(ModelError, match="is no name for the shelf"):
-        adopt(export(), Wishes(name))
+        import_model(export(), ImportOptions(name))
 
 
 def test_our_own_names_are_ours(export, shelf):
     with pytest.raises(ModelError, match="comes with ferd; choose another"):
-        adopt(export(), Wishes("expression"))
+        import_model(export(), ImportOptions("expression"))
 
 
 def test_a_shelf_that_cannot_be_written(export, tmp_path, monkeypatch):
@@ -229,4 +229,4 @@ def test_a_shelf_that_cannot_be_written(export, tmp_path, monkeypatch):
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
     with pytest.raises(ModelError, match="cannot be written"):
-        adopt(export(), Wishes("mood"))
+        import_model(export(), ImportOptions("mood"))

@@ -6,7 +6,7 @@ from pages import page
 def _state_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STATE_DIRECTORY", str(tmp_path_factory.mktemp("state")))
-        patch.setattr("ferd.outputs.web.live.TAKES_S", 2.0)
+        patch.setattr("ferd.outputs.web.api.ACK_TIMEOUT_S", 2.0)
         yield
 
 

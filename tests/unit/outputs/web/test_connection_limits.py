@@ -1,76 +1,111 @@
-"""Bounds on connections and on time, with a clock that is turned by hand."""
+"""Hold the limits on connections and on time, with a clock that is set by hand."""
 
 import pytest
 
-from ferd.outputs.web.connection_limits import ANSWERED_WITHIN_S, READS_WITHIN_S, ConnectionLimits
+from ferd.outputs.web.connection_limits import REQUEST_TIMEOUT_S, ConnectionLimits
+
+SERVER = ("127.0.0.1", 8322)
 
 
-class Line:
-    def __init__(self):
-        self.unread, self.cut = 0, False
+class Transport:
+    def __init__(self, port):
+        self.client = ("192.0.2.7", port)
+        self.unread, self.aborted, self.closing = 0, False, False
+
+    def get_extra_info(self, name):
+        return SERVER if name == "sockname" else self.client
 
     def get_write_buffer_size(self):
         return self.unread
 
+    def is_closing(self):
+        return self.closing or self.aborted
+
     def abort(self):
-        self.cut = True
+        self.aborted = True
 
 
 @pytest.fixture
-def door():
-    door = ConnectionLimits(2, lambda: door.now)
-    door.now = 0.0
-    return door
+def limits():
+    limits = ConnectionLimits(2, lambda: limits.now)
+    limits.now = 0.0
+    return limits
 
 
-def test_the_idle_one_makes_room(door):
-    lines = [Line() for _ in range(3)]
-    for line in lines:
-        door.now += 1
-        assert door.enter(line)
-    assert [line.cut for line in lines] == [True, False, False]
+@pytest.fixture
+def connect(limits):
+    made = []
+
+    def connect():
+        made.append(Transport(len(made)))
+        limits.admit(made[-1])
+        return made[-1]
+
+    return connect
 
 
-def test_who_asks_or_looks_keeps_the_place(door):
-    asking, looking, late = Line(), Line(), Line()
-    door.enter(asking)
-    door.enter(looking)
-    door.guest(asking).asking = True
-    door.guest(looking).is_socket = True
-    assert not door.enter(late)
-    assert (late.cut, asking.cut, looking.cut) == (True, False, False)
+def begin(limits, transport, *, websocket=False):
+    connection = limits.find(SERVER, transport.client)
+    limits.begin(connection, websocket=websocket)
+    return connection
 
 
-def test_who_was_never_answered_goes_before_who_was(door):
-    known, new = Line(), Line()
-    door.enter(known)
-    door.answered(known)
-    door.now = 1.0
-    door.enter(new)
-    assert door.enter(Line())
-    assert (known.cut, new.cut) == (False, True)
+def test_a_new_connection_replaces_the_one_that_is_idle_the_longest(limits, connect):
+    made = []
+    for _ in range(3):
+        limits.now += 1
+        made.append(connect())
+    assert [one.aborted for one in made] == [True, False, False]
 
 
-def test_a_request_that_never_ends_is_cut(door):
-    slow = Line()
-    door.enter(slow)
-    door.guest(slow).asking = True
-    door.now = ANSWERED_WITHIN_S - 1
-    door.sweep()
-    assert not slow.cut
-    door.now += 1
-    door.sweep()
-    assert slow.cut
-    assert len(door) == 0
+def test_busy_connections_and_viewers_are_kept(limits, connect):
+    busy, viewer = connect(), connect()
+    begin(limits, busy)
+    begin(limits, viewer, websocket=True)
+    late = connect()
+    assert (late.aborted, busy.aborted, viewer.aborted) == (True, False, False)
 
 
-def test_who_does_not_read_is_cut_also_a_looker(door):
-    reader, sleeper = Line(), Line()
-    for line in (reader, sleeper):
-        door.enter(line)
-        door.guest(line).is_socket = True
-    for second in range(int(READS_WITHIN_S) + 2):
-        door.now = float(second)
-        sleeper.unread, reader.unread = 5000, 5000 if second % 3 else 0
-        door.sweep()
-    assert (reader.cut, sleeper.cut) == (False, True)
+def test_a_connection_that_never_asked_goes_before_one_that_did(limits, connect):
+    known, new = connect(), connect()
+    limits.end(begin(limits, known))
+    limits.now = 1.0
+    connect()
+    assert (known.aborted, new.aborted) == (False, True)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_slow_request_is_closed(limits, connect, asked):
+    """Also one whose answer is not read to its end."""
+    slow = connect()
+    if asked:
+        limits.now = 10.0
+        begin(limits, slow)
+    limits.now += REQUEST_TIMEOUT_S - 1
+    limits.check()
+    assert not slow.aborted
+    limits.now += 1
+    limits.check()
+    assert slow.aborted
+    assert len(limits) == 0
+
+
+def test_a_viewer_may_stay_until_it_ends(limits, connect):
+    viewer = connect()
+    connection = begin(limits, viewer, websocket=True)
+    limits.now = 10_000.0
+    limits.check()
+    assert not viewer.aborted
+    limits.end(connection)
+    viewer.closing, viewer.unread = True, 5000  # it was disconnected, and does not read the rest
+    limits.now += REQUEST_TIMEOUT_S
+    limits.check()
+    assert viewer.aborted
+
+
+def test_a_closed_connection_leaves_its_place(limits, connect):
+    first, second = connect(), connect()
+    first.closing = second.closing = True
+    third = connect()
+    assert not third.aborted
+    assert len(limits) == 1

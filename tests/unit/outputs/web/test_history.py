@@ -1,4 +1,4 @@
-"""The timeline: bounded, with gaps, the same whatever the pace of the frames."""
+"""Hold the timeline: bounded, with gaps, the same at any frame rate."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.outputs.web.history import NONE, History, Strip
+from ferd.outputs.web.history import UNKNOWN, BinSeries, Timeline
 from ferd.types import Alert, Box, EyeMouthState, Face, FaceReading, Fatigue, Reading, Track
 
 
@@ -25,21 +25,21 @@ def reading(t, label="happiness", closed=0.2, level=None):
 
 
 def test_a_second_of_frames_is_one_bin():
-    history = History()
+    history = Timeline()
     for i in range(30):
         history.add(100 + i / 10, reading(i / 10, "happiness" if i < 15 else None))
     view = history.view("recent", 102.9)
     assert view["labels"] == ["happiness"]
     assert view["frames"][-3:] == [10, 10, 10]
-    assert view["label"][-3:] == [0, 0, NONE]
+    assert view["label"][-3:] == [0, 0, UNKNOWN]
     assert view["closed"][-1] == 20
     assert view["perclos"][-1] == 10
     assert view["awareness"][-1] == 90
     assert set(view["frames"][:-3]) == {0}
 
 
-def test_what_was_not_looked_at_is_a_gap():
-    history = History()
+def test_time_without_frames_is_a_gap():
+    history = Timeline()
     history.add(10.0, reading(0.0))
     history.add(15.0, reading(5.0, level="alarm"))
     view = history.view("recent", 15.5)
@@ -47,8 +47,8 @@ def test_what_was_not_looked_at_is_a_gap():
     assert view["level"][-6:] == [0, 0, 0, 0, 0, 3]
 
 
-def test_after_a_long_pause_nothing_old_is_shown():
-    history = History()
+def test_old_bins_are_not_shown_after_a_long_pause():
+    history = Timeline()
     history.add(10.0, reading(0.0))
     assert sum(history.view("recent", 10_000.0)["frames"]) == 0
     history.add(10_000.0, reading(9.0))
@@ -56,12 +56,12 @@ def test_after_a_long_pause_nothing_old_is_shown():
 
 
 def test_a_day_of_eight_cameras_is_small():
-    histories = [History() for _ in range(8)]
-    assert sum(strip.nbytes for history in histories for strip in history.strips.values()) < 5e6 / 8
+    histories = [Timeline() for _ in range(8)]
+    assert sum(series.nbytes for history in histories for series in history.series.values()) < 5e6 / 8
 
 
 def test_a_day_that_is_sent_is_small():
-    history = History()
+    history = Timeline()
     for t in range(0, 86400, 20):
         history.add(float(t), reading(float(t)))
     view = history.view("day", 86400.0)
@@ -70,20 +70,20 @@ def test_a_day_that_is_sent_is_small():
 
 
 @given(st.lists(st.floats(0.01, 400.0), min_size=1, max_size=60))
-def test_whatever_the_gaps_the_newest_bins_are_right(steps):
-    strip, now, seen = Strip(1.0, 50), 0.0, []
+def test_the_newest_bins_are_right_with_any_gaps(steps):
+    series, now, seen = BinSeries(1.0, 50), 0.0, []
     for step in steps:
         now += step
         seen.append(int(now))
-        strip.add(now, reading(now), 0)
-    frames = strip.columns(now)["frames"]
+        series.add(now, reading(now), 0)
+    frames = series.columns(now)["frames"]
     for i, count in enumerate(frames):
         assert count == seen.count(int(now) - 49 + i)
 
 
 @pytest.mark.parametrize("labels", [300])
-def test_labels_without_end_are_not_kept(labels):
-    history = History()
+def test_the_number_of_labels_is_bounded(labels):
+    history = Timeline()
     for i in range(labels):
         history.add(float(i), reading(float(i), f"label {i}"))
     assert len(history.labels) == 250

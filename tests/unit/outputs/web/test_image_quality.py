@@ -1,11 +1,11 @@
-"""What is wrong with a face's picture, and why a label is told."""
+"""Hold the hints on image quality, and the explanation of each label."""
 
 import numpy as np
 import pytest
 
-from ferd.outputs.web.encode import MOST_BYTES, encoded, jpeg
-from ferd.outputs.web.explain import why
-from ferd.outputs.web.image_quality import quality
+from ferd.outputs.web.image_quality import measure_quality
+from ferd.outputs.web.serialise import explain
+from ferd.outputs.web.stream import MAX_JPEG_BYTES, encode_jpeg, jpeg
 from ferd.policy.smoothing import SmoothingRules
 from ferd.sources.demo import picture
 from ferd.types import Box, Face, FaceReading, Frame, Landmarks, Track
@@ -15,9 +15,9 @@ RULES = SmoothingRules(time_constant_s=0.15, on_threshold=0.4, off_threshold=0.2
 
 
 def test_a_good_face_has_no_hint():
-    judged = quality(picture(), Face(BOX))
-    assert judged is not None
-    assert judged.hints == ()
+    measured = measure_quality(picture(), Face(BOX))
+    assert measured is not None
+    assert measured.hints == ()
 
 
 @pytest.mark.parametrize(
@@ -33,40 +33,40 @@ def test_a_good_face_has_no_hint():
     ],
 )
 def test_each_fault_has_its_hint(image, face, hint):
-    judged = quality(image, face)
-    assert judged is not None
-    assert any(given.startswith(hint) for given in judged.hints)
+    measured = measure_quality(image, face)
+    assert measured is not None
+    assert any(given.startswith(hint) for given in measured.hints)
 
 
-def test_a_face_outside_of_the_picture_is_not_judged():
-    assert quality(picture(), Face(Box(700, 500, 90, 90))) is None
+def test_a_face_outside_of_the_image_is_not_measured():
+    assert measure_quality(picture(), Face(Box(700, 500, 90, 90))) is None
 
 
 @pytest.mark.parametrize(
     ("held", "smooth", "belief", "missing", "words"),
     [
-        (None, {"a": 0.3, "b": 0.2}, {"a": 0.7, "b": 0.3}, 0.1, "told from 0.40"),
-        ("a", {"a": 0.6, "b": 0.2}, {"a": 0.9, "b": 0.1}, 0.0, "is told"),
-        ("a", {"a": 0.4, "b": 0.5}, {"a": 0.4, "b": 0.6}, 0.0, "1.50 times as likely as a by all looks; it needs 3"),
-        ("a", {"a": 0.1, "b": 0.3}, {"a": 0.1, "b": 0.9}, 0.1, "told from 0.40"),
-        ("a", {"a": 0.1, "b": 0.8}, {"a": 0.1, "b": 0.9}, 0.0, "must stay ahead"),
-        (None, {}, {}, None, "not read yet"),
+        (None, {"a": 0.3, "b": 0.2}, {"a": 0.7, "b": 0.3}, 0.1, "published from 0.40"),
+        ("a", {"a": 0.6, "b": 0.2}, {"a": 0.9, "b": 0.1}, 0.0, "is held"),
+        ("a", {"a": 0.4, "b": 0.5}, {"a": 0.4, "b": 0.6}, 0.0, "1.50 times as likely as a over all frames; it needs 3"),
+        ("a", {"a": 0.1, "b": 0.3}, {"a": 0.1, "b": 0.9}, 0.1, "published from 0.40"),
+        ("a", {"a": 0.1, "b": 0.8}, {"a": 0.1, "b": 0.9}, 0.0, "must stay so"),
+        (None, {}, {}, None, "not been read yet"),
     ],
 )
-def test_what_is_missing_is_told(held, smooth, belief, missing, words):
+def test_the_explanation_says_what_is_missing(held, smooth, belief, missing, words):
     face = FaceReading(Track(1, Face(BOX), 0.0, 0.0), {}, smooth, held, None, 0.0, belief=belief)
-    answer = why(face, RULES)
+    answer = explain(face, RULES)
     assert words in answer["text"]
     assert answer.get("missing") == (None if missing is None else pytest.approx(missing))
 
 
 @pytest.mark.parametrize("shape", [(480, 640, 3), (480, 640), (1080, 1920, 3), (8, 2000)])
-def test_pictures_become_jpegs(shape):
+def test_images_become_jpegs(shape):
     assert jpeg(Frame(0.0, np.zeros(shape, np.uint8)))[:3] == b"\xff\xd8\xff"
 
 
-def test_a_cameras_own_jpeg_is_shown_as_it_came_unless_it_is_large():
-    own = encoded(picture())
+def test_a_cameras_own_jpeg_is_sent_unchanged_unless_it_is_large():
+    own = encode_jpeg(picture())
     assert jpeg(Frame(0.0, picture(), jpeg=own)) is own
     assert jpeg(Frame(0.0, np.zeros((480, 800, 3), np.uint8), jpeg=own)) is not own
-    assert jpeg(Frame(0.0, picture(), jpeg=own + bytes(MOST_BYTES))) == own
+    assert jpeg(Frame(0.0, picture(), jpeg=own + bytes(MAX_JPEG_BYTES))) == own

@@ -1,4 +1,4 @@
-"""Pictures to those who look: encoded once for all, only while somebody looks, and never held up by a slow one."""
+"""Hold the live pictures: encoded once for all viewers, only while somebody watches, not delayed by a slow viewer."""
 
 import json
 import socket
@@ -8,13 +8,13 @@ from contextlib import ExitStack
 
 import pytest
 from brokers import wait_for
-from websocket_client import Looker, Rejected
+from websocket_client import Rejected, WebSocketClient
 
 
-def test_a_looker_gets_pictures_with_their_readings(shown):
-    with Looker(shown.port, "/api/live?camera=camera") as looker:
-        wait_for(lambda: looker.take()[0].get("faces"), 15)
-        head, picture = looker.take()
+def test_a_viewer_gets_pictures_with_their_readings(shown):
+    with WebSocketClient(shown.port, "/api/live?camera=camera") as viewer:
+        wait_for(lambda: viewer.take()[0].get("faces"), 15)
+        head, picture = viewer.take()
         assert picture[:3] == b"\xff\xd8\xff"
         face = head["faces"][0]
         assert face["label"] in face["smooth"]
@@ -23,58 +23,61 @@ def test_a_looker_gets_pictures_with_their_readings(shown):
         assert face["quality"]["light"] > 20
         assert head["age_ms"] < 5000
         wait_for(lambda: shown.camera()["pictures_to"] == 1)
-    wait_for(lambda: shown.camera()["lookers"] == 0, 10, "who closes is gone")
+    wait_for(lambda: shown.camera()["lookers"] == 0, 10, "a closed viewer is forgotten")
 
 
-def test_without_the_picture_none_is_made(shown):
-    encoded = shown.daemon._page._studio.encoded
-    with Looker(shown.port, "/api/live?camera=camera&picture=0") as looker:
+def test_no_picture_is_encoded_for_readings_alone(shown):
+    encoded = shown.server.frames.encoded
+    with WebSocketClient(shown.port, "/api/live?camera=camera&picture=0") as viewer:
         for _ in range(3):
-            head, picture = looker.take()
+            head, picture = viewer.take()
             assert head["kind"] == "reading"
             assert picture == b""
         assert shown.camera()["pictures_to"] == 0
-    assert shown.daemon._page._studio.encoded == encoded
+    assert shown.server.frames.encoded == encoded
 
 
-def test_nobody_looks_and_nothing_is_encoded(shown):
+def test_nothing_is_encoded_without_a_viewer(shown):
     wait_for(lambda: shown.camera()["lookers"] == 0, 10)
-    studio = shown.daemon._page._studio
-    before, frames = studio.encoded, shown.camera()["frames"]
-    wait_for(lambda: shown.camera()["frames"] > frames + 5, 10)
-    assert studio.encoded == before
-    assert not studio._shots
+    frames = shown.server.frames
+    before, count = frames.encoded, shown.camera()["frames"]
+    wait_for(lambda: shown.camera()["frames"] > count + 5, 10)
+    assert frames.encoded == before
+    assert frames.idle()
 
 
-def test_ten_look_and_each_picture_is_encoded_once(shown):
-    studio = shown.daemon._page._studio
+def test_each_picture_is_encoded_once_for_ten_viewers(shown):
+    frames = shown.server.frames
     with ExitStack() as stack:
-        lookers = [stack.enter_context(Looker(shown.port, "/api/live?camera=camera")) for _ in range(10)]
-        before, first = studio.encoded, studio._number
+        viewers = [stack.enter_context(WebSocketClient(shown.port, "/api/live?camera=camera")) for _ in range(10)]
+        before, first = frames.encoded, frames.offered
         for _ in range(4):
-            for looker in lookers:
-                looker.take()
-        assert studio.encoded - before <= studio._number - first + 1
+            for viewer in viewers:
+                viewer.take()
+        assert frames.encoded - before <= frames.offered - first + 1
 
 
-def test_who_does_not_read_holds_nobody_up(shown):
-    """It never says that a picture has arrived: the next one is not sent, and the others have theirs."""
-    with Looker(shown.port, "/api/live?camera=camera") as slow, Looker(shown.port, "/api/live?camera=camera") as quick:
+def test_a_slow_viewer_does_not_delay_others(shown):
+    """It never acknowledges a picture, so it gets no more; the others get theirs."""
+    with (
+        WebSocketClient(shown.port, "/api/live?camera=camera") as slow,
+        WebSocketClient(shown.port, "/api/live?camera=camera") as quick,
+    ):
         slow.receive()
         frames = shown.camera()["frames"]
         for _ in range(8):
             assert quick.take()[0]["kind"] == "reading"
         wait_for(lambda: shown.camera()["frames"] > frames, 10)
-        wait_for(lambda: shown.camera()["lookers"] == 1 or quick.take() is None, 30, "the slow one is sent away")
+        wait_for(lambda: shown.camera()["lookers"] == 1 or quick.take() is None, 30, "the slow one is disconnected")
 
 
 def test_a_camera_that_is_stopped_says_so(shown):
-    with Looker(shown.port, "/api/live?camera=camera") as looker:
-        looker.take()
+    with WebSocketClient(shown.port, "/api/live?camera=camera") as viewer:
+        viewer.take()
         shown.post("/api/cameras/camera/enabled", {"value": False})
-        wait_for(lambda: looker.take()[0].get("cameras", [{}])[0].get("status") == "disabled", 20)
+        wait_for(lambda: viewer.take()[0].get("cameras", [{}])[0].get("status") == "disabled", 20)
         shown.post("/api/cameras/camera/enabled", {"value": True})
-        wait_for(lambda: looker.take()[0]["kind"] == "reading", 20)
+        wait_for(lambda: viewer.take()[0]["kind"] == "reading", 20)
 
 
 @pytest.mark.parametrize(
@@ -86,47 +89,47 @@ def test_a_camera_that_is_stopped_says_so(shown):
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )
-def test_another_sites_page_sees_nothing(shown, headers):
+def test_a_page_of_another_site_is_refused(shown, headers):
     """Cross-site WebSockets know no CORS: the server alone can refuse them."""
     with pytest.raises(Rejected, match="403"):
-        Looker(shown.port, "/api/live?camera=camera", headers)
+        WebSocketClient(shown.port, "/api/live?camera=camera", headers)
 
 
-def test_a_camera_that_is_not_there_is_refused(shown):
+def test_an_unknown_camera_is_refused(shown):
     with pytest.raises(Rejected, match="403"):
-        Looker(shown.port, "/api/live?camera=attic")
+        WebSocketClient(shown.port, "/api/live?camera=attic")
 
 
 @pytest.mark.parametrize(
     "frame", [b"\x82\x85\0\0\0\0abcde", b"\x81\xfe\xff\xff\0\0\0\0" + b"a" * 65535, b"\xff\xff", b"\x81\x05abcde"]
 )
-def test_who_speaks_nonsense_is_sent_away(shown, frame):
-    with Looker(shown.port, "/api/live?camera=camera") as looker:
-        looker.receive()
-        looker.line.sendall(frame)
+def test_a_malformed_message_ends_the_connection(shown, frame):
+    with WebSocketClient(shown.port, "/api/live?camera=camera") as viewer:
+        viewer.receive()
+        viewer.line.sendall(frame)
         wait_for(lambda: shown.camera()["lookers"] == 0, 20)
     assert shown.get("/healthz").status_code == 200
 
 
-def test_idle_connections_neither_stop_the_page_nor_the_camera(shown):
+def test_idle_connections_stop_neither_the_page_nor_the_camera(shown):
     lines = []
     try:
         for _ in range(300):
             lines.append(socket.create_connection(("127.0.0.1", shown.port), 5))
         frames = shown.camera()["frames"]
-        assert len(shown.daemon._page.door) <= 64
+        assert shown.server.connections() <= 64
         wait_for(lambda: shown.camera()["frames"] > frames + 5, 10)
     finally:
         for line in lines:
             line.close()
-    wait_for(lambda: len(shown.daemon._page.door) <= 2, 10)
+    wait_for(lambda: shown.server.connections() <= 2, 10)
 
 
-def test_a_reset_in_the_middle_harms_nobody(shown):
+def test_a_reset_connection_harms_nobody(shown):
     for _ in range(5):
-        looker = Looker(shown.port, "/api/live?camera=camera")
-        looker.line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        looker.line.close()
+        viewer = WebSocketClient(shown.port, "/api/live?camera=camera")
+        viewer.line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        viewer.line.close()
     wait_for(lambda: shown.camera()["lookers"] == 0, 20)
     time.sleep(0.1)
     assert json.loads(shown.get("/api/state").text)["node"] == "test"

@@ -1,9 +1,14 @@
-"""Who gets in: names, origins, tokens, sizes. Against the running page, through real sockets."""
+"""Hold who gets in: names, origins, tokens, sizes. Against the running page, through real sockets."""
 
 import socket
+import time
 
 import pytest
 from pages import page
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from ferd.outputs.web.security import COOKIE_MAX_AGE_S, TokenAuth
 
 TOKEN = "a-token-of-enough-length"
 SAME = {"Host": "localhost", "Origin": "http://localhost"}
@@ -25,7 +30,7 @@ def test_names_and_addresses_of_this_machine_are_known(shown, host):
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "a b", "", "[", ":"]
 )
-def test_a_name_that_somebody_bent_to_us_is_refused(shown, host):
+def test_a_name_of_another_machine_is_refused(shown, host):
     """DNS rebinding: the browser believes it talks to evil.example."""
     assert shown.get("/api/state", headers={"Host": host}).status_code in (400, 421)
 
@@ -46,22 +51,22 @@ def test_a_configured_name_is_known(locked):
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_another_sites_page_changes_nothing(shown, headers):
+def test_a_page_of_another_site_changes_nothing(shown, headers):
     answer = shown.post("/api/cameras/camera/buzzer", {"value": False}, headers={"Host": "localhost", **headers})
     assert answer.status_code == 403
     assert "another site" in answer.json()["error"]
 
 
-def test_our_own_page_does(shown):
+def test_the_page_itself_may_change_settings(shown):
     assert shown.post("/api/cameras/camera/buzzer", {"value": True}, headers=SAME).status_code == 202
 
 
-def test_a_form_of_another_site_is_no_json(shown):
+def test_a_form_of_another_site_is_refused(shown):
     answer = shown.client.post("/api/cameras/camera/buzzer", data={"value": "OFF"})
     assert answer.status_code == 415
 
 
-def test_each_answer_forbids_what_is_not_ours(shown):
+def test_each_response_has_security_headers(shown):
     for path in ("/", "/static/main.js", "/api/state", "/healthz", "/nowhere", "/login"):
         headers = shown.get(path).headers
         policy = headers["content-security-policy"]
@@ -83,52 +88,79 @@ def test_a_long_body_without_its_length_is_cut_off(shown):
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/../page.py", "/static/%2e%2e/page.py", "/static//etc/passwd", "/static/page.py"]
+    "path", ["/static/../server.py", "/static/%2e%2e/server.py", "/static//etc/passwd", "/static/server.py"]
 )
-def test_nothing_but_the_pages_own_files_is_served(shown, path):
+def test_only_the_pages_own_files_are_served(shown, path):
     with socket.create_connection(("127.0.0.1", shown.port), 5) as line:
         line.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         assert b" 404 " in line.recv(200)
 
 
-def test_without_the_token_nobody_sees_anything(locked):
+def test_nothing_is_shown_without_the_token(locked):
     for path in ("/api/state", "/metrics", "/api/openapi.json", "/static/main.js", "/", "/api/health"):
         assert locked.get(path).status_code == 401, path
     assert locked.get("/healthz").status_code == 200
     assert locked.post("/api/cameras/camera/enabled", {"value": False}).status_code == 401
 
 
-def test_a_browser_is_led_to_the_login(locked):
+def test_a_browser_is_sent_to_the_login(locked):
     answer = locked.get("/", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
 
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], TOKEN + "x", "Ü"])
-def test_a_wrong_token_is_none(locked, token):
+def test_a_wrong_token_is_refused(locked, token):
     answer = locked.client.post("/login", data={"token": token})
     assert answer.status_code == 403
-    assert 'role="alert">This is not the token' in answer.text
+    assert 'role="alert">Wrong token' in answer.text
     headers = {"Authorization": f"Bearer {token}".encode()}
     assert locked.get("/api/state", headers=headers).status_code == 401
 
 
-def test_the_token_lets_in_and_the_cookie_keeps(locked):
+def test_the_token_logs_in_and_the_cookie_keeps_logged_in(locked):
     answer = locked.client.post("/login", data={"token": TOKEN})
     cookie = answer.headers["set-cookie"]
     assert answer.status_code == 303
     assert "HttpOnly" in cookie
-    assert "SameSite=Strict" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert "secure" not in cookie.lower()
     assert TOKEN not in cookie
     given = {"Cookie": cookie.partition(";")[0]}
     locked.client.cookies.clear()
     assert locked.get("/api/state", headers=given).status_code == 200
-    longer = cookie.partition("=")[2].partition(".")
-    forged = {"Cookie": f"ferd={int(longer[0]) + 1}.{longer[2].partition(';')[0]}"}
-    assert locked.get("/api/state", headers=forged).status_code == 401
+    value = given["Cookie"].removeprefix("ferd=")
+    for forged in (value[:-1], f"x{value}", value.replace(".", "..", 1), "", "in"):
+        assert locked.get("/api/state", headers={"Cookie": f"ferd={forged}"}).status_code == 401
 
 
-def test_before_the_first_guess_nothing_is_wrong(locked):
-    assert 'role="alert" hidden>This is not the token' in locked.get("/login").text
+def cookie_of(auth):
+    response = Response()
+    auth.log_in(response)
+    return response.headers["set-cookie"]
+
+
+def admits(auth, cookie):
+    headers = [(b"cookie", cookie.partition(";")[0].encode())]
+    return auth.admits(HTTPConnection({"type": "http", "headers": headers}))
+
+
+def test_a_cookie_survives_a_restart_and_expires_with_its_token_or_its_week(monkeypatch):
+    cookie = cookie_of(TokenAuth(TOKEN))
+    assert admits(TokenAuth(TOKEN), cookie)
+    assert not admits(TokenAuth(f"{TOKEN}2"), cookie)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + COOKIE_MAX_AGE_S - 60)
+    assert admits(TokenAuth(TOKEN), cookie)
+    monkeypatch.setattr(time, "time", lambda: now + COOKIE_MAX_AGE_S + 60)
+    assert not admits(TokenAuth(TOKEN), cookie)
+
+
+def test_behind_tls_the_cookie_is_never_sent_without_it():
+    assert "; Secure" in cookie_of(TokenAuth(TOKEN, secure=True))
+
+
+def test_the_login_page_shows_no_error_at_first(locked):
+    assert 'role="alert" hidden>Wrong token' in locked.get("/login").text
 
 
 def test_login_from_another_site_is_refused(locked):

@@ -1,10 +1,10 @@
-"""[web]: off unless asked for, and guarded where others can reach it."""
+"""Hold [web]: off by default, and guarded where other machines can reach it."""
 
 import pytest
 from pydantic import ValidationError
 
 from ferd.config import Config
-from ferd.config.web import WebConfig
+from ferd.config.models import WebConfig
 
 
 def test_it_is_off_and_on_loopback():

@@ -1,0 +1,36 @@
+"""Read image files, and bring images into the colour that a model or detector wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ferd.models.preprocess import InputSpec
+from ferd.types import Image
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})
+
+
+def read_image(file: Path) -> Image | None:
+    """Read a file as BGR uint8 (H, W, 3). Returns None when it is missing or does not decode."""
+    try:
+        data = np.frombuffer(file.read_bytes(), np.uint8)
+    except OSError:
+        return None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def to_gray(image: Image) -> Image:
+    """Convert (H, W, 3) BGR to (H, W); return a gray image as it is."""
+    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def to_input_colour(image: Image, spec: InputSpec) -> Image:
+    """Convert a camera's image (gray or BGR) to the colour that the model wants."""
+    if spec.colour == "gray":
+        return to_gray(image)
+    code = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(image, code), np.uint8)

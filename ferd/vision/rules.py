@@ -1,0 +1,42 @@
+"""Turn the configured rules into the values that the policies take."""
+
+from __future__ import annotations
+
+from ferd.config.models import Config
+from ferd.policy.alert_engine import AlertEngine
+from ferd.policy.alert_rules import Condition, Rule
+from ferd.policy.drowsiness import DrowsinessLimits
+from ferd.policy.smoothing import SmoothingRules
+from ferd.policy.sound_patterns import SILENT
+
+
+def smoothing_rules(config: Config) -> SmoothingRules:
+    """Return the values of [smoothing]."""
+    return SmoothingRules(**config.smoothing.model_dump())
+
+
+def drowsiness_limits(config: Config) -> DrowsinessLimits | None:
+    """Return the values of [fatigue], None where it is off."""
+    return DrowsinessLimits(**config.fatigue.model_dump(exclude={"enabled"})) if config.fatigue.enabled else None
+
+
+def alert_rules(config: Config) -> tuple[Rule, ...]:
+    """Return the rules of [[alerts]], in the order of the configuration."""
+    return tuple(
+        Rule(
+            name=alert.name,
+            conditions=[Condition(**condition.model_dump()) for condition in alert.conditions],
+            combine=any if alert.any else all,
+            for_s=alert.for_s,
+            cooldown_s=alert.cooldown_s,
+            level=alert.level,
+            pattern=None if alert.buzzer == SILENT else alert.buzzer,
+            mqtt=alert.mqtt,
+        )
+        for alert in config.alerts
+    )
+
+
+def make_alert_engine(config: Config) -> AlertEngine:
+    """Make an alert engine with the configured fatigue limits and alert rules."""
+    return AlertEngine(drowsiness_limits(config), alert_rules(config))
