@@ -68,22 +68,7 @@ def _run(args: argparse.Namespace) -> int:
 
     daemon = Application(config, load=load, file=_file(args.config))
     _handle_signals(daemon)
-    return _leave(daemon, wants_restart=daemon.run())
-
-
-def _leave(daemon: Application, *, wants_restart: bool) -> int:
-    """End the process, or replace it by a new one.
-
-    While a call to a camera still hangs in its driver, the interpreter must not be torn down: its native threads would
-    crash. Then the process exits at once.
-    """
-    if wants_restart:
-        return _restart()
-    if daemon.hangs:
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(0)
-    return 0
+    return _restart() if daemon.run() else 0
 
 
 def _restart() -> int:
@@ -145,7 +130,7 @@ def _try(config: Config, file: Path | None) -> int:
             daemon.mqtt.subscribe(_print_message)
             wants_restart = daemon.run()
     print("ferd ended; its last message was: offline", flush=True)
-    return _leave(daemon, wants_restart=wants_restart)
+    return _restart() if wants_restart else 0
 
 
 def _file(given: Path | None) -> Path | None:

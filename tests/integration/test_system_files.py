@@ -41,7 +41,7 @@ def test_a_pi_with_a_new_systemd_gets_both_beside_both_units(tmp_path):
     } <= laid
 
 
-def test_an_example_is_not_laid(tmp_path):
+def test_an_example_is_not_installed(tmp_path):
     install_files(PI, tmp_path)
     assert not list(tmp_path.rglob("broker-only*"))
 

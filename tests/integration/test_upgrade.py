@@ -7,7 +7,7 @@ from ferd.upgrade import KEPT, Done, Upgrade
 
 
 class Machine:
-    """/opt/ferd in a folder, and a systemd that does as told. `fails`: words of a command -> its output."""
+    """/opt/ferd in a folder, and a simulated systemd. `fails`: words of a command -> its output."""
 
     def __init__(self, home, *, running=True, fails=None, restarts=("0",)):
         self.home, self.running, self.fails = home, running, fails or {}
@@ -104,7 +104,7 @@ def test_another_process_that_does_not_start(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("-m venv", "the environment could not be created"),
         ("-m pip", "pip could not install it"),
@@ -112,9 +112,9 @@ def test_another_process_that_does_not_start(tmp_path):
         ("ferd doctor", "doctor found errors"),
     ],
 )
-def test_before_the_switch_nothing_is_changed(tmp_path, words, told):
+def test_before_the_switch_nothing_is_changed(tmp_path, words, message):
     machine = Machine(tmp_path, fails={words: "the reason"})
-    refused(machine, told)
+    refused(machine, message)
     assert not any("restart" in line for line in machine.ran)
 
 
@@ -134,7 +134,7 @@ def test_one_that_does_not_start(tmp_path):
     assert tries == [("2", "unit of the new"), ("1", "unit of 1")]
 
 
-def test_unit_files_that_cannot_be_laid(tmp_path):
+def test_unit_files_that_cannot_be_installed(tmp_path):
     refused(
         Machine(tmp_path, fails={"ferd.system_files": "disk full"}), "its unit files could not be installed: disk full"
     )

@@ -1,4 +1,4 @@
-"""The buzzer's pins: whoever holds them, the doctor says it and what to do."""
+"""The buzzer's pins: the doctor reports which process holds them, and the remedy."""
 
 import os
 

@@ -31,7 +31,7 @@ def configured(tmp_path, text):
     return ["--config", str(file)]
 
 
-def test_list_says_who_plays_what(capsys, tmp_path):
+def test_list_shows_which_level_plays_which_pattern(capsys, tmp_path):
     text = '[buzzer]\nalarm = "mine"\n[buzzer.patterns]\nmine = [[0.12, 0.12]]\n'
     assert main(["buzzer", "list", *configured(tmp_path, text)]) == 0
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
@@ -40,7 +40,7 @@ def test_list_says_who_plays_what(capsys, tmp_path):
     assert "alarm" not in lines["urgent"]
 
 
-def test_test_plays_them_and_says_which(capsys, record):
+def test_test_plays_a_pattern_and_prints_its_name(capsys, record):
     assert main(["buzzer", "test", "urgent", "--pin", "18"]) == 0
     assert capsys.readouterr().out.startswith("urgent")
     assert record() == ["sound on", "sound off"] * 3 + ["sound off"]
@@ -72,7 +72,7 @@ def test_silence_after_ctrl_c(record, monkeypatch):
         (["test", "nothing", "--pin", "18"], "There are: chirp"),
     ],
 )
-def test_bad_usage_is_told(capsys, record, arguments, says):
+def test_bad_usage_is_reported(capsys, record, arguments, says):
     assert main(["buzzer", *arguments]) == 78
     assert says in capsys.readouterr().err
     assert record() == []
@@ -89,7 +89,7 @@ def test_off_where_there_are_no_pins_is_fine(capsys, record, tmp_path):
     assert record() == ["sound off"]
 
 
-def test_off_takes_what_the_dead_daemon_noted(capsys, record, tmp_path, monkeypatch):
+def test_off_uses_the_pins_that_the_crashed_daemon_recorded(capsys, record, tmp_path, monkeypatch):
     """The configuration may have been broken since."""
     monkeypatch.setenv(pin_state.FOLDER_ENV, str(tmp_path))
     pin_state.note([(21, True), (22, True)])
@@ -98,18 +98,18 @@ def test_off_takes_what_the_dead_daemon_noted(capsys, record, tmp_path, monkeypa
     assert record() == ["sound off"]
 
 
-def test_off_after_a_service_that_never_came_to_its_pins_says_nothing(capsys, record, tmp_path, monkeypatch):
+def test_off_after_a_service_that_never_used_its_pins_prints_nothing(capsys, record, tmp_path, monkeypatch):
     monkeypatch.setenv(pin_state.FOLDER_ENV, str(tmp_path))
     assert main(["buzzer", "off", *configured(tmp_path, "[buzzer]\npin = what\n")]) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_off_with_a_broken_configuration_says_so(capsys, record, tmp_path):
+def test_off_with_an_invalid_configuration_is_an_error(capsys, record, tmp_path):
     assert main(["buzzer", "off", *configured(tmp_path, "[buzzer]\npin = what\n")]) == 78
     assert "cannot tell which pins" in capsys.readouterr().err
 
 
-def test_check_says_which_pins_are_used(capsys, tmp_path):
+def test_check_prints_the_pins(capsys, tmp_path):
     assert main(["check", configured(tmp_path, "[buzzer]\npin = 18\nbutton = 25\n")[1]]) == 0
     assert "pin on GPIO 18, button on GPIO 25" in capsys.readouterr().out
 
@@ -137,7 +137,7 @@ def test_the_service_calls_it_after_every_end():
         ("pins = 4", "Did you mean pin?"),
     ],
 )
-def test_a_wrong_section_is_told_with_its_remedy(capsys, tmp_path, text, says):
+def test_a_wrong_section_is_reported_with_its_remedy(capsys, tmp_path, text, says):
     assert main(["check", configured(tmp_path, f"[buzzer]\n{text}\n")[1]]) == 78
     error = capsys.readouterr().err
     assert says.lower() in error.lower()
