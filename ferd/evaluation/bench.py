@@ -80,7 +80,7 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
     whole, floor = Stage(), _Floor(models, pipeline, image)
 
     def chain(t: float) -> None:
-        builder.tell(pipeline.step(Frame(t, image)), t)
+        builder.update(pipeline.step(Frame(t, image)), t)
 
     for i in range(WARM_UP):
         chain(i / FPS)
@@ -91,7 +91,7 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
         whole.call(chain, i / FPS)
         floor.run()
         reading = timed.step(Frame(i / FPS, image))
-        timings.call("tell", timed_builder.tell, reading, i / FPS)
+        timings.call("tell", timed_builder.update, reading, i / FPS)
     chain_figures, floor_figures = whole.summary(), floor.stage.summary()
     return {
         "frames": frames,
@@ -148,9 +148,9 @@ class _Floor:
 def start_seconds() -> float:
     """Return the wall seconds from starting a fresh process to its first reading of a 640x480 frame."""
     code = (
-        "import numpy, ferd.vision.pipeline as p, ferd.config as c, ferd.types as d;"
+        "import numpy, ferd.vision.loader as l, ferd.vision.pipeline as p, ferd.config as c, ferd.types as d;"
         "m = c.Config();"
-        "q = p.Pipeline.of(p.Models(m), m, c.CameraConfig());"
+        "q = p.Pipeline.of(l.Models(m), m, c.CameraConfig());"
         "q.step(d.Frame(0.0, numpy.zeros((480, 640), numpy.uint8)))"
     )
     begin = time.perf_counter()

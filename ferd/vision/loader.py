@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from ferd.config.models import check_labels
-from ferd.config.models import Config
+from ferd.config.models import Config, check_labels
 from ferd.errors import ConfigError, ModelError
 from ferd.models.bundle import sha256_of
 from ferd.models.registry import find_bundle

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ferd.config.models import Config
-from ferd.policy.sound_patterns import SILENT
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.alert_rules import Condition, Rule
 from ferd.policy.drowsiness import DrowsinessLimits
 from ferd.policy.smoothing import SmoothingRules
+from ferd.policy.sound_patterns import SILENT
 
 
 def smoothing_rules(config: Config) -> SmoothingRules:

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from ferd.evaluation.photograph import STEP, TURN_GAIN
 
-from ferd.evaluation.eyes import surest, views
+from ferd.evaluation.eyes import STEP, TURN_GAIN, surest, views
 from ferd.types import Box, Face, Landmarks
 from ferd.vision.eyes import EyeMouthReading
 

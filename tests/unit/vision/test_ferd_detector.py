@@ -13,13 +13,13 @@ from ferd.models.bundle import read_bundle
 from ferd.models.registry import shipped_dir
 from ferd.types import Box, Frame
 from ferd.vision.detectors.ferd import (
-    CLOSER_LOOKS,
-    CLOSER_SIDE,
+    CERTAIN,
     DOUBTFUL,
     NEAR,
     PLACE_UNIT,
+    REFINE_LIMIT,
+    REFINE_SIDE,
     SIZE_UNIT,
-    SURE,
     VALUES,
     FerdDetector,
     decode,
@@ -215,7 +215,7 @@ def test_a_doubtful_face_is_looked_at_once_more(portrait):
     found = 0
     for degrees in range(-70, 71, 10):
         frame = Frame(0.0, turned(portrait, degrees, 0.6))
-        doubtful = [face for face in first(frame) if face.score < SURE]
+        doubtful = [face for face in first(frame) if face.score < CERTAIN]
         for face in both(frame):
             for before in doubtful:
                 if before.box.overlap(face.box) > NEAR:
@@ -229,13 +229,13 @@ def test_a_sure_face_costs_one_pass_and_doubtful_ones_are_bounded(detector, port
     calls = []
     search = FerdDetector.search
     monkeypatch.setattr(FerdDetector, "search", lambda self, picture: calls.append(1) or search(self, picture))
-    assert detector(Frame(0.0, portrait))[0].score > SURE
+    assert detector(Frame(0.0, portrait))[0].score > CERTAIN
     assert len(calls) == 1
     rows = np.array([row(0.5, 40 + 60 * i, 100, 50) for i in range(4)], np.float32)
     monkeypatch.setattr(FerdDetector, "search", lambda self, picture: calls.append(1) or rows)
     calls.clear()
     detector(Frame(0.0, np.zeros((480, 640), np.uint8)))
-    assert len(calls) == 1 + CLOSER_LOOKS
+    assert len(calls) == 1 + REFINE_LIMIT
 
 
 @pytest.mark.parametrize(("score", "x", "looks"), [(0.5, 60, 0), (0.35, 200, 0), (0.5, 200, 1)])
@@ -256,9 +256,9 @@ def test_what_the_closer_look_does_not_see_is_no_face(detector, monkeypatch):
 @pytest.mark.parametrize(("shape", "looks"), [((480, 640), 1), ((480, 640, 3), 1), ((900, 640, 3), 2)])
 def test_what_the_closer_look_sees_in_its_middle_lies_where_the_doubtful_face_was(detector, monkeypatch, shape, looks):
     doubtful = np.array([row(0.5, 100, 80, 60)], np.float32)
-    middle = (SIZE[0] - CLOSER_SIDE) / 2, (SIZE[1] - CLOSER_SIDE) / 2
-    near = np.array([row(0.9, *middle, CLOSER_SIDE)], np.float32)
-    answers = [doubtful] * looks + [near] * CLOSER_LOOKS
+    middle = (SIZE[0] - REFINE_SIDE) / 2, (SIZE[1] - REFINE_SIDE) / 2
+    near = np.array([row(0.9, *middle, REFINE_SIDE)], np.float32)
+    answers = [doubtful] * looks + [near] * REFINE_LIMIT
     monkeypatch.setattr(FerdDetector, "search", lambda self, picture: answers.pop(0))
     factor = max(shape[1] / SIZE[0], shape[0] / SIZE[1])
     face = detector(Frame(0.0, np.zeros(shape, np.uint8)))[0]
