@@ -143,13 +143,13 @@ def test_the_small_stream_is_searched_when_there_is_one(detector, portrait):
     assert not detector(Frame(0.0, dark))
 
 
-@pytest.mark.parametrize("roll", [-25, 25])
-def test_a_tilted_head_is_found(detector, portrait, head_roll):
+@pytest.mark.parametrize("degrees", [-25, 25])
+def test_a_tilted_head_is_found(detector, portrait, degrees):
     height, width = portrait.shape[:2]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), head_roll, 0.8)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 0.8)
     (face,) = detector(Frame(0.0, np.asarray(cv2.warpAffine(portrait, matrix, (width, height)), np.uint8)))
     (dx, dy) = np.subtract(face.points.left_eye, face.points.right_eye)
-    assert np.degrees(np.arctan2(dy, dx)) == pytest.approx(-roll, abs=8)
+    assert np.degrees(np.arctan2(dy, dx)) == pytest.approx(-degrees, abs=8)
 
 
 def test_faces_below_the_wanted_size_are_left_out(portrait):

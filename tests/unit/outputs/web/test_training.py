@@ -5,7 +5,7 @@ import pytest
 from brokers import wait_for
 
 from ferd.errors import FerdError
-from ferd.models.finetune.samples import Collected
+from ferd.models.finetune.collect import Collected
 from ferd.models.registry import find_bundle
 from ferd.outputs.web.training import adapt_model
 

@@ -10,7 +10,7 @@ from ferd.outputs.web.config_edit import edit_config, write_config
 from ferd.outputs.web.history import Recorder
 from ferd.outputs.web.tuning import apply_settings, replay, summarise
 from ferd.sources.demo import DemoScene
-from ferd.vision.pipeline import Models
+from ferd.vision.loader import Models
 
 FILE = """\
 # the car's own
