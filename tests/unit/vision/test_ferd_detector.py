@@ -162,7 +162,7 @@ def test_an_even_picture_has_no_face(detector, level):
 
 
 def test_another_kind_of_model_is_refused():
-    with pytest.raises(ModelError, match="no face model"):
+    with pytest.raises(ModelError, match="not a face model"):
         FerdDetector(read_bundle(shipped_dir() / "expression.tflite"), 40)
 
 
