@@ -23,9 +23,9 @@ def main() -> int:
 def leave_if_hung(code: int) -> None:
     """End the process at once when a camera's library has not returned from a call.
 
-    The interpreter must not be torn down beside such a call: see `ferd.sources.opencv.any_hung`.
+    The interpreter must not be torn down beside such a call: see `ferd.sources.capture.any_hung`.
     """
-    capture = sys.modules.get("ferd.sources.opencv")
+    capture = sys.modules.get("ferd.sources.capture")
     if capture is None or not capture.any_hung():
         return
     logging.shutdown()

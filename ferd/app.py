@@ -160,11 +160,6 @@ class Application:
             self._shut_down()
         return self._wants_restart
 
-    @property
-    def hangs(self) -> bool:
-        """Whether a call to a camera still hangs after `run`: the process must then leave without waiting for it."""
-        return any(worker.capture.report().hanging_since is not None for worker in self._workers.values())
-
     # What can be commanded: ferd.commands.CommandTarget.
 
     def set_switch(self, camera: str, switch: str, value: Any) -> dict[str, object]:

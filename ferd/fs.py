@@ -1,6 +1,7 @@
-"""Looking at paths that a user gave: what may not be looked at is not there, and is no crash.
+"""File helpers: checks of user-given paths that never raise, the state directory, atomic writes.
 
-Path.exists and its like raise PermissionError, ENAMETOOLONG and others before Python 3.14.
+Before Python 3.14, Path.exists and similar methods raise PermissionError, ENAMETOOLONG and others. Here, a path without
+access counts as absent.
 """
 
 from __future__ import annotations
@@ -13,28 +14,30 @@ from ferd.errors import ConfigError
 
 
 def exists(path: Path) -> bool:
+    """Return whether the path exists and is accessible."""
     return _mode(path) != 0
 
 
 def is_file(path: Path) -> bool:
-    """A regular file: not a folder, a pipe or a device, on which reading could wait for ever."""
+    """Return whether it is a regular file: a read from a pipe or a device can block."""
     return stat.S_ISREG(_mode(path))
 
 
 def is_dir(path: Path) -> bool:
+    """Return whether it is a folder."""
     return stat.S_ISDIR(_mode(path))
 
 
 def expand(text: str | Path) -> Path:
-    """With ~ and ~user replaced. Raises ConfigError for a user that is not known."""
+    """Expand ~ and ~user. Raises ConfigError for an unknown user."""
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ConfigError(f"{text}: there is no such user's home; write the path in full") from None
+        raise ConfigError(f"{text}: there is no such user's home; write the full path") from None
 
 
 def state_dir() -> Path:
-    """Where ferd keeps what it must remember: systemd's StateDirectory, else the user's own data folder."""
+    """Return the folder of ferd's persistent state: systemd's StateDirectory, else the user's data folder."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.partition(":")[0])
     data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share"
@@ -49,7 +52,7 @@ def _mode(path: Path) -> int:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Writes a small file whole or not at all, also when the power goes. Makes its folder. Raises OSError."""
+    """Write a small file atomically, safe on power loss; waits for the disk. Creates its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     with new.open("w", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""Every payload that ferd publishes or takes, as a type: its keys, their meaning, unit and range.
+"""Define every payload that ferd publishes or accepts: its keys, their meaning, unit and range.
 
 The JSON that is sent, the JSON Schema (`ferd mqtt schema`) and docs/mqtt.md are all made from these classes. Keys are
-sent in the order in which they stand here. Times are held as ``wall``, seconds since 1970 (UTC), and sent as text.
+sent in the order of their definition. Times are held as ``wall``, seconds since 1970 (UTC), and sent as text.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ THROTTLINGS: tuple[Throttling, ...] = ("under_voltage", "frequency_capped", "thr
 """The bits 0 to 3 of `vcgencmd get_throttled`."""
 Json = dict[str, Any]
 
-_ABOUT_V = "Version of this form. New keys may come without a new version; a key never changes its meaning."
-_ABOUT_TRANSACTION = "Stands in the response again, so that the one who asked knows it."
+_ABOUT_V = "Version of this format. Keys may be added without a new version; a key never changes its meaning."
+_ABOUT_TRANSACTION = "Returned in the response, so that the sender can match it to the request."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def iso(wall: float) -> str:
-    """``wall`` in the form 2026-11-22T11:37:33.120Z."""
+    """Return ``wall`` in the form 2026-11-22T11:37:33.120Z."""
     moment = _EPOCH + timedelta(milliseconds=round(wall * 1000))
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def to_bytes(document: Mapping[str, Any]) -> bytes:
-    """Compact JSON, keys in the order in which they stand."""
+    """Return compact JSON with the keys in their order."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -74,7 +74,7 @@ Percent = Annotated[float, PlainSerializer(_to_tenths, Annotated[float, Field(ge
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A JSON object: ``to_dict`` gives its keys in their order, ``to_json`` the bytes that are sent."""
+    """A JSON object. ``to_dict`` returns its keys in their order, ``to_json`` the bytes that are sent."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(use_attribute_docstrings=True)
 
@@ -89,45 +89,45 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Payload(Part):
-    """A whole JSON payload."""
+    """A complete JSON payload."""
 
     v: Annotated[Literal[1], Field(description=_ABOUT_V)] = field(default=VERSION, init=False)
 
 
 @dataclass(frozen=True, slots=True)
 class State(Payload):
-    """What a camera sees. Sent when it changes, never for an unchanged face."""
+    """What a camera sees. Published when it changes, never for an unchanged face."""
 
     expression: str | None
-    """The main face's expression, one of the model's labels; null without a face or while none is held."""
+    """Expression of the main face, one of the model's labels; null without a face or without a clear expression."""
     confidence: Share | None
-    """How sure the model is of it; null without one. Sent again when it moved by 0.15 or more."""
+    """Confidence of the model in it; null without an expression. Published again when it changed by 0.15 or more."""
     faces: Count
-    """How many faces are seen."""
+    """Number of faces."""
     since: Wall
     """When this expression began."""
     seq: Count
-    """Counts the states of this camera since ferd started."""
+    """Number of this state, counted per camera since ferd started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event(Payload):
-    """A face came, went or changed its expression."""
+    """A face appeared, left or changed its expression."""
 
     event_type: EventType
     """What happened."""
     id: str
-    """Never twice the same: whoever gets an event a second time can tell."""
+    """Unique event id; use it to discard duplicates."""
     track: int | None
-    """Which face: a number that one face keeps while it is followed."""
+    """Number of the face; it stays the same while the face is tracked."""
     old: Annotated[str | None, Field(serialization_alias="from")]
     """expression_changed: the expression before; null for none."""
     new: Annotated[str | None, Field(serialization_alias="to")]
     """expression_changed: the expression now; null for none."""
     confidence: Share | None
-    """expression_changed: how sure the model is of it."""
+    """expression_changed: confidence of the model in the new expression."""
     held_s: LongTime | None
-    """Seconds: how long the expression before was held, or how long the face that left was there."""
+    """Seconds that the expression before was held, or that the face was present before it left."""
     at: Wall
     """When it happened."""
 
@@ -139,100 +139,100 @@ class AlertEvent(Payload):
     event_type: AlertEventType
     """What happened."""
     id: str
-    """Never twice the same: whoever gets an event a second time can tell."""
+    """Unique event id; use it to discard duplicates."""
     name: str
-    """Whose alert: "fatigue" or the rule's name in its short form (a-z, 0-9 and hyphen)."""
+    """Name of the alert: "fatigue", or the rule's name in its short form (a-z, 0-9 and hyphen)."""
     level: Level
-    """How urgent: at its begin, or at its end the worst that it came to."""
+    """Severity: when it began, or for an alert that ended the worst level that it reached."""
     reason: str
-    """Why it came to that level: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", a label, "faces_absent" …"""
+    """Reason for that level: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", a label, "faces_absent" …"""
     held_s: LongTime | None
-    """alert_ended: how many seconds it lasted."""
+    """alert_ended: duration in seconds."""
     cause: Literal["over", "camera_lost"] | None
-    """alert_ended: "over" when what raised it went away, "camera_lost" when nothing is seen any more."""
+    """alert_ended: "over" when its condition ended, "camera_lost" when the camera stopped delivering frames."""
     at: Wall
     """When it happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertState(Payload):
-    """The worst alert that holds now, and the names of all. Cleared when ferd starts. Never held back by a limit."""
+    """The worst active alert, and the names of all. Cleared when ferd starts. Not rate-limited."""
 
     level: Level
-    """How urgent; "none" when nothing holds."""
+    """Severity; "none" without an active alert."""
     reason: str | None
-    """Why: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", a label, "faces_absent" …; null without an alert."""
+    """Reason: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", a label, "faces_absent" …; null without one."""
     awareness: Share | None
-    """1 wide awake to 0, when this was sent; null for an alert that is not about fatigue."""
+    """1 (wide awake) to 0, at the time of publishing; null for an alert that is not about fatigue."""
     since: Wall
     """When this level began."""
     buzzer: bool
-    """Whether one that holds sounds: there is a buzzer, it has a pattern, and nobody switched it off or snoozed it."""
+    """Whether an active alert sounds: there is a buzzer, the alert has a pattern, and nobody muted or snoozed it."""
     active: Sequence[str]
-    """All that hold, the worst first: "fatigue" or a rule's name in its short form (a-z, 0-9 and hyphen)."""
+    """All active alerts, the worst first: "fatigue" or a rule's name in its short form (a-z, 0-9 and hyphen)."""
 
 
 @dataclass(frozen=True, slots=True)
 class FatigueState(Payload):
-    """How tired the main face is. At once when the level changes, else every 10 s at most. Only with fatigue on."""
+    """Fatigue of the main face. Published when the level changes, otherwise at most every 10 s."""
 
     level: Level
     """The level of the fatigue policy."""
     awareness: Share | None
-    """1 wide awake to 0; null when no camera looks."""
+    """1 (wide awake) to 0; null while the camera is not available."""
     perclos: Share | None
-    """PERCLOS: share of the observed time of the last 60 s with the eyes at least 80 % closed; null: not observed."""
+    """PERCLOS: share of the observed time of the last 60 s with the eyes at least 80 % closed; null if not observed."""
     observed: Share
-    """How much of these 60 s the eyes could be seen."""
+    """Share of these 60 s in which the eyes were visible."""
     blinks: LongTime | None
-    """Blinks a minute; null: too little was observed."""
+    """Blinks per minute; null if too little was observed."""
     blink_s: ShortTime | None
-    """Seconds: how long a blink lasts in the mean; null: too little was observed."""
+    """Mean duration of a blink in seconds; null if too little was observed."""
     longest_s: ShortTime
-    """Seconds: the longest closure of the last 60 s."""
+    """Longest eye closure of the last 60 s, in seconds."""
     yawns: Count
     """Yawns in the last 5 minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Info(Payload):
-    """What this node is: it changes with the configuration only."""
+    """What this node is. It changes only with the configuration."""
 
     version: str
     """ferd's version."""
     model: str
     """Name of the expression model."""
     labels: Sequence[str]
-    """The expressions that it knows."""
+    """The expressions that it distinguishes."""
     cameras: Sequence[str]
-    """Names of the cameras, as they stand in topics."""
+    """Names of the cameras, as used in topics."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraHealth(Part):
-    """How one camera is. Counters count from the start of ferd."""
+    """Health of one camera. Counters start with ferd."""
 
     fps: LongTime
-    """Analysed frames a second since the last report."""
+    """Analysed frames per second since the last report."""
     frames: Count
     """Analysed frames."""
     skipped: Count
-    """Frames that were replaced by a newer one before their turn came, or left out for the board to recover."""
+    """Frames that were replaced by a newer one before they were analysed, or left out while the board is throttled."""
     reopened: Count
-    """How often the camera had to be opened again."""
+    """How often the camera was opened again."""
     latency_ms: LongTime | None
-    """Milliseconds from the picture to its reading, a running mean; null before the first."""
+    """Running mean of the milliseconds from capture to reading; null before the first."""
     rebuilt: Count = 0
-    """How many of these times a call to the camera hung, so that it was left behind and all was built anew."""
+    """How many of these times a call to the camera hung, so that its thread was abandoned and replaced."""
     restarts: Count = 0
-    """How often systemd started ferd anew because this camera hung for good; counts from the start of the service."""
+    """How often ferd was restarted because this camera hung; counts from the start of the service."""
     reason: str | None = None
-    """Why the camera was last given up; null while it never was."""
+    """Why the camera last failed; null while it never did."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health(Payload):
-    """How the daemon is, every 60 s. null where this machine does not tell."""
+    """Health of the daemon, every 60 s. A value is null if this machine does not provide it."""
 
     uptime_s: Annotated[float, PlainSerializer(round, Annotated[int, Field(ge=0)])]
     """Seconds since ferd started."""
@@ -241,15 +241,15 @@ class Health(Payload):
     temperature_c: Tenths | None
     """The processor's temperature in degrees Celsius."""
     mqtt_reconnects: Count
-    """How often the connection to the broker had to be made again."""
+    """How often the connection to the broker was re-established."""
     cameras: Mapping[str, CameraHealth]
-    """By the camera's name."""
+    """Health of each camera by name."""
     throttled: Sequence[Throttling] | None
-    """What slows a Raspberry Pi down at this moment; an empty list: nothing. null: the machine does not tell."""
+    """What throttles the Raspberry Pi now; empty: nothing. null: this machine does not report it."""
     started: Wall
     """When ferd started."""
     slowed: bool = False
-    """Whether only half of the pictures are read, so that the board recovers: it was throttled a moment ago."""
+    """Whether only half of the frames are analysed because the board is or was recently throttled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,39 +257,39 @@ class Response(Payload):
     """The answer to a request."""
 
     status: Literal["ok", "error"]
-    """Whether it was done."""
+    """Whether the request succeeded."""
     error: str | None
-    """What was wrong, and what to do; null when nothing was."""
+    """What was wrong and what to do; null if the request succeeded."""
     data: Mapping[str, Any]
-    """What the request asked for; often empty."""
+    """Result of the request; often empty."""
     transaction: Transaction
-    """That of the request, so that the one who asked knows the answer; null without one."""
+    """The transaction of the request; null without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request(Part):
-    """What is asked for. An empty payload asks for the same, without a transaction."""
+    """A request. An empty payload is the same request without a transaction."""
 
     transaction: Annotated[Transaction, Field(description=_ABOUT_TRANSACTION)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnoozeRequest(Request):
-    """The buzzer is to be silent for a while. A plain number is taken as the seconds."""
+    """Silence the buzzer for a while. A plain number is read as the seconds."""
 
     seconds: Annotated[float, Field(ge=0, le=3600)] = 300.0
-    """For how long; 0 ends a snooze."""
+    """Duration; 0 ends a snooze."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLevelRequest(Request):
-    """How much ferd writes to its log, until it ends. A plain word is taken as the level."""
+    """Set the log level until ferd ends. A plain word is read as the level."""
 
     level: Literal["debug", "info", "warning", "error"]
-    """From most to least."""
+    """The least severe messages that are logged."""
 
 
 @cache
 def adapter(kind: Any) -> TypeAdapter[Any]:
-    """Pydantic's view of a payload's type: what serialises it and makes its schema."""
+    """Return pydantic's adapter of a payload's type: it serialises the payload and makes its schema."""
     return TypeAdapter(kind)

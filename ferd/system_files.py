@@ -1,7 +1,7 @@
-"""What the service needs outside of /opt/ferd: units, drop-ins, groups, rules. They belong to the release in use.
+"""Install the files that the service needs outside of /opt/ferd: units, drop-ins, groups, udev rules.
 
-`python -I -m ferd.system_files`, as root, lays those of its own release; scripts/install and `ferd upgrade` call it.
-(-I: from a checkout, Python would find the ferd of that folder first, and its files.)
+They belong to the release in use. `python -I -m ferd.system_files`, as root, installs those of its own release;
+scripts/install and `ferd upgrade` call it. (-I: in a checkout, Python would import the ferd of that folder first.)
 """
 
 from __future__ import annotations
@@ -23,38 +23,40 @@ PLACES: Mapping[str, Path] = {
     "60-ferd.rules": Path("etc/udev/rules.d/60-ferd.rules"),
 }
 DROP_INS = "ferd.service.d"
-"""Their folder here. Those that fit the machine are laid beside both units."""
+"""The folder of the drop-ins in a release. Those that fit the machine are installed for both units."""
 RESTART_STEPS_SINCE = 254
-"""systemd's version."""
+"""First version of systemd with RestartSteps."""
 
 Contents = Mapping[Path, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What decides which drop-ins fit."""
+    """Properties of a machine that decide which drop-ins fit."""
 
     has_pins: bool
     systemd: int
 
     @classmethod
     def here(cls) -> Machine:
+        """Describe this machine."""
         return cls(any(Path("/dev").glob("gpiochip*")), systemd_version())
 
     def wants(self, drop_in: str) -> bool:
+        """Return whether a drop-in fits this machine."""
         fits = {"gpio.conf": self.has_pins, "restart-steps.conf": self.systemd >= RESTART_STEPS_SINCE}
         return fits.get(drop_in, False)
 
 
 def shipped() -> Path:
-    """Package data in an installed wheel, systemd/ at the top of a checkout."""
+    """Return the folder of the files: package data of an installed wheel, or systemd/ of a checkout."""
     package = Path(__file__).resolve().parent
     installed = package / "units"
     return installed if installed.is_dir() else package.parent / "systemd"
 
 
-def lay(machine: Machine, root: Path = ROOT, source: Path | None = None) -> None:
-    """Writes all of them anew, and takes away a drop-in of ours that does not fit any more. Others' files stay."""
+def install_files(machine: Machine, root: Path = ROOT, source: Path | None = None) -> None:
+    """Write all files, and remove a drop-in of ferd that no longer fits. Other files are left alone."""
     source = shipped() if source is None else source
     for name, place in PLACES.items():
         _write(root / place, (source / name).read_bytes())
@@ -68,7 +70,7 @@ def lay(machine: Machine, root: Path = ROOT, source: Path | None = None) -> None
 
 
 def snapshot(root: Path = ROOT) -> Contents:
-    """What stands there now, drop-ins of others included."""
+    """Return the present contents of all places, drop-ins of others included."""
     units = root / UNITS
     drop_ins = [path for folder in ("ferd.service.d", "ferd@.service.d") for path in (units / folder).glob("*")]
     places = [*(root / place for place in PLACES.values()), *drop_ins]
@@ -76,7 +78,7 @@ def snapshot(root: Path = ROOT) -> Contents:
 
 
 def restore(before: Contents, after: Contents) -> None:
-    """Takes back what was done between the two snapshots; what somebody else changed since then stays."""
+    """Undo the changes between two snapshots; later changes by others are kept."""
     for place in before.keys() | after.keys():
         if before.get(place) == after.get(place):
             continue
@@ -86,8 +88,8 @@ def restore(before: Contents, after: Contents) -> None:
             place.unlink(missing_ok=True)
 
 
-def make_known(run: Callable[[Sequence[str]], object]) -> None:
-    """Tells those who read the files that they have changed."""
+def reload_system(run: Callable[[Sequence[str]], object]) -> None:
+    """Make systemd and udev read the changed files. `run` runs a command."""
     if shutil.which("systemd-sysusers"):
         run(["systemd-sysusers", str(ROOT / PLACES["ferd.sysusers"])])
     if Path("/run/systemd/system").is_dir():
@@ -98,17 +100,17 @@ def make_known(run: Callable[[Sequence[str]], object]) -> None:
 
 
 def systemd_version() -> int:
-    """0 where there is none."""
+    """Return the major version of systemd; 0 where there is none."""
     try:
-        told = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, timeout=10, check=False)
     except OSError:
         return 0
-    found = re.match(r"systemd (\d+)", told.stdout)
+    found = re.match(r"systemd (\d+)", done.stdout)
     return int(found[1]) if found else 0
 
 
 def _write(place: Path, content: bytes) -> None:
-    """Whole or not at all, readable by everybody."""
+    """Write atomically, readable by everybody."""
     place.parent.mkdir(parents=True, exist_ok=True)
     new = place.with_name(f".{place.name}.new")
     new.write_bytes(content)
@@ -117,16 +119,16 @@ def _write(place: Path, content: bytes) -> None:
 
 
 def _run_quietly(command: Sequence[str]) -> None:
-    """What does not go is no reason to stop: the next boot reads the files as well."""
+    """Run a command and ignore its failure: the next boot reads the files as well."""
     subprocess.run(command, check=False, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def main() -> int:
     try:
-        lay(Machine.here())
-        make_known(_run_quietly)
+        install_files(Machine.here())
+        reload_system(_run_quietly)
     except (OSError, subprocess.TimeoutExpired) as error:
-        print(f"the service's files could not be laid: {error}", file=sys.stderr)  # noqa: T201  # a command's job
+        print(f"the files of the service could not be installed: {error}", file=sys.stderr)  # noqa: T201  # a command's job
         return 1
     return 0
 

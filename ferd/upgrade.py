@@ -1,7 +1,7 @@
-"""Upgrading the installed service: a new release beside the old one, a look at it, the switch, and the way back.
+"""Upgrade the installed service: install a new release beside the old one, check it, switch to it, or roll back.
 
 /opt/ferd/releases/N are Python environments; /opt/ferd/venv is a link to the one in use (scripts/lib/service.sh made
-the first). The switch is one rename, and so is the way back; units and rules go with their release both ways.
+the first). Switch and rollback are one rename each; units and udev rules change with their release.
 """
 
 from __future__ import annotations
@@ -15,36 +15,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferd.errors import FerdError
-from ferd.system_files import ROOT, make_known, restore, snapshot
+from ferd.system_files import ROOT, reload_system, restore, snapshot
 
 HOME = Path("/opt/ferd")
 UNIT = "ferd.service"
 OTHERS = "ferd@*.service"
-"""Processes of other configurations. They go on with the old release until they are restarted."""
+"""Instances with other configurations. They run the old release until they are restarted."""
 KEPT = 2
-"""Releases that stay: the one in use and the one before."""
-WELL_AFTER_S = 20.0
-"""The new one must run for so long without a restart to count as well."""
+"""Number of releases to keep: the one in use and the previous one."""
+STABLE_AFTER_S = 20.0
+"""The new release must run for this long without a restart."""
 STEP_S = 1800.0
-"""A Pi Zero 2 W takes minutes to install."""
+"""Time limit of a command. An installation takes minutes on a Pi Zero 2 W."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
+    """The result of a command: exit code and output."""
+
     code: int
     output: str
 
     @property
     def first_line(self) -> str:
-        """Of systemctl's answers the one that says what happened; the others say where to look."""
+        """The first line of the output: of systemctl's lines, the one that says what happened."""
         return (self.output.strip().splitlines() or ["no output"])[0].rstrip(".")
 
 
 Run = Callable[[Sequence[str]], Done]
 
 
-def run_for_real(command: Sequence[str]) -> Done:
-    """Runs a command to its end; its output is kept, stdout and stderr together."""
+def run_command(command: Sequence[str]) -> Done:
+    """Run a command to its end and capture stdout and stderr together."""
     try:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=STEP_S, check=False
@@ -57,14 +59,23 @@ def run_for_real(command: Sequence[str]) -> Done:
 
 
 class Upgrade:
-    """One upgrade. `say` hears one line a step; `run` runs commands."""
+    """One upgrade; call it once.
+
+    Args:
+        source: The folder of a checkout, or a wheel.
+        say: Receives one line for each step.
+        run: Runs a command.
+        home: The folder of the releases.
+        root: The root of the file system for units and rules.
+        wait: Sleeps.
+    """
 
     def __init__(
         self,
         source: str,
         *,
         say: Callable[[str], None],
-        run: Run = run_for_real,
+        run: Run = run_command,
         home: Path = HOME,
         root: Path = ROOT,
         wait: Callable[[float], None] = time.sleep,
@@ -73,54 +84,56 @@ class Upgrade:
         self._root = root
 
     def __call__(self) -> None:
-        """Raises FerdError with the reason: the old release is in use, or another process does not start anew."""
+        """Upgrade, or roll back.
+
+        Raises:
+            FerdError: The old release is in use, with the reason; or another instance did not restart.
+        """
         old = self._current()
         new = self._home / "releases" / str(max(self._numbers(), default=0) + 1)
         try:
             self._install(old, new)
-            self._examine(new)
-        except BaseException:  # an interruption as well: half a release must not stay as "the one before"
+            self._check(new)
+        except BaseException:  # an interruption as well: half a release must not stay as the previous one
             shutil.rmtree(new, ignore_errors=True)
             raise
-        ran = self._run(["systemctl", "is-active", "--quiet", UNIT]).code == 0
-        before = laid = snapshot(self._root)
+        was_active = self._run(["systemctl", "is-active", "--quiet", UNIT]).code == 0
+        before = after = snapshot(self._root)
         try:
             try:
-                self._lay(new)
+                self._install_system_files(new)
             finally:
-                laid = snapshot(self._root)
+                after = snapshot(self._root)
             self._switch(new)
-            reason = self._start() if ran else None
-        except BaseException:  # as above: nobody watches the new one any more, so it does not stay
-            restore(before, laid)
-            self._go_back(old, new, ran)
+            reason = self._start() if was_active else None
+        except BaseException:  # as above: nobody watches the new release any more
+            restore(before, after)
+            self._roll_back(old, new, was_active)
             raise
         if reason is not None:
-            self._say(f"it is not well: {reason}")
-            restore(before, laid)
-            state = self._go_back(old, new, ran)
-            raise FerdError(
-                f"the new release is not well ({reason}); the old one {state}. journalctl -u ferd tells more"
-            )
-        if not ran:
-            self._say(f"{UNIT} does not run, so it is not started")
+            self._say(f"the new release does not work: {reason}")
+            restore(before, after)
+            state = self._roll_back(old, new, was_active)
+            raise FerdError(f"the new release does not work ({reason}); the old one {state}. See journalctl -u ferd")
+        if not was_active:
+            self._say(f"{UNIT} was not running, so it is not started")
         others = self._run(["systemctl", "try-restart", OTHERS])  # only those that run
         self._tidy(new)
         if others.code != 0:
             raise FerdError(
                 f"the new release is in use, but not by all of {OTHERS}: {others.first_line}. "
-                f"journalctl -u '{OTHERS}' tells more"
+                f"See journalctl -u '{OTHERS}'"
             )
 
-    def _lay(self, new: Path) -> None:
-        self._say("unit, groups and rules")
-        self._must([str(new / "bin/python"), "-I", "-m", "ferd.system_files"], "its unit files could not be laid")
+    def _install_system_files(self, new: Path) -> None:
+        self._say("installing units, groups and rules")
+        self._must([str(new / "bin/python"), "-I", "-m", "ferd.system_files"], "its unit files could not be installed")
 
-    def _go_back(self, old: Path, new: Path, ran: bool) -> str:
-        """The old release in use once more, its unit files read; how it is then."""
-        make_known(self._run)
+    def _roll_back(self, old: Path, new: Path, was_active: bool) -> str:
+        """Switch back to the old release. Returns what became of it."""
+        reload_system(self._run)
         self._switch(old)
-        back = self._run(["systemctl", "restart", UNIT]) if ran else Done(0, "")
+        back = self._run(["systemctl", "restart", UNIT]) if was_active else Done(0, "")
         shutil.rmtree(new, ignore_errors=True)
         return "runs again" if back.code == 0 else f"does not start either ({back.first_line})"
 
@@ -134,30 +147,28 @@ class Upgrade:
         return [int(p.name) for p in (self._home / "releases").iterdir() if re.fullmatch(r"\d+", p.name)]
 
     def _install(self, old: Path, new: Path) -> None:
-        self._say(f"installing {self._source} into {new} (some minutes on a Pi)")
+        self._say(f"installing {self._source} into {new} (takes some minutes on a Pi)")
         system = "include-system-site-packages = true" in (old / "pyvenv.cfg").read_text()
         options = ["--system-site-packages"] if system else []
-        self._must(["python3", "-m", "venv", "--clear", *options, str(new)], "no environment could be made")
+        self._must(["python3", "-m", "venv", "--clear", *options, str(new)], "the environment could not be created")
         pip = [str(new / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-cache-dir"]
         if (constraints := self._home / "constraints.txt").exists():
             pip += ["--constraint", str(constraints)]
         self._must([*pip, f"{self._source}[pi,web]"], "pip could not install it")
         self._run([str(new / "bin/python"), "-m", "compileall", "-q", str(new / "lib")])
 
-    def _examine(self, new: Path) -> None:
-        """The new release looks at itself and at the configuration before anything is switched."""
-        self._say("examining it")
-        self._must([str(new / "bin/ferd"), "check"], "it does not take the configuration")
+    def _check(self, new: Path) -> None:
+        """Let the new release check itself and the configuration before the switch."""
+        self._say("checking it")
+        self._must([str(new / "bin/ferd"), "check"], "it does not accept the configuration")
         self._must(
             [str(new / "bin/ferd"), "doctor", "--only", "software", "--only", "models"], "its doctor found errors"
         )
 
-    def _must(self, command: Sequence[str], otherwise: str) -> None:
+    def _must(self, command: Sequence[str], failure: str) -> None:
         done = self._run(command)
         if done.code != 0:
-            raise FerdError(
-                f"{otherwise}: {done.output.strip()[-2000:]}\nnothing was changed, the old release is in use"
-            )
+            raise FerdError(f"{failure}: {done.output.strip()[-2000:]}\nnothing was changed, the old release is in use")
 
     def _switch(self, release: Path) -> None:
         self._say(f"switching to {release.name}")
@@ -167,17 +178,17 @@ class Upgrade:
         fresh.rename(self._home / "venv")
 
     def _start(self) -> str | None:
-        """Restart the service and watch it; the reason why it is not well, or None."""
+        """Restart the service and watch it. Returns the reason why it does not work, or None."""
         self._say("restarting the service")
-        started = self._run(["systemctl", "restart", UNIT])  # comes back when ferd said READY, or failed
+        started = self._run(["systemctl", "restart", UNIT])  # returns when ferd has sent READY=1, or failed
         if started.code != 0:
             return started.first_line
         before = self._restarts()
-        self._wait(WELL_AFTER_S)
+        self._wait(STABLE_AFTER_S)
         if self._run(["systemctl", "is-active", "--quiet", UNIT]).code != 0:
-            return f"it ended within {WELL_AFTER_S:.0f} s"
+            return f"it ended within {STABLE_AFTER_S:.0f} s"
         if self._restarts() != before:
-            return f"it was restarted within {WELL_AFTER_S:.0f} s"
+            return f"it was restarted within {STABLE_AFTER_S:.0f} s"
         return None
 
     def _restarts(self) -> str:
@@ -186,4 +197,4 @@ class Upgrade:
     def _tidy(self, new: Path) -> None:
         for number in sorted(self._numbers())[:-KEPT]:
             shutil.rmtree(self._home / "releases" / str(number), ignore_errors=True)
-        self._say(f"{new.name} is in use; the one before stays beside it")
+        self._say(f"{new.name} is in use; the previous one is kept beside it")

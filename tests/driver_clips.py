@@ -16,7 +16,7 @@ from ferd.config import load_config
 from ferd.sources import demo
 from ferd.sources.face_warp import Look, WarpedPortrait
 from ferd.types import Frame, Image, Reading
-from ferd.vision.pipeline import Models
+from ferd.vision.loader import Models
 
 LOOKS = {"shut": Look(lids=1.0), "yawn": Look(jaw=1.0), "laugh": Look(smile=1.0, teeth=1.0)}
 DRIVER = (300.0, 1.0)
@@ -62,7 +62,7 @@ def readings(frames: Iterator[Frame], config: str = "[fatigue]\nenabled = true\n
 
 
 def _draw(image: Image, t: float, what: str, place: tuple[float, float]) -> None:
-    way = demo.posture(t, *place)
+    way = demo.portrait_to_scene(t, *place)
     person = cv2.warpAffine(_portrait(what), way, (demo.WIDTH, demo.HEIGHT), flags=cv2.INTER_LINEAR)
     alpha = cv2.warpAffine(_puppet().alpha, way, (demo.WIDTH, demo.HEIGHT), flags=cv2.INTER_LINEAR)
     cv2.blendLinear(person, image, alpha, 1 - alpha, dst=image)

@@ -21,7 +21,7 @@ from ferd.settings_store import CameraSettings
 from ferd.snapshot import CameraEvent, CameraSnapshot, Command, Counters, ModelInfo, Snapshot
 from ferd.sources.demo import picture
 from ferd.types import Frame
-from ferd.vision.pipeline import Models
+from ferd.vision.loader import Models
 
 FRAME_S = 0.1
 TIMINGS = {"detect": 7.25, "classify": 1.5, "smooth": 0.04}

@@ -9,7 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from ferd.outputs.mqtt.schema import schema
-from ferd.outputs.mqtt.topics import PUBLISHED, TAKEN, Topic
+from ferd.topics import PUBLISHED, TAKEN, Topic
 
 
 def topic_of(topic: str) -> Topic[Any] | None:

@@ -1,4 +1,4 @@
-"""ferd bench: what a frame costs on this machine."""
+"""`ferd bench`: measure what a frame costs on this machine."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ferd.cli.common import Command, add_config_option, add_json_option
 from ferd.config import load_config
 from ferd.errors import FerdError
 from ferd.fs import is_file
 
-HELP = "measure time and memory: each stage, the whole chain, and its floor"
-MORE = """
-Runs the chain on one fixed 640x480 picture with one face, without a camera or a broker. The floor is what the bare
-detector and model calls of that picture cost; chain and floor take turns, so their ratio holds on a busy machine.
+DETAILS = """
+Runs the whole pipeline on one fixed 640x480 picture with one face, without a camera or a broker. The floor is the cost
+of the bare detector and model calls for that picture. Pipeline and floor are measured alternately, so their ratio is
+valid on a busy machine too.
 
+Examples:
   ferd bench                     a table
   ferd bench --json              keys frame_ms, frame_cpu_ms, floor_cpu_ms, stages, rss_mb, start_s …
   ferd bench --image me.jpg      another picture with one face (needed where the demo extra is not installed)
 
-cpu is the time of all cores together, p95 the slowest frame but one in twenty, start_s the time from starting
-Python to the first reading, rss_mb the resident memory of this process (10^6 bytes).
+cpu is the time of all cores together. p95 is the 95th percentile. start_s is the time from the start of Python to the
+first reading. rss_mb is the resident memory of this process (10^6 bytes).
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs")
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_json_option(parser)
     parser.add_argument("--frames", type=int, default=150, metavar="N", help="frames to measure (default: 150)")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture with one face instead of the demo's")
-    parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture with one face, not the demo's")
+    add_config_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
     from ferd.evaluation.bench import measure
 
     config = load_config(args.config, os.environ)
     if args.frames < 1:
         raise FerdError("--frames must be at least 1")
-    figures = measure(config, _picture(args.image), args.frames)
+    figures = measure(config, _image(args.image), args.frames)
     if args.json:
         print(json.dumps(figures, indent=2))
     else:
@@ -47,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _picture(file: Path | None) -> Any:
+def _image(file: Path | None) -> Any:
     import cv2
 
     if file is None:
@@ -75,12 +77,21 @@ def _print(figures: dict[str, Any]) -> None:
     for name, values in figures["stages"].items():
         row(name, values)
     whole = {key: figures[f"frame_{key}"] for key in ("ms", "p95_ms", "cpu_ms", "cpu_p95_ms")}
-    row("whole chain", whole, "bold")
+    row("whole pipeline", whole, "bold")
     row("floor", figures["floor"], "dim")
     console = Console()
     console.print(f"{figures['frames']} frames of {figures['picture']}, {figures['detector']}, {figures['runtime']}")
     console.print(table)
     console.print(
-        f"chain / floor {figures['chain_to_floor']:.2f}   memory {figures['rss_mb']:.0f} MB   "
+        f"pipeline / floor {figures['chain_to_floor']:.2f}   memory {figures['rss_mb']:.0f} MB   "
         f"start to first reading {figures['start_s']:.2f} s"
     )
+
+
+BENCH = Command(
+    "bench",
+    "measure time and memory: each stage, the whole pipeline, and its floor",
+    DETAILS,
+    _add_arguments,
+    _run,
+)

@@ -1,27 +1,94 @@
-"""ferd config: prints the default configuration or its JSON Schema."""
+"""`ferd config` prints the default configuration or its schema; `ferd check` validates a file."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+from pathlib import Path
 
-from ferd.config.models import Config
+from ferd.cli.common import Command
+from ferd.config import Config, load_config
+from ferd.config.loader import SYSTEM_FILE
+from ferd.config.source import redact
 from ferd.config.template import default_toml
+from ferd.fs import exists
 
-HELP = "print a commented configuration, or its JSON Schema"
-MORE = """
+CONFIG_DETAILS = """
+Examples:
   ferd config default > ferd.toml     a file to start from: every key, its meaning and its default
   ferd config schema                  for editors that complete and check TOML
 """
+CHECK_DETAILS = """
+Validates the file, the environment variables that override it (FERD_SECTION__KEY=value), and that the model, the
+detector, the password and the certificates that it names can be loaded. Starts nothing and does not connect to the
+broker.
+
+Examples:
+  ferd check                     the system's file, else the defaults
+  ferd check ./my.toml           another file
+"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=["default", "schema"])
+def _add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=["default", "schema"], help="a commented file, or the JSON Schema")
 
 
-def run(args: argparse.Namespace) -> int:
+def _run_config(args: argparse.Namespace) -> int:
     if args.what == "default":
         print(default_toml(), end="")
     else:
         print(json.dumps(Config.model_json_schema(), indent=2))
     return 0
+
+
+def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", type=Path, help=f"the file to check (default: {SYSTEM_FILE})")
+
+
+def _run_check(args: argparse.Namespace) -> int:
+    from ferd.outputs.home_assistant.discovery import identity
+    from ferd.outputs.mqtt.broker_settings import broker_settings
+    from ferd.vision.loader import Models
+
+    config = load_config(args.file, os.environ)
+    models = Models(config)
+    settings = broker_settings(config.mqtt)
+    file = args.file or (SYSTEM_FILE if exists(SYSTEM_FILE) else "the defaults (there is no file)")
+    print(f"{file}: fine")
+    print(f"  node      {config.node.name}")
+    for name, camera in config.cameras.items():
+        print(f"  camera    {name}: {redact(camera.source)}, {camera.width}x{camera.height} at {camera.fps:g} fps")
+    print(f"  detector  {models.detector.name}")
+    print(f"  model     {models.classifier.bundle.name}: {', '.join(models.classifier.labels)}")
+    if config.fatigue.enabled:
+        limits = config.fatigue
+        print(
+            f"  fatigue   eyes closed for {limits.eyes_closed_notice_s:g}, {limits.eyes_closed_warning_s:g} and "
+            f"{limits.eyes_closed_alarm_s:g} s: notice, warning, alarm"
+        )
+    if config.alerts:
+        print(f"  alerts    {', '.join(alert.name for alert in config.alerts)}")
+    if pins := config.buzzer.pins:
+        print(f"  buzzer    {', '.join(f'{key} on GPIO {number}' for key, number in pins.items())}")
+    print(f"  broker    {settings}")
+    print(f"  identity  {identity(config.node.id)} (in Home Assistant, and in the broker's ACL)")
+    for warning in settings.warnings:
+        print(f"  warning   {warning}")
+    return 0
+
+
+CONFIG = Command(
+    "config",
+    "print a commented configuration file, or its JSON Schema",
+    CONFIG_DETAILS,
+    _add_config_arguments,
+    _run_config,
+)
+CHECK = Command(
+    "check",
+    "validate a configuration: every error with its line, key and remedy",
+    CHECK_DETAILS,
+    _add_check_arguments,
+    _run_check,
+)

@@ -1,4 +1,4 @@
-"""ferd doctor: what is wrong here, and what to do about it."""
+"""`ferd doctor` checks this machine and ferd's configuration; `ferd cameras` lists what can be opened here."""
 
 from __future__ import annotations
 
@@ -7,63 +7,72 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferd.errors import EXIT_CONFIG, EXIT_FAILED, ConfigError
+from ferd.cli.common import Command, add_config_option, add_json_option
+from ferd.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_USAGE, ConfigError
 
 if TYPE_CHECKING:
-    from ferd.diagnostics.finding import Finding, Verdict
+    from ferd.diagnostics.finding import Finding
 
-HELP = "examine camera, models, pins, broker and board: what is wrong, and what to do"
-MORE = """
+DOCTOR_DETAILS = """
+Examples:
   ferd doctor                  a line for each part: ok, warning or error, and the remedy
   ferd doctor --only broker    one part: software, models, cameras, gpio, broker, board
   ferd doctor --json           a list of {about, verdict, found, remedy}
-  sudo ferd doctor             sees other users' processes too: who holds a camera
+  sudo ferd doctor             also sees which process of another user holds a camera
 
-It runs beside a running ferd and disturbs nothing. Exit code by the worst: 0 fine or warnings, 1 an error, 78 a wrong
-configuration.
+It can run beside a running ferd and does not disturb it. The exit code follows from the worst finding: 0 without
+errors, 1 with an error, 78 with an invalid configuration.
+"""
+CAMERAS_DETAILS = """
+The first column is the value for the configuration:
+
+  [cameras.desk]
+  source = "/dev/v4l/by-id/usb-…"
+
+No camera is opened, so a running ferd is not disturbed. Exit code 1 if there is no usable camera.
 """
 MARKS = {"ok": "ok", "note": "--", "warning": "!!", "error": "XX"}
 STYLES = {"ok": "green", "note": "dim", "warning": "yellow", "error": "bold red"}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--only", action="append", metavar="PART", help="only this part; repeat for more")
-    parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
+def _add_doctor_arguments(parser: argparse.ArgumentParser) -> None:
+    add_json_option(parser)
+    parser.add_argument("--only", action="append", metavar="PART", help="only this part; repeat it for more")
+    add_config_option(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def _run_doctor(args: argparse.Namespace) -> int:
     from ferd.config import Config, load_config
     from ferd.diagnostics.examine import CHECKS, examine
     from ferd.diagnostics.finding import error, ok, worst
 
     if unknown := [part for part in args.only or [] if part not in CHECKS]:
         print(f"ferd: doctor knows no part {unknown[0]}; known: {', '.join(CHECKS)}", file=sys.stderr)
-        return 2
-    logging.disable(logging.WARNING)  # what is worth knowing comes as a finding
-    show = _Printer(as_json=args.json)
-    wrong = False
+        return EXIT_USAGE
+    logging.disable(logging.WARNING)  # what matters is reported as a finding
+    show = FindingPrinter(as_json=args.json)
+    invalid = False
     try:
         config = load_config(args.config, os.environ)
         show(ok("config", str(args.config or "the system's file, or the defaults")))
     except ConfigError as problem:
-        wrong, config = True, Config()
-        show(error("config", str(problem), "`ferd check` tells more; the rest is examined with the defaults"))
-    chosen = {name: look for name, look in CHECKS.items() if not args.only or name in args.only}
+        invalid, config = True, Config()
+        show(error("config", str(problem), "`ferd check` says more; the other checks use the defaults"))
+    chosen = {name: check for name, check in CHECKS.items() if not args.only or name in args.only}
     for finding in examine(config, chosen):
         show(finding)
     show.end()
-    if wrong:
+    if invalid:
         return EXIT_CONFIG
     return EXIT_FAILED if worst(show.shown) == "error" else 0
 
 
-class _Printer:
-    """Shows findings one by one, or all at the end as JSON."""
+class FindingPrinter:
+    """Print findings one by one, or all at the end as JSON."""
 
     def __init__(self, *, as_json: bool) -> None:
         from rich.console import Console
@@ -89,7 +98,35 @@ class _Printer:
         if self._json:
             print(json.dumps([asdict(finding) for finding in self.shown], indent=2, ensure_ascii=False))
             return
-        counts: dict[Verdict, int] = {}
-        for finding in self.shown:
-            counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
-        self._console.print(f"\n{counts.get('error', 0)} errors, {counts.get('warning', 0)} warnings")
+        counts = Counter(finding.verdict for finding in self.shown)
+        self._console.print(f"\n{counts['error']} errors, {counts['warning']} warnings")
+
+
+def _run_cameras(args: argparse.Namespace) -> int:
+    from ferd.sources.discovery import find_cameras
+
+    found = find_cameras()
+    if args.json:
+        print(json.dumps([asdict(camera) for camera in found], indent=2, default=str, ensure_ascii=False))
+    elif not found:
+        print("no camera found. Plug in a webcam, or connect a Pi camera and: sudo apt install python3-picamera2")
+        print("Without a camera: `ferd run --source demo`, a video file, or an address (rtsp://…, http://…)")
+    for camera in [] if args.json else found:
+        print(f"{camera.source}\n    {camera.name}: {camera.reason or 'can be opened'}")
+    return 0 if any(camera.usable for camera in found) else EXIT_FAILED
+
+
+DOCTOR = Command(
+    "doctor",
+    "check camera, models, pins, broker and board: what is wrong, and what to do",
+    DOCTOR_DETAILS,
+    _add_doctor_arguments,
+    _run_doctor,
+)
+CAMERAS = Command(
+    "cameras",
+    "list the cameras that can be opened here, and why the others cannot",
+    CAMERAS_DETAILS,
+    add_json_option,
+    _run_cameras,
+)

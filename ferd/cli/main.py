@@ -1,45 +1,50 @@
-"""The `ferd` command. Each command is a module of its own beside this one."""
+"""The `ferd` command. Each module beside this one defines a group of commands."""
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
 from collections.abc import Sequence
 
 from ferd import __version__
-from ferd.cli import bench, buzzer, cameras, check, config, doctor, model, mqtt, replay, run, upgrade, watch
+from ferd.cli import bench, buzzer, config, doctor, model, mqtt, replay, run, upgrade, watch
+from ferd.cli.common import Command, Parser, add_commands
 from ferd.errors import EXIT_FAILED, FerdError
 
-COMMANDS = (run, replay, check, doctor, cameras, watch, bench, model, mqtt, buzzer, config, upgrade)
+COMMANDS: tuple[Command, ...] = (
+    run.RUN,
+    replay.REPLAY,
+    config.CHECK,
+    doctor.DOCTOR,
+    doctor.CAMERAS,
+    watch.WATCH,
+    bench.BENCH,
+    model.MODEL,
+    mqtt.MQTT,
+    buzzer.BUZZER,
+    config.CONFIG,
+    upgrade.UPGRADE,
+)
 
-EXIT_CODES = "Exit codes: 0 fine, 1 failed, 2 wrong usage, 78 wrong configuration or model file."
+EXIT_CODES = "Exit codes: 0 success, 1 failure, 2 wrong usage, 78 invalid configuration or model file."
+EXIT_INTERRUPTED = 130
 
 
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+def parser() -> Parser:
+    """Build the parser of the whole command line."""
+    top = Parser(
         prog="ferd",
-        description="The facial expression daemon: reads expressions from a camera and tells them over MQTT.",
+        description="The facial expression daemon: reads expressions from a camera and publishes them over MQTT.",
         epilog=EXIT_CODES,
     )
     top.add_argument("--version", action="version", version=f"ferd {__version__}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2]
-        sub = commands.add_parser(
-            name,
-            help=command.HELP,
-            description=command.HELP[0].upper() + command.HELP[1:] + ".",
-            epilog=f"{command.MORE.strip()}\n\n{EXIT_CODES}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.add_arguments(sub)
-        sub.set_defaults(run=command.run)
+    add_commands(top, COMMANDS, EXIT_CODES)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Errors that a user can act on are printed without a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it lacks
@@ -50,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ferd: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # The reader went away (`| head`). Python flushes stdout once more at its end, so it is pointed at nothing:
+        # The reader ended (`| head`). Python flushes stdout once more at exit, so it is redirected to /dev/null:
         # docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -58,5 +63,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ferd: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        return 130
+        return EXIT_INTERRUPTED
     return code

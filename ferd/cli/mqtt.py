@@ -1,4 +1,4 @@
-"""ferd mqtt: what ferd says over MQTT, and taking it back."""
+"""`ferd mqtt`: print the schema of topics and payloads, or remove the retained topics of a node."""
 
 from __future__ import annotations
 
@@ -8,38 +8,48 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ferd.cli import broker_arguments
+from ferd.cli.common import (
+    Command,
+    add_broker_options,
+    add_commands,
+    broker_with_options,
+    confirmed,
+    node_name,
+)
 from ferd.config import Config, load_config
-from ferd.errors import FerdError
+from ferd.errors import EXIT_FAILED, FerdError
 
 if TYPE_CHECKING:
     from ferd.outputs.home_assistant.entities import Device
 
-HELP = "what ferd says over MQTT (schema), and removing it from the broker (purge)"
-MORE = """
+DETAILS = """
+Examples:
   ferd mqtt schema                 every topic and payload as JSON Schema
-  ferd mqtt schema --markdown      the same to read: docs/mqtt.md
-  ferd mqtt purge                  shows what is retained of this node, asks, and removes it; with its entities in
-                                   Home Assistant. For a ferd that is taken out of service: stop it before
-  ferd mqtt purge --node hall-pi   what is left of another name, after a rename or of a Pi that is no more
+  ferd mqtt schema --markdown      the same as a document: docs/mqtt.md
+  ferd mqtt purge                  list what is retained of this node, ask, and remove it, with its entities in Home
+                                   Assistant. For a ferd that is taken out of service: stop it first
+  ferd mqtt purge --node hall-pi   what another name left behind, after a rename or from a Pi that is gone
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    what = parser.add_subparsers(metavar="schema|purge", required=True)
-    schema = what.add_parser("schema", help="every topic and payload as JSON Schema")
-    schema.add_argument("--markdown", action="store_true", help="as a page to read")
-    schema.set_defaults(do=_schema)
-    purge = what.add_parser("purge", help="remove everything retained of a node from the broker")
-    purge.add_argument("--node", type=broker_arguments.node, metavar="NAME", help="another name than the configured")
-    purge.add_argument("--yes", action="store_true", help="do not ask")
-    broker_arguments.add(purge)
-    purge.set_defaults(do=_purge)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_commands(
+        parser,
+        (
+            Command("schema", "print every topic and payload as JSON Schema", "", _add_schema_arguments, _schema),
+            Command("purge", "remove all retained topics of a node from the broker", "", _add_purge_arguments, _purge),
+        ),
+    )
 
 
-def run(args: argparse.Namespace) -> int:
-    code: int = args.do(args)
-    return code
+def _add_schema_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--markdown", action="store_true", help="as a document for people")
+
+
+def _add_purge_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--node", type=node_name, metavar="NAME", help="another name than the configured one")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    add_broker_options(parser)
 
 
 def _schema(args: argparse.Namespace) -> int:
@@ -55,34 +65,34 @@ def _purge(args: argparse.Namespace) -> int:
     from ferd.outputs.mqtt.purge import clear, find, known
 
     config = load_config(args.config, os.environ)
-    target = broker_settings(broker_arguments.broker(config.mqtt, args))
+    settings = broker_settings(broker_with_options(config.mqtt, args))
     node, prefix = args.node or config.node.name, config.mqtt.discovery_prefix
     own = identity(config.node.id) if node == config.node.name else None
-    found = find(target, node, prefix, own)
+    found = find(settings, node, prefix, own)
     topics = found.topics
     if not found.readable:
         topics = tuple(sorted({*topics, *known(_device(config, own), prefix)})) if own else topics
         _warn(
-            f"the broker does not let this user read and write ferd/{node}/#, so nobody knows what is there. "
-            + ("All that this ferd may have left is removed" if own else "Purge as a user whom its ACL lets")
+            f"the broker does not let this user read and write ferd/{node}/#, so the retained topics are unknown. "
+            + ("All topics that this ferd can have retained are removed" if own else "Purge as a user with access")
         )
     if not topics:
-        print(f"nothing is known to be retained of {node} at {target.host}:{target.port}")
-        return 0 if found.readable else 1
+        print(f"nothing is known to be retained of {node} at {settings.host}:{settings.port}")
+        return 0 if found.readable else EXIT_FAILED
     print(*topics, sep="\n")
     if found.runs:
         _warn(
             f"a ferd named {node} says that it is online. Stop it before (sudo systemctl stop ferd): "
-            "it will publish again what it has to say"
+            "it would publish again"
         )
-    if not args.yes and not _agreed(len(topics), node):
+    if not args.yes and not confirmed(f"Remove these {len(topics)} retained topics of {node}?"):
         print("nothing was removed")
-        return 1
-    clear(target, topics)
-    again = find(target, node, prefix, own).topics  # a 3.1.1 broker does not tell what it refuses
-    if again:
-        why = f"stop the ferd named {node}" if found.runs else "does the broker's ACL let us write them?"
-        raise FerdError(f"still there, or there again: {', '.join(again)}: {why}")
+        return EXIT_FAILED
+    clear(settings, topics)
+    remaining = find(settings, node, prefix, own).topics  # a 3.1.1 broker does not report what it refuses
+    if remaining:
+        why = f"stop the ferd named {node}" if found.runs else "does the broker's ACL allow writing them?"
+        raise FerdError(f"still there, or there again: {', '.join(remaining)}: {why}")
     print(f"removed {len(topics)} retained topics of {node}")
     return 0
 
@@ -98,7 +108,6 @@ def _warn(text: str) -> None:
     print(f"ferd: {text}", file=sys.stderr)
 
 
-def _agreed(count: int, node: str) -> bool:
-    if not sys.stdin.isatty():
-        raise FerdError("nobody to ask here: call it with --yes")
-    return input(f"Remove these {count} retained topics of {node}? [y/N] ").strip().lower() in ("y", "yes")
+MQTT = Command(
+    "mqtt", "print the schema of topics and payloads, or purge a node from the broker", DETAILS, _add_arguments
+)

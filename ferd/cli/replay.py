@@ -1,106 +1,113 @@
-"""ferd replay: the pipeline over a recording."""
+"""`ferd replay`: run the pipeline over a recording."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ferd.cli.common import Command, add_config_option
 from ferd.config import CameraConfig, Config, load_config
 
-HELP = "read a video, a folder of pictures or a trace: no network, no clock, repeatable"
-MORE = """
+DETAILS = """
+Examples:
   ferd replay clip.mp4                       a summary: who showed what, when
-  ferd replay clip.mp4 --jsonl > clip.jsonl  one JSON object for each frame
-  ferd replay clip.jsonl                     a trace again, with other [smoothing], without the video
-  ferd replay pictures/ --fps 5              a folder, five pictures a second, in natural order
+  ferd replay clip.mp4 --jsonl > clip.jsonl  one JSON object for each frame (a trace)
+  ferd replay clip.jsonl                     a trace again, without the video: to try other [smoothing] settings
+  ferd replay pictures/ --fps 5              a folder, five pictures per second, in natural order
   ferd replay drive.mp4 --fatigue            watch the driver: measures once a second, and the alerts
-  ferd replay drive.mp4 --plot drive.png     the same, drawn: eyes, PERCLOS, awareness, levels
+  ferd replay drive.mp4 --plot drive.png     the same as a plot: eyes, PERCLOS, awareness, levels
 
-The same input gives the same bytes. t is in seconds of the source, box in its pixels [x, y, w, h]; scores are this
-frame's probabilities (empty when a tracked face was not seen), expression is the held one (null while unsure);
-eyes_closed and mouth_open go from 0 to 1 (null: cannot be seen). state, events and alert are what would be published,
-their wall time beginning in 1970; fatigue is that of this very frame. --fatigue switches it on whatever the
-configuration says; its limits come from [fatigue].
+The same input gives the same bytes. t is in seconds of the source; box is [x, y, w, h] in its pixels. scores are this
+frame's probabilities (empty where a tracked face was not seen); expression is the smoothed one (null while unsure).
+eyes_closed and mouth_open go from 0 to 1 (null: not visible). state, events and alert are what would be published, with
+wall time starting in 1970; fatigue is that of this very frame. --fatigue enables fatigue whatever the configuration
+says; its limits come from [fatigue].
 """
 
+Line = dict[str, Any]
+"""One line of `--jsonl`."""
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help='a video file, a folder of pictures, a trace (.jsonl), or "demo"')
-    parser.add_argument("--jsonl", action="store_true", help="one JSON object for each analysed frame")
-    parser.add_argument("--fatigue", action="store_true", help="watch the main face for tiredness")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the fatigue (needs matplotlib)")
-    parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
-    parser.add_argument("--fps", type=float, default=10.0, help="pictures a second of a folder (default: 10)")
+    parser.add_argument("--jsonl", action="store_true", help="print one JSON object for each analysed frame")
+    parser.add_argument("--fatigue", action="store_true", help="watch the main face for drowsiness")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot the fatigue measures (needs matplotlib)")
+    add_config_option(parser)
+    parser.add_argument("--fps", type=float, default=10.0, help="pictures per second of a folder (default: 10)")
 
 
-def run(args: argparse.Namespace) -> int:
-    from ferd.cli.replay_fatigue import rows
-    from ferd.evaluation.fatigue_plot import draw
+def _run(args: argparse.Namespace) -> int:
+    from ferd.evaluation.plots import plot_fatigue
     from ferd.replay import to_json
 
     config = load_config(args.config, os.environ)
     if args.fps <= 0:
         raise SystemExit("ferd: --fps must be above 0")
-    tired = args.fatigue or args.plot is not None
-    if tired:
+    fatigue = args.fatigue or args.plot is not None
+    if fatigue:
         config = config.model_copy(update={"fatigue": config.fatigue.model_copy(update={"enabled": True})})
-    kept: list[dict[str, Any]] = []
+    kept: list[Line] = []
     lines = _kept(_lines(config, args), kept if args.plot else None)
     if args.jsonl:
         for line in lines:
             print(to_json(line))
         sys.stdout.flush()
-    elif tired:
-        for row in rows(_with_progress(lines, args.source)):
+    elif fatigue:
+        for row in fatigue_rows(_with_progress(lines, args.source)):
             print(row)
     else:
-        _summary(_with_progress(lines, args.source))
+        _print_summary(_with_progress(lines, args.source))
     if args.plot:
-        draw(kept, config.fatigue, f"ferd replay {Path(args.source).name}", args.plot)
+        plot_fatigue(kept, config.fatigue, f"ferd replay {Path(args.source).name}", args.plot)
     return 0
 
 
-def _kept(lines: Iterator[dict[str, Any]], kept: list[dict[str, Any]] | None) -> Iterator[dict[str, Any]]:
-    """The same lines, also put into `kept` on their way."""
+def _kept(lines: Iterator[Line], kept: list[Line] | None) -> Iterator[Line]:
+    """Pass the lines on, and collect them in `kept` where that is a list."""
     for line in lines:
         if kept is not None:
             kept.append(line)
         yield line
 
 
-def _lines(config: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
     from ferd.config.source import redact
     from ferd.errors import SourceError
     from ferd.event_builder import EventBuilder
     from ferd.fs import exists, expand
     from ferd.replay import frames, lines, read_trace
     from ferd.sources.factory import open_source
-    from ferd.vision.pipeline import ExpressionSmoother, Models, run
+    from ferd.vision.loader import Models
+    from ferd.vision.pipeline import Pipeline, run
+    from ferd.vision.rules import smoothing_rules
+    from ferd.vision.track_smoothing import ExpressionSmoother
 
     path = expand(args.source)
     if not exists(path) and args.source != "demo":
         raise SourceError(f"{redact(args.source)}: no such file or folder. replay reads recordings, not cameras")
-    parts = Models(config, signals=args.jsonl)
-    pipeline = parts.pipeline(CameraConfig(source=args.source))
-    narrator = EventBuilder(config.node.name, "replay")
+    models = Models(config, signals=args.jsonl)
+    pipeline = Pipeline.of(models, config, CameraConfig(source=args.source))
+    builder = EventBuilder(config.node.name, "replay")
     if path.suffix == ".jsonl":
-        mind = ExpressionSmoother(parts.classifier.labels, pipeline.rules)
-        yield from lines(read_trace(path, parts.classifier.labels, mind, pipeline.watch), narrator)
+        smoother = ExpressionSmoother(models.classifier.labels, smoothing_rules(config))
+        yield from lines(read_trace(path, models.classifier.labels, smoother, pipeline.watch), builder)
         return
     source = open_source(CameraConfig(source=args.source, fps=args.fps), live=False)
     source.open()
     try:
-        yield from lines(run(pipeline, frames(source)), narrator)
+        yield from lines(run(pipeline, frames(source)), builder)
     finally:
         source.close()
 
 
-def _with_progress(lines: Iterator[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
-    """The same lines, with a counter on the terminal's error stream while they come."""
+def _with_progress(lines: Iterator[Line], name: str) -> Iterator[Line]:
+    """Pass the lines on, and show a counter on stderr meanwhile."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -112,8 +119,8 @@ def _with_progress(lines: Iterator[dict[str, Any]], name: str) -> Iterator[dict[
             yield line
 
 
-def _summary(lines: Iterator[dict[str, Any]]) -> None:
-    """One row for each stretch of time in which the told expression and the number of faces stayed the same."""
+def _print_summary(lines: Iterator[Line]) -> None:
+    """Print one row for each period in which the published expression and the number of faces stayed the same."""
     rows: list[list[Any]] = []
     count, end = 0, 0.0
     for line in lines:
@@ -127,3 +134,68 @@ def _summary(lines: Iterator[dict[str, Any]]) -> None:
     for begin, last, (expression, faces) in rows:
         what = "nobody" if not faces else (expression or "unsure")
         print(f"  {begin:8.1f} - {last:6.1f} s  {what}{f' ({faces} people)' if faces > 1 else ''}")
+
+
+FATIGUE_COLUMNS = (
+    ("closed", 6),
+    ("aware", 5),
+    ("PERCLOS", 7),
+    ("seen", 5),
+    ("blinks", 6),
+    ("longest", 7),
+    ("yawns", 5),
+)
+RANK = {"none": 0, "notice": 1, "warning": 2, "alarm": 3}
+
+
+def fatigue_rows(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield text for people: the measures once a second, and the alerts as they begin and end."""
+    yield "       t  " + "  ".join(f"{name:>{width}}" for name, width in FATIGUE_COLUMNS)
+    next_second = 0.0
+    shown: tuple[str, str | None, tuple[str, ...]] = ("none", None, ())
+    rises = Counter[str]()
+    for line in lines:
+        if line["t"] >= next_second:
+            next_second = line["t"] // 1 + 1
+            yield _measures(line)
+        alert = line["alert"] or {}
+        now = alert.get("level", "none"), alert.get("reason"), tuple(alert.get("active", ()))
+        if now != shown:
+            yield _transition(line["t"], *now)
+            rises[now[0]] += RANK[now[0]] > RANK[shown[0]]
+            shown = now
+    counts = (f"{rises[level]} {level}{'' if rises[level] == 1 else 's'}" for level in ("notice", "warning", "alarm"))
+    yield "alerts: " + ", ".join(counts)
+
+
+def _measures(line: Line) -> str:
+    face: Line = next((face for face in line["faces"] if face["track"] == line["main"]), {})
+    fatigue = line["fatigue"]
+    values = (
+        _number(face.get("eyes_closed"), 2),
+        _number(fatigue["awareness"], 2),
+        _number(fatigue["perclos"], 2),
+        f"{100 * fatigue['observed']:.0f} %",
+        _number(fatigue["blinks"], 0),
+        f"{fatigue['longest_s']:.1f} s",
+        str(fatigue["yawns"]),
+    )
+    cells = (f"{value:>{width}}" for value, (_, width) in zip(values, FATIGUE_COLUMNS, strict=True))
+    return f"{line['t']:7.1f}s  " + "  ".join(cells)
+
+
+def _transition(t: float, level: str, reason: str | None, active: tuple[str, ...]) -> str:
+    return f"{t:7.1f}s  -- {level}: {reason} ({', '.join(active)})" if reason else f"{t:7.1f}s  -- over"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+REPLAY = Command(
+    "replay",
+    "analyse a video, a folder of pictures or a trace: no network, no clock, repeatable",
+    DETAILS,
+    _add_arguments,
+    _run,
+)

@@ -1,4 +1,4 @@
-"""ferd run: the daemon."""
+"""`ferd run`: the daemon."""
 
 from __future__ import annotations
 
@@ -15,47 +15,45 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferd.config import CameraConfig, Config, MqttConfig, load_config
+from ferd.cli.common import Command, add_config_option, set_up_logging
+from ferd.config import CameraConfig, Config, MqttConfig, WebConfig, load_config
 from ferd.config.loader import SYSTEM_FILE
-from ferd.config.models import WebConfig
 from ferd.config.source import check_source
 from ferd.errors import EXIT_RESTART, ConfigError
 from ferd.fs import exists
 
 if TYPE_CHECKING:
-    from ferd.engine import Engine
+    from ferd.app import Application
     from ferd.outputs.mqtt.client import Protocol
-    from ferd.outputs.mqtt.topics import Message
+    from ferd.topics import Message
 
-HELP = "run the daemon: read expressions from the cameras and publish them"
-MORE = """
-  ferd run                              /etc/ferd/ferd.toml if it is there, else the defaults
+DETAILS = """
+Examples:
+  ferd run                              with /etc/ferd/ferd.toml if it exists, else the defaults
   ferd run --config ./my.toml           another configuration
   ferd run --source usb:1               one camera, whatever the configuration says
   ferd run --try                        for a first look (what ./scripts/run does): without a camera it plays a demo
-                                        scene, without a broker it starts one of its own on this machine, and the
-                                        terminal shows live what is published; the page is on, its address is told
+                                        scene, without a broker it starts its own on this machine, the terminal shows
+                                        live what is published, and the page is enabled
 
-Ctrl-C or SIGTERM ends it; the last message says offline. SIGHUP reads the configuration again: what changed is built
-anew, and a file that is wrong leaves everything as it was.
+Ctrl-C or SIGTERM ends it; its last message is "offline". SIGHUP reloads the configuration: only the parts that changed
+restart, and an invalid file is reported and changes nothing.
 """
 
 PORT_ENV = "FERD_TRY_PORT"
-"""Where --try looks for a broker, and begins to look for a free port, when none is configured (1883)."""
+"""The port where --try looks for a broker, and for a free port, when none is configured (default 1883)."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="F", help="settings of this file instead of the system's")
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_option(parser)
     parser.add_argument("--source", metavar="S", help='"auto", "usb", "picamera2", "demo", a file, an address …')
     parser.add_argument(
-        "--try", dest="trying", action="store_true", help="a first look: demo scene, own broker, screen"
+        "--try", dest="trying", action="store_true", help="for a first look: demo scene, own broker, live screen"
     )
-    parser.add_argument("--verbose", action="store_true", help="log more")
+    parser.add_argument("--verbose", action="store_true", help="log debug messages")
 
 
-def run(args: argparse.Namespace) -> int:
-    from ferd.cli import logs
-
+def _run(args: argparse.Namespace) -> int:
     def load() -> Config:
         config = load_config(args.config, os.environ)
         if args.source is None:
@@ -63,33 +61,33 @@ def run(args: argparse.Namespace) -> int:
         return config.model_copy(update={"cameras": _one_camera(config, args.source)})
 
     config = load()
-    logs.set_up(logging.DEBUG if args.verbose else logging.INFO)
+    set_up_logging(logging.DEBUG if args.verbose else logging.INFO)
     if args.trying:
         return _try(config, _file(args.config))
-    from ferd.engine import Engine
+    from ferd.app import Application
 
-    daemon = Engine(config, load=load, file=_file(args.config))
-    _listen_to_signals(daemon)
+    daemon = Application(config, load=load, file=_file(args.config))
+    _handle_signals(daemon)
     return _restart() if daemon.run() else 0
 
 
 def _restart() -> int:
-    """The exit code with which systemd starts ferd anew; without systemd this process becomes a new ferd."""
+    """Restart ferd: exit with the code on which systemd restarts it; without systemd, replace this process."""
     if "NOTIFY_SOCKET" in os.environ:
         logging.shutdown()
-        os._exit(EXIT_RESTART)  # at once: the libraries' own clearing up would wait for a camera that hangs
-    logging.getLogger(__name__).info("starts anew")
+        os._exit(EXIT_RESTART)  # at once: the clean-up of libraries would wait for a camera that hangs
+    logging.getLogger(__name__).info("restarting")
     logging.shutdown()
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # a camera that hangs must not stay open in the new ferd
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # a hung camera must not stay open in the new process
         if int(name) > 2:
             with suppress(OSError):
                 os.set_inheritable(int(name), False)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # ourselves, as we were started
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # the command line of this process
     raise AssertionError("execv does not return")
 
 
 def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
-    """The first configured camera, with another source."""
+    """Only the first configured camera, with another source."""
     name, camera = next(iter(config.cameras.items()))
     try:
         return {name: camera.model_copy(update={"source": check_source(source)})}
@@ -97,54 +95,54 @@ def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
         raise ConfigError(f"--source: {error}") from None
 
 
-def _listen_to_signals(daemon: Engine) -> None:
+def _handle_signals(daemon: Application) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: daemon.stop())
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
-        at_terminal = sys.stdin is not None and sys.stdin.isatty()  # there it says that the terminal was closed
-        hang_up = daemon.stop if at_terminal else daemon.ask_to_reload
-        signal.signal(signal.SIGHUP, lambda _number, _frame: hang_up())
+        at_terminal = sys.stdin is not None and sys.stdin.isatty()  # there SIGHUP means: the terminal was closed
+        on_hangup = daemon.stop if at_terminal else daemon.ask_to_reload
+        signal.signal(signal.SIGHUP, lambda _number, _frame: on_hangup())
 
 
 def _try(config: Config, file: Path | None) -> int:
-    """A first look: everything that is missing is replaced, and said."""
-    from ferd.cli import logs
-    from ferd.engine import Engine
+    """Run for a first look: replace everything that is missing, and report it."""
+    from ferd.app import Application
     from ferd.sources.factory import open_source
 
     with _broker(config) as (mqtt, protocol, broker_line):
         config = config.model_copy(update={"mqtt": mqtt, "web": _web(config.web)})
-        daemon = Engine(
+        daemon = Application(
             config,
             open_camera=lambda camera: open_source(camera, live=True, demo=True),
             protocol=protocol,
             file=file,
         )
-        _listen_to_signals(daemon)
+        _handle_signals(daemon)
         subscribe = f"subscribe with: mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t 'ferd/#'"
-        page = f"page: {daemon.page}" if daemon.page else "page: needs `pip install 'ferd[web]'`"
+        address = f"http://{config.web.bind}:{config.web.port}/"
+        page = f"page: {address}" if config.web.enabled else "page: needs `pip install 'ferd[web]'`"
         if sys.stdout.isatty():
             with _screen(daemon, [broker_line, subscribe, page]) as handler:
-                logs.set_up(logging.WARNING, handler)
+                set_up_logging(logging.WARNING, handler)
                 wants_restart = daemon.run()
         else:
             print(broker_line, subscribe, page, sep="\n", flush=True)
-            daemon.board.subscribe(_print_message)
+            daemon.mqtt.subscribe(_print_message)
             wants_restart = daemon.run()
     print("ferd ended; its last message was: offline", flush=True)
     return _restart() if wants_restart else 0
 
 
 def _file(given: Path | None) -> Path | None:
-    """Where the configuration is read from; None for the defaults."""
+    """The configuration file in use; None for the defaults."""
     if given is not None:
         return given.absolute()
     return SYSTEM_FILE if exists(SYSTEM_FILE) else None
 
 
 def _web(config: WebConfig) -> WebConfig:
-    """Switched on where it was not said otherwise, on a free port of this machine."""
-    installed = importlib.util.find_spec("starlette") is not None
+    """Enable the page unless it is configured, on a free port of this machine."""
+    installed = importlib.util.find_spec("fastapi") is not None
     if "enabled" in config.model_fields_set or config.bind != "127.0.0.1" or not installed:
         return config
     with socket.socket() as probe:
@@ -160,7 +158,7 @@ def _web(config: WebConfig) -> WebConfig:
 
 @contextmanager
 def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
-    """The configured broker, or the one on this machine, or a new one in this process."""
+    """The configured broker, or one on this machine, or a new one in this process."""
     from ferd.outputs.mqtt.embedded import EmbeddedBroker, is_broker_there
 
     mqtt = config.mqtt
@@ -175,47 +173,52 @@ def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
     broker.start()
     try:
         own = mqtt.model_copy(update={"host": broker.host, "port": broker.port})
-        # It never answers a version 5 connect: do not make the user wait for the fallback.
+        # It does not answer a version 5 CONNECT: skip the wait for the fallback.
         yield own, "3.1.1", f"broker: none on {where}, so ferd runs one of its own on {broker.host}:{broker.port}"
     finally:
         broker.stop()
 
 
 @contextmanager
-def _screen(daemon: Engine, head: list[str]) -> Iterator[logging.Handler]:
-    """The live screen; yields a handler that shows the last log line in its foot instead of breaking it up."""
+def _screen(daemon: Application, head: list[str]) -> Iterator[logging.Handler]:
+    """Show the live screen. Yields a log handler that puts the last line into the screen's footer."""
     from rich.live import Live
 
-    from ferd.cli.screen import Screen
+    from ferd.outputs.terminal import Screen
 
     screen = Screen(head)
-    end = daemon.board.subscribe(lambda message: screen.feed(message.topic, message.payload, time.monotonic()))
+    unsubscribe = daemon.mqtt.subscribe(lambda message: screen.feed(message.topic, message.encoded(), time.monotonic()))
 
     def render() -> object:
         screen.head = [*head, *_camera_lines(daemon)]
-        if reason := daemon.publisher.status.reason:
+        if reason := daemon.mqtt.status.reason:
             screen.head.append(f"broker: {reason}")
         return screen.render(time.monotonic())
 
-    class Foot(logging.Handler):
+    class Footer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             screen.foot = record.getMessage()
 
     try:
         with Live(get_renderable=render, refresh_per_second=8, screen=True):  # type: ignore[arg-type]
-            yield Foot()
+            yield Footer()
     finally:
-        end()
+        unsubscribe()
 
 
-def _camera_lines(daemon: Engine) -> list[str]:
-    """What each camera really is, and what that means where it is none."""
+def _camera_lines(daemon: Application) -> list[str]:
+    """One line for each camera: what its source really is."""
     lines = []
-    for name, source in daemon.camera_names().items():
-        made_up = source == "demo scene" and daemon.config.cameras[name].source == "auto"
-        lines.append(f"camera {name}: {'no camera found, so this is the ' if made_up else ''}{source or 'opening …'}")
+    for name, source in daemon.camera_sources().items():
+        demo = source == "demo scene" and daemon.config.cameras[name].source == "auto"
+        lines.append(f"camera {name}: {'no camera found, so this is the ' if demo else ''}{source or 'opening …'}")
     return lines
 
 
 def _print_message(message: Message) -> None:
-    print(message.topic, message.payload.decode(errors="replace"), flush=True)
+    print(message.topic, message.encoded().decode(errors="replace"), flush=True)
+
+
+RUN = Command(
+    "run", "run the daemon: read expressions from the cameras and publish them", DETAILS, _add_arguments, _run
+)

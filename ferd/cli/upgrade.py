@@ -1,4 +1,4 @@
-"""ferd upgrade: a new release of the installed service, and the way back when it is not well."""
+"""`ferd upgrade`: install a new release of the service, and return to the old one if the new one does not work."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import argparse
 import os
 import sys
 
+from ferd.cli.common import Command, confirmed
 from ferd.errors import FerdError
 
-HELP = "upgrade the installed service; the old release comes back when the new one is not well"
-MORE = """
-As root (sudo):
+DETAILS = """
+Run it as root:
+  sudo ferd upgrade ~/ferd                              from a checkout (git pull there first)
+  sudo ferd upgrade ferd-0.2.0-py3-none-any.whl         from a wheel
 
-  ferd upgrade ~/ferd                    from a checkout (git pull there first)
-  ferd upgrade ferd-0.2.0-py3-none-any.whl
-
-It installs the new release beside the old one, lets it look at itself and at the configuration, switches, restarts the
-service and watches it for 20 seconds. Whatever goes wrong, the old release is in use afterwards.
+It installs the new release beside the old one, lets the new one check itself and the configuration, switches to it,
+restarts the service and watches it for 20 seconds. If any step fails, the old release is in use afterwards.
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", help="a checkout's folder or a wheel")
-    parser.add_argument("--yes", action="store_true", help="ask nothing")
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="the folder of a checkout, or a wheel")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
-def run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
     from ferd.fs import exists, expand
     from ferd.upgrade import Upgrade
 
@@ -33,8 +32,17 @@ def run(args: argparse.Namespace) -> int:
         raise FerdError("an upgrade writes to /opt/ferd and restarts the service: sudo ferd upgrade …")
     source = expand(args.source).resolve()
     if not exists(source):
-        raise FerdError(f"{source}: is not there. Give a checkout's folder or a wheel")
-    if not args.yes and sys.stdin.isatty() and input("Upgrade the running service? [y/N] ").strip().lower() != "y":
+        raise FerdError(f"{source}: does not exist. Give the folder of a checkout, or a wheel")
+    if not args.yes and sys.stdin.isatty() and not confirmed("Upgrade the running service?"):
         raise FerdError("nothing was changed")
     Upgrade(str(source), say=lambda line: print(f"==> {line}", flush=True))()
     return 0
+
+
+UPGRADE = Command(
+    "upgrade",
+    "upgrade the installed service; the old release returns if the new one does not work",
+    DETAILS,
+    _add_arguments,
+    _run,
+)

@@ -107,7 +107,8 @@ def clock() -> Iterator[Finding]:
 def gpio(config: Config) -> Iterator[Finding]:
     """Check the configured pins: is there GPIO, is access allowed, and does another program use them."""
     # Imported here: `ferd buzzer` and the page load GPIO libraries only where pins are configured.
-    from ferd.outputs.buzzer import output, pin
+    from ferd.outputs.buzzer import output
+    from ferd.outputs.buzzer import output as pin
 
     names = {"pin": "buzzer", "button": "button", "status_led_pin": "status LED", "alert_led_pin": "alert LED"}
     used = ", ".join(f"{names[key]} on GPIO {number}" for key, number in config.buzzer.pins.items())

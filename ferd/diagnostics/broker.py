@@ -1,4 +1,4 @@
-"""The broker: found, reached, trusted, let in, and may ferd write and read where it must: a real round trip."""
+"""Check the broker: name, connection, TLS, login, and access to the topics by real round trips."""
 
 from __future__ import annotations
 
@@ -9,82 +9,88 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as TooLate
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import UTC, datetime
 from typing import Any
 
+from ferd import topics
 from ferd.config import Config
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.errors import ConfigError, FerdError
 from ferd.fs import exists
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings, explain
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.listen import connect
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
-WAIT_S = 5.0
-ROUND_TRIP_S = 3.0
-NAP_S = 0.1
-EXPIRES_SOON_D = 21
+CONNECT_TIMEOUT_S = 5.0
+ROUND_TRIP_TIMEOUT_S = 3.0
+POLL_S = 0.1
+EXPIRES_SOON_DAYS = 21
 _RESOLVE = "check the name; .local names need avahi (libnss-mdns). An address works as well"
 _SUDO = f"sudo ferd doctor: only root may read the service's password ({SERVICE_PASSWORD})"
-_REACH = "is the broker running, and is this its port? a firewall between?"
+_REACH = "is the broker running, and is this its port? Is there a firewall in between?"
 
 
 def broker(config: Config, environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
+    """Check everything from the name of the broker to Home Assistant's discovery topics.
+
+    Args:
+        config: The configuration.
+        environ: Where the systemd credentials are looked up; None: the environment of this process.
+    """
     try:
-        target = broker_settings(config.mqtt, os.environ if environ is None else environ)
+        settings = broker_settings(config.mqtt, os.environ if environ is None else environ)
     except ConfigError as problem:
         yield error("broker", str(problem))
         return
-    for told in target.warnings:
-        yield warning("broker", told, "for a test only")
-    if (unknown := _resolve(target)) is not None:
-        yield unknown
+    for text in settings.warnings:
+        yield warning("broker", text, "for tests only")
+    if (unresolved := _resolve(settings)) is not None:
+        yield unresolved
         return
-    connected = _reach(target)
+    connected = _reach(settings)
     if isinstance(connected, Finding):
         yield connected
         return
-    yield from _tls(target)
-    yield from _session(target, config)
+    yield from _tls(settings)
+    yield from _session(settings, config)
 
 
-def _resolve(target: BrokerSettings) -> Finding | None:
-    """None when the name has an address. The resolver may hang, so it gets a thread."""
+def _resolve(settings: BrokerSettings) -> Finding | None:
+    """Look the name up in a thread, since the resolver can hang. Returns None on success."""
     pool = ThreadPoolExecutor(1)
     try:
-        pool.submit(socket.getaddrinfo, target.host, target.port).result(WAIT_S)
-    except TooLate:
-        return error("broker", f"looking up {target.host} takes longer than {WAIT_S:.0f} s", _RESOLVE)
+        pool.submit(socket.getaddrinfo, settings.host, settings.port).result(CONNECT_TIMEOUT_S)
+    except FutureTimeoutError:
+        return error("broker", f"looking up {settings.host} takes longer than {CONNECT_TIMEOUT_S:.0f} s", _RESOLVE)
     except OSError as problem:
-        return error("broker", f"{target.host} has no address ({problem.strerror or problem})", _RESOLVE)
+        return error("broker", f"{settings.host} has no address ({problem.strerror or problem})", _RESOLVE)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return None
 
 
-def _reach(target: BrokerSettings) -> Finding | float:
-    """How long a TCP connection took, in seconds; or what is in its way."""
-    begun = time.monotonic()
+def _reach(settings: BrokerSettings) -> Finding | float:
+    """Open a TCP connection. Returns its time in seconds, or the problem."""
+    start = time.monotonic()
     try:
-        socket.create_connection((target.host, target.port), timeout=WAIT_S).close()
+        socket.create_connection((settings.host, settings.port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as problem:
-        return error("broker", f"{target.host}:{target.port}: {problem.strerror or problem}", _REACH)
-    return time.monotonic() - begun
+        return error("broker", f"{settings.host}:{settings.port}: {problem.strerror or problem}", _REACH)
+    return time.monotonic() - start
 
 
-def _tls(target: BrokerSettings) -> Iterator[Finding]:
-    if target.tls is None:
+def _tls(settings: BrokerSettings) -> Iterator[Finding]:
+    if settings.tls is None:
         return
     try:
         with (
-            socket.create_connection((target.host, target.port), timeout=WAIT_S) as line,
-            target.tls.wrap_socket(line, server_hostname=target.host) as secure,
+            socket.create_connection((settings.host, settings.port), timeout=CONNECT_TIMEOUT_S) as line,
+            settings.tls.wrap_socket(line, server_hostname=settings.host) as secure,
         ):
             certificate: Any = secure.getpeercert() or {}
             version = secure.version()
@@ -92,42 +98,50 @@ def _tls(target: BrokerSettings) -> Iterator[Finding]:
         yield error("tls", *explain(problem))
         return
     except OSError as problem:
-        yield error("tls", f"the broker hung up ({problem.strerror or problem})", "does it speak TLS at this port?")
+        yield error(
+            "tls",
+            f"the broker closed the connection ({problem.strerror or problem})",
+            "does it speak TLS at this port?",
+        )
         return
     if "notAfter" not in certificate:  # not verified: tls_verify = false
-        yield note("tls", f"{version}, the certificate is not looked at")
+        yield note("tls", f"{version}, the certificate is not checked")
         return
     left = ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()
     until = datetime.fromtimestamp(time.time() + left, UTC).date()
-    if left < EXPIRES_SOON_D * 86400:
-        yield warning("tls", f"{version}, the broker's certificate ends on {until}", "renew it")
+    if left < EXPIRES_SOON_DAYS * 86400:
+        yield warning("tls", f"{version}, the broker's certificate expires on {until}", "renew it")
     else:
-        yield ok("tls", f"{version}, the broker's certificate is good until {until}")
+        yield ok("tls", f"{version}, the broker's certificate is valid until {until}")
 
 
-def _session(target: BrokerSettings, config: Config) -> Iterator[Finding]:
-    """Logs in under a name of its own, so a running ferd is not disturbed."""
+def _session(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
+    """Log in with a client id of its own, so that a running ferd is not disconnected, and check the topics."""
     wake = Wake()
-    heard: list[IncomingMessage] = []
+    received: list[IncomingMessage] = []
     refused: list[tuple[str, str]] = []
     try:
-        link, reason = connect(
-            target, wake, heard.append, threading.Event(), on_refused=lambda topic, why: refused.append((topic, why))
+        connection, reason = connect(
+            settings,
+            wake,
+            received.append,
+            threading.Event(),
+            on_refused=lambda topic, why: refused.append((topic, why)),
         )
-        if link is None:
+        if connection is None:
             remedy = _SUDO if exists(SERVICE_PASSWORD) and os.geteuid() != 0 else "see the broker's log"
-            yield error("broker", f"{target.host}:{target.port} does not let us in: {reason}", remedy)
+            yield error("broker", f"{settings.host}:{settings.port} refuses the login: {reason}", remedy)
             return
         try:
-            yield ok("broker", f"{target}, MQTT {link.protocol}")
-            yield from _round_trip(link, config.node.name, heard, refused)
+            yield ok("broker", f"{settings}, MQTT {connection.protocol}")
+            yield from _round_trip(connection, config.node.name, received, refused)
             if config.mqtt.discovery:
-                yield from _home_assistant(link, config, heard, refused)
-                yield from _size(link, config, heard, refused)
-            yield from _daemon(link, config.node.name, heard)
-            link.leave()
+                yield from _home_assistant(connection, config, received, refused)
+                yield from _size(connection, config, received, refused)
+            yield from _daemon(connection, config.node.name, received)
+            connection.leave()
         finally:
-            link.close()
+            connection.close()
     except OSError as problem:
         yield error("broker", f"the connection broke ({problem.strerror or problem})", "see the broker's log")
     finally:
@@ -135,52 +149,61 @@ def _session(target: BrokerSettings, config: Config) -> Iterator[Finding]:
 
 
 def _round_trip(
-    link: MqttConnection, node: str, heard: list[IncomingMessage], refused: list[tuple[str, str]]
+    connection: MqttConnection, node: str, received: list[IncomingMessage], refused: list[tuple[str, str]]
 ) -> Iterator[Finding]:
-    """A message to ourselves where ferd writes and listens. Its last level is no command's name: ferd ignores it."""
+    """Send a message to a topic that ferd both writes and reads. It is no command's name, so a ferd ignores it."""
     topic, token = f"ferd/{node}/request/doctor!", secrets.token_hex(8).encode()
-    link.listen([f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"])
-    _turn(link, 0.3)
-    begun = time.monotonic()
-    link.send(Message(topic, token, qos=1), begun)
-    _turn(link, ROUND_TRIP_S, lambda: bool(refused) or any(message.payload == token for message in heard))
-    remedy = f"let this user write ferd/{node}/# and read ferd/{node}/request/+ and ferd/{node}/+/+/set"
+    connection.subscribe([f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"])
+    _wait(connection, 0.3)
+    start = time.monotonic()
+    connection.send(Message(topic, token, qos=1), start)
+    _wait(
+        connection, ROUND_TRIP_TIMEOUT_S, lambda: bool(refused) or any(message.payload == token for message in received)
+    )
+    remedy = f"allow this user to write ferd/{node}/# and read ferd/{node}/request/+ and ferd/{node}/+/+/set"
     if refused:
         yield error("acl", f"the broker refuses {refused[0][0]} ({refused[0][1]})", remedy)
-    elif any(message.payload == token for message in heard):
-        yield ok("acl", f"may write and read ferd/{node}/…, round trip {1000 * (time.monotonic() - begun):.0f} ms")
+    elif any(message.payload == token for message in received):
+        yield ok("acl", f"may write and read ferd/{node}/…, round trip {1000 * (time.monotonic() - start):.0f} ms")
     else:
-        yield error("acl", f"what is written to ferd/{node}/… does not come back", remedy)
+        yield error("acl", f"a message to ferd/{node}/… does not come back", remedy)
 
 
 def _home_assistant(
-    link: MqttConnection, config: Config, heard: list[IncomingMessage], refused: list[tuple[str, str]]
+    connection: MqttConnection, config: Config, received: list[IncomingMessage], refused: list[tuple[str, str]]
 ) -> Iterator[Finding]:
     from ferd.outputs.home_assistant.discovery import identity
 
     refused.clear()
     name = identity(config.node.id)
     prefix = config.mqtt.discovery_prefix
-    link.listen([topics.birth(prefix), topics.discovery(prefix, name)])
-    # An unknown entity's empty document: it takes away what is not there, and tells whether the broker takes it.
+    connection.subscribe([topics.birth(prefix), topics.discovery(prefix, name)])
+    # The empty document of an unknown entity: it removes nothing, and shows whether the broker accepts it.
     probe = f"{prefix}/sensor/{name}/doctor/config"
-    link.send(Message(probe, b"", qos=1), time.monotonic())
-    _turn(link, 1.0)
-    remedy = f"let this user write {prefix}/device/{name}/config and {prefix}/+/{name}/+/config, read {prefix}/status"
+    connection.send(Message(probe, b"", qos=1), time.monotonic())
+    _wait(connection, 1.0)
+    remedy = (
+        f"allow this user to write {prefix}/device/{name}/config and {prefix}/+/{name}/+/config, "
+        f"and to read {prefix}/status"
+    )
     if refused:
         yield error("discovery", f"the broker refuses {refused[0][0]} ({refused[0][1]})", remedy)
         return
-    documents = [m.payload for m in heard if m.topic == topics.discovery(prefix, name) and m.payload]
+    documents = [m.payload for m in received if m.topic == topics.discovery(prefix, name) and m.payload]
     size = f"{len(documents[0]) / 1000:.1f} kB is retained" if documents else "nothing of this node is retained yet"
-    born = [m for m in heard if m.topic == topics.birth(prefix)]
-    seen = f"Home Assistant says {born[-1].payload.decode(errors='replace')}" if born else "its birth was not seen now"
+    births = [m for m in received if m.topic == topics.birth(prefix)]
+    seen = (
+        f"Home Assistant is {births[-1].payload.decode(errors='replace')}"
+        if births
+        else "its birth message is not retained"
+    )
     yield ok("discovery", f"may be written as {name}, {size}; {seen}")
 
 
 def _size(
-    link: MqttConnection, config: Config, heard: list[IncomingMessage], refused: list[tuple[str, str]]
+    connection: MqttConnection, config: Config, received: list[IncomingMessage], refused: list[tuple[str, str]]
 ) -> Iterator[Finding]:
-    """A message as large as the discovery document, on the way of the round trip: brokers may limit the size."""
+    """Send a message as large as the discovery document: brokers can limit the size."""
     from ferd.models.registry import find_bundle
     from ferd.outputs.home_assistant.discovery import announcement, identity
     from ferd.outputs.home_assistant.registry import device_of
@@ -188,36 +211,38 @@ def _size(
     try:
         labels = find_bundle(config.expression.model).labels
     except FerdError:
-        return  # the examination of the models says so
-    size = len(announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).payload)
+        return  # the check of the models reports it
+    size = len(
+        announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).encoded()
+    )
     payload = secrets.token_hex(8).encode().ljust(size, b".")
     refused.clear()
-    link.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
+    connection.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
 
     def passed() -> bool:
-        return any(message.payload == payload for message in heard)
+        return any(message.payload == payload for message in received)
 
-    _turn(link, ROUND_TRIP_S, lambda: bool(refused) or passed())
+    _wait(connection, ROUND_TRIP_TIMEOUT_S, lambda: bool(refused) or passed())
     what = f"{size / 1000:.1f} kB, as large as the discovery document"
     if passed():
         yield ok("message size", f"{what}, comes through")
         return
-    remedy = f"let the broker take {2 * size} bytes: message_size_limit and max_packet_size in mosquitto.conf"
+    remedy = f"let the broker accept {2 * size} bytes: message_size_limit and max_packet_size in mosquitto.conf"
     yield error("message size", f"{what}, does not come through, so Home Assistant finds nothing", remedy)
 
 
-def _daemon(link: MqttConnection, node: str, heard: list[IncomingMessage]) -> Iterator[Finding]:
-    """What a running ferd says of itself: whether it is online, and what its cameras went through."""
-    link.listen([topics.node_status(node), topics.node_health(node)])
-    _turn(link, 0.7)
-    told = {message.topic: message.payload for message in heard}
-    status = told.get(topics.node_status(node), b"").decode(errors="replace")
+def _daemon(connection: MqttConnection, node: str, received: list[IncomingMessage]) -> Iterator[Finding]:
+    """Report what a running ferd publishes of itself: its status and the history of its cameras."""
+    connection.subscribe([topics.node_status(node), topics.node_health(node)])
+    _wait(connection, 0.7)
+    values = {message.topic: message.payload for message in received}
+    status = values.get(topics.node_status(node), b"").decode(errors="replace")
     if not status:
-        yield note("daemon", f"no ferd has ever said anything as {node} here (or the ACL does not let us read it)")
+        yield note("daemon", f"no ferd has published as {node} on this broker (or the ACL forbids reading it)")
         return
     yield ok("daemon", f"{node} is online") if status == "online" else note("daemon", f"{node} is {status}")
     try:
-        health = json.loads(told[topics.node_health(node)])
+        health = json.loads(values[topics.node_health(node)])
         cameras = dict(health["cameras"])
     except (KeyError, ValueError, TypeError):
         return
@@ -226,18 +251,19 @@ def _daemon(link: MqttConnection, node: str, heard: list[IncomingMessage]) -> It
 
 
 def recovered(camera: str, health: Mapping[str, Any]) -> Finding:
-    """What `health` of a running ferd tells of a camera, and of what was done to get it back."""
-    said = f"{health.get('fps')} frames a second"
-    counted = (("reopened", "reopened"), ("rebuilt", "rebuilt after a hang"), ("restarts", "ferd started anew for it"))
+    """Judge a camera by the `health` payload of a running ferd: frame rate, and what was done to recover it."""
+    rate = f"{health.get('fps')} frames per second"
+    counted = (("reopened", "reopened"), ("rebuilt", "rebuilt after a hang"), ("restarts", "ferd restarted for it"))
     done = [f"{words} {health[key]}x" for key, words in counted if health.get(key)]
     if not done:
-        return ok(f"camera {camera}", said)
+        return ok(f"camera {camera}", rate)
     reason = f"; last reason: {health['reason']}" if health.get("reason") else ""
-    remedy = "cable, power supply, hub; journalctl -u ferd -g camera tells when"
-    return warning(f"camera {camera}", f"{said}, {', '.join(done)}{reason}", remedy)
+    remedy = "check cable, power supply and hub; journalctl -u ferd -g camera shows when"
+    return warning(f"camera {camera}", f"{rate}, {', '.join(done)}{reason}", remedy)
 
 
-def _turn(link: MqttConnection, seconds: float, done: Any = lambda: False) -> None:
+def _wait(connection: MqttConnection, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+    """Handle traffic until `done` or for `seconds`."""
     until = time.monotonic() + seconds
-    while link.connected and time.monotonic() < until and not done():
-        link.turn(NAP_S)
+    while connection.connected and time.monotonic() < until and not done():
+        connection.run_once(POLL_S)

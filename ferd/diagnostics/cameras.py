@@ -19,7 +19,7 @@ from ferd.config.source import redact
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
 from ferd.sources.discovery import FoundCamera, find_cameras
-from ferd.sources.v4l2 import DEV, modes
+from ferd.sources.v4l2 import DEV, modes, summarise
 
 LOOK_S = 25.0
 """Time limit for one picture. A Pi camera needs seconds to start, as do some webcams and streams over Wi-Fi."""
@@ -94,7 +94,7 @@ def look(source: str) -> Look | str:
 def _offers(camera: FoundCamera) -> str:
     """The formats and sizes of a webcam. A Pi camera takes any; `rpicam-hello --list-cameras` lists its sensor's."""
     offered = modes(camera.path) if camera.path is not None else {}
-    return f", offers {in_words(offered)}" if offered else ""
+    return f", offers {summarise(offered)}" if offered else ""
 
 
 def _held_by(config: CameraConfig, found: list[FoundCamera], dev: Path = DEV) -> list[Holder]:

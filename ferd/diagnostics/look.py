@@ -30,7 +30,7 @@ def take(text: str) -> dict[str, Any]:
     from ferd.config import CameraConfig, DetectorConfig
     from ferd.errors import SourceEnded
     from ferd.sources.factory import open_source
-    from ferd.vision.detectors.base import make_detector
+    from ferd.vision.detectors.factory import make_detector
 
     start = time.monotonic()
     source = open_source(CameraConfig(source=text), live=False)

@@ -20,7 +20,7 @@ from ferd.models.bundle import Bundle
 from ferd.models.registry import find_bundle
 from ferd.types import Frame
 from ferd.vision.classifier import Classifier
-from ferd.vision.detectors.base import make_detector
+from ferd.vision.detectors.factory import make_detector
 
 MIN_PYTHON = (3, 11)
 TIMED_CALLS = 20

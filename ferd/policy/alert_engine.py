@@ -1,4 +1,4 @@
-"""What a reading means beyond the expression: fatigue and the alerts that hold, worst first."""
+"""Add fatigue and the alerts that hold to each reading, worst first."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from ferd.policy.drowsiness import DrowsinessLimits, DrowsinessPolicy
 from ferd.types import LEVELS, LEVELS_OWN, Alert, EyeMouthState, Fatigue, Reading
 
 NAME = "fatigue"
-"""The name of the policy's alert."""
+"""The name of the drowsiness policy's alert."""
 HAPPINESS = "happiness"
-"""With this expression a wide-open mouth laughs; models without it take every one for a yawn."""
+"""With this expression a wide-open mouth is a laugh; with models that lack it each one counts as a yawn."""
 
 
 class AlertEngine:
-    """Call it with each reading, at rising times. `limits`: None where fatigue is off."""
+    """Call it with each reading, at rising times. `limits`: None switches fatigue off."""
 
     def __init__(self, limits: DrowsinessLimits | None, rules: Sequence[Rule]) -> None:
         self.fatigue = DrowsinessPolicy(limits) if limits else None
-        """None where it is off."""
+        """None while fatigue is off."""
         self._rules = [AlertRule(rule) for rule in rules]
         self._factor = 1.0
 
     def use(self, limits: DrowsinessLimits | None, rules: Sequence[Rule]) -> None:
-        """Take over changed limits and rules while everything that was observed and every running alert goes on.
+        """Change limits and rules while observations and running alerts are kept.
 
-        A rule is recognised by its name. One that is gone ends; one that watches something else under the same name
-        starts again. `limits` None switches fatigue off; limits after None start it without a past.
+        Args:
+            limits: None switches fatigue off; limits after None start it without a history.
+            rules: recognised by their names. A rule that is missing ends; one with another subject starts again.
         """
         if limits is None or self.fatigue is None:
             self.fatigue = DrowsinessPolicy(limits) if limits else None
@@ -39,19 +40,19 @@ class AlertEngine:
         self.tune(self._factor)
 
     def tune(self, factor: float) -> None:
-        """`factor`: see ferd/policy/sensitivity.py. The seconds of shut eyes are never changed by it."""
+        """Set the factor of the sensitivity (ferd/policy/sensitivity.py). Seconds of closed eyes are not affected."""
         self._factor = factor
         if self.fatigue:
             self.fatigue.factor = factor
 
     def __call__(self, reading: Reading) -> Reading:
-        """The same reading with `fatigue` and `alerts`."""
-        fatigue, alerts = self._tired(reading)
+        """Return the reading with `fatigue` and `alerts`."""
+        fatigue, alerts = self._fatigue_of(reading)
         alerts += [alert for rule in self._rules if (alert := rule.update(reading, self._factor))]
         alerts.sort(key=lambda alert: -LEVELS.index(alert.level))
         return replace(reading, fatigue=fatigue, alerts=tuple(alerts))
 
-    def _tired(self, reading: Reading) -> tuple[Fatigue | None, list[Alert]]:
+    def _fatigue_of(self, reading: Reading) -> tuple[Fatigue | None, list[Alert]]:
         if self.fatigue is None:
             return None, []
         face = reading.main_face

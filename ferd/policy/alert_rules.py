@@ -1,4 +1,4 @@
-"""Alert rules: on any label of any model, and on whether faces are there. Pure: readings in, alerts out.
+"""Evaluate alert rules on labels of any model and on the presence of faces. Pure: readings in, alerts out.
 
 A condition must hold for `for_s`; a short interruption (ferd/policy/episodes.py) does not restart the timer. The alert
 ends when the condition has failed for longer than that, and is not raised again within `cooldown_s`.
@@ -10,15 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ferd.policy.episodes import ROUNDING, EpisodeDetector
-from ferd.policy.intervals import IntervalBuilder
+from ferd.policy.episodes import ROUNDING, EpisodeDetector, IntervalBuilder
 from ferd.policy.sensitivity import scaled
 from ferd.types import Alert, Level, Reading
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Either a label above or below a probability, or faces "absent" or "present"."""
+    """A label above or below a probability, or faces "absent" or "present"."""
 
     label: str | None = None
     above: float | None = None
@@ -26,7 +25,11 @@ class Condition:
     faces: Literal["absent", "present"] | None = None
 
     def holds(self, reading: Reading, factor: float = 1.0) -> bool:
-        """`factor` of the sensitivity: `above` is multiplied by it. Without a main face no label is above or below."""
+        """Return whether the condition holds; without a main face no label is above or below.
+
+        Args:
+            factor: `above` is multiplied by it (ferd/policy/sensitivity.py).
+        """
         if self.faces is not None:
             return bool(reading.faces) == (self.faces == "present")
         face = reading.main_face
@@ -43,7 +46,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`combine`: all or any of the conditions. `pattern`: of the buzzer, None for silence. Rest: AlertConfig."""
+    """Hold the values of one [[alerts]] entry. Meaning of those not listed: AlertConfig.
+
+    Attributes:
+        combine: `all` or `any`, applied to the conditions.
+        pattern: what the buzzer plays, None for silence.
+    """
 
     name: str
     conditions: Sequence[Condition]
@@ -56,36 +64,36 @@ class Rule:
 
     @property
     def subject(self) -> object:
-        """What is observed, without thresholds and times: what was observed under another subject is no evidence."""
+        """What the rule observes, without thresholds and times. Observations of another subject are no evidence."""
         conditions = tuple((one.label, one.above is None, one.faces) for one in self.conditions)
         return conditions, self.combine
 
 
 class AlertRule:
-    """One rule over time. `rule` may be replaced by one with the same subject: what was observed goes on."""
+    """Evaluate one rule over time. `rule` may be replaced by one with the same subject: observations are kept."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._pieces = IntervalBuilder[bool]()
-        self._spells = EpisodeDetector()
+        self._intervals = IntervalBuilder[bool]()
+        self._episodes = EpisodeDetector()
         self._since: float | None = None
         self._reason = ""
         self._ended: float | None = None
 
     def update(self, reading: Reading, factor: float = 1.0) -> Alert | None:
-        """The alert while it holds."""
+        """Return the alert while it holds."""
         t, rule = reading.t, self.rule
         each = [condition.holds(reading, factor) for condition in rule.conditions]
         holds = rule.combine(each)
-        for piece in self._pieces.add(t, holds):
-            self._spells.add(piece.start, piece.end, piece.state, lost=piece.state is None)
-        spell = self._spells.current
-        if spell is None:
+        for interval in self._intervals.add(t, holds):
+            self._episodes.add(interval.start, interval.end, interval.state, lost=interval.state is None)
+        episode = self._episodes.current
+        if episode is None:
             if self._since is not None:
                 self._since, self._ended = None, t
             return None
         rested = self._ended is None or t >= self._ended + rule.cooldown_s - ROUNDING
-        if self._since is None and holds and spell.length >= rule.for_s - ROUNDING and rested:
+        if self._since is None and holds and episode.length >= rule.for_s - ROUNDING and rested:
             self._since = t
             self._reason = str(next(c for c, held in zip(rule.conditions, each, strict=True) if held))
         if self._since is None:

@@ -1,4 +1,4 @@
-"""Who is the driver: the main face stays the main face, though a passenger leans in, nearer to the camera."""
+"""Keep the driver as the main face even if a passenger leans in, nearer to the camera."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from math import dist
 from ferd.types import Box, Track
 
 NEAR = 1.0
-"""A new track counts as the driver's when it begins within so many face widths of where the driver was last seen."""
+"""A new track is the driver's when it begins within this many face widths of where the driver was last seen."""
 WAIT_S = 10.0
-"""So long a driver who is not seen is waited for; then whoever is largest drives."""
+"""A driver who is not seen keeps the role for this long; then the largest face gets it."""
 LARGER, LARGER_FOR_S = 1.4, 30.0
-"""A face so much larger for so long is the driver's after all: at the start it may have been somebody else's."""
+"""A face that is larger by this factor for this long becomes the driver: at the start the choice may be wrong."""
 
 
 class StickyPrimaryFace:
-    """Call it with the time and the tracks of each frame; it gives the driver's track id, None while there is none."""
+    """Return the driver's track id for the time and tracks of each frame, None while there is none."""
 
     def __init__(self) -> None:
         self._id: int | None = None

@@ -1,4 +1,4 @@
-"""How easily expressions and alerts are taken up: one number from 0 to 100 that a user sets, turned into a factor."""
+"""Scale thresholds by the sensitivity, a number from 0 to 100 that a user sets."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import replace
 from ferd.policy.smoothing import SmoothingRules
 
 MIDDLE = 50.0
-"""What is configured holds as it stands."""
+"""The sensitivity at which thresholds are those of the configuration."""
 HIGHEST = 0.95
-"""No threshold is raised above this: a label that must be surer is never held."""
+"""No threshold is raised above this: beyond it no label would ever be held."""
 
 
 def factor(sensitivity: float) -> float:
-    """What thresholds are multiplied by: 2 at 0, 1 at 50, 0.5 at 100. Each step of it is as large as any other."""
+    """Return the factor of thresholds: 2 at 0, 1 at 50, 0.5 at 100, geometric in between."""
     return float(2.0 ** ((MIDDLE - sensitivity) / 50))
 
 
 def scaled(threshold: float, by: float) -> float:
-    """A threshold between 0 and 1, multiplied and kept below HIGHEST (unless it was configured above it)."""
+    """Multiply a threshold between 0 and 1, up to HIGHEST (or its own value, if that is higher)."""
     return min(threshold * by, max(threshold, HIGHEST))
 
 

@@ -23,13 +23,14 @@ from ferd.policy.changepoint import ChangepointFilter, Values, probabilities
 CALM = 3.0
 """The filter's time constant, in units of time_constant_s."""
 STEP_S = 0.5
-"""After a gap one frame's scores stand for at most so long: one picture is no proof, however long the gap."""
-LEAST_LOOK = 1e-6
-"""Less of a look is the same moment again, and says nothing."""
+"""The longest time that one frame's scores stand for: a single frame after a long gap proves nothing."""
+LEAST_WEIGHT = 1e-6
+"""Frames of less weight show the same moment again and are ignored."""
 FLOOR = 1e-3
-"""No single frame is surer than this that a label is not there."""
+"""Lower bound of a frame's probabilities, which limits the evidence of a single frame against a label."""
 GIVE_UP_S = 0.25
-"""So long, and min_hold_s, a label is held that is not sure any more: else every change would pass through unsure."""
+"""A label that is no longer certain is held for this long in addition to min_hold_s: otherwise every change would pass
+through "no label"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,12 @@ class SmoothingRules:
 
 @dataclass(frozen=True, slots=True)
 class SmoothedLabel:
-    """`belief`: by all looks since the change. `smooth`: filtered probabilities. `label`: held, told at `since`.
+    """The smoothed result for one face.
 
-    `label` and `confidence` are None while unsure.
+    Attributes:
+        belief: probability per label from all observations since the last change; not calibrated.
+        smooth: filtered probabilities.
+        label: the label that is held since `since`; None while no label is certain, as is `confidence`.
     """
 
     belief: Values
@@ -62,19 +66,22 @@ class SmoothedLabel:
 
 @dataclass(frozen=True, slots=True)
 class _Rival:
-    """What should be held instead (None: nothing, since nothing is sure), and since when."""
+    """The label that should replace the held one (None: no label), and since when."""
 
     label: int | None
     since: float
 
 
 class Smoother:
-    """Reads one face over time. Feed it with `update` at rising times. `rules` may be changed between two updates."""
+    """Smooth the scores of one face. Call `update` at rising times.
+
+    `rules` may be replaced between two updates; what is held stays held.
+    """
 
     def __init__(self, labels: Sequence[str], rules: SmoothingRules) -> None:
         self._labels = tuple(labels)
         self.rules = rules
-        self._changes = ChangepointFilter()
+        self._changepoints = ChangepointFilter()
         self._belief: Values = (1 / len(self._labels),) * len(self._labels)
         self._logs: Values | None = None
         self._t = 0.0
@@ -84,19 +91,19 @@ class Smoother:
         self._rival: _Rival | None = None
 
     def update(self, t: float, scores: Sequence[float]) -> SmoothedLabel:
-        """One frame: `t` in seconds, `scores` with one probability a label."""
+        """Add one frame: `t` in seconds, `scores` with one probability per label."""
         logs = tuple(math.log(max(score, FLOOR)) for score in scores)
         if self._logs is None:
             self._logs, self._t, self._since = logs, t, t
             passed = STEP_S
         else:
             passed = min(max(t - self._t, 0.0), STEP_S)
-        looks = 1.0 if self.rules.time_constant_s <= 0 else min(passed / self.rules.time_constant_s, 1.0)
-        if looks > LEAST_LOOK:
-            self._belief = self._changes.update(logs, passed, looks)
+        weight = 1.0 if self.rules.time_constant_s <= 0 else min(passed / self.rules.time_constant_s, 1.0)
+        if weight > LEAST_WEIGHT:
+            self._belief = self._changepoints.update(logs, passed, weight)
         self._logs, self._t = self._filtered(logs, passed), t
         self._decide(t, logs)
-        self._note_confidence()
+        self._update_confidence()
         return self.now
 
     @property
@@ -116,7 +123,7 @@ class Smoother:
         return tuple(new + (old - new) * left for old, new in zip(self._logs, logs, strict=True))
 
     def _decide(self, t: float, logs: Values) -> None:
-        """Takes up the label that should be held instead of the one that is, once that has been so for long enough."""
+        """Replace the held label once another one has been ahead for long enough."""
         assert self._logs is not None
         wanted = self._wanted(logs)
         if wanted == self._held:
@@ -128,7 +135,7 @@ class Smoother:
         if t - self._rival.since >= needed - 1e-9:
             self._held, self._since, self._rival = wanted, t, None
             if wanted is not None and probabilities(logs)[wanted] > probabilities(self._logs)[wanted]:
-                self._logs = logs  # what was seen before belongs to another expression
+                self._logs = logs  # earlier frames belong to another expression
 
     def _wanted(self, logs: Values) -> int | None:
         assert self._logs is not None
@@ -136,13 +143,13 @@ class Smoother:
         top = self._belief.index(max(self._belief))
         held = self._held
         leads = held is None or top == held or self._belief[top] >= self.rules.switch_ratio * self._belief[held]
-        sure = max(smooth[top], probabilities(logs)[top])
-        if leads and sure >= self.rules.on_threshold:
+        confidence = max(smooth[top], probabilities(logs)[top])
+        if leads and confidence >= self.rules.on_threshold:
             return top
         return held if held is not None and smooth[held] >= self.rules.off_threshold else None
 
-    def _note_confidence(self) -> None:
-        """A label that is on its way out (below `off_threshold`) keeps the confidence it had."""
+    def _update_confidence(self) -> None:
+        """Update the confidence; a label below `off_threshold`, about to be dropped, keeps its last one."""
         assert self._logs is not None
         if self._held is not None and (now := probabilities(self._logs)[self._held]) >= self.rules.off_threshold:
             self._confidence = now

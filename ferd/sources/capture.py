@@ -1,6 +1,6 @@
 """The capture thread: the only thread that touches a camera's device. It opens, reads and closes it, in order.
 
-Camera calls can block for ever: a loose ribbon cable, low voltage or an unplugged webcam leaves them waiting in the
+Camera calls can block without end: a loose ribbon cable, low voltage or an unplugged webcam leaves them waiting in the
 kernel (picamera2 issues 336 and 794). Python cannot interrupt such a call, and releasing an OpenCV capture in one
 thread while another reads from it is a crash. So nobody but this thread calls the device; others only set a flag.
 """

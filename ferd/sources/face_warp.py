@@ -1,8 +1,8 @@
-"""A portrait that moves its face: it smiles, weeps, is surprised, closes its eyes. Only for the demo scene.
+"""Warp a portrait so that its face smiles, looks sad or surprised, or closes its eyes. Only for the demo scene.
 
-All positions are pixels of the portrait (512 x 600), found by looking at it. Shapes are made by moving the picture's
-own pixels with smooth displacement fields, which are computed once and blended by weight for each frame; what no
-pixel shows (the inside of the mouth, a closed lid) is drawn.
+All positions are pixels of the portrait (512 x 600), measured by hand. The face is changed by moving the image's own
+pixels with smooth displacement fields, which are computed once and blended by weight for each frame; what no pixel
+shows (the inside of the mouth, a closed lid) is drawn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ferd.types import Image
 Field = NDArray[np.float32]
 
 PORTRAIT_SIZE = (512, 600)
-"""Width and height that the positions below are meant for."""
+"""Width and height to which the positions below refer."""
 
 OUTLINE = (
     (218, 31), (200, 46), (186, 53), (177, 73), (175, 86), (158, 98), (151, 112), (149, 140), (150, 185),
@@ -29,10 +29,10 @@ OUTLINE = (
     (349, 285), (356, 266), (361, 261), (367, 236), (369, 208), (374, 199), (374, 188), (369, 180), (370, 134),
     (368, 104), (363, 91), (351, 86), (348, 71), (335, 56), (313, 44), (299, 41), (281, 28), (249, 23), (237, 25),
 )  # fmt: skip
-"""The person, without the flag and the wall behind her."""
+"""The person's outline, without the flag and the wall behind her."""
 
 LEFT, TOP, RIGHT, BOTTOM = 150, 130, 386, 366
-"""The part of the portrait that moves: the face and its surroundings."""
+"""The part of the portrait that is warped: the face and its surroundings."""
 
 MOUTH_X, MOUTH_Y, MOUTH_HALF = 267.0, 277.0, 39.0
 """Middle of the closed lips and half their width."""
@@ -43,7 +43,7 @@ EYES = ((221.0, 187.0, 24.0), (306.0, 186.0, 24.0))
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How far each part of the face is moved: 0 is at rest, 1 is about as far as it looks natural."""
+    """How far each part of the face is moved: 0 is neutral, 1 about as far as it looks natural."""
 
     smile: float = 0.0
     teeth: float = 0.0
@@ -85,14 +85,14 @@ PUSHES: dict[str, tuple[Push, ...]] = {
 }  # fmt: skip
 
 GAP = 30.0
-"""Pixels between the lips when the jaw is all the way down."""
+"""Pixels between the lips when the jaw is fully open."""
 
 TEETH, TEETH_GAP = 10.0, 0.33
-"""How many pixels of the upper teeth can be seen, and how far (of GAP) the lips part to show them."""
+"""Pixels of the upper teeth that can be seen, and the share of GAP by which the lips part to show them."""
 
 
 class WarpedPortrait:
-    """A portrait ((600, 512, 3) BGR) whose face can be moved. ``alpha``: (600, 512) float32, 1 where the person is."""
+    """A portrait ((600, 512, 3) BGR) whose face can be warped. ``alpha``: (600, 512) float32, 1 on the person."""
 
     def __init__(self, portrait: Image) -> None:
         if portrait.shape != (PORTRAIT_SIZE[1], PORTRAIT_SIZE[0], 3):
@@ -106,7 +106,7 @@ class WarpedPortrait:
         self._lids = closed_lids(self._portrait)
 
     def portrait(self, look: Look) -> Image:
-        """The portrait with that look, (600, 512, 3) uint8 BGR."""
+        """Draw the portrait with that look, (600, 512, 3) uint8 BGR."""
         picture = self._portrait.copy()
         self._lower_lids(picture, look.lids)
         x, y = self._moved(look)
@@ -118,7 +118,7 @@ class WarpedPortrait:
         return picture
 
     def _field(self, pushes: tuple[Push, ...]) -> tuple[Field, Field]:
-        """Where each pixel comes from at weight 1, relative to where it is: (H, W) each."""
+        """Return where each pixel comes from at weight 1, relative to its position: (H, W) each."""
         shape = self._x.shape
         dx, dy = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for push in pushes:
@@ -145,7 +145,7 @@ class WarpedPortrait:
 
 
 def edge_fade(shape: tuple[int, ...], margin: float = 14.0) -> Field:
-    """1 inside, falling to 0 at the edges of an area, so that nothing moves there."""
+    """Return weights that are 1 inside and fall to 0 at the edges, so that nothing moves there."""
     height, width = shape
     rows = np.minimum(np.arange(height), np.arange(height)[::-1]) / margin
     columns = np.minimum(np.arange(width), np.arange(width)[::-1]) / margin
@@ -153,7 +153,7 @@ def edge_fade(shape: tuple[int, ...], margin: float = 14.0) -> Field:
 
 
 def outline_mask() -> Field:
-    """(600, 512) float32: 1 inside the person's outline, soft over three pixels, 0 outside."""
+    """Return the person's mask, (600, 512) float32: 1 inside the outline, soft over three pixels, 0 outside."""
     mask = np.zeros((PORTRAIT_SIZE[1], PORTRAIT_SIZE[0]), np.uint8)
     cv2.fillPoly(mask, [np.array(OUTLINE, np.int32)], 255, cv2.LINE_AA)
     mask = np.asarray(cv2.erode(mask, np.ones((3, 3), np.uint8)), np.uint8)
@@ -173,10 +173,10 @@ class Mouth(NamedTuple):
 
 
 def open_mouth(x: Field, y: Field, jaw: float) -> tuple[Field, Mouth | None]:
-    """Parts the lips: y of the pixels while they were closed, and the mouth, None when they stay closed.
+    """Part the lips. Returns y of the pixels while they were closed, and the mouth, None when they stay closed.
 
-    Above the lip line the face is raised a little, below it lowered by `jaw` times GAP, less and less towards nose
-    and chin.
+    Above the lip line the face is raised a little, below it lowered by `jaw` times GAP; both decrease towards nose and
+    chin.
     """
     if jaw < 0.01:
         return y, None
@@ -193,7 +193,7 @@ def open_mouth(x: Field, y: Field, jaw: float) -> tuple[Field, Mouth | None]:
 
 
 def paint_mouth(face: Image, x: Field, mouth: Mouth, teeth: float) -> None:
-    """Draws the dark of an open mouth, and the upper teeth as far as `teeth` says, into `face`."""
+    """Draw the dark inside of an open mouth, and the upper teeth (`teeth`: 0 to 1), into `face`."""
     rows, columns = np.nonzero(mouth.inside)
     if not rows.size:
         return
@@ -209,7 +209,7 @@ def paint_mouth(face: Image, x: Field, mouth: Mouth, teeth: float) -> None:
 
 
 def draw_brows(portrait: Image) -> Image:
-    """The portrait with its light brows drawn a little darker: on 48 pixels only the glasses were left of them."""
+    """Darken the portrait's light brows a little: at 48 pixels only the glasses remained of them."""
     shade = np.zeros(portrait.shape[:2], np.uint8)
     for points in (
         ((190, 168), (205, 162), (222, 161), (238, 165)),
@@ -233,7 +233,7 @@ class Lid:
     lower: Field
 
     def paint(self, picture: Image, closed: float) -> None:
-        """Draws the lid into `picture`, `closed` from 0 (open, nothing is drawn) to 1."""
+        """Draw the lid into `picture`, `closed` from 0 (open, nothing is drawn) to 1."""
         if closed < 0.01:
             return
         height, width = self.cover.shape
@@ -247,7 +247,7 @@ class Lid:
 
 
 def closed_lids(portrait: Image) -> tuple[Lid, ...]:
-    """The lids of both eyes, made of the skin below them."""
+    """Make the lids of both eyes from the skin below them."""
     return tuple(_lid(portrait, x, y, half) for x, y, half in EYES)
 
 

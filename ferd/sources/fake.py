@@ -1,9 +1,9 @@
-"""A camera that replays a script, for tests and for trying out what ferd does when a camera fails.
+"""A fake camera that follows a script, for tests and for trying out what ferd does when a camera fails.
 
     camera = FakeCamera([play(3.0), gap(1.5), play(1.0), freeze(10.0), fail("unplugged")], fps=15)
 
-It records what was done with it and when: ``camera.record``. Times are those of `clock`, so that a test with a clock
-of its own runs hours in no time.
+It records every call with its time: ``camera.record``. Times are those of `clock`, so that a test with a fake clock
+runs through hours in an instant.
 """
 
 from __future__ import annotations
@@ -20,62 +20,62 @@ import numpy as np
 from ferd.errors import SourceEnded, SourceError
 from ferd.types import Frame, Image
 
-Deed = Literal["play", "gap", "freeze", "hang", "fail", "refuse", "end"]
+Action = Literal["play", "gap", "freeze", "hang", "fail", "refuse", "end"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the script: what the camera does, for how many seconds, and the words of an error."""
+    """One line of the script: what the camera does, for how many seconds, and the message of an error."""
 
-    deed: Deed
+    action: Action
     for_s: float = 0.0
-    words: str = ""
+    message: str = ""
 
 
-class Happened(NamedTuple):
-    """At `t` of the clock somebody opened, read or closed the camera, or such a call failed."""
+class Call(NamedTuple):
+    """A call to the camera and its result, at `t` of the clock."""
 
     t: float
     what: Literal["opened", "refused", "read", "failed", "closed"]
 
 
 def play(for_s: float) -> Step:
-    """Pictures that all differ."""
+    """Deliver images that all differ."""
     return Step("play", for_s)
 
 
 def gap(for_s: float) -> Step:
-    """The next picture comes so much later."""
+    """Delay the next image by this time."""
     return Step("gap", for_s)
 
 
 def freeze(for_s: float) -> Step:
-    """The last picture again and again, at the usual pace."""
+    """Repeat the last image, at the usual rate."""
     return Step("freeze", for_s)
 
 
 def hang(for_s: float = math.inf) -> Step:
-    """A read that does not come back, even when the camera is closed: only after that time, or on ``let_go``."""
+    """Let a read hang, also when it is interrupted: it returns after that time, or on ``let_go``."""
     return Step("hang", for_s)
 
 
-def fail(words: str = "the cable came off") -> Step:
-    """A read that raises SourceError."""
-    return Step("fail", words=words)
+def fail(message: str = "the cable came off") -> Step:
+    """Let a read raise SourceError."""
+    return Step("fail", message=message)
 
 
-def refuse(words: str = "device is busy") -> Step:
-    """Opening raises SourceError. The first step of a script, if at all."""
-    return Step("refuse", words=words)
+def refuse(message: str = "device is busy") -> Step:
+    """Let ``open`` raise SourceError. Only as the first step of a script."""
+    return Step("refuse", message=message)
 
 
 def end() -> Step:
-    """A read that raises SourceEnded, as a file does."""
+    """Let a read raise SourceEnded, as a file does."""
     return Step("end")
 
 
 class FakeCamera:
-    """Replays `script`; after its last step every read fails. `sleep(seconds)` waits; the default wakes on close."""
+    """Follows `script`; after its last step every read fails. `sleep(seconds)`: the default wakes at an interrupt."""
 
     opening_s = 0.0
 
@@ -92,7 +92,7 @@ class FakeCamera:
     ) -> None:
         self.name = name
         self.noisy = noisy
-        self.record: list[Happened] = []
+        self.record: list[Call] = []
         self._script = list(script)
         self._interval = 1 / fps
         self._size = size
@@ -101,23 +101,23 @@ class FakeCamera:
         self._interrupted = threading.Event()
         self._let_go = threading.Event()
         self._sleep = sleep or self._interrupted.wait
-        self._shots = self._play()
+        self._images = self._play()
         self._count = 0
 
     def open(self) -> None:
-        if self._script and self._script[0].deed == "refuse":
+        if self._script and self._script[0].action == "refuse":
             self._note("refused")
-            raise SourceError(f"{self.name}: {self._script[0].words}")
+            raise SourceError(f"{self.name}: {self._script[0].message}")
         self._note("opened")
 
     def read(self) -> Frame:
         try:
-            picture = next(self._shots)
+            image = next(self._images)
         except SourceError:
             self._note("failed")
             raise
         self._note("read")
-        return Frame(t=self._clock(), image=picture)
+        return Frame(t=self._clock(), image=image)
 
     def close(self) -> None:
         if not self._closed:
@@ -129,43 +129,43 @@ class FakeCamera:
         self._interrupted.set()
 
     def let_go(self) -> None:
-        """Ends a hang, now and for ever: a test must not leave threads behind."""
+        """End this hang and all later ones: a test must not leave threads behind."""
         self._let_go.set()
 
     def done(self, what: str) -> int:
-        """How often `what` stands in the record."""
-        return sum(1 for happened in self.record if happened.what == what)
+        """Count the calls with this result."""
+        return sum(1 for call in self.record if call.what == what)
 
     def _note(self, what: Literal["opened", "refused", "read", "failed", "closed"]) -> None:
-        self.record.append(Happened(self._clock(), what))
+        self.record.append(Call(self._clock(), what))
 
     def _play(self) -> Iterator[Image]:
         for step in self._script:
-            if step.deed in ("play", "freeze"):
-                yield from self._pictures(step)
-            elif step.deed == "gap":
+            if step.action in ("play", "freeze"):
+                yield from self._deliver(step)
+            elif step.action == "gap":
                 self._sleep(step.for_s)
-            elif step.deed == "hang":
+            elif step.action == "hang":
                 self._let_go.wait(None if math.isinf(step.for_s) else step.for_s)
-            elif step.deed == "end":
+            elif step.action == "end":
                 raise SourceEnded(f"{self.name}: ended")
-            elif step.deed == "fail":
-                raise SourceError(f"{self.name}: {step.words}")
+            elif step.action == "fail":
+                raise SourceError(f"{self.name}: {step.message}")
             if self._interrupted.is_set():
                 raise SourceError(f"{self.name}: is closed")
         raise SourceError(f"{self.name}: the script is over")
 
-    def _pictures(self, step: Step) -> Iterator[Image]:
+    def _deliver(self, step: Step) -> Iterator[Image]:
         for _ in range(max(1, round(step.for_s / self._interval))):
             self._sleep(self._interval)
             if self._interrupted.is_set():
                 return
-            self._count += step.deed == "play"
+            self._count += step.action == "play"
             yield picture_number(self._count, self._size)
 
 
 class FakeCameras:
-    """A factory for the keeper: the n-th camera it makes plays the n-th script, the last script for ever after."""
+    """A factory for the supervisor: its n-th camera follows the n-th script; the last script repeats."""
 
     def __init__(self, scripts: Sequence[Sequence[Step]], *, fps: float = 15.0, noisy: bool = True) -> None:
         self.made: list[FakeCamera] = []
@@ -185,10 +185,10 @@ class FakeCameras:
 
 
 def picture_number(number: int, size: tuple[int, int]) -> Image:
-    """A gray ramp that differs from that of every other number below 65,536: (height, width, 3) BGR."""
+    """Make a gray ramp that differs from that of every other number below 65,536: (height, width, 3) BGR."""
     width, height = size
-    picture = np.empty((height, width, 3), np.uint8)
-    picture[...] = np.linspace(40, 200, width).astype(np.uint8)[None, :, None]
-    picture[:, :, 0] = number % 256
-    picture[:, :, 1] = number // 256 % 256
-    return picture
+    image = np.empty((height, width, 3), np.uint8)
+    image[...] = np.linspace(40, 200, width).astype(np.uint8)[None, :, None]
+    image[:, :, 0] = number % 256
+    image[:, :, 1] = number // 256 % 256
+    return image

@@ -1,4 +1,4 @@
-"""Video files and folders of pictures: every frame counts, times are positions in seconds."""
+"""Video files and folders of images: no frame is skipped, times are positions in seconds."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MOST_FPS = 1000.0
 class VideoFile:
     """A video file, read through OpenCV's FFmpeg.
 
-    ``Frame.t`` is the frame's time stamp in the file, in seconds. Where the file has none, or they run backwards,
-    the frame rate counts on. With `loop` the file starts anew at its end, and t keeps growing.
+    ``Frame.t`` is the frame's time stamp in the file, in seconds. Where the file has none, or they run backwards, it is
+    the previous one plus the frame interval. With `loop` the file starts again at its end, and t keeps growing.
     """
 
     noisy = False
@@ -86,7 +86,7 @@ class VideoFile:
         return np.asarray(image, np.uint8) if ok else None
 
     def _rewind(self) -> None:
-        # Opened anew: seeking to 0 does not work in every container (MPEG-TS, raw H.264).
+        # Opened again: seeking to 0 does not work in every container (MPEG-TS, raw H.264).
         self.close()
         self._offset = (self._last or 0.0) + self._step
         self._capture = self._start()
@@ -108,10 +108,10 @@ class VideoFile:
 
 
 class PictureFolder:
-    """The pictures of a folder in the order in which people count (2 before 10), or one single picture.
+    """The images of a folder in natural order (2 before 10), or a single image.
 
-    ``Frame.t`` is the picture's place in the folder divided by `fps`. One that does not decode is named in a log
-    line and skipped; its time stays empty.
+    ``Frame.t`` is the image's position in the folder divided by `fps`. One that does not decode is logged and skipped;
+    its time is not used.
     """
 
     noisy = False
@@ -133,16 +133,16 @@ class PictureFolder:
 
     def read(self) -> Frame:
         while self._open:
-            turn, place = divmod(self._index, len(self._pictures))
-            if turn and (self._decoded == 0 or not self._loop):
+            round_number, index = divmod(self._index, len(self._pictures))
+            if round_number and (self._decoded == 0 or not self._loop):
                 raise self._end()
             self._index += 1
-            image = read_picture(self._pictures[place])
+            image = read_picture(self._pictures[index])
             if image is not None:
                 self._decoded += 1
                 return Frame(t=(self._index - 1) / self._fps, image=image)
-            if turn == 0:
-                log.warning("picture skipped file=%s reason=%r", self._pictures[place].name, "does not decode")
+            if round_number == 0:
+                log.warning("picture skipped file=%s reason=%r", self._pictures[index].name, "does not decode")
         raise SourceError(f"{self.name}: is not open")
 
     def interrupt(self) -> None:
@@ -158,7 +158,7 @@ class PictureFolder:
 
 
 def check_file(path: Path) -> None:
-    """SourceError that says why `path` cannot be read as a file: missing, a folder, empty, forbidden."""
+    """Raise SourceError when `path` cannot be read as a file: missing, a folder, empty, forbidden."""
     if not exists(path):
         raise SourceError(f"{path}: no such file. Check the name, and that it is visible to the user that ferd runs as")
     if is_dir(path):
@@ -175,7 +175,7 @@ def check_file(path: Path) -> None:
 
 
 def pictures_of(path: Path) -> list[Path]:
-    """The picture files of a folder in natural order, or `path` itself. SourceError when there is none."""
+    """List the image files of a folder in natural order, or `path` itself. Raises SourceError when there is none."""
     if not is_dir(path):
         check_file(path)
         return [path]
@@ -190,10 +190,10 @@ def pictures_of(path: Path) -> list[Path]:
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Sorted as people count: frame2.png before frame10.png."""
+    """Sort by name with numbers as numbers: frame2.png before frame10.png."""
 
     def key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-        # Split by digits: odd places are numbers. The whole name settles ties ("01" and "1").
+        # Split by digits: odd indexes are numbers. The whole name decides ties ("01" and "1").
         parts = re.split(r"([0-9]+)", path.name.lower())
         return [(1, int(p), "") if i % 2 else (0, 0, p) for i, p in enumerate(parts)], path.name
 
@@ -201,7 +201,7 @@ def natural_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_picture(path: Path) -> Image | None:
-    """(H, W, 3) uint8 BGR, upright by its EXIF note; None when it does not decode."""
+    """Read an image, (H, W, 3) uint8 BGR, rotated as its EXIF tag says. None when it does not decode."""
     try:
         data = np.fromfile(path, np.uint8)
     except OSError:

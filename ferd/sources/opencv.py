@@ -39,7 +39,7 @@ def set_log_level(level: int) -> int:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence OpenCV's warnings: ferd's own errors say the same with a remedy.
+    """Silence OpenCV's warnings: ferd's own errors state the same with a remedy.
 
     The level is global to the process, so overlapping uses are counted.
     """

@@ -121,7 +121,7 @@ class PiCamera:
 
 
 def sensor_time(request: Any, now: float) -> float:
-    """Return when the sensor began to read the image out, in monotonic seconds; `now` where libcamera does not say.
+    """Return when the sensor began to read the image out, in monotonic seconds; `now` where libcamera gives no time.
 
     libcamera's SensorTimestamp is in nanoseconds of CLOCK_BOOTTIME, which differs from the monotonic clock only on a
     machine that was suspended.

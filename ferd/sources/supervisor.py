@@ -1,6 +1,6 @@
 """Keep all cameras running: the only place in ferd that opens a source again.
 
-Each camera has one capture thread, whose calls to the device may hang for ever. One supervisor thread for the whole
+Each camera has one capture thread, whose calls to the device may never return. One supervisor thread for the whole
 process makes no such call: it watches the clocks, gives up a failed or hung capture thread, waits and starts a new one
 with a new source. A capture thread that was given up closes its source as soon as its call returns.
 """

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from ferd.config import SmoothingConfig
-from ferd.evaluation.samples import Sample, read_samples
+from ferd.evaluation.data import Sample, read_samples
 from ferd.models.registry import find_bundle
 from ferd.policy.smoothing import Smoother, SmoothingRules
 from ferd.vision.classifier import Classifier

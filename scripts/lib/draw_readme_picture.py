@@ -12,7 +12,7 @@ from ferd.config import CameraConfig, Config
 from ferd.replay import frames
 from ferd.sources.factory import open_source
 from ferd.types import Frame, Reading
-from ferd.vision.pipeline import Models
+from ferd.vision.loader import Models
 
 FPS = 10
 COLOURS = {  # BGR

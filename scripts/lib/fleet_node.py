@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from ferd import topics
 from ferd.config.models import MqttConfig
 from ferd.event_builder import EventBuilder
 from ferd.outputs.home_assistant.discovery import Device, announcement
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import Info
+from ferd.topics import Message
 from ferd.types import Box, Face, FaceReading, Reading, Track
 
 CAMERA = "desk"

@@ -1,4 +1,4 @@
-"""A network camera for scripts/bench-page: the demo scene as MJPEG over http, each picture with its number in it."""
+"""A network camera for scripts/bench-page: the demo scene as MJPEG over HTTP; each picture carries its number."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from ferd.sources.demo import DURATION_S, render
 
 CELL, BITS = 8, 16
-"""The number stands in the top left corner: a row of black and white cells of so many pixels."""
+"""The number is in the top left corner: BITS black and white cells of CELL pixels."""
 NOISE = 3.0
-"""Standard deviation of the sensor's noise, in gray levels."""
+"""Standard deviation of the sensor noise, in gray levels."""
 SLOTS = 1 << BITS
 
 
@@ -32,7 +32,7 @@ def number_in(image: NDArray[np.uint8]) -> int:
 
 
 class PageCamera:
-    """Serves in a process of its own. `sent`: by number, the wall clock when the picture was last put on its way."""
+    """Serve in a process of its own. ``sent``: by number, when the picture was last sent, in seconds since 1970."""
 
     def __init__(self, fps: float) -> None:
         self.sent = multiprocessing.Array("d", SLOTS, lock=False)
@@ -57,7 +57,7 @@ def _pictures(fps: float) -> list[bytes]:
     return made
 
 
-def _serve(fps: float, sent: list[float], told: Connection) -> None:
+def _serve(fps: float, sent: list[float], port: Connection) -> None:
     pictures = _pictures(fps)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -80,5 +80,5 @@ def _serve(fps: float, sent: list[float], told: Connection) -> None:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    told.send(server.server_address[1])
+    port.send(server.server_address[1])
     threading.Event().wait()

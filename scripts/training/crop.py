@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.vision.align import Crop, Relation
+from ferd.models.preprocess import Crop, Relation
 from training.data import SIDE, load_ferplus, training_sample
 
 TILES_MEASURED = 1200

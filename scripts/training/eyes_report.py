@@ -14,15 +14,16 @@ import numpy as np
 from torch import nn
 
 from ferd.errors import FerdError
-from ferd.evaluation.photograph import LEAST, surest
+from ferd.evaluation import metrics as score
+from ferd.evaluation.eyes import PHOTOGRAPH_THRESHOLD, surest
 from ferd.models.bundle import read_bundle
 from ferd.types import Face, Frame
-from ferd.vision import eyes, score
+from ferd.vision import eyes
 from ferd.vision.detectors.base import Detector
 from ferd.vision.detectors.ferd import FerdDetector
 from ferd.vision.detectors.yunet import YunetDetector
-from ferd.vision.eyes import LABELS, EyeOrMouth, EyeReader, normalise_contrast
-from ferd.vision.points import with_points
+from ferd.vision.eyes import LABELS, EyeMouthReading, EyeReader, normalise_contrast
+from ferd.vision.points import with_landmarks
 from training import card
 from training.eyes_data import CROP, OTHER, SUNGLASSES, TILE, Tiles, held_back
 from training.eyes_net import SIDE
@@ -55,7 +56,7 @@ TRAINED_ON = [
 Answers = list[tuple[str, str | None, bool]]
 Find = Callable[[Any], tuple[Any, Face] | None]
 """The face in a picture, and that picture."""
-Read = Callable[[Any], EyeOrMouth | None]
+Read = Callable[[Any], EyeMouthReading | None]
 """What the eyes in a picture say."""
 LEAST_FACE = 32  # pixels, as `ferd model eval`
 
@@ -90,11 +91,14 @@ def detectors(folder: Path, models: Path) -> Iterator[tuple[Detector, Detector]]
     """Our own, where it has been trained, and the teacher, where the data folder has it; each as it is and thorough."""
     try:
         face = read_bundle(models / "face.tflite")
-        yield with_points(FerdDetector(face, LEAST_FACE)), with_points(FerdDetector(face, LEAST_FACE, LEAST))
+        yield (
+            with_landmarks(FerdDetector(face, LEAST_FACE)),
+            with_landmarks(FerdDetector(face, LEAST_FACE, PHOTOGRAPH_THRESHOLD)),
+        )
     except FerdError as error:
         print(f"without our own detector: {error}")
     for file in (folder / "yunet").glob("*.onnx"):
-        yield YunetDetector(file, LEAST_FACE), YunetDetector(file, LEAST_FACE, LEAST)
+        yield YunetDetector(file, LEAST_FACE), YunetDetector(file, LEAST_FACE, PHOTOGRAPH_THRESHOLD)
 
 
 def whole_faces(reader: EyeReader, read: Read, folder: Path) -> Answers:
@@ -117,16 +121,16 @@ def yawns(reader: EyeReader, find: Find, folder: Path) -> Answers:
     return answers
 
 
-def told(part: EyeOrMouth, what: str) -> str:
+def told(part: EyeMouthReading, what: str) -> str:
     high, low = ("closed", "open") if what in ("eye", "eyes") else ("open", "closed")
     return high if part.share > 0.5 else low
 
 
-def _answer(reader: EyeReader, part: EyeOrMouth | None, what: str) -> tuple[str | None, bool]:
+def _answer(reader: EyeReader, part: EyeMouthReading | None, what: str) -> tuple[str | None, bool]:
     return (None, False) if part is None else (told(part, what), reader.sure(part))
 
 
-def _read(reader: EyeReader, seen: tuple[Any, Face] | None, what: str) -> EyeOrMouth | None:
+def _read(reader: EyeReader, seen: tuple[Any, Face] | None, what: str) -> EyeMouthReading | None:
     if seen is None or seen[1].points is None:
         return None
     read = reader(seen[0], seen[1].points)
@@ -166,7 +170,7 @@ def _at_sight(reader: EyeReader, find: Find) -> Read:
 
 def _thoroughly(reader: EyeReader, detector: Detector) -> Read:
     return lambda picture: surest(
-        detector, picture, lambda look, face: _read(reader, (look, face), "eyes") or EyeOrMouth(0.5, 0.0)
+        detector, picture, lambda look, face: _read(reader, (look, face), "eyes") or EyeMouthReading(0.5, 0.0)
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from ferd.evaluation import metrics as score
 from ferd.types import Box, Face, Landmarks
-from ferd.vision import score
 from ferd.vision.detectors.ferd import decode, letterbox, weighted_nms
 from training.face_data import Data, HeldFace
 from training.face_net import HEIGHT, WIDTH

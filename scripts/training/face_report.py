@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from torch import nn
 
+from ferd.evaluation import metrics as score
 from ferd.models.bundle import read_bundle
 from ferd.types import Face, Frame
-from ferd.vision import score
 from ferd.vision.detectors import yunet
 from ferd.vision.detectors.base import Detector
 from ferd.vision.detectors.ferd import FerdDetector

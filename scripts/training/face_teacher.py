@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ferd.evaluation import metrics as score
 from ferd.types import Box, Face, Landmarks
-from ferd.vision import score
 
 UNSURE, SURE = 0.5, 0.75  # the teacher's score: below the first it says nothing, from the second on it is believed
 AGREE, NEAR = 0.75, 0.06  # overlap, point error

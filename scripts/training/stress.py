@@ -7,7 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ferd.evaluation import stress
+from ferd.evaluation import classifier as stress
 from ferd.types import Image
 
 

@@ -37,7 +37,7 @@ def test_settings_that_are_there_stay(tmp_path: Path):
     assert configuration(tmp_path, "echo other")[1].read_text() == "mine\n"
 
 
-def test_what_tells_that_ferd_is_installed_is_written_last():
+def test_the_link_that_marks_ferd_as_installed_is_written_last():
     """/opt/ferd/venv turns the next run into an upgrade, which does not start what was never started."""
     steps = (ROOT / "scripts" / "install").read_text().splitlines()
     order = [

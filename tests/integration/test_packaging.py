@@ -53,6 +53,6 @@ def test_the_wheel_runs_from_where_it_is_unpacked(wheel, tmp_path):
     assert str(tmp_path / "ferd/model_files/expression.tflite") in child.stdout
 
 
-def test_the_version_is_said_once():
+def test_the_version_is_written_once():
     assert __version__ in (ROOT / "CHANGELOG.md").read_text()
     assert "version" not in (ROOT / "pyproject.toml").read_text().partition("[project]")[2].partition("dynamic")[0]

@@ -1,10 +1,10 @@
-"""Units and rules: where they are laid, which drop-ins fit a machine, and the way back."""
+"""Units and rules: where they are installed, which drop-ins fit a machine, and the way back."""
 
 from pathlib import Path
 
 import pytest
 
-from ferd.system_files import UNITS, Machine, lay, restore, shipped, snapshot
+from ferd.system_files import UNITS, Machine, install_files, restore, shipped, snapshot
 
 BARE = Machine(has_pins=False, systemd=252)
 PI = Machine(has_pins=True, systemd=257)
@@ -19,7 +19,7 @@ def test_they_come_from_the_checkout_or_the_wheel():
 
 
 def test_a_plain_machine_gets_no_drop_in(tmp_path):
-    lay(BARE, tmp_path)
+    install_files(BARE, tmp_path)
     assert names(tmp_path) == [
         "etc/systemd/system/ferd.service",
         "etc/systemd/system/ferd@.service",
@@ -31,7 +31,7 @@ def test_a_plain_machine_gets_no_drop_in(tmp_path):
 
 
 def test_a_pi_with_a_new_systemd_gets_both_beside_both_units(tmp_path):
-    lay(PI, tmp_path)
+    install_files(PI, tmp_path)
     laid = {Path(name).parent.name + "/" + Path(name).name for name in names(tmp_path) if name.endswith(".conf")}
     assert {
         "ferd.service.d/gpio.conf",
@@ -41,25 +41,25 @@ def test_a_pi_with_a_new_systemd_gets_both_beside_both_units(tmp_path):
     } <= laid
 
 
-def test_an_example_is_not_laid(tmp_path):
-    lay(PI, tmp_path)
+def test_an_example_is_not_installed(tmp_path):
+    install_files(PI, tmp_path)
     assert not list(tmp_path.rglob("broker-only*"))
 
 
 def test_a_second_time_what_does_not_fit_any_more_goes_and_the_users_own_stays(tmp_path):
-    lay(PI, tmp_path)
+    install_files(PI, tmp_path)
     own = tmp_path / UNITS / "ferd.service.d" / "broker-only.conf"
     own.write_text("[Service]\nIPAddressDeny=any\n")
-    lay(BARE, tmp_path)
+    install_files(BARE, tmp_path)
     assert [path.name for path in (tmp_path / UNITS / "ferd.service.d").iterdir()] == ["broker-only.conf"]
 
 
 @pytest.mark.parametrize("old", [BARE, PI])
 def test_there_and_back(tmp_path, old):
-    lay(old, tmp_path)
+    install_files(old, tmp_path)
     (tmp_path / UNITS / "ferd.service").write_text("an older one")
     before = snapshot(tmp_path)
-    lay(PI, tmp_path)
+    install_files(PI, tmp_path)
     laid = snapshot(tmp_path)
     (tmp_path / UNITS / "ferd.service.d").mkdir(exist_ok=True)
     since = tmp_path / UNITS / "ferd.service.d" / "since.conf"

@@ -37,19 +37,19 @@ def test_the_template_is_made_from_the_unit():
 
 @needs_systemd
 @pytest.mark.parametrize("name", ["ferd.service", "ferd@.service"])
-def test_systemd_says_nothing_against_it(units, name):
+def test_systemd_verify_reports_nothing(units, name):
     """verify exits 0 on unknown keys too, so its words count. Keys of newer versions stand in drop-ins only."""
-    told = analyze("verify", units / name)
-    ours = [line for line in told.stderr.splitlines() if "ferd" in line]
+    result = analyze("verify", units / name)
+    ours = [line for line in result.stderr.splitlines() if "ferd" in line]
     assert not ours
 
 
 @needs_systemd
 def test_it_is_closed(units):
-    told = analyze("security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", units / "ferd.service")
-    if "offline" in told.stderr.lower() and "unrecognized" in told.stderr.lower():
+    result = analyze("security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", units / "ferd.service")
+    if "offline" in result.stderr.lower() and "unrecognized" in result.stderr.lower():
         pytest.skip("this systemd cannot judge a file")
-    assert told.returncode == 0, told.stdout[-600:] + told.stderr
+    assert result.returncode == 0, result.stdout[-600:] + result.stderr
 
 
 def test_traps_that_are_known_are_avoided():

@@ -7,7 +7,7 @@ from ferd.upgrade import KEPT, Done, Upgrade
 
 
 class Machine:
-    """/opt/ferd in a folder, and a systemd that does as told. `fails`: words of a command -> its output."""
+    """/opt/ferd in a folder, and a simulated systemd. `fails`: words of a command -> its output."""
 
     def __init__(self, home, *, running=True, fails=None, restarts=("0",)):
         self.home, self.running, self.fails = home, running, fails or {}
@@ -104,17 +104,17 @@ def test_another_process_that_does_not_start(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
-        ("-m venv", "no environment could be made"),
+        ("-m venv", "the environment could not be created"),
         ("-m pip", "pip could not install it"),
-        ("ferd check", "does not take the configuration"),
+        ("ferd check", "does not accept the configuration"),
         ("ferd doctor", "doctor found errors"),
     ],
 )
-def test_before_the_switch_nothing_is_changed(tmp_path, words, told):
+def test_before_the_switch_nothing_is_changed(tmp_path, words, message):
     machine = Machine(tmp_path, fails={words: "the reason"})
-    refused(machine, told)
+    refused(machine, message)
     assert not any("restart" in line for line in machine.ran)
 
 
@@ -130,12 +130,14 @@ def test_one_that_does_not_start(tmp_path):
         return done
 
     machine.run = run
-    refused(machine, r"not well \(Job for ferd.service failed\); the old one runs again")
+    refused(machine, r"does not work \(Job for ferd.service failed\); the old one runs again")
     assert tries == [("2", "unit of the new"), ("1", "unit of 1")]
 
 
-def test_unit_files_that_cannot_be_laid(tmp_path):
-    refused(Machine(tmp_path, fails={"ferd.system_files": "disk full"}), "its unit files could not be laid: disk full")
+def test_unit_files_that_cannot_be_installed(tmp_path):
+    refused(
+        Machine(tmp_path, fails={"ferd.system_files": "disk full"}), "its unit files could not be installed: disk full"
+    )
 
 
 def test_interrupted_while_it_is_watched(tmp_path):

@@ -1,4 +1,4 @@
-// A ferd as a service has it: a token, no camera, and a configuration that it may not write. Run by scripts/test-page.
+// Tests ferd as the service runs it: a token, no camera, a read-only configuration. Run by scripts/test-page.
 // Environment: FERD_PAGE (address), FERD_TOKEN, and harness.mjs's.
 import http from "node:http";
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import { browser, end, open, problems, serious, shots, story, until } from "./ha
 const address = process.env.FERD_PAGE, { port } = new URL(address);
 const page = await open(address);
 
-await story("without the token there is the login page, and no wrong one lets in", async () => {
+await story("without the token the login page is shown, and a wrong token is refused", async () => {
   assert.ok(page.url().endsWith("/login"));
   assert.deepEqual(await serious(page, "login"), []);
   await page.screenshot({ path: `${shots}/login.png` });
@@ -19,7 +19,7 @@ await story("without the token there is the login page, and no wrong one lets in
   assert.equal((await page.request.get(`${address}api/state`)).status(), 401);
 });
 
-await story("the right one does, and the cookie is out of a script's reach", async () => {
+await story("the token is accepted, and scripts cannot read the cookie", async () => {
   await page.fill("#token", process.env.FERD_TOKEN);
   await page.keyboard.press("Enter");
   await page.waitForSelector("#tab-live");
@@ -28,9 +28,9 @@ await story("the right one does, and the cookie is out of a script's reach", asy
   assert.equal(await page.evaluate(() => document.cookie), "");
 });
 
-await story("no camera: the page says so, why, and what to do", async () => {
-  await until(page, () => /gives no picture/.test(document.getElementById("curtain").textContent));
-  console.log(`        ${await page.textContent("#curtain")}`);
+await story("without a camera the page says why", async () => {
+  await until(page, () => /gives no picture/.test(document.getElementById("cover").textContent));
+  console.log(`        ${await page.textContent("#cover")}`);
   assert.match(await page.textContent("#status"), /offline/);
   assert.equal(await page.locator("#sending").isVisible(), false);
   await page.screenshot({ path: `${shots}/no-camera.png` });
@@ -39,11 +39,11 @@ await story("no camera: the page says so, why, and what to do", async () => {
     await page.click(`#tab-${view}`);
     await page.waitForTimeout(800);
     await page.screenshot({ path: `${shots}/no-camera-${view}.png`, fullPage: true });
-    assert.equal(await page.locator("#trouble").isVisible(), false);
+    assert.equal(await page.locator("#error").isVisible(), false);
   }
 });
 
-await story("a file that ferd may not write: the change is shown, with what to paste and what to type", async () => {
+await story("for a read-only file the change is shown with the keys and commands to copy", async () => {
   await page.click("#tab-tune");
   await page.waitForSelector("input[name=time_constant_s]");
   await page.focus("input[name=time_constant_s]");
@@ -58,7 +58,7 @@ await story("a file that ferd may not write: the change is shown, with what to p
   await page.screenshot({ path: `${shots}/by-hand.png`, fullPage: true });
 });
 
-await story("another site's page gets nothing: no socket, no change, no answer", async () => {
+await story("a page of another site gets no WebSocket, no change and no answer", async () => {
   const evil = http.createServer((_, answer) => answer.writeHead(200, { "Content-Type": "text/html" }).end("<!doctype html><title>evil</title>")).listen(0, "127.0.0.1");
   await new Promise((resolve) => evil.once("listening", resolve));
   // The same browser, with the cookie; another port is the same site, so that SameSite alone would not help.
@@ -82,21 +82,21 @@ await story("another site's page gets nothing: no socket, no change, no answer",
   assert.equal(state.cameras[0].enabled, true);
 });
 
-await story("a name that was bent to this machine (DNS rebinding) is refused", async () => {
+await story("an unknown host name (DNS rebinding) is refused", async () => {
   const context = await browser.newContext();
-  const bent = await context.newPage();
-  const answer = await bent.goto(`http://evil.example:${port}/`);
+  const rebound = await context.newPage();
+  const answer = await rebound.goto(`http://evil.example:${port}/`);
   assert.equal(answer.status(), 421);
-  assert.match(await bent.textContent("body"), /not known here/);
+  assert.match(await rebound.textContent("body"), /is not known/);
   await context.close();
 });
 
-await story("who logs out is out", async () => {
+await story("logging out ends the access", async () => {
   await page.click("#leave button");
   await page.waitForSelector("#token");
   assert.equal((await page.request.get(`${address}api/state`)).status(), 401);
 });
 
-await story("no error, no foreign request, nothing against the policy", async () => assert.deepEqual(problems, []));
+await story("no error, no foreign request, no violation of the content policy", async () => assert.deepEqual(problems, []));
 
 await end();

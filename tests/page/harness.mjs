@@ -43,7 +43,7 @@ export async function story(name, tell) {
 
 export const until = (page, told, timeout = 20000) => page.waitForFunction(told, null, { timeout });
 export const online = (page) => until(page, () => document.getElementById("status").textContent.startsWith("online"));
-export const pictures = (page) => until(page, () => /pictures? a second/.test(document.getElementById("pace").textContent));
+export const pictures = (page) => until(page, () => /pictures? per second/.test(document.getElementById("pace").textContent));
 
 // What axe finds of impact "serious" or worse.
 export async function serious(page, where) {

@@ -1,4 +1,4 @@
-// Drives the page in a real browser. Run by scripts/test-page, which starts ferd and knows where everything lies.
+// Tests the page in a real browser. Run by scripts/test-page, which starts ferd and sets the environment.
 // Environment: FERD_PAGE (address), FERD_PID, FERD_SCENE (yes: the demo scene, whose picture is known), and harness.mjs's.
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
@@ -11,28 +11,28 @@ const open = (options) => openAt(address, options);
 
 const page = await open();
 
-await story("the picture comes, with a face and its bars", async () => {
+await story("the picture is shown, with a face and its bars", async () => {
   await pictures(page);
   await until(page, () => document.querySelector("#bars tr.held"));
   assert.equal(await page.locator("#sending").isVisible(), true);
   await page.screenshot({ path: `${shots}/live.png` });
 });
 
-await story("first paint (wanted: within 1000 ms, on a machine with nothing else to do)", async () => {
+await story("first paint (wanted: within 1000 ms on an idle machine)", async () => {
   const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0].startTime);
   console.log(`        first contentful paint ${paint.toFixed(0)} ms`);
   assert.ok(paint > 0);
 });
 
-await story("how old the picture is (wanted: at most 150 ms, on a machine with nothing else to do)", async () => {
+await story("age of the picture (wanted: at most 150 ms on an idle machine)", async () => {
   const words = await page.textContent("#pace");
   console.log(`        ${words}`);
   assert.match(words, /\d+ ms old/);
 });
 
-await story("without the picture the readings go on, and nothing is sent", async () => {
+await story("without the picture only readings are sent", async () => {
   await page.uncheck("#show-picture");
-  await until(page, () => /readings? a second/.test(document.getElementById("pace").textContent));
+  await until(page, () => /readings? per second/.test(document.getElementById("pace").textContent));
   await until(page, () => document.getElementById("sending").hidden);
   await page.check("#show-picture");
   await pictures(page);
@@ -41,7 +41,7 @@ await story("without the picture the readings go on, and nothing is sent", async
 await story("stop closes the camera, start opens it again", async () => {
   await page.click("#power");
   await until(page, () => document.getElementById("status").textContent.startsWith("disabled"));
-  await until(page, () => document.getElementById("curtain").textContent.includes("stopped"));
+  await until(page, () => document.getElementById("cover").textContent.includes("stopped"));
   await page.screenshot({ path: `${shots}/stopped.png` });
   await page.click("#power");
   await online(page);
@@ -55,37 +55,37 @@ await story("keyboard alone: through the views with arrows, the timeline with ar
   await until(page, () => document.querySelectorAll("#events tr").length > 0);
   await page.focus("#timeline");
   await page.keyboard.press("End");
-  assert.match(await page.textContent("#moment"), /\d:\d\d.*(person|people|looked)/);
+  assert.match(await page.textContent("#moment"), /\d:\d\d.*(person|people|no frames)/);
 });
 
-await story("the mouse over the timeline tells the moment, and the day is there", async () => {
+await story("the mouse over the timeline shows the moment, also of the day", async () => {
   await page.check("input[name=span][value=day]");
   await page.waitForTimeout(1000);
   await page.focus("#timeline");
-  await page.keyboard.press("End"); // a minute of a day is a pixel: for the keyboard
-  assert.match(await page.textContent("#moment"), /\d:\d\d:\d\d: (?!nothing).*(person|people)/);
+  await page.keyboard.press("End"); // a minute of a day is one pixel wide
+  assert.match(await page.textContent("#moment"), /\d:\d\d:\d\d: (?!no frames).*(person|people)/);
   await page.screenshot({ path: `${shots}/time-day.png` });
   await page.check("input[name=span][value=recent]");
   await page.waitForTimeout(1000);
   const box = await page.locator("#timeline").boundingBox();
   await page.mouse.move(box.x + 100, box.y + 40);
   await page.waitForTimeout(200);
-  assert.match(await page.textContent("#moment"), /nothing was looked at/);
+  assert.match(await page.textContent("#moment"), /no frames/);
   await page.mouse.move(box.x + box.width - 12, box.y + 40);
   await page.waitForTimeout(200);
-  assert.match(await page.textContent("#moment"), /\d:\d\d:\d\d: (?!nothing).*(person|people)/);
+  assert.match(await page.textContent("#moment"), /\d:\d\d:\d\d: (?!no frames).*(person|people)/);
   await page.screenshot({ path: `${shots}/time.png` });
 });
 
-await story("another threshold, tried on the last minutes, used, and written with its comments", async () => {
+await story("another threshold is tried on the last minutes, used, and written with the comments kept", async () => {
   await page.click("#tab-tune");
-  await until(page, () => /told/.test(document.getElementById("compare-text").textContent));
+  await until(page, () => /published/.test(document.getElementById("compare-text").textContent));
   await page.focus("input[name=min_hold_s]");
   for (let i = 0; i < 20; i += 1) await page.keyboard.press("ArrowRight");
   await page.waitForTimeout(1500);
   await page.screenshot({ path: `${shots}/tune.png` });
   await page.click("#use");
-  await until(page, () => document.getElementById("tune-said").textContent.startsWith("In use"));
+  await until(page, () => document.getElementById("tune-status").textContent.startsWith("In use"));
   await page.focus("input[name=time_constant_s]");
   await page.keyboard.press("ArrowRight");
   await page.click("#diff");
@@ -93,7 +93,7 @@ await story("another threshold, tried on the last minutes, used, and written wit
   assert.match(await page.textContent("#saving .patch"), /\+min_hold_s/, "what is in use already is saved as well");
   await page.screenshot({ path: `${shots}/tune-change.png` });
   await page.click("#saving .write");
-  await until(page, () => document.getElementById("tune-said").textContent.startsWith("Written"));
+  await until(page, () => document.getElementById("tune-status").textContent.startsWith("Written"));
 });
 
 async function hold(label) {
@@ -106,7 +106,7 @@ async function hold(label) {
   await page.waitForTimeout(2500);
 }
 
-await story("two classes are taught by holding a button, and used", async () => {
+await story("two classes are trained by holding a button, and used", async () => {
   await page.click("#tab-teach");
   for (const label of ["one", "other"]) {
     await page.fill("#class-name", label);
@@ -117,7 +117,7 @@ await story("two classes are taught by holding a button, and used", async () => 
   await page.click("#train button");
   await until(page, () => document.querySelector("#report table"), 60000);
   await page.click("#try-model");
-  await until(page, () => document.getElementById("teach-said").textContent.includes("in use"));
+  await until(page, () => document.getElementById("teach-status").textContent.includes("in use"));
   await page.click("#tab-live");
   await until(page, () => [...document.querySelectorAll("#bars th")].some((th) => th.textContent === "other"));
   await page.screenshot({ path: `${shots}/taught.png` });
@@ -137,7 +137,7 @@ await story("ferd's own model is corrected for a face, by two buttons, and used"
   console.log(`        ${await page.textContent("#report")}`);
   await page.screenshot({ path: `${shots}/adapt.png`, fullPage: true });
   await page.click("#try-model");
-  await until(page, () => document.getElementById("teach-said").textContent.includes("corrected is in use"));
+  await until(page, () => document.getElementById("teach-status").textContent.includes("corrected is in use"));
   await page.click("#tab-live");
   await until(page, () => [...document.querySelectorAll("#bars th")].some((th) => th.textContent === "happiness"));
   await pictures(page);
@@ -186,7 +186,7 @@ await story("reload in the middle", async () => {
   await pictures(page);
 });
 
-await story("a thousand idle connections, and one who reads a byte a second: the picture goes on", async () => {
+await story("a thousand idle connections and a reader of one byte a second do not stop the picture", async () => {
   const { hostname, port } = new URL(address);
   const frames = () => page.evaluate(() => fetch("/api/state").then((r) => r.json()).then((s) => s.cameras[0].frames));
   const rate = async () => {
@@ -212,15 +212,15 @@ await story("a thousand idle connections, and one who reads a byte a second: the
   await pictures(page);
 });
 
-await story("ferd starts anew while the page is open, and the page comes back by itself", async () => {
+await story("ferd restarts while the page is open, and the page reconnects by itself", async () => {
   const before = await page.evaluate(() => fetch("/api/state").then((r) => r.json()).then((s) => s.up_s));
   spawnSync("kill", ["-TERM", fs.readFileSync(process.env.FERD_PID, "utf8").trim()]);
-  await until(page, () => !document.getElementById("curtain").hidden, 10000);
-  await until(page, () => document.getElementById("curtain").hidden && /pictures? a/.test(document.getElementById("pace").textContent), 40000);
+  await until(page, () => !document.getElementById("cover").hidden, 10000);
+  await until(page, () => document.getElementById("cover").hidden && /pictures? per/.test(document.getElementById("pace").textContent), 40000);
   const after = await page.evaluate(() => fetch("/api/state").then((r) => r.json()).then((s) => s.up_s));
   assert.ok(after < before);
 });
 
-await story("no error, no foreign request, nothing against the policy", async () => assert.deepEqual(problems, []));
+await story("no error, no foreign request, no violation of the content policy", async () => assert.deepEqual(problems, []));
 
 await end();

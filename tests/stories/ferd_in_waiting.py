@@ -1,4 +1,4 @@
-"""A ferd that has loaded its libraries and waits for a file before it begins: it is back quickly on any machine."""
+"""ferd with its libraries loaded, waiting for a file before it starts: so a restart is quick on any machine."""
 
 import sys
 import time

@@ -14,13 +14,15 @@ from brokers import Ear, mosquitto, wait_for
 from ferd_process import broker_environ, ferd
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
+from published import Payload, Recorder
 
 from ferd.config import MqttConfig
-from ferd.event_builder import EventBuilder
 from ferd.outputs.mqtt import client as mqtt
-from ferd.outputs.mqtt import publisher, topics
+from ferd.outputs.mqtt import publisher
 from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.outbox import Outbox
+from ferd.payloads import AlertEvent, AlertState, State
+from ferd.topics import ALERT, EVENT, STATE
 from ferd.types import Box, Face, FaceReading, Reading, Track
 
 START_S = 20.0
@@ -90,7 +92,7 @@ def test_another_client_with_our_id_is_survived(tmp_path, broker, ear):
         thief.connect(broker.host, broker.port)
         thief.loop_start()
         try:
-            wait_for(lambda: "goes on under another id" in daemon.log, 60, daemon.log)
+            wait_for(lambda: "using another id" in daemon.log, 60, daemon.log)
             wait_for(lambda: daemon.log.rstrip().count("connected host") == 4, 30, daemon.log)
             ear.say(f"{NODE}/request/snooze", '{"transaction":1}')
             ear.wait(f"{NODE}/response/snooze")
@@ -115,8 +117,8 @@ def test_a_frozen_broker_is_noticed_and_told_the_last_values_when_it_thaws(tmp_p
         broker.freeze()
         wait_for(lambda: not sender.status.connected, 10)
         for seq in range(100):
-            state = topics.State("joy", 0.8, 1, 0.0, seq)
-            board.put(topics.state_message("hall", "desk", state), time.monotonic())
+            state = State("joy", 0.8, 1, 0.0, seq)
+            board.put(STATE.message(state, node="hall", camera="desk"), time.monotonic())
         time.sleep(2)
         assert sender._thread.is_alive()
         broker.thaw()
@@ -129,9 +131,15 @@ def test_a_frozen_broker_is_noticed_and_told_the_last_values_when_it_thaws(tmp_p
         sender.stop()
 
 
+def message_of(payload: Payload):
+    topic = ALERT if isinstance(payload, AlertState) else STATE if isinstance(payload, State) else EVENT
+    assert not isinstance(payload, AlertEvent)
+    return topic.message(payload, node="hall", camera="desk")
+
+
 def test_an_hour_of_a_restless_face(tmp_path):
     """In fast motion, from the readings to what goes to the broker: within the budget, and the end is right."""
-    chance, narrator, board = random.Random(8322), EventBuilder("hall", "desk"), Outbox()
+    chance, recorder, board = random.Random(8322), Recorder(), Outbox()
     sent, now, expression, since = [], 0.0, "joy", 0.0
     while now < 3600:
         if chance.random() < 0.2:
@@ -139,8 +147,8 @@ def test_an_hour_of_a_restless_face(tmp_path):
         seen = Track(1, Face(Box(10, 10, 80, 80)), born=0.0, seen=now)
         confidence = None if expression is None else chance.random()
         face = FaceReading(seen, {}, {}, expression, confidence, since)
-        for message in narrator.tell(Reading(now, (face,) if chance.random() < 0.98 else (), 1), 1e9 + now):
-            board.put(message, now)
+        for payload in recorder.update(Reading(now, (face,) if chance.random() < 0.98 else (), 1), 1e9 + now):
+            board.put(message_of(payload), now)
         now += 0.1
         sent += [(now, message) for message in board.due(now)]
     while (at := board.next_at()) is not None:
@@ -150,7 +158,7 @@ def test_an_hour_of_a_restless_face(tmp_path):
     times = [at for at, _ in sent]
     assert all(b - a >= 60 - 1e-6 for a, b in zip(times, times[30:], strict=False))
     states = [message for _, message in sent if message.retain]
-    assert states[-1].payload == narrator.state.to_json()
+    assert states[-1].payload == recorder.now.state
     gaps = [b - a for a, b in itertools.pairwise(at for at, message in sent if message.retain)]
     assert min(gaps) >= 1 - 1e-6
     assert max(gaps) < 10, "a restless face is told every few seconds, without a pause for the rest of the minute"

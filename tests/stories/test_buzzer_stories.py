@@ -248,3 +248,19 @@ def test_the_driver_closes_her_eyes(tmp_path):
             camera.scene_s = AWAKE_S
             wait_for(lambda: daemon.log.rstrip().endswith("buzzer silent"), 10, daemon.log)
             assert car.sounds[-1] == "off"
+
+
+def test_other_rules_while_an_alarm_sounds_do_not_silence_it(car):
+    """It used to be silent for 3.3 s, and said that the camera was lost, while a driver slept."""
+    with mosquitto(car.folder) as broker, Ear(broker.port) as ear, car.drive(broker.port) as daemon:
+        wait_for(lambda: car.watching == ["on"], START_S, daemon.log)
+        car.alert("fatigue alarm default")
+        wait_for(lambda: car.sounds == ["on"], 5, daemon.log)
+        car.config.write_text(car.config.read_text() + "\n[smoothing]\nmin_hold_s = 0.5\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "reloaded" in daemon.log, 10, daemon.log)
+        time.sleep(1.5)
+        assert car.sounds == ["on"]
+        events = ear.payloads(f"{NODE}/camera/event")
+        assert [event for event in events if "alert_ended" in event] == []
+        assert car.watching == ["on"]

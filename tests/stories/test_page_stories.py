@@ -1,4 +1,4 @@
-"""The page in the real process: off unless asked for, its address told, and nothing that happens to it stops ferd."""
+"""Hold the page in the real process: off by default, its address printed, and no fault of it stops ferd."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def environ(**web):
     return broker_environ(1) | {f"FERD_WEB__{key.upper()}": str(value) for key, value in web.items()}
 
 
-def test_a_first_look_shows_the_page_and_tells_its_address(tmp_path):
+def test_run_try_prints_the_address_of_the_page(tmp_path):
     with ferd("run", "--try", "--source", "demo", folder=tmp_path, environ=broker_environ(free_port())) as daemon:
         wait_for(lambda: "page: http://127.0.0.1:" in daemon.log, STARTS_S, daemon.log)
         address = re.search(r"page: (http://\S+)", daemon.log)[1]
@@ -34,14 +34,14 @@ def test_a_first_look_shows_the_page_and_tells_its_address(tmp_path):
         assert daemon.stop(signal.SIGINT) == 0
 
 
-def test_without_being_asked_there_is_no_page(tmp_path):
+def test_the_page_is_off_by_default(tmp_path):
     with ferd("run", "--source", "demo", folder=tmp_path, environ=environ(port=free_port())) as daemon:
         wait_for(lambda: "ready" in daemon.log, STARTS_S, daemon.log)
         assert "page" not in daemon.log
         assert daemon.stop() == 0
 
 
-def test_a_port_that_is_taken_is_told_and_ferd_runs_on(tmp_path):
+def test_a_taken_port_is_reported_and_ferd_continues(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -53,25 +53,25 @@ def test_a_port_that_is_taken_is_told_and_ferd_runs_on(tmp_path):
             assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize(("token", "told"), [(None, "is not there"), ("short", "16 are the least"), ("", "is empty")])
-def test_a_wrong_token_file_is_told_at_the_start(tmp_path, token, told):
+@pytest.mark.parametrize(("token", "message"), [(None, "is not there"), ("short", "at least 16"), ("", "is empty")])
+def test_a_wrong_token_file_is_refused_at_the_start(tmp_path, token, message):
     if token is not None:
         (tmp_path / "token").write_text(token)
     with ferd(
         "run", "--source", "demo", folder=tmp_path, environ=environ(enabled="true", token_file=tmp_path / "token")
     ) as daemon:
         assert daemon.process.wait(STARTS_S) == 78
-        assert told in daemon.log
+        assert message in daemon.log
         assert token is None or not token or token not in daemon.log
 
 
-def test_others_are_not_let_in_without_a_token(tmp_path):
+def test_other_machines_need_a_token(tmp_path):
     with ferd("run", "--source", "demo", folder=tmp_path, environ=environ(enabled="true", bind="0.0.0.0")) as daemon:
         assert daemon.process.wait(STARTS_S) == 78
         assert "token_file is needed" in daemon.log
 
 
-def test_a_reload_switches_it_on_and_off(tmp_path):
+def test_a_reload_switches_the_page_on_and_off(tmp_path):
     file, port = tmp_path / "ferd.toml", free_port()
     url = f"http://127.0.0.1:{port}/"
     base = '[node]\nname = "test-pi"\n[mqtt]\nport = 1\n'
@@ -90,7 +90,7 @@ def test_a_reload_switches_it_on_and_off(tmp_path):
         assert daemon.stop() == 0
 
 
-def test_it_ends_in_time_while_somebody_looks_and_does_not_read(tmp_path):
+def test_ferd_ends_in_time_with_viewers_that_do_not_read(tmp_path):
     port = free_port()
     with ferd("run", "--source", "demo", folder=tmp_path, environ=environ(enabled="true", port=port)) as daemon:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), STARTS_S, daemon.log)

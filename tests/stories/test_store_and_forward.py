@@ -101,5 +101,5 @@ def test_a_spoilt_file_is_told_and_nothing_stops(tmp_path: Path):
         environ = broker_environ(broker.port) | {"FERD_MQTT__PERSIST_EVENTS": "true"}
         with ferd("run", "--source", "demo", folder=tmp_path, environ=environ) as daemon:
             wait_for(lambda: told(ear), START_S)
-            assert daemon.log.count("begins anew") == 1
+            assert daemon.log.count("starting a new file") == 1
             assert daemon.stop() == 0

@@ -1,8 +1,8 @@
-"""How Home Assistant finds this node by itself: its identity, and the documents that make its entities.
+"""Make the identity of this node and the discovery documents from which Home Assistant creates its entities.
 
-The device form of MQTT discovery came with Home Assistant 2024.11: one document for all. The root of the document is
-closed there: one unknown key drops the whole device with one line in its log, so only full names of documented keys
-stand here. For older ones there is one document an entity.
+The device form of MQTT discovery came with Home Assistant 2024.11: one document for all entities. It rejects unknown
+keys at the root of the document, and then ignores the whole device with one line in its log; so only full names of
+documented keys are used here. Older versions get one document per entity.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Literal
 
 from ferd import __version__
 from ferd.outputs.home_assistant.entities import NONE, Device, entities
-from ferd.outputs.mqtt.topics import DISCOVERY, DISCOVERY_COMPONENT, Message
 from ferd.payloads import Json
+from ferd.topics import DISCOVERY, DISCOVERY_COMPONENT, Message
 
 __all__ = ["Device", "Form", "announcement", "document", "documents", "identity"]
 
 MACHINE_ID = Path("/etc/machine-id")
 
 Form = Literal["device", "components"]
-NOBODY: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def identity(node_id: str | None = None, machine_id: Path = MACHINE_ID) -> str:
-    """``ferd_`` and six hex digits that stay the same when the node or the host is renamed.
+    """Return ``ferd_`` and six hex digits that do not change when the node or the host is renamed.
 
-    ``node_id``: [node] id, which tells several ferds on one machine apart. Where there is no machine id (some
-    containers) the host name stands in: a rename then makes new entities.
+    ``node_id``: [node] id, which distinguishes several ferds on one machine. Without a machine id (some containers) the
+    host name is used: renaming the host then makes new entities.
     """
     try:
         name = machine_id.read_text().strip() or socket.gethostname()
@@ -40,11 +40,11 @@ def identity(node_id: str | None = None, machine_id: Path = MACHINE_ID) -> str:
     return "ferd_" + hashlib.sha256(f"{name}{node_id or ''}ferd".encode()).hexdigest()[:6]
 
 
-def documents(prefix: str, device: Device, form: Form, gone: Mapping[str, str] = NOBODY) -> list[Message]:
-    """The retained messages that make all entities of this node.
+def documents(prefix: str, device: Device, form: Form, gone: Mapping[str, str] = NOTHING) -> list[Message]:
+    """Return the retained messages that create all entities of this node.
 
-    ``gone``: platforms of entities that are no more, by their key. The device form removes an entity when it stands in
-    the document with nothing but its platform; in the other form its document is cleared, which is not done here.
+    ``gone``: platforms of removed entities by their key. The device form removes an entity that has only its platform
+    in the document; in the other form its document is cleared, which is not done here.
     """
     if form == "device":
         whole = document(device, gone)
@@ -63,10 +63,10 @@ def documents(prefix: str, device: Device, form: Form, gone: Mapping[str, str] =
 
 
 def _for_older(entity: Json) -> Json:
-    """The entity as Home Assistant before 2024.11 takes it.
+    """Return the entity as Home Assistant before 2024.11 accepts it.
 
-    2024.3 takes "None" for unknown in a number only, and in a sensor with options nothing that is not an option: there
-    the old state would stand for ever. Without its options it takes "unknown".
+    2024.3 reads "None" as unknown only in numbers, and a sensor with options keeps its old state for any value that is
+    not an option. Without options it accepts "unknown".
     """
     plain = {name: value for name, value in entity.items() if name != "platform"}
     if "options" in plain:
@@ -75,14 +75,14 @@ def _for_older(entity: Json) -> Json:
     return plain
 
 
-def document(device: Device, gone: Mapping[str, str] = NOBODY) -> Json:
-    """The discovery document as Home Assistant's mqtt/schemas.py takes it."""
+def document(device: Device, gone: Mapping[str, str] = NOTHING) -> Json:
+    """Return the discovery document as Home Assistant's mqtt/schemas.py accepts it."""
     removed = {key: {"platform": platform} for key, platform in gone.items()}
     return _head(device) | {"components": entities(device) | removed}
 
 
 def announcement(prefix: str, device: Device) -> Message:
-    """The device document as it is sent when nothing was announced before."""
+    """Return the device document as it is sent when nothing was announced before."""
     return documents(prefix, device, "device")[0]
 
 

@@ -1,8 +1,8 @@
-"""The entities that Home Assistant shows for one ferd.
+"""Define the entities that Home Assistant shows for one ferd.
 
-Two things that Home Assistant does shape this page (its mqtt/entity.py and mqtt/discovery.py, 2024.3 to 2026.11):
-a payload of an availability topic that is neither "available" nor "not available" is passed over, so "disabled" must
-be made one of them; and a template that renders "None" shows a sensor as unknown.
+Two properties of Home Assistant matter here (its mqtt/entity.py and mqtt/discovery.py, 2024.3 to 2026.11): it ignores a
+payload of an availability topic that is neither "available" nor "not available", so "disabled" is mapped to one of
+them; and a template that renders "None" shows a sensor as unknown.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ferd import topics
 from ferd.names import slug
-from ferd.outputs.mqtt import topics
 from ferd.payloads import EVENT_TYPES, Json
 from ferd.types import LEVELS
 
@@ -20,16 +20,20 @@ NONE = "None"
 DIAGNOSTIC = "diagnostic"
 CONFIG = "config"
 HIDDEN = {"enabled_by_default": False}
-"""For what only some want to see: a user switches it on at the entity."""
+"""For entities that only some users need: they can be enabled in Home Assistant."""
 NO_VALUE = "{}"
-"""What a button sends: a request without a value."""
+"""The payload of a button: a request without a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What is announced. ``labels``: the expressions that the model knows. ``alerts``: the names of the alert rules.
+    """Describe the node that is announced.
 
-    ``fatigue``: it is watched for. ``buzzer``: there is one.
+    Attributes:
+        labels: the expressions of the model.
+        alerts: the names of the alert rules.
+        fatigue: fatigue detection is enabled.
+        buzzer: a buzzer is configured.
     """
 
     identity: str
@@ -43,7 +47,7 @@ class Device:
 
 
 def entities(device: Device) -> dict[str, Json]:
-    """All entities by their key, which stays the same when the node is renamed; "platform" says what each is."""
+    """Return all entities by their key, which does not change when the node is renamed. "platform" is their kind."""
     found: dict[str, Json] = {}
     for camera in device.cameras:
         found.update(_seen(_Camera(device, camera)))
@@ -54,7 +58,7 @@ def entities(device: Device) -> dict[str, Json]:
 
 
 class _Camera:
-    """Makes entities of one camera. ``seen``: available while it gives pictures, else as long as ferd runs."""
+    """Make the entities of one camera."""
 
     def __init__(self, device: Device, name: str) -> None:
         self.device, self.name = device, name
@@ -63,6 +67,7 @@ class _Camera:
         return topic.at(node=self.device.node, camera=self.name)
 
     def seen(self, platform: str, what: str, **more: object) -> tuple[str, Json]:
+        """Make an entity that is available while the camera delivers frames."""
         status = {
             "topic": self.at(topics.CAMERA_STATUS),
             "value_template": "{{ 'online' if value == 'online' else 'offline' }}",
@@ -70,7 +75,7 @@ class _Camera:
         return self._entity(platform, what, [_running(self.device), status], more)
 
     def control(self, platform: str, what: str, **more: object) -> tuple[str, Json]:
-        """What can be set while the camera is switched off or broken as well."""
+        """Make an entity that is available while ferd runs, also when the camera is switched off or fails."""
         return self._entity(platform, what, [_running(self.device)], more)
 
     def _entity(self, platform: str, what: str, availability: list[Json], more: Json) -> tuple[str, Json]:
@@ -83,7 +88,7 @@ class _Camera:
 
 
 def _seen(camera: _Camera) -> Iterator[tuple[str, Json]]:
-    """What a camera sees, and how well."""
+    """Yield what a camera sees, and its frame rate."""
     state = camera.at(topics.STATE)
     yield camera.seen(
         "sensor",
@@ -141,7 +146,7 @@ def _seen(camera: _Camera) -> Iterator[tuple[str, Json]]:
 
 
 def _alerts(camera: _Camera) -> Iterator[tuple[str, Json]]:
-    """A binary sensor for every alert that can hold, and the measures of fatigue."""
+    """Yield a binary sensor for every alert, and the measures of fatigue."""
     for name in camera.device.alerts:
         yield _alert(camera, name, icon="mdi:bell-alert-outline")
     if not camera.device.fatigue:
@@ -180,7 +185,7 @@ def _alert(camera: _Camera, name: str, **more: object) -> tuple[str, Json]:
 
 
 def _controls(camera: _Camera) -> Iterator[tuple[str, Json]]:
-    """What a user may set. Available while ferd runs: a camera that is switched off must be switched on again."""
+    """Yield what a user can set. Available while ferd runs: a camera that is off must be switched on again."""
     yield camera.control(
         "switch",
         "enabled",
@@ -213,7 +218,7 @@ def _controls(camera: _Camera) -> Iterator[tuple[str, Json]]:
 
 
 def _node(device: Device) -> Iterator[tuple[str, Json]]:
-    """What belongs to the whole node: requests, and how it is."""
+    """Yield what belongs to the whole node: requests and health."""
 
     def of_node(platform: str, what: str, **more: object) -> tuple[str, Json]:
         name = what.replace("_", " ")
@@ -272,10 +277,10 @@ def _node(device: Device) -> Iterator[tuple[str, Json]]:
 def _entity(
     device: Device, platform: str, key: str, called: str, *, name: str, availability: list[Json], more: Json
 ) -> tuple[str, Json]:
-    """One entity. Two availability topics need the mode "all".
+    """Make one entity. Two availability topics need the mode "all".
 
-    ``called``: what a Home Assistant that knows no default_entity_id (2025.4 does not) makes of ``name``, so that an
-    entity has the same entity id everywhere.
+    ``called``: what a Home Assistant without default_entity_id (such as 2025.4) makes of ``name``, so that an entity
+    has the same entity id in every version.
     """
     return key, {
         "platform": platform,

@@ -1,12 +1,12 @@
-"""Announces this node to Home Assistant, and takes back what an earlier run announced or left on the broker.
+"""Announce this node to Home Assistant, and remove what an earlier run announced or left on the broker.
 
-A retained topic stays on the broker until somebody clears it, and an entity stays in Home Assistant until its document
-says that it is gone. So ferd remembers in its state folder which topics and entities it had; what is no more is taken
-back: when a camera, an alert rule or a feature was removed, when a new version has other entities, and when discovery
-was switched off or to its other form. A topic is cleared until the broker has it. Nobody tells whether Home Assistant
-has heard that an entity is gone, so its document says it for FORGET_AFTER_S.
+A retained topic stays on the broker until it is cleared, and an entity stays in Home Assistant until its document marks
+it as removed. So ferd stores in its state folder which topics and entities it had, and removes those that are gone:
+when a camera, an alert rule or a feature was removed, when a new version has other entities, and when discovery was
+switched off or to its other form. A topic is cleared again until the broker has acknowledged it. Home Assistant does
+not acknowledge a removed entity, so the document lists it for FORGET_AFTER_S.
 
-What belongs to another node's name is left alone: another ferd may have that name now (`ferd mqtt purge --node`).
+Topics of another node name stay: another ferd may use that name now (`ferd mqtt purge --node`).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from ferd.config import Config
 from ferd.fs import is_file, replace_file, state_dir
 from ferd.outputs.home_assistant.discovery import Form, documents
 from ferd.outputs.home_assistant.entities import Device, entities
-from ferd.outputs.mqtt.topics import FATIGUE, PUBLISHED, Message
+from ferd.topics import FATIGUE, PUBLISHED, Message
 
-LONGEST = 1_000_000
+MAX_CHARACTERS = 1_000_000
 FORGET_AFTER_S = 30 * 86400.0
 
 log = logging.getLogger(__name__)
 
 
 def device_of(config: Config, identity: str, labels: Sequence[str]) -> Device:
-    """What is announced of this node. ``labels``: those of its expression model."""
+    """Return what is announced of this node. ``labels``: those of its expression model."""
     return Device(
         identity,
         config.node.name,
@@ -50,8 +50,11 @@ def device_of(config: Config, identity: str, labels: Sequence[str]) -> Device:
 class PublishedDiscovery:
     """What one run left behind. Times are in seconds since 1970.
 
-    ``topics``: all retained ones. ``entities``: their platforms by key. ``cleared``: topics that are no more, and
-    since when. ``gone``: the same of entities, by key: platform and since when.
+    Attributes:
+        topics: all retained topics.
+        entities: the platform of each entity by its key.
+        cleared: topics that no longer exist, and since when.
+        gone: entities that no longer exist, by key: platform and since when.
     """
 
     identity: str
@@ -131,18 +134,18 @@ class DiscoveryRegistry:
 def changes(
     device: Device, prefix: str, form: Form | None, before: PublishedDiscovery | None, wall: float
 ) -> tuple[list[Message], PublishedDiscovery]:
-    """What is to be published, and what is to be remembered. Pure."""
-    if before is None or before.identity != device.identity:  # the copied card of another Pi: not ours to take back
+    """Return what is to be published, and what is to be remembered. Pure."""
+    if before is None or before.identity != device.identity:  # the copied card of another Pi: not ours to remove
         before = PublishedDiscovery(device.identity, device.node)
     present = {key: entity["platform"] for key, entity in entities(device).items()} if form else {}
     gone = {key: (platform, wall) for key, platform in before.entities.items()}
     gone = {key: value for key, value in (gone | _young(before.gone, wall)).items() if key not in present}
-    told = documents(prefix, device, form, {key: it[0] for key, it in gone.items()}) if form else []
-    topics = (*own_topics(device), *(message.topic for message in told))
+    published = documents(prefix, device, form, {key: it[0] for key, it in gone.items()}) if form else []
+    topics = (*own_topics(device), *(message.topic for message in published))
     cleared = dict.fromkeys(before.topics, wall) | _young(before.cleared, wall)
     cleared = {topic: since for topic, since in cleared.items() if topic not in topics and _is_ours(topic, device)}
     after = PublishedDiscovery(device.identity, device.node, topics, present, cleared, gone)
-    return [*(Message(topic, None, retain=True, qos=1) for topic in cleared), *told], after
+    return [*(Message(topic, None, retain=True, qos=1) for topic in cleared), *published], after
 
 
 def clears_documents(messages: Iterable[Message]) -> bool:
@@ -151,12 +154,12 @@ def clears_documents(messages: Iterable[Message]) -> bool:
 
 
 def read_registry(file: Path) -> PublishedDiscovery | None:
-    """What was remembered; None when there is nothing, or nothing that can be read."""
+    """Return what was remembered; None if there is no file or it cannot be read."""
     if not is_file(file):
         return None
     try:
         with file.open(encoding="utf-8") as opened:
-            found = json.loads(opened.read(LONGEST))
+            found = json.loads(opened.read(MAX_CHARACTERS))
         return PublishedDiscovery(
             str(found["identity"]),
             str(found["node"]),
@@ -166,12 +169,16 @@ def read_registry(file: Path) -> PublishedDiscovery | None:
             {str(key): (str(platform), float(since)) for key, (platform, since) in found["gone"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        log.warning("announced begins anew file=%s reason=%r", file, f"{type(error).__name__}: {error}")
+        log.warning(
+            "announced entities unreadable, starting a new file path=%s reason=%r",
+            file,
+            f"{type(error).__name__}: {error}",
+        )
         return None
 
 
 def own_topics(device: Device) -> list[str]:
-    """Every retained topic that this node publishes, but for Home Assistant's."""
+    """Return every retained topic that this node publishes, except Home Assistant's."""
     kept = [topic for topic in PUBLISHED if topic.retain and topic.pattern.startswith("ferd/")]
     kept = [topic for topic in kept if device.fatigue or topic is not FATIGUE]
     node = [topic.at(node=device.node) for topic in kept if "{camera}" not in topic.pattern]
@@ -184,11 +191,11 @@ def own_topics(device: Device) -> list[str]:
 
 
 def _is_ours(topic: str, device: Device) -> bool:
-    """False for what an earlier name of this node left on the broker."""
+    """Return False for a topic of an earlier name of this node."""
     return not topic.startswith("ferd/") or topic.startswith(f"ferd/{device.node}/")
 
 
 def _young(since: Mapping[str, Any], wall: float) -> dict[str, Any]:
-    """What is not yet to be forgotten: its values are times, or end with one."""
+    """Return what is not old enough to be forgotten. The values are times, or end with one."""
     times = {key: value[1] if isinstance(value, tuple) else value for key, value in since.items()}
     return {key: value for key, value in since.items() if wall - times[key] < FORGET_AFTER_S}

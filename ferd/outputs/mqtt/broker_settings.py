@@ -213,7 +213,7 @@ class _ClosingSocket(ssl.SSLSocket):
             super().do_handshake(block)
         except ConnectionResetError:
             self.close()
-            raise ssl.SSLEOFError(0, "the connection was closed during the handshake") from None
+            raise ssl.SSLEOFError(0, "hung up in the middle of the handshake") from None
         except OSError:
             self.close()
             raise

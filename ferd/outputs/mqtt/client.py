@@ -22,7 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
 Protocol = Literal["5", "3.1.1"]
 

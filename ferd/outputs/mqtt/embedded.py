@@ -1,7 +1,7 @@
-"""A small broker inside this process (amqtt), for trying ferd where none is installed.
+"""Run a small broker in this process (amqtt), to try ferd on a machine without a broker.
 
-It listens on loopback only, lets everybody in and keeps nothing. It speaks MQTT 3.1.1 and leaves a version 5
-connect unanswered for ever (amqtt 0.12, tried); the publisher falls back by itself.
+It listens on loopback only, accepts every client and stores nothing. It speaks MQTT 3.1.1 and never answers a version 5
+connect (tested with amqtt 0.12); the publisher falls back by itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PORT = 1883
 PORTS_TRIED = 100
 START_WAITS_S = 10.0
 LAST_WORDS_S = 0.3
-"""Whoever published last has its acknowledgement before the subscribers have the message: they get time for it."""
+"""A publisher gets its acknowledgement before the subscribers get the message: they get this time for it."""
 SHUTDOWN_WAITS_S = 5.0
 STOP_WAITS_S = 10.0
 
@@ -30,7 +30,7 @@ _CONNACK = 0x20
 
 
 class EmbeddedBroker:
-    """A broker on the first free port from ``port`` on; ``port`` says which once it has started."""
+    """Run a broker on the first free port from ``port`` on; ``port`` is that port once it has started."""
 
     def __init__(self, port: int = PORT) -> None:
         self.host = LOOPBACK
@@ -42,7 +42,7 @@ class EmbeddedBroker:
         self._error: Exception | None = None
 
     def start(self) -> None:
-        """Returns when clients can connect. Raises FerdError without amqtt, or when no port is free."""
+        """Return when clients can connect. Raises FerdError without amqtt, or when no port is free."""
         broker_class = _broker_class()
         self.port = _free_port(self.port)
         self._thread = threading.Thread(target=self._run, args=(broker_class,), name="broker", daemon=True)
@@ -52,7 +52,7 @@ class EmbeddedBroker:
             raise FerdError(f"the embedded broker did not start on port {self.port}: {reason}")
 
     def stop(self) -> None:
-        """Returns when the port is free again."""
+        """Return when the port is free again."""
         if self._thread is None:
             return
         if self._thread.is_alive() and self._loop is not None and self._end is not None:
@@ -85,7 +85,7 @@ class EmbeddedBroker:
 
 
 def is_broker_there(host: str = LOOPBACK, port: int = PORT, timeout_s: float = 1.0) -> bool:
-    """True when something at that port answers an MQTT connect, be it with a refusal."""
+    """Whether something at that port answers an MQTT connect, also with a refusal."""
     try:
         with socket.create_connection((host, port), timeout=timeout_s) as line:
             line.settimeout(timeout_s)
@@ -102,14 +102,14 @@ def _broker_class() -> Any:
         from amqtt.broker import Broker
     except ImportError:
         raise FerdError("the embedded broker needs amqtt: pip install 'ferd[demo]'") from None
-    # It logs every client that leaves, and a traceback when a connect is not to its liking.
+    # It logs every client that leaves, and a traceback for a connect that it rejects.
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     logging.getLogger("transitions").setLevel(logging.WARNING)
 
-    class TidyBroker(Broker):  # type: ignore[misc]  # amqtt is not typed
-        """Closes every connection that it was given, quietly.
+    class ClosingBroker(Broker):  # type: ignore[misc]  # amqtt is not typed
+        """Close every connection without an error.
 
-        amqtt 0.12 forgets those whose connect it did not like, and trips over clients that are gone already.
+        amqtt 0.12 leaves rejected connections open, and raises for clients that have left already.
         """
 
         async def stream_connected(
@@ -121,7 +121,7 @@ def _broker_class() -> Any:
             finally:
                 writer.close()
 
-    return TidyBroker
+    return ClosingBroker
 
 
 def _free_port(first: int) -> int:

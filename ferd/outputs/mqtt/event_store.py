@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ferd.errors import FerdError
 from ferd.fs import state_dir
-from ferd.outputs.mqtt.topics import Message, mark_late
+from ferd.topics import Message, mark_late
 
 BATCH_S = 1.0
 FORGET_S = 5.0

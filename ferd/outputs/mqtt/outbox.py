@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ferd.outputs.mqtt.event_store import EventStore
-from ferd.outputs.mqtt.topics import EVENT, FATIGUE, STATE, Message, mark_late
 from ferd.payloads import Event
+from ferd.topics import EVENT, FATIGUE, STATE, Message, mark_late
 
 EVENT_RING = 32
 EVENT_WAITS_S = 60.0

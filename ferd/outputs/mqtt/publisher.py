@@ -14,15 +14,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ferd import topics
 from ferd.config.models import MqttConfig
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, broker_settings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, UnsendableError, Wake
 from ferd.outputs.mqtt.connection_policy import Backoff, ConnectionPolicy, Ending, failure
 from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
 from ferd.outputs.mqtt.requests import IncomingMessage, filters
-from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import ONLINE
+from ferd.topics import Message
 
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
 """A broker may never answer a version 5 connect (amqtt 0.12), so after silence the older version is tried."""

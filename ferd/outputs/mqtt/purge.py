@@ -19,7 +19,8 @@ from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.listen import connect
 from ferd.outputs.mqtt.requests import IncomingMessage
-from ferd.outputs.mqtt.topics import (
+from ferd.payloads import ONLINE, Response
+from ferd.topics import (
     DISCOVERY,
     DISCOVERY_COMPONENT,
     NODE_STATUS,
@@ -27,7 +28,6 @@ from ferd.outputs.mqtt.topics import (
     Message,
     node_status,
 )
-from ferd.payloads import ONLINE, Response
 
 QUIET_S = 1.0
 """Retained messages arrive at once after subscribing. After this long without one, all have arrived."""

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ferd.outputs.mqtt.topics import RESPONSE, Message
 from ferd.payloads import Json, Response, Transaction
 from ferd.snapshot import Command
+from ferd.topics import RESPONSE, Message
 
 MAX_PAYLOAD = 4096
 """Bytes of a payload; no command needs more than a hundred."""

@@ -9,19 +9,19 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from ferd.outputs.mqtt.topics import PUBLISHED, TAKEN, Topic, encode
 from ferd.payloads import Json, Part, adapter
+from ferd.topics import PUBLISHED, TAKEN, Topic, encode
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFINITIONS = "#/$defs/{model}"
 _LATE = {
     "const": True,
-    "description": "Stands there when it waited for the broker: it tells of what may be over.",
+    "description": "Present if the event waited for the broker: what it reports may be over.",
 }
 
 
 def schema() -> Json:
-    """One document: below "topics" each topic with its payload's schema, below "$defs" what they have in common."""
+    """Return one document: in "topics" each topic with its payload's schema, in "$defs" the shared definitions."""
     kinds: list[tuple[Hashable, JsonSchemaMode, TypeAdapter[Any]]] = [
         (topic.pattern, "serialization", adapter(topic.payload)) for topic in (*PUBLISHED, *TAKEN)
     ]
@@ -59,7 +59,7 @@ def _allow_late(payload: Json, definitions: Json) -> None:
 
 
 def _tidy(part: Any) -> Any:
-    """Without the titles that only repeat the keys, and with the version among what must be there."""
+    """Remove the titles that only repeat the keys, and make the version required."""
     if isinstance(part, list):
         return [_tidy(item) for item in part]
     if not isinstance(part, dict):
@@ -72,52 +72,54 @@ def _tidy(part: Any) -> Any:
 
 
 HEAD = """\
-# What ferd says and hears over MQTT
+# MQTT topics of ferd
 
-<!-- Made by `ferd mqtt schema --markdown` from the types in ferd/outputs/mqtt/: change those, not this page. -->
+<!-- Made by `ferd mqtt schema --markdown` from ferd/topics.py and ferd/payloads.py: change those, not this page. -->
 
 `ferd mqtt schema` prints all of this as JSON Schema. `{node}` and `{camera}` are the names in the configuration (a-z,
-0-9 and hyphen, 32 at most), `{prefix}` is `mqtt.discovery_prefix`, `{identity}` is `ferd_` and six hex digits that stay
-when the node is renamed (`ferd check` prints it).
+0-9 and hyphen, 32 characters at most), `{prefix}` is `mqtt.discovery_prefix`, `{identity}` is `ferd_` and six hex
+digits that do not change when the node is renamed (`ferd check` prints it).
 
     mosquitto_sub -v -t 'ferd/#'
 
-## What you can rely on
+## Guarantees
 
-- Every topic but events and responses is retained: whoever subscribes knows at once how things are.
-- An unchanged face says nothing: what moves by itself, an age or a count of frames, does not stand in `state`.
-- No face is `null`, not "neutral". A camera that is gone is `offline`: what it saw last holds no more.
+- Every topic except events and responses is retained: a new subscriber gets the current values at once.
+- An unchanged face publishes nothing: `state` contains no value that changes by itself, such as an age or a counter of
+  frames.
+- Without a face the expression is `null`, not "neutral". When a camera is `offline`, its last state is no longer valid.
 - Times are UTC, in the form 2026-11-22T11:37:33.120Z.
-- Keys may be added. A key that is there keeps its meaning, or `v` counts up.
-- An empty payload on a retained topic means that the topic is no more (a camera was removed).
+- Keys may be added. The meaning of a key changes only with a new `v`.
+- An empty payload on a retained topic means that the topic was removed (for example with its camera).
 """
 
 COMMANDS = """\
-## How commands are read
+## Commands
 
-A payload is the plain value (`ON`, `70`), or a JSON object with the value under its name and, if wanted, a
-`transaction`, text or a number, that stands in the response again:
+A payload is the plain value (`ON`, `70`), or a JSON object with the value under its name and optionally a
+`transaction` (text or a number) that is returned in the response:
 
     mosquitto_pub -t ferd/hall-pi/desk/enabled/set -m OFF
     mosquitto_pub -t ferd/hall-pi/request/snooze -m '{"seconds":600,"transaction":"a1"}'
     mosquitto_sub -t 'ferd/hall-pi/response/#'
 
-A switch knows `ON` and `OFF`, `true` and `false`, `1` and `0` in any case; its value is called `value` in JSON. What
-is wrong is answered with what would be right, on `ferd/{node}/response/{verb}`; with MQTT 5 also on the response topic
-of the request, with its correlation data. **A retained command is ignored**: it would be obeyed again at every start.
+A switch accepts `ON` and `OFF`, `true` and `false`, `1` and `0` in upper or lower case; in JSON its value is called
+`value`. A wrong command is answered with the accepted values, on `ferd/{node}/response/{verb}`; with MQTT 5 also on the
+response topic of the request, with its correlation data. **A retained command is ignored**: it would be executed again
+at every start.
 """
 
 HOME_ASSISTANT = """\
 ## Home Assistant
 
 With `mqtt.discovery` ferd announces its entities in one retained document (Home Assistant 2024.11 and newer), or with
-`discovery = "components"` in one for each entity. They are sent again 3 to 8 s after Home Assistant says that it has
-started. What is no more (a camera, an alert rule, a feature) is removed there. Home Assistant must be running to hear
-that; otherwise it lists the entity as "no longer provided", with a button to delete it.
+`discovery = "components"` in one document per entity. They are published again 3 to 8 s after Home Assistant announces
+its start. Entities of a camera, alert rule or feature that was removed are removed from Home Assistant too, if it is
+running at that moment; otherwise it lists the entity as "no longer provided", with a button to delete it.
 
-`ferd mqtt purge` removes everything of a node that is retained at the broker, for one that is taken out of service;
-`ferd mqtt purge --node OLD-NAME` what is left of an old name after a rename. Entities keep their identity, their
-history and what was set for them in Home Assistant when the node is renamed.
+`ferd mqtt purge` removes everything that the broker retains of a node, for a node that is taken out of service;
+`ferd mqtt purge --node OLD-NAME` removes what is left of an old name after a rename. When a node is renamed, its
+entities keep their identity, their history and their settings in Home Assistant.
 """
 
 
@@ -137,9 +139,9 @@ def markdown() -> str:
     taken = {name: it for name, it in whole["topics"].items() if it["direction"] == "taken"}
     parts = [
         HEAD,
-        "## What ferd publishes\n",
+        "## Published topics\n",
         *_topics(published),
-        "\n## What ferd listens to\n",
+        "\n## Topics that ferd subscribes to\n",
         *_topics(taken),
         "",
         COMMANDS,
@@ -151,7 +153,7 @@ def markdown() -> str:
 
 
 def _topics(topics: Json) -> Iterator[str]:
-    yield "| topic | payload | retained | QoS | what it says |"
+    yield "| topic | payload | retained | QoS | meaning |"
     yield "| --- | --- | --- | --- | --- |"
     for name, topic in topics.items():
         expires = f" Expires after {topic['expires_s']} s (MQTT 5)." if topic["expires_s"] else ""
@@ -181,13 +183,13 @@ def _payloads(whole: Json) -> Iterator[str]:
 
 
 def _in_order(whole: Json) -> list[str]:
-    """The definitions as the topics name them, then those that stand in others only."""
+    """Return the definitions in the order of the topics, then those that only other definitions use."""
     named = [name for topic in whole["topics"].values() for name in _names(topic["payload"])]
     return list(dict.fromkeys([*named, *whole["$defs"]]))
 
 
 def _names(payload: Json) -> list[str]:
-    """The definitions that a payload's schema refers to."""
+    """Return the definitions that a payload's schema refers to."""
     return [it["$ref"].rpartition("/")[2] for it in payload.get("anyOf", [payload]) if "$ref" in it]
 
 
@@ -197,7 +199,7 @@ def _link(payload: Json) -> str:
 
 
 def _value(value: Json) -> str:
-    """What may stand there, in words."""
+    """Return the allowed values in words."""
     if "anyOf" in value:
         choices = [_value(choice) for choice in value["anyOf"]]
         return " or ".join(choice for choice in choices if not ("number" in choices and choice == "whole number"))

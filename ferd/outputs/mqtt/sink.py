@@ -23,7 +23,10 @@ from ferd.outputs.mqtt.event_store import EventStore, Storage
 from ferd.outputs.mqtt.outbox import Observer, Outbox
 from ferd.outputs.mqtt.publisher import MqttStatus, Publisher
 from ferd.outputs.mqtt.requests import CommandReceiver
-from ferd.outputs.mqtt.topics import (
+from ferd.payloads import AlertEvent, CameraStatus, Event, FatigueState, Health, Info
+from ferd.settings_store import CameraSettings
+from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, Snapshot, section_changed
+from ferd.topics import (
     ALERT,
     BUZZER,
     CAMERA_STATUS,
@@ -39,9 +42,6 @@ from ferd.outputs.mqtt.topics import (
     Topic,
     prepare,
 )
-from ferd.payloads import AlertEvent, CameraStatus, Event, FatigueState, Health, Info
-from ferd.settings_store import CameraSettings
-from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, Snapshot, section_changed
 
 STOP_WAITS_S = 2.0
 """How long a stop may take, the last write to the event store included: a slow card must not delay it."""

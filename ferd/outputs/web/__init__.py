@@ -1,1 +1,1 @@
-"""The page: see what ferd sees, in a browser. A thread of its own that never holds up the daemon."""
+"""The page: shows in a browser what ferd sees. It runs in a thread of its own and never holds up the daemon."""

@@ -43,7 +43,7 @@ DESCRIPTION = (
 
 
 async def serve(web: WebServer, listener: socket.socket) -> None:
-    """Serve the page until `web` is stopped. Everything is built anew, so that a fault does not outlive its run."""
+    """Serve the page until `web` is stopped. All objects are made again for each run, so that a fault ends with it."""
     limits = ConnectionLimits(web.config.max_connections)
     server = uvicorn.Server(
         uvicorn.Config(

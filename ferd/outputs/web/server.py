@@ -14,6 +14,7 @@ from ferd.config.models import WebConfig
 from ferd.outputs.web.daemon_view import DaemonView
 from ferd.outputs.web.history import ReadingLog
 from ferd.outputs.web.serialise import Describer
+from ferd.outputs.web.sink import address_of
 from ferd.outputs.web.stream import FrameBroadcaster
 from ferd.snapshot import CameraEvent, Snapshot
 
@@ -74,8 +75,7 @@ class WebServer:
 
     @property
     def address(self) -> str:
-        host = f"[{self.config.bind}]" if ":" in self.config.bind else self.config.bind
-        return f"http://{host}:{self.config.port}/"
+        return address_of(self.config)
 
     def start(self, previous: WebServer | None = None) -> None:
         """Start the thread; returns at once. It waits for `previous`, which may hold the same port, to end."""

@@ -49,7 +49,7 @@ class WebSink:
 
     @property
     def address(self) -> str | None:
-        """The page's address, None while there is no page."""
+        """The page's address; None before the first update, and while the page is off."""
         return None if self.server is None else self.server.address
 
     def check(self, config: Config) -> None:
@@ -87,6 +87,12 @@ class WebSink:
         view = DaemonView(self._snapshot, self._submit, self._use, self._file, self._broker)
         self.server = WebServer(config, read_token(config), view)
         self.server.start(previous)
+
+
+def address_of(config: WebConfig) -> str:
+    """The address under which the page is served: "http://127.0.0.1:8322/"."""
+    host = f"[{config.bind}]" if ":" in config.bind else config.bind
+    return f"http://{host}:{config.port}/"
 
 
 def read_token(config: WebConfig) -> str | None:

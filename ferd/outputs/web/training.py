@@ -17,13 +17,12 @@ from starlette.requests import HTTPConnection
 
 from ferd.errors import FerdError
 from ferd.models.bundle import Bundle, sha256_of
-from ferd.models.finetune import adapt, keep
+from ferd.models.finetune import adapt
+from ferd.models.finetune import dataset as keep
 from ferd.models.finetune import train as finetune
-from ferd.models.finetune.collect import EVERY_S, SampleCollector
-from ferd.models.finetune.features import FeatureNet
-from ferd.models.finetune.samples import Collected, Verdict, flips_allowed
-from ferd.models.registry import find_bundle
-from ferd.models.store import check_name
+from ferd.models.finetune.collect import EVERY_S, Collected, SampleCollector, Verdict, flips_allowed
+from ferd.models.finetune.dataset import FeatureNet
+from ferd.models.registry import check_name, find_bundle
 from ferd.outputs.web.api import Body, Web, make_router
 from ferd.outputs.web.stream import BroadcastFrame, FrameBroadcaster, Viewer
 from ferd.types import Face, Frame
@@ -218,8 +217,8 @@ def train_classes(name: str, samples: Sequence[Collected], tick: Callable[[float
     labels = [*(dataset.label for dataset in kept), *(one.label for one in samples)]
     finetune.check(labels, [*(len(k.names) for k in kept), *(len(one.crops) for one in samples)])
     flip = flips_allowed(labels)
-    datasets = [*kept, *(finetune.to_features(net, one, flip=flip) for one in samples)]
-    report = finetune.teach(name, datasets, net, replace=True, tick=tick)
+    datasets = [*kept, *(keep.to_features(net, one, flip=flip) for one in samples)]
+    report = finetune.train_model(name, datasets, net, replace=True, tick=tick)
     keep.save(name, base, datasets)
     return {
         "name": name,
@@ -242,7 +241,7 @@ def adapt_model(name: str, samples: Sequence[Collected]) -> dict[str, Any]:
         raise FerdError(f"record {' and '.join(missing)} first")
     finetune.check([one.label for one in used], [len(one.crops) for one in used])
     net = FeatureNet(base_model())
-    made = adapt.adapt(name, [finetune.to_features(net, one, flip=True) for one in used], net, replace=True)
+    made = adapt.adapt(name, [keep.to_features(net, one, flip=True) for one in used], net, replace=True)
     return {
         "name": name,
         "labels": list(made.bundle.labels),

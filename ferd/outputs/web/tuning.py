@@ -28,7 +28,8 @@ from ferd.outputs.web.server import WebServer
 from ferd.policy.sensitivity import factor
 from ferd.policy.smoothing import SmoothingRules
 from ferd.types import LEVELS, Reading
-from ferd.vision.pipeline import ExpressionSmoother, make_alert_engine
+from ferd.vision.rules import make_alert_engine
+from ferd.vision.track_smoothing import ExpressionSmoother
 
 BIN_S = 0.5
 """Seconds that one number of a replay's answer stands for."""
@@ -154,7 +155,7 @@ def apply_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 def replay(
     frames: Sequence[RecordedFrame], labels: Sequence[str], config: Config, sensitivity: float
 ) -> Iterator[RecordedFrame]:
-    """The frames with the labels and alert levels that `config` gives. Fatigue starts anew: PERCLOS needs a minute."""
+    """Give the frames the labels and alert levels of `config`. Fatigue starts from nothing: PERCLOS needs a minute."""
     by = factor(sensitivity)
     smoother = ExpressionSmoother(labels, SmoothingRules(**config.smoothing.model_dump()))
     alerts = make_alert_engine(config)

@@ -7,11 +7,11 @@ from typing import Any
 from brokers import Ear
 from recipe_files import CAMERA, NODE
 
+from ferd import topics
 from ferd.outputs.home_assistant.discovery import announcement, identity
 from ferd.outputs.home_assistant.entities import Device
-from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.topics import Message, Topic
 from ferd.payloads import AlertState, Event, FatigueState, State
+from ferd.topics import Message, Topic
 from ferd.types import Level
 
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")

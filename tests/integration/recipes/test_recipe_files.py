@@ -13,9 +13,9 @@ from jinja2.sandbox import SandboxedEnvironment
 from puppet import DEVICE, LABELS
 from recipe_files import AUTOMATIONS, BLUEPRINT, CARD, FLOW, HOME_ASSISTANT, ROOT, flow_nodes
 
+from ferd import topics
 from ferd.outputs.home_assistant.entities import entities
-from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.topics import Topic
+from ferd.topics import Topic
 
 ENTITY_ID = re.compile(r"\b(?:sensor|binary_sensor|event|switch|number|button)\.hall_pi_\w+")
 OURS = {entity["default_entity_id"]: entity for entity in entities(DEVICE).values()}

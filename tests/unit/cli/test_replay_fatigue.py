@@ -1,4 +1,4 @@
-"""ferd replay --fatigue: measures once a second, alerts, a plot; traces are judged anew."""
+"""ferd replay --fatigue: measures once a second, alerts, a plot; traces are analysed again."""
 
 import json
 
@@ -30,13 +30,13 @@ def test_measures_once_a_second_and_the_alerts(asleep, capsys):
     assert main(["replay", str(asleep), "--fatigue"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert sum(line.strip().endswith("0") for line in out) == 15  # the yawns of each second
-    told = [line.split("-- ")[1] for line in out if "--" in line]
-    assert told == ["notice: eyes_closed (fatigue)", "warning: eyes_closed (fatigue)",
+    printed = [line.split("-- ")[1] for line in out if "--" in line]
+    assert printed == ["notice: eyes_closed (fatigue)", "warning: eyes_closed (fatigue)",
                     "alarm: eyes_closed (fatigue)", "over"]  # fmt: skip
     assert out[-1] == "alerts: 1 notice, 1 warning, 1 alarm"
 
 
-def test_each_line_says_fatigue_and_alert(asleep, capsys):
+def test_each_line_has_fatigue_and_alert(asleep, capsys):
     assert main(["replay", str(asleep), "--fatigue", "--jsonl"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     at_8 = lines[82]
@@ -47,7 +47,7 @@ def test_each_line_says_fatigue_and_alert(asleep, capsys):
     assert [event["event_type"] for line in lines for event in line["events"]].count("alert_began") == 1
 
 
-def test_without_fatigue_nobody_is_watched(asleep, capsys):
+def test_without_fatigue_there_are_no_measures(asleep, capsys):
     assert main(["replay", str(asleep), "--jsonl"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all(line["fatigue"] is None and line["alert"] is None for line in lines)
@@ -76,7 +76,7 @@ def test_a_plot_is_drawn(asleep, tmp_path, capsys):
     assert "alerts: 1 notice" in capsys.readouterr().out
 
 
-def test_a_plot_that_cannot_be_written_is_told(asleep, tmp_path, capsys):
+def test_a_plot_that_cannot_be_written_is_reported(asleep, tmp_path, capsys):
     assert main(["replay", str(asleep), "--plot", str(tmp_path / "nowhere" / "drive.png")]) == 1
     assert "cannot be written" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Heat, power and memory: from what the kernel says to what a person should do."""
+"""Heat, power, memory and the service: the kernel's figures become findings with remedies."""
 
 import pytest
 

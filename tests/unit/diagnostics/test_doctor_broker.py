@@ -25,7 +25,7 @@ def test_all_is_well(tmp_path):
     assert found["discovery"].verdict == "ok"
 
 
-def test_nobody_listens():
+def test_no_broker_listens():
     found = examine(free_port())
     assert found["broker"].verdict == "error"
     assert "is the broker running" in found["broker"].remedy
@@ -59,7 +59,7 @@ def test_what_the_acl_does_not_let_us_do(tmp_path, acl, part, words):
         found = examine(server.port)
     assert found[part].verdict == "error"
     assert words in found[part].found
-    assert "let this user" in found[part].remedy
+    assert "allow this user" in found[part].remedy
 
 
 def test_the_acl_of_our_example_is_enough(tmp_path):
@@ -81,7 +81,7 @@ def test_a_message_of_the_documents_size_comes_through(tmp_path):
 
 @pytest.mark.parametrize("limit", ["message_size_limit 2000", "max_packet_size 2000"])
 def test_a_broker_that_takes_no_message_of_that_size(tmp_path, limit):
-    """The small ones pass, so that only the size tells."""
+    """The small messages pass, so that only the size check fails."""
     with mosquitto(tmp_path, more=[limit]) as server:
         found = examine(server.port)
     assert [about for about, finding in found.items() if finding.verdict == "error"] == ["message size"]
@@ -89,14 +89,14 @@ def test_a_broker_that_takes_no_message_of_that_size(tmp_path, limit):
     assert "message_size_limit" in found["message size"].remedy
 
 
-def test_what_was_done_to_get_a_camera_back_is_told():
-    well = recovered("desk", {"fps": 14.9, "reopened": 0, "rebuilt": 0, "restarts": 0, "reason": None})
-    assert (well.verdict, well.found) == ("ok", "14.9 frames a second")
+def test_the_recoveries_of_a_camera_are_reported():
+    good = recovered("desk", {"fps": 14.9, "reopened": 0, "rebuilt": 0, "restarts": 0, "reason": None})
+    assert (good.verdict, good.found) == ("ok", "14.9 frames per second")
     health = {"fps": 14.9, "reopened": 3, "rebuilt": 1, "restarts": 1, "reason": "no picture for 2 s"}
-    ill = recovered("desk", health)
-    assert ill.verdict == "warning"
-    assert ill.found == (
-        "14.9 frames a second, reopened 3x, rebuilt after a hang 1x, ferd started anew for it 1x; "
+    bad = recovered("desk", health)
+    assert bad.verdict == "warning"
+    assert bad.found == (
+        "14.9 frames per second, reopened 3x, rebuilt after a hang 1x, ferd restarted for it 1x; "
         "last reason: no picture for 2 s"
     )
     assert recovered("desk", {"fps": 1.0, "reopened": 1}).verdict == "warning", "health of an older ferd"
@@ -110,7 +110,7 @@ def test_beside_a_running_ferd_nothing_is_disturbed(tmp_path):
             before = len(ear.payloads("ferd/test-pi/status"))
             found = examine(server.port, node="test-pi")
             assert found["daemon"].found == "test-pi is online"
-            assert "frames a second" in found["camera camera"].found
+            assert "frames per second" in found["camera camera"].found
             assert len(ear.payloads("ferd/test-pi/status")) == before
             answers = [topic for topic, _, _ in ear.heard if "/response/" in topic]
             assert answers == []

@@ -1,4 +1,4 @@
-"""A real picture through a child process, and what is said where there is none."""
+"""A real picture through a child process, and the finding where there is none."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_the_demo_scene_shows_a_face():
     assert "1 face(s)" in finding.found
 
 
-def test_a_black_picture_is_told(tmp_path):
+def test_a_black_picture_is_reported(tmp_path):
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((480, 640, 3), np.uint8))
     (finding,) = cameras.one("desk", CameraConfig(source=str(tmp_path)), [])
     assert finding.verdict == "warning"
@@ -47,7 +47,7 @@ def test_a_camera_that_hangs_ends_the_child_only(tmp_path, monkeypatch):
     assert "hangs" in finding.found
 
 
-def test_a_driver_that_kills_the_child_is_told(monkeypatch):
+def test_a_driver_that_kills_the_child_is_reported(monkeypatch):
     real = cameras.subprocess.run
     monkeypatch.setattr(cameras.subprocess, "run", lambda _command, **kw: real(["/bin/sh", "-c", "kill -9 $$"], **kw))
     (finding,) = cameras.one("desk", CameraConfig(source="usb:1"), [])
@@ -55,7 +55,7 @@ def test_a_driver_that_kills_the_child_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["rtsp://user:secret@127.0.0.1:1/x"])
-def test_no_password_is_told(source):
+def test_no_password_is_printed(source):
     (finding,) = cameras.one("desk", CameraConfig(source=source), [])
     assert "secret" not in finding.found
 
@@ -71,7 +71,7 @@ FERD, STRANGER = Holder(7, "ferd"), Holder(8, "rpicam-vid")
         ("picamera2", [PI], ([FERD], [FERD])),  # a running ferd has it: no picture is to be taken from under it
         ("auto", [PI, WEBCAM], ([FERD], [FERD])),
         ("picamera2", [PI], ([STRANGER], [STRANGER])),
-        ("picamera2:1", [PI, SECOND], ([STRANGER], [])),  # it may have the other one: the picture will tell
+        ("picamera2:1", [PI, SECOND], ([STRANGER], [])),  # it may use the other one: the picture will show
         ("picamera2:1", [PI, SECOND], ([STRANGER, FERD], [FERD])),
         ("picamera2", [PI], ([], [])),
     ],

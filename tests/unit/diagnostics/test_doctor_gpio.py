@@ -1,4 +1,4 @@
-"""The buzzer's pins: whoever holds them, the doctor says it and what to do."""
+"""The buzzer's pins: the doctor reports which process holds them, and the remedy."""
 
 import os
 
@@ -7,7 +7,8 @@ import pytest
 from ferd.config import BuzzerConfig, Config
 from ferd.diagnostics import board
 from ferd.errors import BuzzerError
-from ferd.outputs.buzzer import output, pin
+from ferd.outputs.buzzer import output
+from ferd.outputs.buzzer import output as pin
 
 CONFIG = Config(buzzer=BuzzerConfig(pin=18, button=25))
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ferd.cli.doctor import _Printer
+from ferd.cli.doctor import FindingPrinter
 from ferd.cli.main import main
 from ferd.config import Config
 from ferd.diagnostics.examine import examine
@@ -51,7 +51,7 @@ def test_an_unknown_part(part, capsys):
 
 
 def test_a_finding_of_several_lines_stays_in_its_column(capsys):
-    show = _Printer(as_json=False)
+    show = FindingPrinter(as_json=False)
     show(error("camera", "there is none\npicamera2 is not installed", "plug one in"))
     lines = capsys.readouterr().out.splitlines()
     assert [line.index(word) for line, word in zip(lines, ("there", "picamera2", "->"), strict=True)] == [18, 18, 18]

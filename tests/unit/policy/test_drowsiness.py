@@ -8,9 +8,8 @@ from drivers import CROPS, LOSSY, PERFECT, Act, blinks, changes, risen, times, w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferd.policy.awareness import QUICKEST, SLOWEST, recovered
-from ferd.policy.baseline import MOST, Baseline
 from ferd.policy.drowsiness import HOLD_S, DrowsinessLimits, DrowsinessPolicy
+from ferd.policy.eye_measures import FASTEST, HIGHEST, SLOWEST, Baseline, recovered
 from ferd.types import EyeMouthState
 
 RATES = (5, 10, 15, 30)
@@ -284,7 +283,7 @@ def test_shut_eyes_are_never_learned_to_be_open():
     baseline = Baseline()
     for _ in range(6000):
         baseline.add(0.1, 0.99)
-    assert baseline.value == MOST
+    assert baseline.value == HIGHEST
     assert baseline.degree(0.99) > 0.95
 
 
@@ -310,7 +309,7 @@ def test_recovery_is_exact_however_finely_time_is_cut(start, parts):
 def test_recovery_is_quicker_when_nearly_awake():
     slow, quick = recovered(0.0, 0.01), recovered(0.9, 0.01) - 0.9
     assert slow == pytest.approx(SLOWEST * 0.01, rel=0.1)
-    assert quick == pytest.approx((SLOWEST + 0.9 * (QUICKEST - SLOWEST)) * 0.01, rel=0.1)
+    assert quick == pytest.approx((SLOWEST + 0.9 * (FASTEST - SLOWEST)) * 0.01, rel=0.1)
 
 
 @settings(max_examples=40, deadline=None)

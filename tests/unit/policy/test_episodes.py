@@ -1,18 +1,81 @@
-"""Spells: a slip does not end them, and two short ones are not one."""
+"""Frames become intervals, sums over a sliding window are exact, and short errors do not end an episode."""
 
+import itertools
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ferd.policy.episodes import LEAST_HELD, LEAST_KNOWN, PATCH_S, SLIP_S, UNKNOWN_S, EpisodeDetector
+from ferd.policy.episodes import (
+    LEAST_HELD,
+    LEAST_KNOWN,
+    PATCH_S,
+    REACH_S,
+    SLIP_S,
+    UNKNOWN_S,
+    EpisodeDetector,
+    IntervalBuilder,
+    Window,
+)
+
+steps = st.lists(st.floats(0.001, 3.0), min_size=1, max_size=40)
+
+
+def intervals_of(times, states):
+    made = IntervalBuilder()
+    return [interval for t, state in zip(times, states, strict=True) for interval in made.add(t, state)]
+
+
+@given(steps=steps)
+@example(steps=[0.06660958884875907, 0.39173791268426034])
+def test_every_second_belongs_to_one_interval(steps):
+    times = list(itertools.accumulate(steps))
+    intervals = intervals_of(times, range(len(times)))
+    for one, next_one in itertools.pairwise(intervals):
+        assert one.end == next_one.start
+    assert sum(interval.length for interval in intervals) == pytest.approx(times[-1] - times[0])
+
+
+@given(steps=steps)
+def test_no_frame_stands_for_more_than_its_reach(steps):
+    times = list(itertools.accumulate(steps))
+    for interval in intervals_of(times, times):
+        if interval.state is not None:
+            assert abs(interval.start - interval.state) <= REACH_S + 1e-9
+            assert abs(interval.end - interval.state) <= REACH_S + 1e-9
+
+
+def test_the_boundary_lies_in_the_middle():
+    assert [(p.start, p.end, p.state) for p in intervals_of([1.0, 1.2], "ab")] == [
+        (1.0, pytest.approx(1.1), "a"),
+        (pytest.approx(1.1), 1.2, "b"),
+    ]
+
+
+def test_time_that_stands_still_or_jumps_back_adds_nothing():
+    assert intervals_of([5.0, 5.0, 3.0], "abc") == []
+
+
+@given(steps=steps, kinds=st.lists(st.sampled_from("abc"), min_size=40, max_size=40), length=st.floats(0.5, 20))
+def test_a_window_is_the_sum_by_hand(steps, kinds, length):
+    window, intervals, t = Window(length), [], 0.0
+    for step, kind in zip(steps, kinds, strict=False):
+        window.add(t, t + step, kind)
+        intervals.append((t, t + step, kind))
+        t += step
+        for wanted in "abc":
+            by_hand = sum(max(0.0, end - max(start, t - length)) for start, end, kind in intervals if kind == wanted)
+            assert window.seconds(wanted) == pytest.approx(by_hand, abs=1e-6)
+
+
+# --- episodes ---
 
 KINDS = {"#": True, ".": False, "?": None, "x": None}
 
 
-def spells(text, step=0.1, marked=False):
-    """One character a step: # holds, . does not, ? is not known, x is lost. It does not hold after the end."""
+def episodes(text, step=0.1, marked=False):
+    """One character per step: # holds, . does not, ? is unknown, x is lost. It does not hold after the end."""
     made, found = EpisodeDetector(), []
     for i, char in enumerate(text):
         found += made.add(i * step, (i + 1) * step, KINDS[char], marked=marked, lost=char == "x")
@@ -20,7 +83,7 @@ def spells(text, step=0.1, marked=False):
 
 
 def lengths(text, step=0.1):
-    return [pytest.approx(spell.length) for spell in spells(text, step)]
+    return [pytest.approx(episode.length) for episode in episodes(text, step)]
 
 
 @pytest.mark.parametrize(
@@ -29,11 +92,11 @@ def lengths(text, step=0.1):
         ("....####....", [0.4]),
         ("..##########..##########....", [2.2]),  # a slip of 0.2 s
         ("..##########.###....", [1.4]),
-        ("..###.######....", [1.0]),  # a frame read wrongly near the beginning
+        ("..###.######....", [1.0]),  # a misread frame near the beginning
         ("..##########....##########....", [1.0, 1.0]),  # 0.4 s are no slip
         ("..###..###....", [0.3, 0.3]),  # two blinks
         ("..###..###..###....", [0.3, 0.3, 0.3]),
-        ("..#####????#####....", [1.4]),  # nobody knows for 0.4 s
+        ("..#####????#####....", [1.4]),  # unknown for 0.4 s
         ("..##########??????##########....", [1.0, 1.0]),
         ("..#????##....", [0.1, 0.2]),  # too little of it was seen
         ("..x####x....", [0.5]),  # 0.1 s at either end goes half to each side
@@ -44,12 +107,12 @@ def lengths(text, step=0.1):
         ("....", []),
     ],
 )
-def test_what_is_one_spell(text, expected):
+def test_what_is_one_episode(text, expected):
     assert lengths(text) == expected
     assert lengths(text[::-1]) == expected[::-1]
 
 
-def test_a_spell_grows_only_while_it_is_seen_to_hold():
+def test_an_episode_grows_only_while_it_is_seen_to_hold():
     made = EpisodeDetector()
     made.add(0, 1, True)
     made.add(1, 1.3, None)
@@ -61,9 +124,9 @@ def test_a_spell_grows_only_while_it_is_seen_to_hold():
     assert made.current.length == pytest.approx(1.4)
 
 
-def test_what_was_marked_is_summed():
-    (spell,) = spells("####.####", marked=True)
-    assert spell.marked_s == pytest.approx(0.8)
+def test_marked_time_is_summed():
+    (episode,) = episodes("####.####", marked=True)
+    assert episode.marked_s == pytest.approx(0.8)
 
 
 def patched(text, step):
@@ -79,11 +142,11 @@ def patched(text, step):
 
 
 @given(text=st.text("##.?x", max_size=80), step=st.sampled_from([0.03, 0.1, 0.2]))
-def test_the_definition_holds_for_every_spell(text, step):
-    found = spells(text, step)
+def test_the_definition_holds_for_every_episode(text, step):
+    found = episodes(text, step)
     text, step = patched(text + ".", step), step / 2  # it does not hold after the end
-    for spell in found:
-        first, last = round(spell.start / step), round(spell.end / step)
+    for episode in found:
+        first, last = round(episode.start / step), round(episode.end / step)
         inside = text[first:last]
         assert inside[0] == inside[-1] == "#"
         held, slipped, unknown = (inside.count(char) * step for char in "#.?")
@@ -95,12 +158,12 @@ def test_the_definition_holds_for_every_spell(text, step):
 
 
 @given(text=st.text("##.?x", max_size=80), cuts=st.integers(1, 5))
-def test_how_finely_time_is_cut_does_not_matter(text, cuts):
+def test_the_length_of_the_steps_does_not_matter(text, cuts):
     fine = "".join(char * cuts for char in text)
-    whole = [(s.start, s.end) for s in spells(text, 0.1)]
-    assert [(pytest.approx(s.start), pytest.approx(s.end)) for s in spells(fine, 0.1 / cuts)] == whole
+    whole = [(s.start, s.end) for s in episodes(text, 0.1)]
+    assert [(pytest.approx(s.start), pytest.approx(s.end)) for s in episodes(fine, 0.1 / cuts)] == whole
 
 
-def test_a_long_noisy_spell_stays_cheap_and_whole():
-    (spell,) = spells("#########." * 1500)
-    assert spell.length == pytest.approx(1499.9)
+def test_a_long_noisy_episode_stays_cheap_and_whole():
+    (episode,) = episodes("#########." * 1500)
+    assert episode.length == pytest.approx(1499.9)

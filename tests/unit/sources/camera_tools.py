@@ -1,4 +1,4 @@
-"""What several tests of the cameras need."""
+"""Helpers for the tests of the sources."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def gray_picture(value: int, width: int = 64, height: int = 48) -> Image:
 
 
 def wait_for(condition: Callable[[], object], within_s: float = 20.0) -> None:
-    """Waits until `condition` holds. The limit is wide: it only ends a test that fails."""
+    """Wait until `condition` holds. The limit is wide: it only ends a test that fails."""
     end = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < end, "did not come to pass"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Small films and pictures, written where a test asks for them."""
+"""Fixtures: small video files, and a check that no test leaves a thread behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from camera_tools import gray_picture, wait_for
 
 @pytest.fixture
 def film(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a film of 64x48 whose frames get lighter: film("a.avi", frames=5, fps=10)."""
+    """Write a video of 64x48 whose frames get lighter: film("a.avi", frames=5, fps=10)."""
 
     def write(name: str = "film.avi", frames: int = 5, fps: float = 10.0, codec: str = "MJPG") -> Path:
         path = tmp_path / name
@@ -28,7 +28,7 @@ def film(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(autouse=True)
 def no_thread_stays() -> Iterator[None]:
-    """Every test ends with the threads that it began with; those that end on their own get time for it."""
+    """Check that a test leaves no thread running; those that end on their own get time for it."""
     before = set(threading.enumerate())
     yield
     wait_for(lambda: not set(threading.enumerate()) - before)

@@ -1,6 +1,6 @@
-"""Stands in for picamera2: the calls that ferd makes, as picamera2 0.3.38 answers them, and its ways to fail.
+"""A stand-in for picamera2: the calls that ferd makes, as picamera2 0.3.38 answers them, and its ways to fail.
 
-Where a call waits for the camera's event loop for ever, so does this one, until ``let_go`` is set.
+Where a call of the original waits for the camera's event loop without end, this one waits until ``let_go`` is set.
 """
 
 from __future__ import annotations

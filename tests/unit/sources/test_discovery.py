@@ -27,7 +27,7 @@ def test_nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert find_cameras(tmp_path) == []
 
 
-def test_a_pi_without_picamera2_is_told_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pi_without_picamera2_is_given_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "picamera2", None)
     monkeypatch.setattr(find, "on_a_pi", lambda: True)
     (found,) = pi_cameras()

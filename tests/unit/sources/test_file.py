@@ -151,7 +151,7 @@ class TestPictureFolder:
         assert [int(frame.image[0, 0, 0]) for frame in frames] == [2, 9, 10, 100]
         assert [frame.t for frame in frames] == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
-    def test_loops_and_tells_of_a_bad_one_once(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_loops_and_logs_a_bad_one_once(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         save(tmp_path / "a.webp", 10)
         (tmp_path / "b.jpeg").write_text("x")
         source = PictureFolder(tmp_path, fps=1, loop=True)

@@ -9,16 +9,18 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
-from camera_tools import gray_picture
+from camera_tools import gray_picture, wait_for
 
 from ferd.config.source import redact
 from ferd.errors import SourceError
+from ferd.sources.stall import Timing
 from ferd.sources.stream import StreamCamera
+from ferd.sources.supervisor import CameraHandle
 
 
 class MjpegHandler(http.server.BaseHTTPRequestHandler):
-    """/mjpeg streams for ever, /stops and /stalls 30 pictures; /torn: every other picture is none, /noise: no more is
-    one after the first; all else is 404.
+    """Serves /mjpeg endlessly; /stops and /stalls send 30 images. Of /torn every other image is broken, of /noise all
+    after the first; everything else is 404.
     """
 
     def do_GET(self) -> None:
@@ -90,7 +92,7 @@ class TestDoesNotOpen:
 
 
 class TestStreams:
-    def test_pictures_with_the_time_they_came(self, address: str) -> None:
+    def test_images_with_the_time_of_their_arrival(self, address: str) -> None:
         times = iter(range(100))
         source = StreamCamera(f"http://{address}/mjpeg", clock=lambda: float(next(times)))
         source.open()
@@ -116,7 +118,7 @@ class TestStreams:
         assert frame.jpeg is not None
         assert (cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR) == frame.image).all()
 
-    def test_a_broken_picture_is_passed_over(self, address: str) -> None:
+    def test_a_broken_image_is_skipped(self, address: str) -> None:
         source = StreamCamera(f"http://{address}/torn")
         source.open()
         assert all(source.read().image.shape == (120, 160, 3) for _ in range(5))
@@ -135,6 +137,21 @@ class TestStreams:
         with pytest.raises(SourceError, match="stopped delivering"):
             read_many(source)
         source.close()
+
+    def test_a_stall_is_no_hang(self, address: str) -> None:
+        """FFmpeg's time-out and the supervisor's limit are one: the read returns, and its descriptors are closed."""
+        timing = Timing(frame_s=0.3, shortest_wait_s=0.01, longest_wait_s=0.02)
+        camera = CameraHandle(
+            "stream",
+            lambda: StreamCamera(f"http://{address}/stalls", read_s=timing.frame_s),
+            threading.Event(),
+            timing=timing,
+        )
+        camera.start()
+        wait_for(lambda: camera.report().failures >= 4)
+        report = camera.report()
+        camera.stop()
+        assert (report.hung, report.hanging_since) == (0, None)
 
     def test_a_stall_is_an_error(self, address: str, capfd: pytest.CaptureFixture[str]) -> None:
         source = StreamCamera(f"http://{address}/stalls?token=geheim", read_s=0.5)

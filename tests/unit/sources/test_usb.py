@@ -146,7 +146,7 @@ class TestStopsDelivering:
 
 
 class TestWorks:
-    def test_asks_for_the_format_before_the_size_and_tells_what_it_got(
+    def test_asks_for_the_format_before_the_size_and_logs_what_it_got(
         self, node: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)

@@ -38,7 +38,7 @@ def show():
     puppet, room = WarpedPortrait(demo.load_portrait()), demo.room()
 
     def draw(look):
-        place = demo.posture(0.0, 320.0, 1.0)
+        place = demo.portrait_to_scene(0.0, 320.0, 1.0)
         person, alpha = (cv2.warpAffine(p, place, (640, 480)) for p in (puppet.portrait(look), puppet.alpha))
         return np.asarray(cv2.blendLinear(person, room, alpha, 1 - alpha), np.uint8)
 

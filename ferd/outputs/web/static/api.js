@@ -1,4 +1,4 @@
-// What the page asks its server for. Errors carry what the server said.
+// Requests to the server. An error carries the message that the server sent.
 
 export async function get(path) {
   return answer(await fetch(path, { headers: { Accept: "application/json" }, cache: "no-store" }));
@@ -12,27 +12,27 @@ export async function post(path, body) {
 async function answer(response) {
   if (response.status === 401) location.assign("/login");
   const data = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(data.error || `the server answered ${response.status}`);
+  if (!response.ok) throw new Error(data.error || `the server answered with status ${response.status}`);
   return data;
 }
 
-// The live line. Opens again by itself, and is closed while nobody can see it: then nothing is encoded.
-export class Line {
+// The live connection. It reconnects by itself, and is closed while the page is hidden: then nothing is encoded.
+export class LiveConnection {
   constructor(onMessage, onState) {
     this.onMessage = onMessage;
     this.onState = onState;
-    this.wait = 500;
-    document.addEventListener("visibilitychange", () => this.follow());
+    this.retryMs = 500;
+    document.addEventListener("visibilitychange", () => this.update());
   }
 
-  look(camera, picture) {
+  watch(camera, picture) {
     this.camera = camera;
     this.picture = picture;
     this.close();
-    this.follow();
+    this.update();
   }
 
-  follow() {
+  update() {
     if (document.hidden) this.close();
     else if (!this.socket && this.camera) this.open();
   }
@@ -51,9 +51,9 @@ export class Line {
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     socket.onmessage = async (event) => {
-      this.wait = 500;
+      this.retryMs = 500;
       try {
-        await this.take(event.data);
+        await this.receive(event.data);
       } finally {
         if (socket.readyState === WebSocket.OPEN) socket.send("next");
       }
@@ -63,12 +63,12 @@ export class Line {
       if (this.socket !== socket) return;
       this.socket = null;
       this.onState(false);
-      this.timer = setTimeout(() => this.follow(), this.wait);
-      this.wait = Math.min(this.wait * 1.7, 8000);
+      this.timer = setTimeout(() => this.update(), this.retryMs);
+      this.retryMs = Math.min(this.retryMs * 1.7, 8000);
     };
   }
 
-  async take(data) {
+  async receive(data) {
     const length = new DataView(data).getUint32(0, true);
     const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
     const jpeg = data.byteLength > 4 + length ? new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }) : null;

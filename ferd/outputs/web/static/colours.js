@@ -1,4 +1,4 @@
-// Colours that colour-blind people can tell apart: Okabe and Ito, jfly.uni-koeln.de/color. No meaning rests on colour
+// Colours that colour-blind people can distinguish: Okabe and Ito, jfly.uni-koeln.de/color. Nothing is shown by colour
 // alone: labels are always written too.
 
 const NAMED = {

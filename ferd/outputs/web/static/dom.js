@@ -1,4 +1,4 @@
-// Small helpers around the document. Text always goes in as text, never as HTML.
+// Helpers for the document. Text is always inserted as text, never as HTML.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -11,7 +11,7 @@ export function el(name, attributes = {}, ...children) {
   return node;
 }
 
-// Sets text only when it changed: screen readers announce changes, and layout costs.
+// Sets text only when it changed: screen readers announce changes, and layout takes time.
 export function text(node, value) {
   if (node.textContent !== value) node.textContent = value;
 }
@@ -31,8 +31,8 @@ export const percent = (value) => (value === null || value === undefined ? "–"
 export const clock = (seconds, withSeconds = true) =>
   new Date(seconds * 1000).toLocaleTimeString([], { hourCycle: "h23", hour: "2-digit", minute: "2-digit", ...(withSeconds ? { second: "2-digit" } : {}) });
 
-// A canvas in device pixels; returns its context in CSS pixels, and its size.
-export function sharp(canvas) {
+// Sizes a canvas in device pixels; returns its context in CSS pixels, and its size.
+export function prepareCanvas(canvas) {
   const scale = window.devicePixelRatio || 1;
   const width = canvas.clientWidth, height = canvas.clientHeight;
   canvas.width = Math.round(width * scale);

@@ -1,4 +1,4 @@
-// The view of now: picture, bars, why, eyes and mouth.
+// The live view: picture, bars, explanation, eyes and mouth.
 
 import { $, el, facts, percent, text } from "./dom.js";
 import { colourOf } from "./colours.js";
@@ -8,7 +8,7 @@ export class Live {
   constructor() {
     this.labels = [];
     this.rows = new Map();
-    this.spokenAt = 0;
+    this.describedAt = 0;
     this.times = [];
   }
 
@@ -27,9 +27,9 @@ export class Live {
     return row;
   }
 
-  curtain(words) {
-    $("curtain").hidden = !words;
-    text($("curtain"), words ?? "");
+  cover(words) {
+    $("cover").hidden = !words;
+    text($("cover"), words ?? "");
     if (words) this.clear();
   }
 
@@ -40,14 +40,14 @@ export class Live {
   }
 
   message(reading, bitmap, sendsPicture) {
-    this.curtain(null);
+    this.cover(null);
     const face = this.choose(reading);
     draw($("picture"), reading, bitmap, this.labels, face?.id);
     bitmap?.close();
     this.show(face, reading.fatigue, reading.faces.length);
     this.alerts(reading.alerts);
     this.pace(reading, sendsPicture);
-    this.speak(reading, face);
+    this.describe(reading, face);
   }
 
   choose(reading) {
@@ -62,10 +62,10 @@ export class Live {
     return reading.faces.find((face) => face.id === wanted);
   }
 
-  // `count`: faces in the picture, null where there is no picture.
+  // `count`: faces in the frame, null without a frame.
   show(face, fatigue, count) {
-    text($("told"), face ? (face.label ?? "unsure") : count === null ? "–" : count ? "no main face yet" : "nobody");
-    text($("told-since"), face ? `#${face.id}, ${percent(face.confidence)} sure, for ${face.held_s.toFixed(0)} s` : "\u00a0");
+    text($("label"), face ? (face.label ?? "unsure") : count === null ? "–" : count ? "no main face yet" : "no face");
+    text($("label-since"), face ? `#${face.id}, ${percent(face.confidence)} sure, for ${face.held_s.toFixed(0)} s` : "\u00a0");
     for (const [label, { row, bar, now, threshold, number, plain }] of this.rows) {
       const smooth = face?.smooth[label], score = face?.scores[label];
       row.classList.toggle("held", face?.label === label);
@@ -82,21 +82,21 @@ export class Live {
     $("hints").replaceChildren(...(quality?.hints ?? []).map((hint) => el("li", {}, hint)));
     facts($("quality"), quality ? [
       ["light", `${quality.light.toFixed(0)} of 255`], ["sharpness", quality.sharpness.toFixed(0)],
-      ["size", `${quality.size.toFixed(0)} pixels wide`], ["detector", percent(face.found)], ["followed for", `${face.for_s.toFixed(0)} s`],
+      ["size", `${quality.size.toFixed(0)} pixels wide`], ["detector", percent(face.found)], ["tracked for", `${face.for_s.toFixed(0)} s`],
     ] : []);
     const signals = face?.signals;
     facts($("signals"), [
-      ["eyes closed", signals ? seen(signals.eyes_closed) : !face ? null : fatigue ? "not seen now" : "not read: [fatigue] is off"],
+      ["eyes closed", signals ? seen(signals.eyes_closed) : !face ? null : fatigue ? "not visible" : "not measured: [fatigue] is off"],
       ["mouth open", signals ? seen(signals.mouth_open) : null],
       ["awareness", fatigue ? percent(fatigue.awareness) : null],
       ["PERCLOS", fatigue ? percent(fatigue.perclos) : null],
-      ["blinks a minute", fatigue?.blinks?.toFixed(0)],
+      ["blinks per minute", fatigue?.blinks?.toFixed(0)],
       ["yawns in 5 minutes", fatigue?.yawns],
     ]);
   }
 
   alerts(alerts) {
-    const words = alerts.map((alert) => `${alert.level}: ${alert.name} (${alert.reason.replaceAll("_", " ")})${alert.buzzer ? ", sounding" : ""}`);
+    const words = alerts.map((alert) => `${alert.level}: ${alert.name} (${alert.reason.replaceAll("_", " ")})${alert.buzzer ? ", buzzer on" : ""}`);
     const node = $("alerts");
     if (node.textContent !== words.join(" · ")) node.replaceChildren(...(words.length ? [el("strong", {}, words.join(" · "))] : []));
   }
@@ -106,20 +106,20 @@ export class Live {
     this.times = [...this.times.filter((t) => now - t < 3000), now];
     if (this.times.length < 3) return;
     const rate = ((this.times.length - 1) * 1000) / (now - this.times[0]);
-    const age = Date.now() / 1000 - reading.wall; // true on the machine that runs ferd
+    const age = Date.now() / 1000 - reading.wall; // correct where the clocks agree, as on the machine that runs ferd
     const late = age >= 0 && age < 5 ? `, ${Math.round(age * 1000 + 0)} ms old` : "";
-    text($("pace"), `${rate.toFixed(0)} ${sendsPicture ? "picture" : "reading"}${rate.toFixed(0) === "1" ? "" : "s"} a second${late}`);
+    text($("pace"), `${rate.toFixed(0)} ${sendsPicture ? "picture" : "reading"}${rate.toFixed(0) === "1" ? "" : "s"} per second${late}`);
   }
 
-  speak(reading, face) {
+  describe(reading, face) {
     const now = performance.now();
-    if (now - this.spokenAt < 2000) return;
-    this.spokenAt = now;
+    if (now - this.describedAt < 2000) return;
+    this.describedAt = now;
     const count = reading.faces.length;
     const words = `The camera's picture: ${count === 1 ? "one face" : `${count} faces`}${face ? `, ${face.label ?? "unsure"}` : ""}`;
     if ($("picture").getAttribute("aria-label") !== words) $("picture").setAttribute("aria-label", words);
   }
 }
 
-const WITHOUT = (count) => (count === null ? "There is no picture to read." : count ? "No face was there long enough yet to be the main one." : "There is no face to read.");
-const seen = (value) => (value === null ? "cannot be seen" : percent(value));
+const WITHOUT = (count) => (count === null ? "There is no frame." : count ? "No face has been visible for long enough to be the main one." : "There is no face.");
+const seen = (value) => (value === null ? "not visible" : percent(value));

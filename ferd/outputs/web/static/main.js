@@ -1,7 +1,7 @@
-// The page: head, views, and the line to the camera that is looked at.
+// The page: header, views, and the connection to the camera that is shown.
 
 import { $, el, text } from "./dom.js";
-import { get, Line, post } from "./api.js";
+import { get, LiveConnection, post } from "./api.js";
 import { Live } from "./live.js";
 import { Timeline } from "./time.js";
 import { Teach } from "./teach.js";
@@ -11,23 +11,23 @@ import { HealthView } from "./health.js";
 const STATE_EVERY_MS = 2000;
 const live = new Live(), timeline = new Timeline(), tune = new Tune(), teach = new Teach(), health = new HealthView();
 const views = ["live", "time", "tune", "teach", "health"];
-let state = null, view = "live", camera = null, toldAt = -Infinity;
+let state = null, view = "live", camera = null, stateAt = -Infinity;
 
-const line = new Line(
+const connection = new LiveConnection(
   (head, bitmap) => {
-    const told = head.kind === "state" ? head : head.state; // readings carry it now and then
-    if (told) {
-      toldAt = performance.now();
-      show(told);
-      trouble(null);
+    const next = head.kind === "state" ? head : head.state; // readings carry it every two seconds
+    if (next) {
+      stateAt = performance.now();
+      show(next);
+      showError(null);
     }
     if (head.kind === "reading" && state) {
-      if (bitmap && $("sending").hidden) sending(1);
+      if (bitmap && $("sending").hidden) showViewers(1);
       if (view === "teach") teach.message(head, bitmap, state.labels);
-      else live.message(head, bitmap, line.picture);
+      else live.message(head, bitmap, connection.picture);
     }
   },
-  (open) => { if (!open) live.curtain("No connection to ferd. Trying again …"); },
+  (open) => { if (!open) live.cover("No connection to ferd. Reconnecting …"); },
 );
 
 const chosen = () => state?.cameras.find((one) => one.name === camera);
@@ -45,66 +45,66 @@ function show(next) {
   $("status").className = `pill ${one.status}`;
   const power = $("power");
   text(power, one.enabled ? "Stop" : "Start");
-  power.setAttribute("aria-label", one.enabled ? `Stop camera ${one.name}: it is closed` : `Start camera ${one.name}`);
+  power.setAttribute("aria-label", one.enabled ? `Stop and close camera ${one.name}` : `Start camera ${one.name}`);
   power.setAttribute("aria-pressed", String(one.enabled));
-  sending(one.pictures_to);
-  if (one.status !== "online") live.curtain(curtain(one));
+  showViewers(one.pictures_to);
+  if (one.status !== "online") live.cover(coverText(one));
 }
 
-function sending(lookers) {
-  $("sending").hidden = !lookers;
-  text($("sending-text"), `Pictures are being sent to ${lookers === 1 ? "one looker" : `${lookers} lookers`}`);
+function showViewers(count) {
+  $("sending").hidden = !count;
+  text($("sending-text"), `Sending pictures: ${count === 1 ? "1 viewer" : `${count} viewers`} connected`);
 }
 
-function curtain(one) {
-  if (one.status === "disabled") return "The camera is stopped, and closed. Press Start.";
-  if (one.status === "offline") return `The camera gives no picture: ${one.error ?? "not known why"}. ferd goes on trying.`;
-  return "The camera is being opened …";
+function coverText(one) {
+  if (one.status === "disabled") return "The camera is stopped and closed. Press Start.";
+  if (one.status === "offline") return `The camera gives no picture: ${one.error ?? "unknown reason"}. ferd keeps trying.`;
+  return "Opening the camera …";
 }
 
 function cameras() {
   const names = state.cameras.map((one) => one.name), select = $("camera");
   if (names.join() !== [...select.options].map((option) => option.value).join()) {
     select.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
-    look(names.includes(camera) ? camera : names[0]);
+    choose(names.includes(camera) ? camera : names[0]);
   }
 }
 
-function look(name) {
+function choose(name) {
   camera = name;
   $("camera").value = name;
-  live.curtain("Waiting for a picture …");
-  follow();
+  live.cover("Waiting for a picture …");
+  update();
 }
 
-function follow() {
-  if (view === "live") line.look(camera, $("show-picture").checked);
-  else if (view === "teach") line.look(camera, true);
-  else line.look(null);
+function update() {
+  if (view === "live") connection.watch(camera, $("show-picture").checked);
+  else if (view === "teach") connection.watch(camera, true);
+  else connection.watch(null);
   teach.load(view === "teach" ? camera : null);
-  if (view === "time") timeline.load(camera).catch(trouble);
-  if (view === "tune") tune.load(camera).catch(trouble);
-  if (view === "health" && state) health.load(state).catch(trouble);
+  if (view === "time") timeline.load(camera).catch(showError);
+  if (view === "tune") tune.load(camera).catch(showError);
+  if (view === "health" && state) health.load(state).catch(showError);
 }
 
-function trouble(error) {
-  $("trouble").hidden = !error;
-  text($("trouble"), error ? error.message : "");
+function showError(error) {
+  $("error").hidden = !error;
+  text($("error"), error ? error.message : "");
 }
 
 async function refresh(force = false) {
   try {
-    if (!force && (document.hidden || performance.now() - toldAt < STATE_EVERY_MS * 1.5)) return; // the line says it
+    if (!force && (document.hidden || performance.now() - stateAt < STATE_EVERY_MS * 1.5)) return; // the live connection carries it
     show(await get("/api/state"));
-    trouble(null);
+    showError(null);
     if (view === "time") await timeline.load(camera);
     if (view === "health") await health.load(state);
   } catch (error) {
-    trouble(new Error(`ferd does not answer (${error.message}). The page goes on by itself when it does.`));
+    showError(new Error(`ferd does not answer (${error.message}). The page continues by itself when it does.`));
   }
 }
 
-function turnTo(name, focus = false) {
+function openView(name, focus = false) {
   view = name;
   for (const other of views) {
     const tab = $(`tab-${other}`), is = other === name;
@@ -114,30 +114,30 @@ function turnTo(name, focus = false) {
     if (is && focus) tab.focus();
   }
   history.replaceState(null, "", `#${name}`);
-  follow();
+  update();
 }
 
 for (const name of views) {
-  $(`tab-${name}`).addEventListener("click", () => turnTo(name));
+  $(`tab-${name}`).addEventListener("click", () => openView(name));
   $(`tab-${name}`).addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) turnTo(views[(views.indexOf(name) + step + views.length) % views.length], true);
+    if (step) openView(views[(views.indexOf(name) + step + views.length) % views.length], true);
   });
 }
-$("camera").addEventListener("change", (event) => look(event.target.value));
-$("show-picture").addEventListener("change", follow);
+$("camera").addEventListener("change", (event) => choose(event.target.value));
+$("show-picture").addEventListener("change", update);
 $("power").addEventListener("click", async () => {
   try {
     const one = chosen();
     await post(`/api/cameras/${one.name}/enabled`, { value: !one.enabled });
     setTimeout(() => refresh(true), 300);
   } catch (error) {
-    trouble(error);
+    showError(error);
   }
 });
 window.addEventListener("resize", () => { timeline.draw(); if (view === "tune" && tune.result) tune.draw(); });
-window.addEventListener("hashchange", () => { if (views.includes(location.hash.slice(1))) turnTo(location.hash.slice(1)); });
+window.addEventListener("hashchange", () => { if (views.includes(location.hash.slice(1))) openView(location.hash.slice(1)); });
 
 await refresh();
-if (views.includes(location.hash.slice(1))) turnTo(location.hash.slice(1));
+if (views.includes(location.hash.slice(1))) openView(location.hash.slice(1));
 setInterval(() => refresh(), STATE_EVERY_MS);

@@ -1,4 +1,4 @@
-// Draws what was found over the picture: boxes, points, track numbers, labels.
+// Draws boxes, landmarks, track numbers and labels over the picture.
 
 import { colourOf } from "./colours.js";
 

@@ -1,12 +1,12 @@
-// A change to ferd.toml: shown before it is written, or to be made by hand where ferd may not write its own file.
+// A change to ferd.toml: shown before it is written, or for a change by hand where ferd may not write the file.
 
 import { el } from "./dom.js";
 import { post } from "./api.js";
 
 export class Saving {
-  // `changes` gives what is to be saved; `said` shows a sentence; `done` is called once it is written.
-  constructor(root, { changes, said, done }) {
-    Object.assign(this, { root, changes, said, done });
+  // `changes` gives the settings to save; `status` shows a message; `done` is called after the file was written.
+  constructor(root, { changes, status, done }) {
+    Object.assign(this, { root, changes, status, done });
   }
 
   hide() {
@@ -18,26 +18,26 @@ export class Saving {
     await this.attempt(async () => {
       const answer = await post("/api/tune/diff", body);
       this.root.hidden = !answer.diff;
-      this.said(answer.diff ? "" : "Nothing would change in the file: it says so already.");
+      this.status(answer.diff ? "" : "The file already has these settings.");
       if (answer.diff) this.root.replaceChildren(patch(answer.diff), ...(answer.writable ? [this.writeButton(body, answer)] : byHand(answer)));
     });
   }
 
   writeButton(body, { base }) {
-    const button = el("button", { type: "button", class: "write" }, "Write it");
+    const button = el("button", { type: "button", class: "write" }, "Write the file");
     button.addEventListener("click", () => this.attempt(async () => {
       const { file } = await post("/api/tune/save", { ...body, base });
       this.hide();
-      await this.done(`Written to ${file}, and in use.`);
+      await this.done(`Written to ${file} and in use.`);
     }));
     return button;
   }
 
-  async attempt(deed) {
+  async attempt(action) {
     try {
-      await deed();
+      await action();
     } catch (error) {
-      this.said(error.message);
+      this.status(error.message);
     }
   }
 }
@@ -53,15 +53,15 @@ function patchLine(line) {
 
 function byHand({ file, lines }) {
   return [
-    el("p", { class: "by-hand" }, `ferd may not write ${file}: a service does not change its own configuration. Make the change by hand, with these keys in their sections:`),
-    copied("Keys to be copied", lines), copied("Commands to be copied", `sudoedit ${file}\nsudo systemctl reload ferd\n`),
-    el("p", { class: "quiet" }, "A mistake breaks nothing: ferd then keeps what it has, and its log says what is wrong. Until then, Use tries it without the file."),
+    el("p", { class: "by-hand" }, `ferd may not write ${file}: the service cannot change its own configuration. Make the change by hand: put these keys into their sections.`),
+    copyBox("Keys to copy", lines), copyBox("Commands to copy", `sudoedit ${file}\nsudo systemctl reload ferd\n`),
+    el("p", { class: "quiet" }, "A mistake in the file is safe: ferd keeps its settings and reports the error in its log. To try the settings without the file, press Use."),
   ];
 }
 
-function copied(label, words) {
+function copyBox(label, words) {
   const box = el("div", { class: "copied" }, el("pre", { tabindex: "0", role: "region", "aria-label": label }, words));
-  if (!navigator.clipboard) return box; // only over TLS and on this machine
+  if (!navigator.clipboard) return box; // browsers offer it over TLS and on this machine only
   const button = el("button", { type: "button", class: "plain" }, "Copy");
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(words).catch(() => getSelection().selectAllChildren(box.firstChild));

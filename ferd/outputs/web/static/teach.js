@@ -1,13 +1,13 @@
-// Classes of one's own: record by holding a button, train, use.
+// Training: record classes by holding a button, train, use the model.
 
 import { $, el, percent, text } from "./dom.js";
 import { get, post } from "./api.js";
 import { draw } from "./overlay.js";
 import { Saving } from "./save.js";
 
-const WORDS = {
-  classes: "Hold a class's button and show the face, moving a little. Pictures are looked at and forgotten; rows of numbers stay.",
-  adapt: "If ferd reads your resting face as sad or angry: hold each button for half a minute and show that face, moving a little. ferd's labels stay; it learns by how much your face differs, on these two alone.",
+const INSTRUCTIONS = {
+  classes: "Hold the button of a class and show that face, moving a little. Pictures are turned into numbers at once and are not kept.",
+  adapt: "Use this if ferd reads your resting face as sad or angry. Hold each button for half a minute and show that face, moving a little. The labels stay; ferd learns how your face differs from others.",
 };
 
 export class Teach {
@@ -21,13 +21,13 @@ export class Teach {
     });
     $("train").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.ask("train", { name: $("model-name").value.trim(), adapt: this.lesson === "adapt" });
+      this.send("train", { name: $("model-name").value.trim(), adapt: this.lesson === "adapt" });
     });
-    for (const radio of document.querySelectorAll("input[name=lesson]")) radio.addEventListener("change", () => this.turnTo(radio.value));
+    for (const radio of document.querySelectorAll("input[name=lesson]")) radio.addEventListener("change", () => this.select(radio.value));
     this.saving = new Saving($("model-saving"), {
       changes: () => ({ expression: { model: this.report.name } }),
-      said: (words) => text($("teach-said"), words),
-      done: (words) => text($("teach-said"), words),
+      status: (words) => text($("teach-status"), words),
+      done: (words) => text($("teach-status"), words),
     });
     $("try-model").addEventListener("click", () => this.use(this.report.name));
     $("old-model").addEventListener("click", () => this.use(this.before ?? "expression"));
@@ -36,9 +36,9 @@ export class Teach {
     for (const name of ["pointerup", "pointercancel", "blur"]) window.addEventListener(name, () => this.release());
   }
 
-  turnTo(lesson) {
+  select(lesson) {
     this.lesson = lesson;
-    text($("lesson-words"), WORDS[lesson]);
+    text($("lesson-instructions"), INSTRUCTIONS[lesson]);
     text($("train-button"), lesson === "adapt" ? "Correct" : "Train");
     $("new-class").hidden = lesson === "adapt";
     if (lesson === "adapt") for (const label of this.adapts ?? []) this.row(label);
@@ -68,8 +68,8 @@ export class Teach {
     hold.addEventListener("keyup", () => this.release());
     hold.addEventListener("contextmenu", (event) => event.preventDefault());
     drop.addEventListener("click", async () => {
-      await this.ask("forget", { label }); // of a class without a sample the server knows nothing
-      text($("teach-said"), "");
+      await this.send("forget", { label }); // the server does not know a class without samples
+      text($("teach-status"), "");
       item.remove();
       this.rows.delete(label);
     });
@@ -82,9 +82,9 @@ export class Teach {
     this.release();
     button.classList.add("holding");
     button.setAttribute("aria-pressed", "true");
-    const again = () => this.ask("record", { camera: this.camera, label });
-    again();
-    this.held = { button, timer: setInterval(again, 700) };
+    const record = () => this.send("record", { camera: this.camera, label });
+    record();
+    this.held = { button, timer: setInterval(record, 700) };
   }
 
   release() {
@@ -93,27 +93,27 @@ export class Teach {
     this.held.button.classList.remove("holding");
     this.held.button.setAttribute("aria-pressed", "false");
     this.held = null;
-    this.ask("pause", {});
+    this.send("pause", {});
   }
 
-  async ask(what, body) {
+  async send(what, body) {
     try {
       this.show(await post(`/api/teach/${what}`, body));
     } catch (error) {
-      text($("teach-said"), error.message);
+      text($("teach-status"), error.message);
     }
   }
 
   async refresh() {
     try {
       this.show(await get("/api/teach"));
-    } catch { /* the head says it */ }
+    } catch { /* the header shows the error */ }
   }
 
   show(status) {
     if (status.model && status.model !== this.report?.name) this.before = status.model;
     this.adapts = status.adapts;
-    if (!this.lesson) this.turnTo("classes");
+    if (!this.lesson) this.select("classes");
     for (const one of status.classes) {
       const { count, warning } = this.row(one.label);
       text(count, ` ${one.samples} samples`);
@@ -122,45 +122,45 @@ export class Teach {
     const { state, done, error } = status.job;
     $("training").hidden = state !== "training";
     $("training").value = done;
-    if (state === "failed") text($("teach-said"), error);
-    else if (status.recording) text($("teach-said"), status.last === "good" ? `recording ${status.recording}` : `passed over: ${status.last ?? "no picture"}`);
-    else if (state === "training") text($("teach-said"), "training …");
-    else if ($("teach-said").textContent.startsWith("recording") || $("teach-said").textContent.startsWith("training")) text($("teach-said"), "");
-    if (status.report && JSON.stringify(status.report) !== JSON.stringify(this.report)) this.tell(status.report);
+    if (state === "failed") text($("teach-status"), error);
+    else if (status.recording) text($("teach-status"), status.last === "good" ? `recording ${status.recording}` : `skipped: ${status.last ?? "no picture"}`);
+    else if (state === "training") text($("teach-status"), "training …");
+    else if ($("teach-status").textContent.startsWith("recording") || $("teach-status").textContent.startsWith("training")) text($("teach-status"), "");
+    if (status.report && JSON.stringify(status.report) !== JSON.stringify(this.report)) this.showReport(status.report);
   }
 
-  tell(report) {
+  showReport(report) {
     this.report = report;
     $("taught").hidden = false;
     this.saving.hide();
-    $("report").replaceChildren(...("shift" in report ? corrected(report) : taught(report)));
+    $("report").replaceChildren(...("shift" in report ? adaptReport(report) : trainReport(report)));
   }
 
   async use(model) {
     try {
       await post("/api/tune/use", { expression: { model } });
-      text($("teach-said"), `${model} is in use until the next reload or restart: see Live.`);
+      text($("teach-status"), `${model} is in use until the next reload or restart. See Live.`);
     } catch (error) {
-      text($("teach-said"), error.message);
+      text($("teach-status"), error.message);
     }
   }
 }
 
-function taught(report) {
+function trainReport(report) {
   const cell = (tag, value, more = {}) => el(tag, more, String(value));
   return [
-    el("p", {}, `${percent(report.accuracy)} of ${report.held_out} samples that trained nothing are right.`),
-    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Shown, and told as" }, el("table", { class: "events" },
-      el("thead", {}, el("tr", {}, cell("th", "shown, told as", { scope: "col" }), ...report.labels.map((label) => cell("th", label, { scope: "col" })))),
+    el("p", {}, `${percent(report.accuracy)} of the ${report.held_out} samples that were held back are classified correctly.`),
+    el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Confusion matrix" }, el("table", { class: "events" },
+      el("thead", {}, el("tr", {}, cell("th", "shown, predicted", { scope: "col" }), ...report.labels.map((label) => cell("th", label, { scope: "col" })))),
       el("tbody", {}, ...report.labels.map((label, i) => el("tr", {}, cell("th", label, { scope: "row" }), ...report.confusion[i].map((n) => cell("td", n))))))),
   ];
 }
 
-function corrected(report) {
-  const moved = Object.entries(report.shift).filter(([, by]) => Math.abs(by) >= 0.05);
-  const words = moved.map(([label, by]) => `${label} ${by > 0 ? "more" : "less"} readily (${by > 0 ? "+" : "−"}${Math.abs(by).toFixed(2)})`);
+function adaptReport(report) {
+  const changed = Object.entries(report.shift).filter(([, by]) => Math.abs(by) >= 0.05);
+  const words = changed.map(([label, by]) => `${label} ${by > 0 ? "more" : "less"} often (${by > 0 ? "+" : "−"}${Math.abs(by).toFixed(2)})`);
   return [
-    el("p", {}, `Of ${report.held_out} samples that it did not learn from, ${percent(report.before)} were right before, ${percent(report.after)} are now.`),
-    el("p", {}, moved.length ? `It now tells ${words.join(", ")}.` : "Nothing had to be changed: it reads you well already."),
+    el("p", {}, `Of the ${report.held_out} samples that were held back, ${percent(report.before)} were right before the correction and ${percent(report.after)} are right now.`),
+    el("p", {}, changed.length ? `The model now predicts ${words.join(", ")}.` : "No change was needed: the model already reads your face correctly."),
   ];
 }

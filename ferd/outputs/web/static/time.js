@@ -1,11 +1,11 @@
-// The timeline: expression as a band for each label, then confidence, people, eyes, alerts. Gaps are gray.
+// The timeline: a band for each label, then confidence, people, eyes and alerts. Gaps are striped gray.
 
-import { $, clock, css, el, sharp } from "./dom.js";
+import { $, clock, css, el, prepareCanvas } from "./dom.js";
 import { get } from "./api.js";
 import { colourOf, LEVELS, LEVEL_COLOURS } from "./colours.js";
 
 const LEFT = 92, BAND = 18, LINE = 56, STEP = 30, GAP = 6;
-const NONE = 255;
+const UNKNOWN = 255;
 
 export class Timeline {
   constructor() {
@@ -40,7 +40,7 @@ export class Timeline {
     if (!this.data || !canvas.clientWidth) return;
     const rows = this.rows();
     canvas.style.height = `${rows.reduce((sum, row) => sum + row.height + GAP, 24)}px`;
-    const [context, width] = sharp(canvas);
+    const [context, width] = prepareCanvas(canvas);
     const count = this.data.frames?.length ?? 0;
     this.plot = { left: LEFT, width: width - LEFT - 4, count };
     let top = 4;
@@ -51,7 +51,7 @@ export class Timeline {
       if (row.kind === "line") row.lines.forEach(([name, colour], i) => this.line(context, name, css(colour), top, row.height, i));
       if (row.kind === "steps") this.steps(context, top, row.height);
       if (row.kind === "alerts") this.alerts(context, top, row.height);
-      wrapped(context, row, top + row.height / 2);
+      rowName(context, row, top + row.height / 2);
       top += row.height + GAP;
     }
     this.axis(context, top);
@@ -84,7 +84,7 @@ export class Timeline {
     context.beginPath();
     let drawing = false;
     this.data[name]?.forEach((value, i) => {
-      if (value === NONE || !this.data.frames[i]) { drawing = false; return; }
+      if (value === UNKNOWN || !this.data.frames[i]) { drawing = false; return; }
       const place = [this.x(i + 0.5), top + height - 2 - (value / 100) * (height - 4)];
       if (drawing) context.lineTo(...place);
       else context.moveTo(...place);
@@ -109,7 +109,7 @@ export class Timeline {
     LEVELS.forEach((_, level) => {
       if (!level) return;
       context.fillStyle = LEVEL_COLOURS[level];
-      const tall = (height * (level + 1)) / 4; // higher is worse: told by more than its colour
+      const tall = (height * (level + 1)) / 4; // higher is worse: not shown by colour alone
       this.runs(this.data.level ?? [], (value) => value === level, (from, to) => context.fillRect(this.x(from), top + height - tall, Math.max(1.5, this.x(to) - this.x(from)), tall));
     });
   }
@@ -160,16 +160,16 @@ export class Timeline {
 
   words(i) {
     const d = this.data, when = clock(this.wall(i));
-    if (!d.frames[i]) return `${when}: nothing was looked at`;
-    const part = (name, value) => (value === NONE ? [] : [`${name} ${value} %`]);
-    return [`${when}: ${d.label[i] === NONE ? "no expression" : d.labels[d.label[i]]}`, ...part("confidence", d.confidence[i]),
+    if (!d.frames[i]) return `${when}: no frames`;
+    const part = (name, value) => (value === UNKNOWN ? [] : [`${name} ${value} %`]);
+    return [`${when}: ${d.label[i] === UNKNOWN ? "no expression" : d.labels[d.label[i]]}`, ...part("confidence", d.confidence[i]),
       `${d.people[i]} ${d.people[i] === 1 ? "person" : "people"}`, ...part("eyes closed", d.closed[i]), ...part("PERCLOS", d.perclos[i]),
       ...part("awareness", d.awareness[i]), ...(d.level[i] ? [`alert: ${LEVELS[d.level[i]]}`] : [])].join(", ");
   }
 
   events() {
-    const rows = (this.data.events ?? []).slice(-40).reverse().map((event) => el("tr", {}, el("td", {}, clock(event.told_at)), el("td", {}, told(event))));
-    $("events").replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td", { colspan: "2" }, "Nothing yet."))]));
+    const rows = (this.data.events ?? []).slice(-40).reverse().map((event) => el("tr", {}, el("td", {}, clock(event.told_at)), el("td", {}, describe(event))));
+    $("events").replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td", { colspan: "2" }, "No events yet."))]));
   }
 }
 
@@ -179,18 +179,18 @@ const SENTENCES = {
   expression_changed: (event) => `${event.from ?? "unsure"} → ${event.to ?? "unsure"}`,
   face_appeared: (event) => `face #${event.track} appeared`,
   face_left: (event) => `face #${event.track} left${after(event)}`,
-  alert_began: (event) => `alert ${event.name} began: ${event.level}, ${plain(event.reason)}`,
+  alert_began: (event) => `alert ${event.name} started: ${event.level}, ${plain(event.reason)}`,
   alert_ended: (event) => `alert ${event.name} ended${after(event)}: ${event.level}, ${plain(event.reason)}${event.cause ? ` (${plain(event.cause)})` : ""}`,
 };
 
-function told(event) {
+function describe(event) {
   if (event.event_type in SENTENCES) return SENTENCES[event.event_type](event);
   const rest = Object.entries(event).filter(([key, value]) => !["v", "event_type", "at", "told_at", "camera", "node", "id", "seq", "held_s"].includes(key) && value !== null && typeof value !== "object");
   return `${plain(event.event_type)}${after(event)}${rest.length ? `: ${rest.map(([key, value]) => `${plain(key)} ${plain(value)}`).join(", ")}` : ""}`;
 }
 
-// The row's name; where it stands for two lines, each in its line's colour, the dashed one underlined by dashes.
-function wrapped(context, row, middle) {
+// Draws the name of a row. A row with two lines has two names, each in the colour of its line; dashes mark the dashed one.
+function rowName(context, row, middle) {
   const parts = row.name.split(", ");
   parts.forEach((part, i) => {
     const y = middle + 4 + (i - (parts.length - 1) / 2) * 18;
@@ -207,19 +207,19 @@ function wrapped(context, row, middle) {
   });
 }
 
-// Gray with stripes: a gap is told from a gray band by more than its shade.
+// Gray with stripes: a gap differs from a gray band by more than its shade.
 function hatched(context) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 8;
-  const on = tile.getContext("2d");
-  on.fillStyle = css("--gap");
-  on.fillRect(0, 0, 8, 8);
-  on.strokeStyle = css("--back");
-  on.lineWidth = 1.5;
+  const tileContext = tile.getContext("2d");
+  tileContext.fillStyle = css("--gap");
+  tileContext.fillRect(0, 0, 8, 8);
+  tileContext.strokeStyle = css("--back");
+  tileContext.lineWidth = 1.5;
   for (const shift of [-8, 0, 8]) {
-    on.moveTo(shift, 8);
-    on.lineTo(shift + 8, 0);
+    tileContext.moveTo(shift, 8);
+    tileContext.lineTo(shift + 8, 0);
   }
-  on.stroke();
+  tileContext.stroke();
   return context.createPattern(tile, "repeat");
 }

@@ -14,14 +14,14 @@ import pytest
 from brokers import Ear, Mosquitto, free_port, mosquitto, wait_for
 from certificates import Authority
 
+from ferd import topics
 from ferd.config.models import MqttConfig
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
 EXAMPLES = Path(__file__).parents[4] / "examples/mosquitto"
 USERS = {"hall-pi": "one", "homeassistant": "two", "viewer": "three", "desk-pi": "four"}
@@ -77,10 +77,10 @@ def try_to_write(port: int, user: str, wanted: list[str]) -> list[str]:
     link = MqttConnection(target, "5", f"test-{user}", wake, on_refused=lambda topic, _reason: refused.append(topic))
     try:
         link.open()
-        wait_for(lambda: link.turn(0.1) or link.connected)
+        wait_for(lambda: link.run_once(0.1) or link.connected)
         for topic in wanted:
             link.send(Message(topic, b"x", qos=1), time.monotonic())
-        wait_for(lambda: link.turn(0.1) or not link.unacked)
+        wait_for(lambda: link.run_once(0.1) or not link.unacked)
         link.leave()
     finally:
         link.close()

@@ -10,7 +10,7 @@ from brokers import Ear, Mosquitto, mosquitto, wait_for
 
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, Wake
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
 STATUS = "ferd/hall/status"
 WILL = Message(STATUS, b"offline", retain=True, qos=1)
@@ -27,7 +27,7 @@ def turn_until(link: MqttConnection, happened: Callable[[], bool]) -> None:
     until = time.monotonic() + 5
     while not happened():
         assert time.monotonic() < until, link.ended
-        link.turn(0.1)
+        link.run_once(0.1)
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def test_the_wake_ends_the_waiting(broker: Mosquitto):
     with linked(broker, "5") as link:
         link._wake.set()
         begin = time.monotonic()
-        link.turn(5)
+        link.run_once(5)
         assert time.monotonic() - begin < 1
         link._wake.close()
         link._wake.set()
@@ -99,6 +99,6 @@ def test_a_lost_line_ends_the_link_and_keeps_what_was_not_acknowledged(broker: M
         broker.freeze()
         link.send(WILL, 7.0)
         broker.stop()
-        wait_for(lambda: link.turn(0.1) or link.ended is not None)
+        wait_for(lambda: link.run_once(0.1) or link.ended is not None)
         assert not link.connected
         assert list(link.unacked.values()) in ([], [(7.0, WILL)])

@@ -8,9 +8,8 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,13 @@ from brokers import Ear, mosquitto, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ferd import topics
 from ferd.config.models import MqttConfig
-from ferd.outputs.mqtt import event_store as module
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.event_store import BATCH_S, FORGET_S, LATE_A_SECOND, RETRY_S, EventStore
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.topics import Message
 from ferd.payloads import State
+from ferd.topics import Message
 
 LIMIT = 8
 FEW = 4
@@ -42,17 +40,16 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def event(number: int, *, urgent: bool = False) -> Message:
-    payload = json.dumps({"v": 1, "id": str(number)}, separators=(",", ":")).encode()
-    return Message("ferd/hall/desk/event", payload, qos=1, expires_s=60, urgent=urgent)
+    return Message("ferd/hall/desk/event", {"v": 1, "id": str(number)}, qos=1, expires_s=60, urgent=urgent)
 
 
 def ids(messages: list[Message]) -> list[int]:
-    return [int(json.loads(message.payload)["id"]) for message in messages]
+    return [int(json.loads(message.encoded())["id"]) for message in messages]
 
 
 def opened(path: Path, limit: int = 1000) -> EventStore:
     journal = EventStore(path, limit)
-    journal.open()
+    journal.start()
     return journal
 
 
@@ -104,7 +101,7 @@ def test_an_earlier_run_is_told_first_and_marked_late(path: Path):
     later = reborn(path)
     later.put(event(2), 5.0)
     old, new = later.due(5.1, 16)
-    assert json.loads(old.payload) == {"v": 1, "id": "1", "late": True}
+    assert json.loads(old.encoded()) == {"v": 1, "id": "1", "late": True}
     assert old.expires_s is None
     assert old.qos == 1
     assert not old.retain
@@ -115,7 +112,7 @@ def test_what_has_waited_is_marked_late_without_an_end(path: Path):
     journal = opened(path)
     journal.put(event(1), 0.0)
     (message,) = journal.due(2.1, 16)
-    assert json.loads(message.payload)["late"] is True
+    assert json.loads(message.encoded())["late"] is True
     assert message.expires_s is None
 
 
@@ -156,34 +153,49 @@ def test_a_clean_stop_keeps_what_the_broker_has_not(path: Path):
     journal.put(event(1), time.monotonic())
     journal.put(event(2), time.monotonic())
     journal.acknowledge(journal.due(time.monotonic(), 1)[0], time.monotonic())
-    journal.stop()
+    journal.close()
     assert [file.name for file in path.parent.iterdir()] == ["journal.db"]
     assert ids(opened(path).due(0, 16)) == [2]
 
 
-def test_a_card_that_hangs_does_not_hold_up_the_end(
-    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(module, "STOP_WAITS_S", 0.1)
-    journal = EventStore(path, 100)
+def test_the_storage_thread_writes_and_at_most_one_write_waits(path: Path):
+    jobs: list[Callable[[], None]] = []
+    clock = [0.0]
+    journal = EventStore(path, 100, jobs.append, lambda: clock[0])
     journal.start()
+    journal.put(event(1), 0.0)
+    journal.tick(BATCH_S - 0.1)
+    assert jobs == []
+    for number in range(2, 9):
+        journal.put(event(number, urgent=True), 0.5)
+        journal.tick(5.0)
+    assert len(jobs) == 1
+    assert len(reborn(path)) == 0, "whoever puts does not wait for the card"
+    clock[0] = 5.0
+    jobs.pop()()
+    assert jobs == []
+    assert len(reborn(path)) == 8
+
+
+def test_what_is_put_during_a_write_is_written_after_it(path: Path, monkeypatch: pytest.MonkeyPatch):
+    jobs: list[Callable[[], None]] = []
+    journal = EventStore(path, 100, jobs.append, lambda: 1.0)
+    journal.start()
+    journal.put(event(1, urgent=True), 1.0)
     assert journal._file is not None
-    released = threading.Event()
-    monkeypatch.setattr(journal._file, "write", lambda *_: released.wait(10))
-    journal.put(event(1, urgent=True), time.monotonic())
-    journal.stop()
-    assert "the disk hangs" in caplog.text
-    released.set()
+    write = journal._file.write
 
+    def slow_card(new: object, gone: object) -> None:
+        write(new, gone)  # type: ignore[arg-type]
+        journal.put(event(2, urgent=True), 1.0)
 
-def test_the_thread_writes_by_itself(path: Path):
-    journal = EventStore(path, 100)
-    journal.start()
-    try:
-        journal.put(event(1, urgent=True), time.monotonic())
-        wait_for(lambda: len(reborn(path)) == 1)
-    finally:
-        journal.stop()
+    monkeypatch.setattr(journal._file, "write", slow_card)
+    jobs.pop(0)()
+    monkeypatch.undo()
+    assert len(jobs) == 1
+    jobs.pop(0)()
+    assert jobs == []
+    assert ids(reborn(path).due(0, 16)) == [1, 2]
 
 
 def test_a_new_connection_begins_with_the_oldest(path: Path):
@@ -216,7 +228,7 @@ def test_the_oldest_go_when_it_is_full_and_that_is_told_once(path: Path, caplog:
     assert len(journal) == LIMIT
     journal.flush(1000)
     assert ids(reborn(path).due(0, 100)) == list(range(2 * LIMIT, 3 * LIMIT))
-    assert caplog.text.count("full, the oldest events go") == 1
+    assert caplog.text.count("full, the oldest events are dropped") == 1
     assert "raise mqtt.persist_max_events" in caplog.text
 
 
@@ -313,7 +325,7 @@ def _half(path: Path) -> None:
     journal = opened(path)
     for number in range(200):
         journal.put(event(number), 0)
-    journal.stop()
+    journal.close()
     os.truncate(path, path.stat().st_size // 2)
 
 
@@ -321,7 +333,7 @@ def _scribbled(path: Path) -> None:
     journal = opened(path)
     for number in range(200):
         journal.put(event(number), 0)
-    journal.stop()
+    journal.close()
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(8192))
@@ -338,7 +350,7 @@ def test_a_file_that_is_none_is_set_aside_and_told(path: Path, spoil: object, ca
     path.parent.mkdir()
     spoil(path)  # type: ignore[operator]
     journal = opened(path)
-    assert "begins anew" in caplog.text
+    assert "starting a new file" in caplog.text
     assert "journal.db.broken" in caplog.text
     journal.put(event(1), 0)
     journal.flush(1)
@@ -362,7 +374,7 @@ def test_where_no_file_can_be_it_runs_on_in_memory(tmp_path: Path, place: str, c
         journal.put(event(1), 0)
         assert ids(journal.due(0, 16)) == [1]
     finally:
-        journal.stop()
+        journal.close()
 
 
 def test_a_second_ferd_on_the_same_file_is_told(path: Path, caplog: pytest.LogCaptureFixture):
@@ -398,7 +410,7 @@ def test_a_disk_that_refuses_is_told_once_and_tried_again(
     assert journal.flush_at() == 200 + RETRY_S
     journal._file._db.execute(f"PRAGMA {allow}").fetchall()
     journal.flush(200 + RETRY_S)
-    assert "writes again" in caplog.text
+    assert "writing works again" in caplog.text
     assert len(reborn(path)) == 200
 
 
@@ -415,14 +427,14 @@ def test_a_file_that_breaks_while_it_runs_is_begun_anew_with_all_that_waits(
         journal.flush(3)
         patch.setattr(patch, "_setattr", [])  # the file has a new connection by now: keep it
     journal.flush(4)
-    assert "begins anew" in caplog.text
+    assert "starting a new file" in caplog.text
     assert ids(reborn(path).due(0, 16)) == [1, 2]
 
 
 def test_what_no_ferd_wrote_is_left_out(path: Path, caplog: pytest.LogCaptureFixture):
     journal = opened(path)
     journal.put(event(1), 0)
-    journal.stop()
+    journal.close()
     db = sqlite3.connect(path)
     rows = [("ferd/+/x", b"{}"), ("other", b"{}"), ("ferd/a", b"["), ("ferd/a", None), (None, b"{}"), ("ferd/a", b"3")]
     for number, (topic, payload) in enumerate(rows, 10):

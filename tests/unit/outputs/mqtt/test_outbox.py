@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferd.outputs.mqtt.outbox import AT_ONCE, EVENT_RING, PAUSE_S, Outbox
-from ferd.outputs.mqtt.topics import Message
+from ferd.payloads import Event
+from ferd.topics import Message
 
 STATE = "ferd/hall/desk/state"
 
@@ -21,11 +22,11 @@ def state(number: int, topic: str = STATE) -> Message:
 
 
 def event(number: int) -> Message:
-    return Message("ferd/hall/desk/event", json.dumps({"n": number}).encode(), qos=1, expires_s=60)
+    return Message("ferd/hall/desk/event", {"n": number}, qos=1, expires_s=60)
 
 
 def numbers(messages: list[Message]) -> list[int]:
-    return [json.loads(m.payload)["n"] for m in messages]
+    return [json.loads(m.encoded())["n"] for m in messages]
 
 
 def test_a_message_goes_once():
@@ -77,7 +78,7 @@ def test_everything_retained_can_be_told_once_more():
     board.put(state(1), now=0)
     board.put(event(1), now=0)
     board.due(0)
-    board.tell_again()
+    board.republish()
     assert board.due(5) == [state(1)]
 
 
@@ -87,7 +88,7 @@ def test_events_wait_in_order_at_most_a_minute_and_are_then_late():
         board.put(event(at), now=at)
     due = board.due(70)
     assert numbers(due) == [10, 69]
-    assert ["late" in json.loads(m.payload) for m in due] == [True, False]
+    assert ["late" in json.loads(m.encoded()) for m in due] == [True, False]
     assert [m.expires_s for m in due] == [1, 60]
 
 
@@ -156,14 +157,12 @@ def test_many_threads_may_put():
 
 
 def change(old: str, new: str, camera: str = "desk") -> Message:
-    payload = {"event_type": "expression_changed", "from": old, "to": new}
-    return Message(
-        f"ferd/hall/{camera}/event", json.dumps(payload, separators=(",", ":")).encode(), qos=1, expires_s=60
-    )
+    payload = Event("expression_changed", "a", 1, old, new, 0.8, 1.0, 0.0)
+    return Message(f"ferd/hall/{camera}/event", payload, qos=1, expires_s=60)
 
 
 def alert(number: int) -> Message:
-    return Message("ferd/hall/desk/event", json.dumps({"n": number}).encode(), qos=1, expires_s=60, urgent=True)
+    return Message("ferd/hall/desk/event", {"n": number}, qos=1, expires_s=60, urgent=True)
 
 
 def spend(board: Outbox, now: float) -> None:
@@ -180,8 +179,8 @@ def test_changes_of_the_expression_become_one_while_the_camera_is_over_its_budge
         board.put(change(old, new), 1)
     assert board.due(1) == []
     (told,) = board.due(PAUSE_S)
-    assert (json.loads(told.payload)["from"], json.loads(told.payload)["to"]) == ("joy", "neutral")
-    assert "late" not in json.loads(told.payload), "it waited for its budget, not for the broker"
+    assert (json.loads(told.encoded())["from"], json.loads(told.encoded())["to"]) == ("joy", "neutral")
+    assert "late" not in json.loads(told.encoded()), "it waited for its budget, not for the broker"
 
 
 def test_changes_that_cancel_out_are_not_told():
@@ -233,7 +232,7 @@ def test_alerts_wait_until_they_are_told_and_are_then_late():
     board.put(alert(1), 0)
     board.put(event(2), 0)
     (told,) = board.due(86400)
-    assert (json.loads(told.payload), told.expires_s) == ({"n": 1, "late": True}, None)
+    assert (json.loads(told.encoded()), told.expires_s) == ({"n": 1, "late": True}, None)
     board.give_back([(86400.0, told)])
     assert numbers(board.due(90000)) == [1]
 
@@ -279,7 +278,7 @@ def test_an_hour_of_a_restless_face_stays_in_the_budget_and_the_last_value_is_ri
     assert 1100 <= len(sent) <= 60 * 30
     assert all(b - a >= 60 - 1e-6 for a, b in zip(times, times[30:], strict=False))
     states = [message for _, message in sent if message.retain]
-    events = [json.loads(message.payload) for _, message in sent if not message.retain]
+    events = [json.loads(message.encoded()) for _, message in sent if not message.retain]
     assert states[-1] == state(11_999)
     assert events[-1]["to"] == before
     assert all(one["to"] == other["from"] for one, other in itertools.pairwise(events)), "the chain has no gap"
@@ -310,7 +309,7 @@ def test_the_limits_hold_and_the_last_value_always_arrives(steps: list[tuple[flo
 def test_a_topic_that_the_broker_has_cleared_is_not_told_again():
     cleared: list[str] = []
     board = Outbox(on_cleared=cleared.append)
-    gone, other = Message("ferd/hall/door/alert", b"", retain=True, qos=1), state(1)
+    gone, other = Message("ferd/hall/door/alert", None, retain=True, qos=1), state(1)
     for message in (gone, other):
         board.put(message, now=0)
     board.replay_all()
@@ -326,7 +325,7 @@ def test_a_topic_that_the_broker_has_cleared_is_not_told_again():
 
 def test_a_topic_that_came_back_while_it_was_being_cleared_stays():
     board = Outbox()
-    gone, back = Message(STATE, b"", retain=True, qos=1), state(2)
+    gone, back = Message(STATE, None, retain=True, qos=1), state(2)
     board.put(gone, now=0)
     assert board.due(0) == [gone]
     board.put(back, now=1)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,17 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from ferd import topics
 from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt import publisher as module
-from ferd.outputs.mqtt import topics
 from ferd.outputs.mqtt.client import MqttConnection, Protocol
 from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.embedded import EmbeddedBroker, is_broker_there
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
 from ferd.outputs.mqtt.requests import IncomingMessage, ReplyInfo, respond
-from ferd.outputs.mqtt.topics import Message
-from ferd.payloads import Event, Info, State
+from ferd.payloads import AlertEvent, Event, Info, State
+from ferd.topics import Message
 
 STATUS, STATE, EVENT = "ferd/hall/status", "ferd/hall/desk/state", "ferd/hall/desk/event"
 DISCOVERY = "homeassistant/device/ferd_abcdef/config"
@@ -115,7 +116,7 @@ def test_a_clean_stop_says_offline_last(tmp_path: Path, board: Outbox):
 def test_a_new_broker_gets_the_last_values_again(tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture):
     with mosquitto(tmp_path) as broker, publishing(broker.port, board) as publisher:
         connected(publisher)
-        publisher._diary.backoff = Backoff(1, chance=lambda: 1.0)  # time for the ear to be there first
+        publisher._policy.backoff = Backoff(1, chance=lambda: 1.0)  # time for the ear to be there first
         broker.stop()
         wait_for(lambda: not publisher.status.connected)
         for seq in range(2, 9):
@@ -201,7 +202,7 @@ def test_a_broker_that_was_slow_once_is_asked_for_version_5_again(
 def test_who_says_online_listens_already(tmp_path: Path, board: Outbox, monkeypatch: pytest.MonkeyPatch):
     """A command that is sent on the word `online` would be lost."""
     did: list[str] = []
-    for name in ("listen", "send"):
+    for name in ("subscribe", "send"):
         real = getattr(MqttConnection, name)
         monkeypatch.setattr(
             MqttConnection, name, lambda *a, _n=name, _r=real, **more: (did.append(_n), _r(*a, **more))[1]
@@ -212,7 +213,7 @@ def test_who_says_online_listens_already(tmp_path: Path, board: Outbox, monkeypa
         publisher.start()
         connected(publisher)
         publisher.stop()
-    assert did.index("send") == did.count("listen") == 3
+    assert did.index("send") == did.count("subscribe") == 3
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -235,10 +236,51 @@ def test_an_error_of_ours_ends_the_connection_not_the_thread(
         ear.wait(STATE)
         with monkeypatch.context() as patch:
             patch.setattr(board, "due", lambda *_: 1 / 0)
-            wait_for(lambda: lines(caplog, "broken"))
+            wait_for(lambda: lines(caplog, "internal error"))
         connected(publisher)
         put_event(board, "later")
         ear.wait(EVENT)
+
+
+def test_what_was_handed_out_is_sent_later_when_sending_fails(
+    tmp_path: Path, board: Outbox, monkeypatch: pytest.MonkeyPatch
+):
+    """The outbox counts as sent what it hands out; all of it must come back, not only what paho already has."""
+    real, calls = MqttConnection.send, []
+
+    def send(connection: MqttConnection, message: Message, at: float) -> None:
+        if message.topic in (EVENT, "ferd/hall/response/reload"):
+            calls.append(message)
+            if len(calls) == 2:
+                raise OSError("the network is gone")
+        real(connection, message, at)
+
+    monkeypatch.setattr(MqttConnection, "send", send)
+    response = Message("ferd/hall/response/reload", {}, qos=1, expires_s=60)
+    with mosquitto(tmp_path, started=False) as broker, publishing(broker.port, board) as publisher:
+        publisher._policy.backoff = Backoff(1, chance=lambda: 1.0)  # time for the ear to be there first
+        for name in ("one", "two", "three"):
+            put_event(board, name)
+        alert = AlertEvent("alert_began", "four", "fatigue", "alarm", "perclos", None, None, 0.0)
+        board.put(replace(topics.EVENT.message(alert, node="hall", camera="desk"), urgent=True), now())
+        board.put(response, now())
+        broker.start()
+        with Ear(broker.port) as ear:
+            wait_for(lambda: len(ear.payloads(EVENT)) >= 4, 10)
+            wait_for(lambda: ear.payloads("ferd/hall/response/reload"), 10)
+            assert {json.loads(it)["id"] for it in ear.payloads(EVENT)} == {"one", "two", "three", "four"}
+
+
+def test_a_message_that_cannot_be_encoded_is_dropped_and_the_connection_stays(
+    tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture
+):
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, publishing(broker.port, board) as publisher:
+        ear.wait(STATE)
+        board.put(Message(EVENT, {"id": object()}, qos=1, urgent=True), now())
+        put_event(board, "later")
+        ear.wait(EVENT)
+        assert lines(caplog, f"message dropped topic={EVENT}")
+        assert publisher.status.reconnects == 0
 
 
 def test_discovery_is_sent_again_when_home_assistant_was_born(
@@ -259,9 +301,9 @@ def test_all_is_sent_again_after_the_next_connect_when_asked(
 ):
     monkeypatch.setattr(module, "BIRTH_WAITS_S", (0.2, 0.3))
     again: list[bool] = []
-    monkeypatch.setattr(board, "tell_again", lambda: again.append(True))
+    monkeypatch.setattr(board, "republish", lambda: again.append(True))
     with mosquitto(tmp_path, started=False) as broker, publishing(broker.port, board) as publisher:
-        publisher.say_twice()
+        publisher.republish_after_connect()
         broker.start()
         wait_for(lambda: again == [True], 10)
 
@@ -278,7 +320,7 @@ def test_who_is_taken_over_again_and_again_goes_on_under_another_id(
             thief.connect(broker.host, broker.port)
             thief.loop_start()
             try:
-                wait_for(lambda: lines(caplog, "goes on under another id"), 20)
+                wait_for(lambda: lines(caplog, "using another id"), 20)
                 wait_for(lambda: publisher.status.connected and thief.is_connected())
                 reconnects = publisher.status.reconnects
                 time.sleep(1.5)
@@ -369,7 +411,7 @@ def test_last_words_replace_the_good_bye(tmp_path: Path, board: Outbox):
         publisher = Publisher(config, "hall", "ferd_abcdef", board)
         publisher.start()
         connected(publisher)
-        publisher.stop([Message(topic, b"", retain=True, qos=1) for topic in [*board.clear(), STATUS]])
+        publisher.stop([Message(topic, None, retain=True, qos=1) for topic in [*board.clear(), STATUS]])
         with Ear(broker.port) as ear:
             ear.say("end", "")
             ear.wait("end")

@@ -14,7 +14,7 @@ from ferd.outputs.home_assistant.discovery import Form, documents, identity
 from ferd.outputs.home_assistant.entities import Device
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.outputs.mqtt.topics import PUBLISHED, Message
+from ferd.topics import PUBLISHED, Message
 
 KITCHEN = "ferd/kitchen/status"
 
@@ -37,7 +37,7 @@ def fill(broker: Mosquitto, node: str, who: str, form: Form = "device", *, user:
     told.append(Message(f"ferd/{node}/desk/enabled/set", b"OFF", retain=True))
     with Ear(broker.port, username=user, password=user) as ear:
         for message in told:
-            ear.say(message.topic, message.payload.decode(), retain=True)
+            ear.say(message.topic, message.encoded().decode(), retain=True)
     return told
 
 

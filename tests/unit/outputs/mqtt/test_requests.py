@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +14,9 @@ from ferd.outputs.mqtt.requests import (
     REQUESTS,
     SNOOZE_S,
     SWITCHES,
-    Command,
+    CommandReceiver,
     IncomingMessage,
+    ParsedCommand,
     Refusal,
     ReplyInfo,
     Value,
@@ -21,13 +24,14 @@ from ferd.outputs.mqtt.requests import (
     parse,
     respond,
 )
-from ferd.outputs.mqtt.topics import TAKEN
+from ferd.snapshot import Command
+from ferd.topics import TAKEN, Message
 
 NODE, CAMERAS = "hall", ("desk", "door")
 EVERY_TOPIC = [f"ferd/hall/desk/{switch}/set" for switch in SWITCHES] + [f"ferd/hall/request/{it}" for it in REQUESTS]
 
 
-def heard(topic: str, payload: bytes | str | dict[str, object], **more: object) -> Command | Refusal | None:
+def heard(topic: str, payload: bytes | str | dict[str, object], **more: object) -> ParsedCommand | Refusal | None:
     if isinstance(payload, dict):
         payload = json.dumps(payload)
     data = payload.encode() if isinstance(payload, str) else payload
@@ -36,7 +40,7 @@ def heard(topic: str, payload: bytes | str | dict[str, object], **more: object) 
 
 def value(topic: str, payload: bytes | str | dict[str, object]) -> Value:
     command = heard(topic, payload)
-    assert isinstance(command, Command), command
+    assert isinstance(command, ParsedCommand), command
     return command.value
 
 
@@ -60,7 +64,7 @@ def test_switches_take_all_usual_words(text: str, meant: bool):
 
 def test_a_switch_names_its_camera():
     command = heard("ferd/hall/door/enabled/set", "OFF")
-    assert command == Command("enabled", "door", False, ReplyInfo())
+    assert command == ParsedCommand("enabled", "door", False, ReplyInfo())
 
 
 def test_sensitivity_is_a_number_from_0_to_100():
@@ -73,8 +77,8 @@ def test_sensitivity_is_a_number_from_0_to_100():
 @pytest.mark.parametrize("payload", ["", "PRESS", "{}", '{"transaction":"a1"}'])
 def test_requests_without_a_value(verb: str, payload: str):
     command = heard(f"ferd/hall/request/{verb}", payload)
-    assert isinstance(command, Command)
-    assert command.asked.transaction == ("a1" if "a1" in payload else None)
+    assert isinstance(command, ParsedCommand)
+    assert command.reply_info.transaction == ("a1" if "a1" in payload else None)
     assert "takes no value" in error(f"ferd/hall/request/{verb}", "now")
 
 
@@ -115,7 +119,7 @@ def test_what_is_wrong_is_said(payload: bytes, words: str):
 def test_a_wrong_request_keeps_its_transaction():
     refusal = heard("ferd/hall/request/snooze", {"transaction": "a1", "seconds": "long"})
     assert isinstance(refusal, Refusal)
-    assert refusal.asked.transaction == "a1"
+    assert refusal.reply_info.transaction == "a1"
 
 
 def test_what_is_not_known_is_said():
@@ -158,10 +162,10 @@ def test_ten_thousand_random_payloads_on_each_topic(topic: str):
         else:
             payload = b"".join(chance.choices(pieces, k=chance.randrange(12)))
         understood = heard(topic, payload, reply_to="a/b", correlation=b"\x00")
-        assert isinstance(understood, Command | Refusal)
+        assert isinstance(understood, ParsedCommand | Refusal)
         if isinstance(understood, Refusal):
-            for message in respond(NODE, understood.verb, understood.asked, error=understood.error):
-                assert json.loads(message.payload)["status"] == "error"
+            for message in respond(NODE, understood.verb, understood.reply_info, error=understood.error):
+                assert json.loads(message.encoded())["status"] == "error"
 
 
 @given(st.binary(max_size=200), st.sampled_from(EVERY_TOPIC), st.text(max_size=20))
@@ -185,7 +189,7 @@ def test_every_topic_that_is_documented_is_understood_and_subscribed():
 def test_the_response_carries_the_transaction():
     (message,) = respond(NODE, "reload", ReplyInfo("a1"), data={"changed": "mqtt"})
     assert (message.topic, message.retain, message.qos) == ("ferd/hall/response/reload", False, 1)
-    assert json.loads(message.payload) == {
+    assert json.loads(message.encoded()) == {
         "v": 1,
         "status": "ok",
         "error": None,
@@ -212,7 +216,80 @@ def test_the_response_carries_the_transaction():
 )
 def test_a_response_topic_is_used_where_it_does_no_harm(reply_to: str, topics: list[str]):
     command = heard("ferd/hall/request/reload", "", reply_to=reply_to, correlation=b"c")
-    assert isinstance(command, Command)
-    messages = respond(NODE, command.verb, command.asked)
+    assert isinstance(command, ParsedCommand)
+    messages = respond(NODE, command.verb, command.reply_info)
     assert [message.topic for message in messages] == topics
-    assert messages[-1].correlation == (b"c" if command.asked.reply_to else None)
+    assert messages[-1].correlation == (b"c" if command.reply_info.reply_to else None)
+
+
+class Desk:
+    """What a receiver passes on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.commands: list[Command] = []
+        self.messages: list[Message] = []
+        self.receiver = CommandReceiver(NODE, CAMERAS, self.commands.append, self.messages.append, lambda: self.now)
+
+    def receive(self, topic: str, payload: bytes = b"", **more: Any) -> list[tuple[str, Any]]:
+        self.messages.clear()
+        self.receiver.handle(IncomingMessage(topic, payload, **more))
+        return self.answers()
+
+    def answers(self) -> list[tuple[str, Any]]:
+        return [(message.topic, json.loads(message.encoded())) for message in self.messages]
+
+
+def test_a_command_is_passed_on_with_a_way_to_answer_it():
+    desk = Desk()
+    assert desk.receive("ferd/hall/request/log_level", b'{"level":"debug","transaction":5}', reply_to="a/b") == []
+    (command,) = desk.commands
+    assert (command.verb, command.camera, command.value, command.source) == ("log_level", None, "debug", "mqtt")
+    assert command.reply is not None
+    command.reply(None, {"level": "debug"})
+    answer = {"v": 1, "status": "ok", "error": None, "data": {"level": "debug"}, "transaction": 5}
+    assert desk.answers() == [("ferd/hall/response/log_level", answer), ("a/b", answer)]
+    desk.messages.clear()
+    command.reply("ferd.toml:3: unknown key", {})
+    assert [(it["status"], it["error"]) for _, it in desk.answers()] == [("error", "ferd.toml:3: unknown key")] * 2
+
+
+def test_a_switch_is_answered_by_its_own_topic_unless_the_sender_wants_more_or_it_fails():
+    desk = Desk()
+    for payload in (b"OFF", b'{"value":"ON","transaction":5}'):
+        desk.receive("ferd/hall/desk/enabled/set", payload)
+    bare, asked = (command.reply for command in desk.commands)
+    assert bare is not None
+    assert asked is not None
+    bare(None, {"camera": "desk", "enabled": False})
+    assert desk.answers() == []
+    asked(None, {"camera": "desk", "enabled": True})
+    ((topic, answer),) = desk.answers()
+    assert (topic, answer["transaction"]) == ("ferd/hall/response/enabled", 5)
+    desk.messages.clear()
+    bare("it failed", {})
+    ((_, answer),) = desk.answers()
+    assert (answer["status"], answer["data"]) == ("error", {"camera": "desk"})
+
+
+def test_a_refusal_is_answered_at_once_and_not_passed_on():
+    desk = Desk()
+    ((topic, answer),) = desk.receive("ferd/hall/desk/enabled/set", b"perhaps")
+    assert (topic, answer["data"], answer["error"]) == (
+        "ferd/hall/response/enabled",
+        {"camera": "desk"},
+        "send ON or OFF",
+    )
+    ((_, answer),) = desk.receive("ferd/hall/request/reload", b"x" * 10_000_000)
+    assert "too long" in answer["error"]
+    assert desk.receive("ferd/hall/request/restart", retained=True) == []
+    assert desk.commands == []
+
+
+def test_rubbish_does_not_fill_the_log(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    desk = Desk()
+    for second in range(120):
+        desk.now = float(second)
+        assert desk.receive("ferd/hall/desk/enabled/set", b"rubbish")
+    assert len(caplog.records) == 2

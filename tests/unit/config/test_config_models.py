@@ -1,4 +1,4 @@
-"""[fatigue] and [[alerts]]: what is wrong is told with its remedy; what is right is understood."""
+"""[fatigue] and [[alerts]]: errors come with their remedy; valid rules are parsed."""
 
 import pytest
 
@@ -42,15 +42,15 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_wrong_is_told(tmp_path, name):
-    text, told = BAD[name]
+def test_errors_are_reported(tmp_path, name):
+    text, message = BAD[name]
     with pytest.raises(ConfigError) as error:
         load(tmp_path, text)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "ferd.toml" in str(error.value)
 
 
-def test_a_rule_says_what_it_asks_for(tmp_path):
+def test_a_rule_with_one_condition(tmp_path):
     config = load(tmp_path, RULE + 'label = "sadness"\nabove = 0.6\nfor_s = 30\nbuzzer = "chirp"\n')
     (rule,) = config.alerts
     ((condition),) = rule.conditions
@@ -64,17 +64,17 @@ def test_rules_combine(tmp_path):
     assert [c.label for c in config.alerts[0].conditions] == ["sadness", "anger"]
 
 
-def test_a_pattern_of_ones_own_is_known(tmp_path):
+def test_a_user_defined_pattern_is_accepted(tmp_path):
     load(tmp_path, RULE + 'faces = "absent"\nbuzzer = "morse"\n[buzzer.patterns]\nmorse = [[0.1, 0.1]]')
 
 
-def test_labels_that_the_model_lacks_are_told_with_the_nearest(tmp_path):
+def test_unknown_labels_are_reported_with_the_nearest(tmp_path):
     config = load(tmp_path, RULE + 'any = [{label = "sadnes", above = 0.5}, {label = "phone", above = 0.5}]')
     with pytest.raises(ConfigError) as error:
         check_labels(config.alerts, LABELS, "expression")
-    told = str(error.value).splitlines()
-    assert "unknown label sadnes. Did you mean sadness?" in told[0]
-    assert "unknown label phone. The model expression has: anger, happiness, sadness, neutral" in told[1]
+    lines = str(error.value).splitlines()
+    assert "unknown label sadnes. Did you mean sadness?" in lines[0]
+    assert "unknown label phone. The model expression has: anger, happiness, sadness, neutral" in lines[1]
 
 
 def test_defaults_are_off():

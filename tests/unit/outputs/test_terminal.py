@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ferd.cli.screen import Screen
+from ferd.outputs.terminal import Screen
 
 
 def drawn(screen, now):

@@ -1,4 +1,4 @@
-"""Those who look at the page in scripts/bench-page: they take and answer as the browser's page does."""
+"""Viewers for scripts/bench-page: they receive and acknowledge as the page in a browser does."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def masked(text: bytes, kind: int = TEXT) -> bytes:
 NEXT = masked(b"next")
 
 
-class Lookers:
-    """`count` of them, in a process of their own. `close` gives what they saw."""
+class Viewers:
+    """Run `count` viewers in a process of their own. `close` returns what they received."""
 
     def __init__(self, port: int, count: int, camera: str, sent: Sequence[float] | None) -> None:
         self._ours, theirs = multiprocessing.Pipe()
         self._end = multiprocessing.Event()
         arguments = (port, count, camera, sent, self._end, theirs)
-        self._process = multiprocessing.Process(target=_look, args=arguments, daemon=True)
+        self._process = multiprocessing.Process(target=_watch, args=arguments, daemon=True)
         self._process.start()
         self._ours.recv()
 
@@ -48,12 +48,12 @@ class Lookers:
 
 
 def connect(port: int, path: str) -> socket.socket:
-    """A WebSocket; the answer to the handshake is read."""
+    """Open a WebSocket and read the answer to the handshake."""
     line = socket.create_connection(("127.0.0.1", port), 20)
     key = base64.b64encode(os.urandom(16)).decode()
     lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Upgrade: websocket", "Connection: Upgrade"]
     lines += [f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
-    lines += ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"]  # as Chromium asks
+    lines += ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"]  # as Chromium requests
     line.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
     answer = b""
     while not answer.endswith(b"\r\n\r\n"):
@@ -63,14 +63,14 @@ def connect(port: int, path: str) -> socket.socket:
     return line
 
 
-class _Looker:
+class _Viewer:
     def __init__(self, line: socket.socket) -> None:
         self.line, self.data = line, bytearray()
 
     def messages(self) -> list[bytes]:
         got = self.line.recv(1 << 18)
         if not got:
-            raise EOFError("the page closed the line")
+            raise EOFError("the page closed the connection")
         self.data += got
         found = []
         while len(self.data) >= 2:
@@ -82,40 +82,40 @@ class _Looker:
                 break
             if self.data[0] & 15 == BINARY:
                 found.append(bytes(self.data[start : start + length]))
-            elif self.data[0] & 15 == PING:  # who does not answer is taken for gone
+            elif self.data[0] & 15 == PING:  # without an answer the server closes the connection
                 self.line.sendall(masked(bytes(self.data[start : start + length]), PONG))
             del self.data[: start + length]
         return found
 
 
-def _look(port: int, count: int, camera: str, sent: Sequence[float] | None, end: Event, told: Connection) -> None:
-    lookers = [_Looker(connect(port, f"/api/live?camera={camera}")) for _ in range(count)]
+def _watch(port: int, count: int, camera: str, sent: Sequence[float] | None, end: Event, ready: Connection) -> None:
+    viewers = [_Viewer(connect(port, f"/api/live?camera={camera}")) for _ in range(count)]
     selector = selectors.DefaultSelector()
-    for looker in lookers:
-        selector.register(looker.line, selectors.EVENT_READ, looker)
-    told.send("ready")
+    for viewer in viewers:
+        selector.register(viewer.line, selectors.EVENT_READ, viewer)
+    ready.send("ready")
     began, pictures, bytes_, behind = time.monotonic(), 0, 0, []
     while not end.is_set():
         for key, _ in selector.select(0.5):
-            looker: _Looker = key.data
-            for message in looker.messages():
+            viewer: _Viewer = key.data
+            for message in viewer.messages():
                 now = time.time()
-                looker.line.sendall(NEXT)
+                viewer.line.sendall(NEXT)
                 length = int.from_bytes(message[:4], "little")
                 if len(message) <= 4 + length:
                     continue
                 pictures += 1
                 bytes_ += len(message)
-                if looker is lookers[0]:
+                if viewer is viewers[0]:
                     behind.append(_behind(message, length, now, sent))
     took = time.monotonic() - began
-    for looker in lookers:
-        looker.line.close()
-    told.send({"rate": pictures / count / took, "kb": bytes_ / max(1, pictures) / 1000, "behind_ms": behind})
+    for viewer in viewers:
+        viewer.line.close()
+    ready.send({"rate": pictures / count / took, "kb": bytes_ / max(1, pictures) / 1000, "behind_ms": behind})
 
 
 def _behind(message: bytes, length: int, now: float, sent: Sequence[float] | None) -> float:
-    """Milliseconds since the camera sent the picture; without a camera of ours, since ferd had read it."""
+    """Milliseconds since the camera sent the picture; for another source, since ferd analysed it."""
     if sent is None:
         return 1000 * (now - float(json.loads(message[4 : 4 + length])["wall"]))
     image = cv2.imdecode(np.frombuffer(message, np.uint8, offset=4 + length), cv2.IMREAD_COLOR)

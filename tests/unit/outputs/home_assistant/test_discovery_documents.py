@@ -24,7 +24,7 @@ def test_several_on_one_machine_are_told_apart_by_their_id():
 def test_the_document_is_retained_on_the_devices_topic():
     message = announcement("homeassistant", DEVICE)
     assert (message.topic, message.retain) == ("homeassistant/device/ferd_abcdef/config", True)
-    assert b'"~"' not in message.payload
+    assert b'"~"' not in message.encoded()
 
 
 def test_the_root_has_documented_keys_only():
@@ -45,7 +45,7 @@ def test_the_older_form_is_a_document_for_each_entity():
     whole = document(DEVICE)
     assert len(messages) == len(whole["components"])
     for message in messages:
-        told = json.loads(message.payload)
+        told = json.loads(message.encoded())
         prefix, platform, identity, key, config = message.topic.split("/")
         assert (prefix, identity, config) == ("homeassistant", "ferd_abcdef", "config")
         assert (told.pop("device"), told.pop("origin")) == (whole["device"], whole["origin"])
@@ -56,7 +56,7 @@ def test_the_older_form_is_a_document_for_each_entity():
 
 
 def test_an_older_home_assistant_is_told_unknown_where_it_takes_no_none():
-    expression = json.loads(next(m for m in documents("homeassistant", DEVICE, "components")).payload)
+    expression = json.loads(next(m for m in documents("homeassistant", DEVICE, "components")).encoded())
     assert "options" not in expression
     assert "device_class" not in expression
     assert expression["value_template"] == (

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from ferd.outputs.mqtt import topics
-from ferd.outputs.mqtt.topics import encode
+from ferd import topics
 from ferd.payloads import Event, State, adapter
+from ferd.topics import encode
 
 
 def test_only_events_are_not_retained_and_only_they_expire():
@@ -15,12 +15,12 @@ def test_only_events_are_not_retained_and_only_they_expire():
 def test_late_is_said_once_and_last():
     event = topics.event_message("hall", "desk", Event("face_left", "i", 1, None, None, None, 3, 0))
     late = topics.mark_late(event)
-    assert late.payload.endswith(b',"late":true}')
+    assert late.encoded().endswith(b',"late":true}')
     assert topics.mark_late(late) == late
 
 
 def test_a_farewell_ends_with_the_node():
-    assert [(m.topic, m.payload) for m in topics.farewell("hall", ["a", "b"])] == [
+    assert [(m.topic, m.encoded()) for m in topics.offline_messages("hall", ["a", "b"])] == [
         ("ferd/hall/a/status", b"offline"),
         ("ferd/hall/b/status", b"offline"),
         ("ferd/hall/status", b"offline"),

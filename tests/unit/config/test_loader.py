@@ -1,4 +1,4 @@
-"""A wrong configuration is told with its line, its key and the remedy; nothing starts."""
+"""An invalid configuration is reported with line, key and remedy."""
 
 from pathlib import Path
 
@@ -59,12 +59,12 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "message"), WRONG)
-def test_what_is_wrong_is_told_with_line_key_and_remedy(write, text, message):
-    with pytest.raises(ConfigError) as told:
+def test_errors_are_reported_with_line_key_and_remedy(write, text, message):
+    with pytest.raises(ConfigError) as refused:
         load_config(write(text))
-    assert message in str(told.value)
-    assert told.value.exit_code == EXIT_CONFIG
-    assert "hush" not in str(told.value)
+    assert message in str(refused.value)
+    assert refused.value.exit_code == EXIT_CONFIG
+    assert "hush" not in str(refused.value)
 
 
 RENAMED = [
@@ -137,10 +137,10 @@ def test_a_former_key_in_the_environment_is_refused_too(name, value, message):
     assert str(refused.value) == f"environment {name}: {message}"
 
 
-def test_every_error_is_told_not_only_the_first(write):
-    with pytest.raises(ConfigError) as told:
+def test_every_error_is_reported_not_only_the_first(write):
+    with pytest.raises(ConfigError) as refused:
         load_config(write("[mqtt]\nport = 0\n[smoothing]\non_threshold = 2\n[nod]\n"))
-    assert len(str(told.value).splitlines()) == 3
+    assert len(str(refused.value).splitlines()) == 3
 
 
 def test_a_missing_file_names_the_command_that_writes_one():
@@ -148,14 +148,14 @@ def test_a_missing_file_names_the_command_that_writes_one():
         load_config(Path("/nowhere/ferd.toml"))
 
 
-def test_a_binary_file_is_told(tmp_path):
+def test_a_binary_file_is_reported(tmp_path):
     path = tmp_path / "x.toml"
     path.write_bytes(bytes(range(128, 256)))
     with pytest.raises(ConfigError, match="UTF-8"):
         load_config(path)
 
 
-def test_a_folder_is_told(tmp_path):
+def test_a_folder_is_reported(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path)
 
@@ -185,11 +185,11 @@ def test_the_environment_goes_over_the_file(write):
         ("FERD_MQTT__PASSWORD_FILE", "/run/pw", lambda c: c.mqtt.password_file == Path("/run/pw")),
     ],
 )
-def test_each_variable_is_read_as_its_key_wants_it(name, value, read):
+def test_each_variable_is_converted_to_the_type_of_its_key(name, value, read):
     assert read(load_config(None, {name: value}))
 
 
-def test_a_relative_file_lies_beside_the_configuration(write, tmp_path):
+def test_a_relative_file_is_relative_to_the_configuration(write, tmp_path):
     path = write('[mqtt]\nusername = "a"\npassword_file = "pw"\n[detector]\nyunet = "/opt/y.onnx"')
     config = load_config(path)
     assert config.mqtt.password_file == tmp_path / "pw"
@@ -206,7 +206,7 @@ def test_an_error_from_the_environment_names_the_variable(write):
         load_config(write(""), {"FERD_MQTT__TLS": "maybe"})
 
 
-def test_variables_without_a_section_are_not_ours():
+def test_variables_without_a_section_are_ignored():
     assert load_config(None, {"FERD_PYTHON": "python3.12", "HOME": "/x"}) == Config()
 
 
@@ -242,7 +242,7 @@ def test_the_default_file_is_valid_when_every_key_is_uncommented(write):
         ("[b]\n", ("q",), None),
     ],
 )
-def test_line_of_asks_the_parser(text, keys, line):
+def test_line_of(text, keys, line):
     assert line_of(text, keys) == line
 
 
@@ -250,7 +250,7 @@ def test_line_of_asks_the_parser(text, keys, line):
     ("value", "form"),
     [("true", "device"), ("false", None), ('"device"', "device"), ('"components"', "components")],
 )
-def test_discovery_is_a_switch_or_a_form(tmp_path: Path, value: str, form: str | None):
+def test_discovery_is_a_boolean_or_a_form(tmp_path: Path, value: str, form: str | None):
     file = tmp_path / "ferd.toml"
     file.write_text(f"[mqtt]\ndiscovery = {value}\n")
     assert load_config(file).mqtt.discovery_form == form

@@ -217,7 +217,7 @@ ALERT: Topic[AlertState] = Topic(
 )
 FATIGUE: Topic[FatigueState] = Topic(
     "ferd/{node}/{camera}/fatigue",
-    "How tired the person with the main face is. Only while fatigue detection is enabled.",
+    "Fatigue of the person with the main face. Only while fatigue detection is enabled.",
     FatigueState,
     (FatigueState("notice", 0.72, 0.16, 0.97, 14.0, 0.21, 1.1, 1),),
     retain=True,

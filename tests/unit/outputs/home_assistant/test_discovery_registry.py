@@ -19,7 +19,7 @@ from ferd.outputs.home_assistant.registry import (
     clears_documents,
     read_registry,
 )
-from ferd.outputs.mqtt.topics import Message
+from ferd.topics import Message
 
 DEVICE = Device("ferd_abcdef", "hall", ["desk"], ["joy"])
 WHOLE = "homeassistant/device/ferd_abcdef/config"
@@ -47,15 +47,15 @@ class Broker:
         assert message.retain
         if message.topic.endswith("/config"):
             self._discover(message)
-        if message.payload:
-            self.retained[message.topic] = message.payload
+        if not message.clears:
+            self.retained[message.topic] = message.encoded()
         else:
             self.retained.pop(message.topic, None)
 
     def _discover(self, message: Message) -> None:
         """As Home Assistant's mqtt/discovery.py."""
         _, kind, *_, key, _ = message.topic.split("/")
-        whole: dict[str, Any] = json.loads(message.payload) if message.payload else {}
+        whole: dict[str, Any] = json.loads(message.encoded()) if not message.clears else {}
         if kind != "device":
             self._entity(key, message.topic, whole)
         elif not whole:
@@ -190,7 +190,7 @@ def test_it_is_remembered_over_a_restart(tmp_path: Path):
     announce(replace(DEVICE, alerts=["sad"], fatigue=True), file)
     messages = announce(DEVICE, file)
     assert [message.topic for message in messages] == ["ferd/hall/desk/fatigue", WHOLE]
-    assert messages[0].payload == b""
+    assert messages[0].clears
     written = file.stat().st_mtime_ns
     announce(DEVICE, file)
     assert file.stat().st_mtime_ns == written, "nothing changed, nothing is written"
@@ -200,7 +200,7 @@ def test_what_the_broker_has_cleared_is_not_said_again(tmp_path: Path):
     file = tmp_path / "announced.json"
     announce(replace(DEVICE, cameras=["desk", "door"], fatigue=True), file)
     announcer = DiscoveryRegistry(file)
-    topics = [m.topic for m in announcer.announce(DEVICE, "homeassistant", "device") if not m.payload]
+    topics = [m.topic for m in announcer.announce(DEVICE, "homeassistant", "device") if m.clears]
     assert len(topics) > 2
     for topic in topics[1:]:
         announcer.cleared(topic)
@@ -224,11 +224,11 @@ def test_a_broken_memory_is_told_and_harms_nothing(tmp_path: Path, text: str, ca
     file = tmp_path / "announced.json"
     file.write_text(text)
     assert [message.topic for message in announce(DEVICE, file)] == [WHOLE]
-    assert "begins anew" in caplog.text
+    assert "starting a new file" in caplog.text
     assert read_registry(file) is not None
 
 
 def test_a_folder_that_cannot_be_written_harms_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "no-folder").write_text("")
     assert announce(DEVICE, tmp_path / "no-folder" / "announced.json")
-    assert "not kept" in caplog.text
+    assert "not stored" in caplog.text

@@ -1,4 +1,4 @@
-"""One screen that shows what is published: fed with messages, drawn by rich. Used by `run --try` and `watch`."""
+"""A live terminal screen of what is published, drawn with rich. `ferd run --try` and `ferd watch` use it."""
 
 from __future__ import annotations
 
@@ -26,24 +26,27 @@ COLOURS = {
 }
 OTHER_COLOUR = "bright_white"
 LEVEL_COLOURS = {"notice": "cyan", "warning": "yellow", "alarm": "bold red"}
-BAND_S = 60
-"""The band shows so many seconds, one column a second."""
+HISTORY_S = 60
+"""Length of the history band: one column per second."""
 EVENTS_SHOWN = 8
 BAR_WIDTH = 24
 
 
 @dataclass(slots=True)
 class _Camera:
+    """What is known of one camera. ``history``: (time, expression) of each state message."""
+
     status: str = "starting"
     state: dict[str, Any] = field(default_factory=dict)
     alert: dict[str, Any] = field(default_factory=dict)
-    band: deque[tuple[float, str | None]] = field(default_factory=lambda: deque(maxlen=2000))
+    history: deque[tuple[float, str | None]] = field(default_factory=lambda: deque(maxlen=2000))
 
 
 class Screen:
-    """`feed` it with messages from any thread; `render` draws what they say.
+    """The screen: `feed` takes messages from any thread, `render` draws the present state.
 
-    `head`: lines above, such as how to subscribe. Times are those of the caller's clock, in seconds.
+    `head`: lines at the top, such as how to subscribe. `foot`: the line at the bottom. Times are in seconds, by the
+    clock of the caller.
     """
 
     def __init__(self, head: Sequence[str] = ()) -> None:
@@ -56,7 +59,7 @@ class Screen:
         self._messages = 0
 
     def feed(self, topic: str, payload: bytes, now: float) -> None:
-        """One message. What is not ours or not readable is counted and passed over."""
+        """Take one message. Foreign topics and unreadable payloads are counted and ignored."""
         parts = topic.split("/")
         with self._lock:
             self._messages += 1
@@ -66,6 +69,7 @@ class Screen:
                 self._feed_camera((parts[1], parts[2]), parts[3], payload, now)
 
     def render(self, now: float) -> RenderableType:
+        """Draw the screen at the time `now`."""
         with self._lock:
             cameras = [self._draw_camera(key, camera, now) for key, camera in self._cameras.items()]
             nodes = [self._draw_node(name, facts) for name, facts in self._nodes.items()]
@@ -84,7 +88,7 @@ class Screen:
             facts[key] = _object(payload)
 
     def _feed_camera(self, name: tuple[str, str], key: str, payload: bytes, now: float) -> None:
-        if not payload:  # cleared; without a status the camera was removed
+        if not payload:  # cleared; a cleared status means that the camera was removed
             if key == "status":
                 self._cameras.pop(name, None)
             return
@@ -95,7 +99,7 @@ class Screen:
             camera.status = payload.decode(errors="replace")
         elif key == "state":
             camera.state = _object(payload)
-            camera.band.append((now, _word(camera.state.get("expression"))))
+            camera.history.append((now, _text(camera.state.get("expression"))))
         elif key == "event" and (event := _object(payload)):
             self._events.appendleft((name[1], event))
 
@@ -112,20 +116,20 @@ class Screen:
 
     def _draw_camera(self, key: tuple[str, str], camera: _Camera, now: float) -> RenderableType:
         table = Table(box=None, show_header=False, pad_edge=False)
-        expression = _word(camera.state.get("expression"))
+        expression = _text(camera.state.get("expression"))
         faces = round(_number(camera.state.get("faces")) or 0)
         confidence = _number(camera.state.get("confidence"))
-        what = expression or ("nobody" if not faces else "unsure")
+        label = expression or ("nobody" if not faces else "unsure")
         table.add_row(
             Text(f"{key[1]:<10}"),
             Text(camera.status, style="green" if camera.status == "online" else "red"),
-            Text(f"{what:<12}", style=f"bold {_colour(expression)}"),
+            Text(f"{label:<12}", style=f"bold {_colour(expression)}"),
             _bar(confidence, _colour(expression)),
             Text("" if confidence is None else f"{confidence:.2f}"),
             Text(f"{faces} face{'' if faces == 1 else 's'}", style="dim"),
             _alert(camera.alert),
         )
-        return Group(Text(""), table, _band(camera.band, now))
+        return Group(Text(""), table, _history(camera.history, now))
 
     def _draw_events(self) -> RenderableType:
         table = Table(box=None, show_header=False, pad_edge=False)
@@ -151,12 +155,12 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _word(value: Any) -> str | None:
+def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
 def _alert(alert: dict[str, Any]) -> Text:
-    level = _word(alert.get("level"))
+    level = _text(alert.get("level"))
     return Text(f"{level}: {alert.get('reason')}" if level in LEVEL_COLOURS else "", LEVEL_COLOURS.get(level or "", ""))
 
 
@@ -172,15 +176,15 @@ def _colour(expression: str | None) -> str:
     return "bright_black" if expression is None else COLOURS.get(expression, OTHER_COLOUR)
 
 
-def _bar(share: float | None, colour: str) -> Text:
-    full = round(BAR_WIDTH * min(max(share or 0.0, 0.0), 1.0))
+def _bar(fraction: float | None, colour: str) -> Text:
+    full = round(BAR_WIDTH * min(max(fraction or 0.0, 0.0), 1.0))
     return Text.assemble(("█" * full, colour), ("░" * (BAR_WIDTH - full), "bright_black"))
 
 
-def _band(changes: Sequence[tuple[float, str | None]], now: float) -> Text:
-    """The last minute, newest at the right: one column a second in the colour of the expression."""
+def _history(changes: Sequence[tuple[float, str | None]], now: float) -> Text:
+    """Draw the last minute, newest at the right: one column per second in the colour of the expression."""
     text = Text()
-    for second in range(BAND_S - 1, -1, -1):
+    for second in range(HISTORY_S - 1, -1, -1):
         moment = now - second
         before = [expression for at, expression in changes if at <= moment]
         known = bool(before)
