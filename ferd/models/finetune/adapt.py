@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ferd.errors import FerdError
 from ferd.models.bundle import Bundle, sha256_of
-from ferd.models.finetune.features import FeatureNet, SavedDataset
+from ferd.models.finetune.dataset import FeatureNet, SavedDataset
 from ferd.models.finetune.linear_probe import Adam, softmax
 from ferd.models.finetune.tflite_edit import Head, head_of, with_head
 from ferd.models.registry import store

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.models.finetune.features import Dataset, Ints
+from ferd.models.finetune.dataset import Dataset, Ints
 from ferd.models.finetune.tflite_edit import Floats, Head
 
 ROUNDS = 600

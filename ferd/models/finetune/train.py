@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ferd.errors import FerdError
 from ferd.models.bundle import UNPRINTABLE, Bundle, sha256_of
-from ferd.models.finetune.features import Dataset, FeatureNet, SavedDataset
+from ferd.models.finetune.dataset import Dataset, FeatureNet, SavedDataset
 from ferd.models.finetune.linear_probe import held_out, softmax, train
 from ferd.models.finetune.tflite_edit import with_head
 from ferd.models.registry import store

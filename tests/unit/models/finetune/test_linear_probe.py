@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.models.finetune.features import Dataset
+from ferd.models.finetune.dataset import Dataset
 from ferd.models.finetune.linear_probe import cross_entropy, held_out, temperature, train
 
 

@@ -5,7 +5,7 @@ import pytest
 from tflite_files import classifier
 
 from ferd.errors import ModelError
-from ferd.models.finetune.features import FeatureNet
+from ferd.models.finetune.dataset import FeatureNet
 from ferd.models.finetune.tflite_edit import Head, features_file, head_of, with_head
 from ferd.models.registry import find_bundle, shipped_dir
 from ferd.models.runtime import Network

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from ferd.errors import FerdError
-from ferd.models.finetune import features
+from ferd.models.finetune import dataset
 from ferd.models.finetune.collect import Collected
-from ferd.models.finetune.features import SavedDataset
+from ferd.models.finetune.dataset import SavedDataset
 
 LESSONS = [
     SavedDataset("glücklich", np.ones((3, 2, 5), np.float32), ("a", "b", "c")),
@@ -22,29 +22,29 @@ def state(tmp_path, monkeypatch):
 
 
 def test_what_was_kept_comes_back():
-    assert features.load("mood", "base") == []
-    features.save("mood", "base", LESSONS)
-    back = features.load("mood", "base")
+    assert dataset.load("mood", "base") == []
+    dataset.save("mood", "base", LESSONS)
+    back = dataset.load("mood", "base")
     assert [(one.label, one.names) for one in back] == [(one.label, one.names) for one in LESSONS]
     np.testing.assert_array_equal(back[0].features, LESSONS[0].features)
 
 
 def test_another_network_makes_it_worthless():
-    features.save("mood", "base", LESSONS)
+    dataset.save("mood", "base", LESSONS)
     with pytest.raises(FerdError, match="with another expression network; record all classes again"):
-        features.load("mood", "other")
+        dataset.load("mood", "other")
 
 
 def test_a_damaged_file_is_told():
-    path = features.save("mood", "base", LESSONS)
+    path = dataset.save("mood", "base", LESSONS)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(FerdError, match="is damaged"):
-        features.load("mood", "base")
+        dataset.load("mood", "base")
 
 
 def test_pictures_only_when_asked_for_and_under_harmless_names(state):
     crop = np.zeros((48, 48), np.uint8)
-    folder = features.save_images("mood", [Collected("../wink/left", crops=[crop, crop])])
+    folder = dataset.save_images("mood", [Collected("../wink/left", crops=[crop, crop])])
     files = sorted(folder.rglob("*.png"))
     assert len(files) == 2
     assert all(file.parent.parent == folder for file in files)
