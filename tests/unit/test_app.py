@@ -6,7 +6,6 @@ import time
 
 import pytest
 from brokers import wait_for
-from ferd.vision.loader import Models
 
 from ferd.app import RESTARTS_APART_S, Application
 from ferd.config import Config
@@ -18,6 +17,7 @@ from ferd.snapshot import Command
 from ferd.sources.demo import picture
 from ferd.sources.fake import FakeCamera, FakeCameras, fail, play
 from ferd.types import Frame
+from ferd.vision.loader import Models
 
 
 @pytest.fixture(autouse=True)

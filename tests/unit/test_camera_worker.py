@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 from brokers import wait_for
-from ferd.vision.loader import Models
 
 from ferd.camera_worker import CameraWorker, pause
 from ferd.config import Config
@@ -16,6 +15,7 @@ from ferd.policy.sound_patterns import LEVELS_OWN
 from ferd.settings_store import CameraSettings
 from ferd.sources.fake import FakeCameras, fail, hang, play
 from ferd.types import Alert
+from ferd.vision.loader import Models
 
 OFF = CameraSettings(enabled=False)
 CONFIG = Config.model_validate({"node": {"name": "hall"}, "cameras": {"desk": {}}})
