@@ -148,9 +148,9 @@ class _Floor:
 def start_seconds() -> float:
     """Return the wall seconds from starting a fresh process to its first reading of a 640x480 frame."""
     code = (
-        "import numpy, ferd.vision.pipeline as p, ferd.config as c, ferd.types as d;"
+        "import numpy, ferd.vision.loader as l, ferd.vision.pipeline as p, ferd.config as c, ferd.types as d;"
         "m = c.Config();"
-        "q = p.Pipeline.of(p.Models(m), m, c.CameraConfig());"
+        "q = p.Pipeline.of(l.Models(m), m, c.CameraConfig());"
         "q.step(d.Frame(0.0, numpy.zeros((480, 640), numpy.uint8)))"
     )
     begin = time.perf_counter()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ferd.config import Config, FatigueConfig
 from ferd.policy.episodes import SLIP_S, UNKNOWN_S
-from ferd.policy.measures import BLINK_S
+from ferd.policy.eye_measures import BLINK_S
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/fatigue.md").read_text()

@@ -1,4 +1,4 @@
-"""ferd as a real process whose main loop stops while the file that $STOP_FILE names exists, as in a model that hangs."""
+"""ferd as a real process whose main loop stops while the file that $STOP_FILE names exists, as a hung model would."""
 
 import os
 import sys

@@ -69,17 +69,17 @@ async def serve(web: WebServer, listener: socket.socket) -> None:
     def end() -> None:
         server.should_exit = True
         with suppress(RuntimeError):  # the event loop has ended already
-            loop.call_soon_threadsafe(web.frames.close)
+            loop.call_soon_threadsafe(web.frames.detach)
 
     web.on_stop, web.connections = end, limits.__len__
     if web.stopping.is_set():
         return
-    web.frames.open(loop)
+    web.frames.attach(loop)
     checking = asyncio.create_task(limits.run())
     try:
         await server.serve(sockets=[listener])
     finally:
-        web.frames.close()
+        web.frames.detach()
         checking.cancel()
         with suppress(asyncio.CancelledError):
             await checking
