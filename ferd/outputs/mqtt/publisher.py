@@ -97,7 +97,7 @@ class Publisher:
         self._stopping = threading.Event()
         self._wake: Wake | None = None
         self._thread: threading.Thread | None = None
-        self.status = MqttStatus(reconnects=after.status.reconnects if after is not None else 0)
+        self.status: MqttStatus = MqttStatus(reconnects=after.status.reconnects if after is not None else 0)
         """The connection as it is now; replaced as a whole, so any thread may read it."""
 
     def start(self) -> None:
