@@ -3,11 +3,13 @@
 import json
 import stat
 import zipfile
+from dataclasses import replace
 
 import pytest
-from tflite_files import classifier
+from tflite_files import classifier, hanging
 
 from ferd.errors import EXIT_CONFIG, ModelError
+from ferd.models import sandbox
 from ferd.models.importer import unpack
 from ferd.models.importer.install import ImportOptions, import_model
 
@@ -230,3 +232,9 @@ def test_a_shelf_that_cannot_be_written(export, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
     with pytest.raises(ModelError, match="cannot be written"):
         import_model(export(), ImportOptions("mood"))
+
+
+def test_a_model_that_hangs_on_faces(refuse, export, monkeypatch):
+    monkeypatch.setattr(sandbox, "LIMITS", replace(sandbox.LIMITS, run_s=1.0))
+    told = refuse(export("x.zip", **three(**{"model.tflite": hanging(0.05, 0.2)})))
+    assert "x.zip: model.tflite: did not finish a run on a drawn face within 1 s" in told
