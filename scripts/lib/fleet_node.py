@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from ferd import topics
 from ferd.config.models import MqttConfig
-from ferd.event_builder import EventBuilder
+from ferd.event_builder import EventBuilder, Published
 from ferd.outputs.home_assistant.discovery import Device, announcement
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.payloads import Info
+from ferd.payloads import ONLINE, Info
 from ferd.topics import Message
 from ferd.types import Box, Face, FaceReading, Reading, Track
 
@@ -84,7 +84,7 @@ class Node:
         self.name = f"node-{number:04d}"
         self._told = told
         self._face = ScriptedFace(number, plan.every_s)
-        self._narrator = EventBuilder(self.name, CAMERA)
+        self._published, self._builder = Published(), EventBuilder(self.name, CAMERA)
         self._board = Outbox()
         self._board.subscribe(self._note)
         config = MqttConfig(host=plan.host, port=plan.port, discovery=plan.discovery)
@@ -96,8 +96,12 @@ class Node:
         self._publisher.start()
 
     def look(self, t: float) -> None:
-        for message in self._narrator.tell(self._face.at(t), time.time()):
-            self._put(message)
+        before, self._published = self._published, self._builder.update(self._face.at(t), time.time())
+        names = {"node": self.name, "camera": CAMERA}
+        if self._published.state is not None and self._published.state != before.state:
+            self._put(topics.STATE.message(self._published.state, **names))
+        for event in self._published.events:
+            self._put(topics.EVENT.message(event, **names))
 
     def stop(self) -> None:
         self._publisher.stop()
@@ -113,12 +117,12 @@ class Node:
 
     def _note(self, message: Message) -> None:
         if message.topic == topics.camera_event(self.name, CAMERA):
-            event = json.loads(message.payload)
+            event = json.loads(message.encoded())
             kept = self._told.changes if event["event_type"] == "expression_changed" else self._told.events
             kept.append(event["id"])
         elif message.topic == topics.camera_state(self.name, CAMERA):
-            self._told.states[message.topic] = message.payload.decode()
-        elif message.topic == topics.node_status(self.name) and message.payload == topics.ONLINE.encode():
+            self._told.states[message.topic] = message.encoded().decode()
+        elif message.topic == topics.node_status(self.name) and message.payload == ONLINE:
             self._told.online.append((self.name, time.time()))
 
 

@@ -134,7 +134,7 @@ def test_the_flow_listens_to_topics_that_exist_and_sends_what_ferd_takes():
     nodes = flow_nodes()
     known = [topic for topic in vars(topics).values() if isinstance(topic, Topic)]
     listened = {node["topic"] for node in nodes if node["type"] == "mqtt in"}
-    assert listened == {topic.listened() for topic in (topics.STATE, topics.EVENT, topics.ALERT)}
+    assert listened == {topic.filter() for topic in (topics.STATE, topics.EVENT, topics.ALERT)}
     for node in (node for node in nodes if node["type"] == "mqtt out" and node["topic"].startswith("ferd/")):
         assert [topic for topic in known if topic.taken and topic.names_in(node["topic"])], node["topic"]
     assert all(node["retain"] == "false" for node in nodes if node["type"] == "mqtt out")

@@ -45,13 +45,13 @@ def test_the_older_form_is_a_document_for_each_entity():
     whole = document(DEVICE)
     assert len(messages) == len(whole["components"])
     for message in messages:
-        told = json.loads(message.encoded())
+        published = json.loads(message.encoded())
         prefix, platform, identity, key, config = message.topic.split("/")
         assert (prefix, identity, config) == ("homeassistant", "ferd_abcdef", "config")
-        assert (told.pop("device"), told.pop("origin")) == (whole["device"], whole["origin"])
+        assert (published.pop("device"), published.pop("origin")) == (whole["device"], whole["origin"])
         entity = whole["components"][key]
         if "options" not in entity:
-            assert {"platform": platform} | told == entity
+            assert {"platform": platform} | published == entity
         assert message.retain
 
 

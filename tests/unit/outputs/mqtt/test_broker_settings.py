@@ -148,7 +148,7 @@ def publishing(port: int, **settings: Any) -> Iterator[Publisher]:
         publisher.stop()
 
 
-def told(caplog: pytest.LogCaptureFixture, word: str) -> str:
+def log_line(caplog: pytest.LogCaptureFixture, word: str) -> str:
     def lines() -> list[str]:
         return [r.getMessage() for r in caplog.records if r.getMessage().startswith(word)]
 
@@ -175,7 +175,7 @@ def test_a_certificate_that_does_not_hold(
 ):
     with mosquitto(tmp_path, tls=authority.sign("bad", **signed)) as broker:
         with publishing(broker.port, tls=True, ca_file=authority.file) as publisher:
-            assert line in told(caplog, "untrusted")
+            assert line in log_line(caplog, "untrusted")
             assert not publisher.status.connected
 
 
@@ -186,18 +186,18 @@ def test_a_certificate_of_another_authority(
     settings = {"ca_file": Authority(tmp_path, ca_file).file} if ca_file else {}
     with mosquitto(tmp_path, tls=authority.sign("broker")) as broker:
         with publishing(broker.port, tls=True, **settings) as publisher:
-            assert "set mqtt.ca_file to the certificate of the authority" in told(caplog, "untrusted")
+            assert "set mqtt.ca_file to the certificate of the authority" in log_line(caplog, "untrusted")
             assert not publisher.status.connected
 
 
 def test_a_broker_without_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with mosquitto(tmp_path) as broker, publishing(broker.port, tls=True):
-        assert "does the broker speak TLS at this port?" in told(caplog, "untrusted")
+        assert "does the broker speak TLS at this port?" in log_line(caplog, "untrusted")
 
 
 def test_a_broker_with_tls_and_we_without(tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture):
     with mosquitto(tmp_path, tls=authority.sign("broker")) as broker, publishing(broker.port):
-        assert "with TLS?" in told(caplog, "protocol")
+        assert "with TLS?" in log_line(caplog, "protocol")
 
 
 def test_a_client_certificate_lets_us_in(tmp_path: Path, authority: Authority):

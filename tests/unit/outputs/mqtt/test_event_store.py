@@ -170,7 +170,7 @@ def test_the_storage_thread_writes_and_at_most_one_write_waits(path: Path):
         store.put(event(number, urgent=True), 0.5)
         store.tick(5.0)
     assert len(jobs) == 1
-    assert len(reborn(path)) == 0, "whoever puts does not wait for the card"
+    assert len(reborn(path)) == 0, "put does not wait for the card"
     clock[0] = 5.0
     jobs.pop()()
     assert jobs == []
@@ -268,7 +268,7 @@ def test_only_its_owner_may_read_it(path: Path):
     )
 )
 def test_any_order_of_events_keeps_order_and_bound(steps: list[tuple[str, int]]):
-    """What was written is told until it was acknowledged or pushed out; in order within each connection."""
+    """What was written is sent until it is acknowledged or dropped; in order within each connection."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.db"
         store = opened(path, FEW)

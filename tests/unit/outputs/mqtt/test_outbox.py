@@ -178,9 +178,9 @@ def test_changes_of_the_expression_become_one_while_the_camera_is_over_its_budge
     for old, new in [("joy", "fear"), ("fear", "anger"), ("anger", "neutral")]:
         outbox.put(change(old, new), 1)
     assert outbox.due(1) == []
-    (told,) = outbox.due(PAUSE_S)
-    assert (json.loads(told.encoded())["from"], json.loads(told.encoded())["to"]) == ("joy", "neutral")
-    assert "late" not in json.loads(told.encoded()), "it waited for its budget, not for the broker"
+    (sent,) = outbox.due(PAUSE_S)
+    assert (json.loads(sent.encoded())["from"], json.loads(sent.encoded())["to"]) == ("joy", "neutral")
+    assert "late" not in json.loads(sent.encoded()), "it waited for its budget, not for the broker"
 
 
 def test_changes_that_cancel_out_are_not_published():
@@ -231,9 +231,9 @@ def test_alerts_wait_without_a_limit_and_are_then_late():
     outbox = Outbox()
     outbox.put(alert(1), 0)
     outbox.put(event(2), 0)
-    (told,) = outbox.due(86400)
-    assert (json.loads(told.encoded()), told.expires_s) == ({"n": 1, "late": True}, None)
-    outbox.give_back([(86400.0, told)])
+    (sent,) = outbox.due(86400)
+    assert (json.loads(sent.encoded()), sent.expires_s) == ({"n": 1, "late": True}, None)
+    outbox.give_back([(86400.0, sent)])
     assert numbers(outbox.due(90000)) == [1]
 
 

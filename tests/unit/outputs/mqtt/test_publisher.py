@@ -339,7 +339,7 @@ def test_a_broker_that_answers_pings_but_takes_nothing_is_given_up(
         connected(publisher)
         wait_for(lambda: lines(caplog, "lost"))
         assert "nothing acknowledged" in lines(caplog, "lost")[0]
-        wait_for(lambda: publisher.status.reconnects >= 1, what="the client is built anew")
+        wait_for(lambda: publisher.status.reconnects >= 1, what="the client is built again")
 
 
 def test_a_stale_offline_is_corrected(tmp_path: Path, outbox: Outbox):
@@ -356,42 +356,42 @@ def test_a_stale_offline_is_corrected(tmp_path: Path, outbox: Outbox):
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 def test_commands_are_received_and_retained_ones_are_not(tmp_path: Path, outbox: Outbox, protocol: Protocol):
-    heard: list[IncomingMessage] = []
+    received: list[IncomingMessage] = []
     with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
         ear.say("ferd/hall/desk/enabled/set", "OFF", retain=True)
         ear.say("ferd/hall/request/restart", "", retain=False)
         config = MqttConfig(host="127.0.0.1", port=broker.port)
-        publisher = Publisher(config, "hall", "ferd_abcdef", outbox, prefer=protocol, on_command=heard.append)
+        publisher = Publisher(config, "hall", "ferd_abcdef", outbox, prefer=protocol, on_command=received.append)
         publisher.start()
         try:
             ear.wait(STATUS, "online")
             ear.say("ferd/hall/desk/enabled/set", "ON", retain=True)
             ear.say("ferd/hall/request/reload", "now")
             ear.say("ferd/door/request/reload", "not for us")
-            wait_for(lambda: len(heard) >= 2)
+            wait_for(lambda: len(received) >= 2)
             time.sleep(0.2)
         finally:
             publisher.stop()
-    assert [(it.topic, it.payload) for it in heard] == [
-        ("ferd/hall/desk/enabled/set", b"ON"),  # to us it comes live, whoever subscribes later gets it retained
+    assert [(it.topic, it.payload) for it in received] == [
+        ("ferd/hall/desk/enabled/set", b"ON"),  # to us it comes live, a later subscriber gets it retained
         ("ferd/hall/request/reload", b"now"),
     ]
 
 
 def test_a_request_names_its_response_topic(tmp_path: Path, outbox: Outbox):
-    heard: list[IncomingMessage] = []
+    received: list[IncomingMessage] = []
     with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
         config = MqttConfig(host="127.0.0.1", port=broker.port)
-        publisher = Publisher(config, "hall", "ferd_abcdef", outbox, on_command=heard.append)
+        publisher = Publisher(config, "hall", "ferd_abcdef", outbox, on_command=received.append)
         publisher.start()
         try:
             ear.wait(STATUS, "online")
             answers = ask_with_mqtt_5(
-                broker.port, "ferd/hall/request/reload", "my/answers", b"\x00\xff", outbox=outbox, heard=heard
+                broker.port, "ferd/hall/request/reload", "my/answers", b"\x00\xff", outbox=outbox, received=received
             )
         finally:
             publisher.stop()
-    assert (heard[0].reply_to, heard[0].correlation) == ("my/answers", b"\x00\xff")
+    assert (received[0].reply_to, received[0].correlation) == ("my/answers", b"\x00\xff")
     assert answers == [b"\x00\xff"]
 
 
@@ -419,7 +419,7 @@ def test_last_messages_replace_offline(tmp_path: Path, outbox: Outbox):
 
 
 def ask_with_mqtt_5(
-    port: int, topic: str, reply_to: str, correlation: bytes, *, outbox: Outbox, heard: list[IncomingMessage]
+    port: int, topic: str, reply_to: str, correlation: bytes, *, outbox: Outbox, received: list[IncomingMessage]
 ) -> list[bytes]:
     """Asks, answers for the daemon, and gives the correlation data of what came back."""
     answers: list[bytes] = []
@@ -433,8 +433,8 @@ def ask_with_mqtt_5(
         properties = Properties(PacketTypes.PUBLISH)
         properties.ResponseTopic, properties.CorrelationData = reply_to, correlation
         client.publish(topic, b"", properties=properties)
-        wait_for(lambda: heard)
-        asked = ReplyInfo(None, heard[0].reply_to, heard[0].correlation)
+        wait_for(lambda: received)
+        asked = ReplyInfo(None, received[0].reply_to, received[0].correlation)
         for message in respond("hall", "reload", asked):
             outbox.put(message, now())
         wait_for(lambda: answers)

@@ -47,12 +47,12 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]):
 def test_examples_match_the_schema(topic: Topic[Any]):
     for example in topic.examples:
         if topic.taken:
-            told, where = encode(example), topic.at(**NAMES)
+            published, where = encode(example), topic.at(**NAMES)
         else:
             message = topic.message(example, **NAMES)
-            told, where = message.encoded(), message.topic
+            published, where = message.encoded(), message.topic
         assert topic_of(where) is topic
-        assert faults(where, told.decode()) == []
+        assert faults(where, published.decode()) == []
 
 
 def test_every_key_of_every_payload_has_a_description():
@@ -100,9 +100,9 @@ def test_the_judge_sees_what_is_wrong(topic: str, payload: str):
 
 
 def test_the_judge_sees_what_must_not_be_retained():
-    told = EVENT.message(EVENT.examples[0], **NAMES)
-    assert faults(told.topic, told.encoded().decode(), retained=False) == []
-    assert faults(told.topic, told.encoded().decode(), retained=True)
+    published = EVENT.message(EVENT.examples[0], **NAMES)
+    assert faults(published.topic, published.encoded().decode(), retained=False) == []
+    assert faults(published.topic, published.encoded().decode(), retained=True)
 
 
 WORDS = st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)
