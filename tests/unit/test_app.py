@@ -6,7 +6,6 @@ import time
 
 import pytest
 from brokers import wait_for
-from ferd.vision.loader import Models
 
 from ferd.app import RESTARTS_APART_S, Application
 from ferd.config import Config
@@ -18,6 +17,7 @@ from ferd.snapshot import Command
 from ferd.sources.demo import picture
 from ferd.sources.fake import FakeCamera, FakeCameras, fail, play
 from ferd.types import Frame
+from ferd.vision.loader import Models
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def run():
 
     def start(app):
         sent = []
-        app.mqtt.subscribe(lambda message: sent.append((message.topic, message.payload_bytes().decode())))
+        app.mqtt.subscribe(lambda message: sent.append((message.topic, message.encoded().decode())))
         thread = threading.Thread(target=app.run)
         thread.start()
         running.append((app, thread))
