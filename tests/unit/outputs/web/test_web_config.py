@@ -25,7 +25,7 @@ def test_loopback_needs_none(bind):
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         ({"bind": "localhost"}, "is not an address"),
         ({"allowed_hosts": ["https://ferd.example"]}, "without https://"),
@@ -34,6 +34,6 @@ def test_loopback_needs_none(bind):
         ({"max_connections": 1}, "greater than or equal to 4"),
     ],
 )
-def test_what_is_wrong_is_told(keys, told):
-    with pytest.raises(ValidationError, match=told):
+def test_wrong_values_are_refused(keys, message):
+    with pytest.raises(ValidationError, match=message):
         WebConfig(**keys)
