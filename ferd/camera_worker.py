@@ -146,7 +146,7 @@ class CameraWorker:
             alert=self._published.alert,
             fatigue=self._published.fatigue,
             counters=self._counters(report),
-            attempts=report.opens,
+            attempts=report.opens + report.failures,
             settled=self.settled,
             timings=None if self._pipeline.timings is None else self._pipeline.timings.means(),
         )

@@ -57,7 +57,7 @@ class CameraSnapshot:
         frame, reading: the newest analysed frame and its reading; None since the camera opened or tracking was reset.
         state, alert, fatigue: the payloads that hold now; None before there was one.
         timings: mean time of each step of the pipeline in milliseconds; None while it is not measured.
-        attempts: how often the camera was opened or tried.
+        attempts: attempts to open the camera and their failures: both prove that its supervision goes on.
         settled: known to work, or known not to, or switched off.
     """
 

@@ -21,7 +21,7 @@ from ferd.diagnostics.holders import Holder, holders, lockers
 from ferd.sources.discovery import FoundCamera, find_cameras
 from ferd.sources.v4l2 import DEV, modes, summarise
 
-LOOK_S = 25.0
+LOOK_S = 45.0
 """Time limit for one picture. A Pi camera needs seconds to start, as do some webcams and streams over Wi-Fi."""
 DARK = 12.0
 """Mean gray level (0 to 255) below which a picture counts as black."""

@@ -196,7 +196,7 @@ def test_a_bad_file_leaves_everything_as_it_was_and_says_why(tmp_path, broker, e
             (CONFIG.format(port=broker.port) + '[expression]\nmodel = "nobody"', "no model named"),
             (
                 CONFIG.format(port=broker.port).replace("port", 'username = "a"\npassword_file = "none"\nport'),
-                "not there",
+                "does not exist",
             ),
         ]:
             file.write_text(wrong)

@@ -38,7 +38,7 @@ def run():
 
     def start(app):
         sent = []
-        app.mqtt.subscribe(lambda message: sent.append((message.topic, message.payload_bytes().decode())))
+        app.mqtt.subscribe(lambda message: sent.append((message.topic, message.encoded().decode())))
         thread = threading.Thread(target=app.run)
         thread.start()
         running.append((app, thread))

@@ -1,6 +1,7 @@
 """The order of the packages, which module may know which library, and which way data flows."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,15 @@ LAYERS = (
     ("policy", "system_files"),
     ("config", "upgrade"),
     ("payloads", "settings_store", "storage", "instance_lock"),
+    ("topics",),
     ("snapshot", "event_builder"),
     ("models", "sources"),
     ("vision",),
-    ("models.importer", "models.finetune", "evaluation", "restart_history"),
+    ("models.importer", "models.finetune", "restart_history"),
     ("replay",),
-    ("outputs.throttle", "outputs.health", "outputs.buzzer", "outputs.mqtt", "outputs.terminal"),
-    ("outputs.home_assistant", "outputs.systemd"),
-    ("outputs.mqtt.sink",),
+    ("outputs.health", "outputs.buzzer", "outputs.mqtt", "outputs.terminal"),
+    ("outputs.home_assistant", "outputs.systemd", "outputs.throttle", "evaluation"),
+    ("outputs.mqtt.sink", "outputs.mqtt.purge"),
     ("diagnostics",),
     ("outputs.web",),
     ("camera_worker", "commands", "reload"),
@@ -44,7 +46,7 @@ ONLY = {
     "lgpio": ("outputs/buzzer/output.py",),
     "ai_edge_litert": ("models/runtime.py", "models/finetune/tflite_edit.py"),  # the latter its file format only
     "tflite_runtime": ("models/runtime.py",),
-    "pydantic": ("config/", "payloads.py", "outputs/mqtt/", "outputs/web/"),
+    "pydantic": ("config/", "payloads.py", "topics.py", "outputs/mqtt/", "outputs/web/"),
     "tensorflow": ("models/importer/to_int8.py",),
     "tf_keras": ("models/importer/to_int8.py",),
     "keras": ("models/importer/to_int8.py",),
@@ -93,7 +95,8 @@ def place(path):
 
 
 def test_every_module_belongs_to_a_layer():
-    assert [place(path) for path in MODULES if unit_of(name_of(path)) == "" and name_of(path) != ""] == []
+    modules = [path for path in MODULES if path.name != "__init__.py"]
+    assert [place(path) for path in modules if not unit_of(name_of(path))] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=place)
@@ -159,4 +162,4 @@ def test_no_picture_is_ever_written():
         text = path.read_text(encoding="utf-8")
         allowed = ("imencode",) if place(path) == "outputs/web/stream.py" else ()
         assert not [word for word in writers if word in text and word not in allowed], place(path)
-    assert "open(" not in (FERD / "outputs/web/stream.py").read_text(encoding="utf-8")
+    assert not re.search(r"(?<!def )\bopen\(", (FERD / "outputs/web/stream.py").read_text(encoding="utf-8"))

@@ -161,7 +161,7 @@ def test_the_event_entity_knows_all_events():
     assert event["state_topic"] == "ferd/hall-pi/desk/event"
 
 
-def test_controls_say_what_the_commands_understand():
+def test_controls_send_what_the_commands_accept():
     found = entities(FULL)
     assert found["desk_enabled"]["command_topic"] == "ferd/hall-pi/desk/enabled/set"
     assert found["desk_enabled"]["state_topic"] == "ferd/hall-pi/desk/enabled/state"

@@ -97,7 +97,7 @@ def test_documents_of_others_are_left_alone(broker: Mosquitto):
     assert retained(broker) == foreign.keys()
 
 
-def test_a_ferd_that_runs_is_said(broker: Mosquitto, capsys: pytest.CaptureFixture[str]):
+def test_a_running_ferd_is_reported(broker: Mosquitto, capsys: pytest.CaptureFixture[str]):
     from ferd.config import MqttConfig
 
     publisher = Publisher(MqttConfig(host=broker.host, port=broker.port), "hall", identity(), Outbox())
@@ -129,7 +129,7 @@ def test_without_anybody_to_ask_nothing_is_removed(
     assert retained(broker)
 
 
-def test_what_the_broker_refuses_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_what_the_broker_refuses_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     acl = "user admin\ntopic readwrite #\nuser guest\ntopic read #\ntopic write homeassistant/#\n"
     (tmp_path / "password").write_text("guest")
     with mosquitto(tmp_path, users={"admin": "admin", "guest": "guest"}, acl=acl) as broker:

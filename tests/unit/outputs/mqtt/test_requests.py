@@ -90,7 +90,7 @@ def test_a_snooze_has_seconds_or_the_usual_ones():
     assert "0 to 3600" in error("ferd/hall/request/snooze", "4000")
 
 
-def test_a_log_level_must_be_said():
+def test_a_log_level_is_required():
     assert value("ferd/hall/request/log_level", "DEBUG") == "debug"
     assert value("ferd/hall/request/log_level", {"level": "info"}) == "info"
     for payload in ("", "PRESS", "loud"):
@@ -112,7 +112,7 @@ def test_a_log_level_must_be_said():
         (b'{"\\ud800":1}', "unknown key"),
     ],
 )
-def test_what_is_wrong_is_said(payload: bytes, words: str):
+def test_a_wrong_payload_is_refused_with_the_reason(payload: bytes, words: str):
     assert words in error("ferd/hall/request/reload", payload)
 
 
@@ -122,7 +122,7 @@ def test_a_wrong_request_keeps_its_transaction():
     assert refusal.reply_info.transaction == "a1"
 
 
-def test_what_is_not_known_is_said():
+def test_an_unknown_name_is_refused_with_the_known_ones():
     assert "known: desk, door" in error("ferd/hall/attic/enabled/set", "ON")
     assert "known: enabled, buzzer, sensitivity" in error("ferd/hall/desk/zoom/set", "ON")
     assert "known: restart" in error("ferd/hall/request/explode", "")

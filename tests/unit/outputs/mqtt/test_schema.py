@@ -44,7 +44,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize("topic", [*PUBLISHED, *TAKEN], ids=ids)
-def test_examples_are_as_the_schema_says(topic: Topic[Any]):
+def test_examples_match_the_schema(topic: Topic[Any]):
     for example in topic.examples:
         if topic.taken:
             told, where = encode(example), topic.at(**NAMES)
@@ -55,7 +55,7 @@ def test_examples_are_as_the_schema_says(topic: Topic[Any]):
         assert faults(where, told.decode()) == []
 
 
-def test_every_key_of_every_payload_says_what_it_means():
+def test_every_key_of_every_payload_has_a_description():
     for name, definition in schema()["$defs"].items():
         assert definition["description"], name
         for key, value in definition["properties"].items():

@@ -94,7 +94,7 @@ def test_another_token_file_content_restarts_the_server(sink, tmp_path):
     wait_for(lambda: answers(address) and httpx.get(f"{address}api/state", headers=given).status_code == 200, 15)
 
 
-@pytest.mark.parametrize(("token", "message"), [(None, "is not there"), ("short", "at least 16"), ("", "is empty")])
+@pytest.mark.parametrize(("token", "message"), [(None, "does not exist"), ("short", "at least 16"), ("", "is empty")])
 def test_a_wrong_token_file_is_refused(sink, tmp_path, token, message):
     file = tmp_path / "token"
     if token is not None:
