@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,8 @@ class Limits:
         run_s: wall time of a single run.
         slowest_s: a model that takes longer in every run is refused: with each frame the loop would stand still for
             that long.
-        memory_bytes: writable memory of the child. The shipped models need 60 MB, a MobileNet 100 MB; a Pi Zero 2 W
-            has 512 MB.
+        memory_bytes: writable memory of the child, of which Python, numpy and the runtime take 50 MB; less where the
+            board or the service has less.
     """
 
     timeout_s: float = 60.0
@@ -56,6 +56,8 @@ class Limits:
 
 
 LIMITS = Limits()
+MIN_MEMORY_BYTES = 128 << 20
+"""Less than this is not enough for any model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,30 @@ def examine(path: Path) -> Facts:
     )
 
 
+def memory_limit(most: int, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many bytes a trial may use: at most what the board and this process's control group have left.
+
+    Beyond that the kernel would kill a process, and systemd then stops the whole service.
+    """
+    left = [most]
+    with suppress(OSError, ValueError, LookupError):
+        fields = dict(line.split(":", 1) for line in (proc / "meminfo").read_text().splitlines())
+        left.append(1024 * int(fields["MemAvailable"].split()[0]))
+    with suppress(OSError, ValueError, LookupError, StopIteration):
+        lines = (proc / "self/cgroup").read_text().splitlines()
+        folder = cgroups / next(line for line in lines if line.startswith("0::")).removeprefix("0::").lstrip("/")
+        limit = int((folder / "memory.max").read_text())  # raises ValueError for "max": no limit
+        used = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        left.append(limit - int(used["anon"]))
+    return max(min(left), MIN_MEMORY_BYTES)
+
+
 def _run_child(path: Path, scale: tuple[float, float] | None) -> str | dict[str, Any]:
     """Return the child's answer, or the reason why there is none.
 
     The child reports each step on a line of its own before it begins it, so that the reason can name the step.
     """
-    limits = LIMITS
+    limits = replace(LIMITS, memory_bytes=memory_limit(LIMITS.memory_bytes))
     command = [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path)]
     command += [json.dumps({"limits": asdict(limits), "scale": scale})]
     # One thread each: the stacks and buffers of more would count as memory of the model.
@@ -174,7 +194,8 @@ def _limit(limits: Limits) -> None:
     ):
         _, hard = resource.getrlimit(kind)
         most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (most, hard))
+        with suppress(OSError, ValueError):  # a system call filter may forbid it; the time limits hold all the same
+            resource.setrlimit(kind, (most, hard))
 
 
 def _report(answer: dict[str, Any]) -> None:

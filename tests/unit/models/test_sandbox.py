@@ -1,6 +1,7 @@
 """A broken, hanging or greedy model file ends its trial in a child process, with the reason, and nothing else."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -81,7 +82,43 @@ def test_processor_time_is_limited(write, limits):
 
 
 def test_memory_is_limited(write):
-    assert "more than 1024 MB of memory" in sandbox.probe(write(greedy()))
+    assert re.search(r"more than \d+ MB of memory", sandbox.probe(write(greedy())))
+
+
+@pytest.fixture
+def system(tmp_path):
+    """Writes what the kernel says of memory; returns the arguments of memory_limit."""
+
+    def write(available_mb=None, limit="max", used_mb=0):
+        proc, group = tmp_path / "proc", tmp_path / "cgroup/system.slice/ferd.service"
+        (proc / "self").mkdir(parents=True)
+        group.mkdir(parents=True)
+        if available_mb is not None:
+            (proc / "meminfo").write_text(f"MemTotal: 999 kB\nMemAvailable:   {available_mb * 1024} kB\n")
+        (proc / "self/cgroup").write_text("1:name=systemd:/\n0::/system.slice/ferd.service\n")
+        (group / "memory.max").write_text(f"{limit}\n")
+        (group / "memory.stat").write_text(f"anon {used_mb << 20}\nfile 123\n")
+        return proc, tmp_path / "cgroup"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("known", "expected_mb"),
+    [
+        ({}, 1024),
+        ({"available_mb": 2000}, 1024),
+        ({"available_mb": 300}, 300),
+        ({"available_mb": 300, "limit": 320 << 20, "used_mb": 130}, 190),
+        ({"available_mb": 300, "limit": 320 << 20, "used_mb": 300}, 128),
+    ],
+)
+def test_a_trial_gets_no_more_memory_than_there_is(system, known, expected_mb):
+    assert sandbox.memory_limit(1 << 30, *system(**known)) == expected_mb << 20
+
+
+def test_without_proc_the_limit_stays(tmp_path):
+    assert sandbox.memory_limit(1 << 30, tmp_path / "none", tmp_path / "none") == 1 << 30
 
 
 def test_a_model_that_is_always_slow_is_refused(write, limits):
