@@ -1,4 +1,4 @@
-"""How one broker and a fleet of ferds get along: see scripts/bench-fleet."""
+"""Measure one broker with a fleet of ferds: see scripts/bench-fleet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fleet_node import READINGS_A_SECOND, Plan, Told, simulate
+from fleet_node import READINGS_A_SECOND, Plan, Sent, simulate
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -36,14 +36,14 @@ from ferd.outputs.mqtt.outbox import PAUSE_S
 HOST = "127.0.0.1"
 CONNECT_WITHIN_S = 180.0
 SETTLE_S = 3.0
-"""Or half of the steady part, where that is less."""
-LAST_WORD_S = PAUSE_S + 1
-"""A camera that has used up its messages sends one every PAUSE_S: so long its last state can wait."""
+"""Seconds to wait before measuring; half of the measured seconds where that is less."""
+LAST_STATE_S = PAUSE_S + 1
+"""A camera that has used up its messages sends one every PAUSE_S, so its last state may wait this long."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Broker:
-    """A mosquitto whose sessions outlive its restart, so that what our listener misses meanwhile waits for it."""
+    """A mosquitto that keeps sessions over its restart, so that the listener receives later what it missed."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
@@ -81,12 +81,12 @@ class Broker:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An event, and when it came (wall)."""
+class ReceivedEvent:
+    """An event, and when it arrived (wall clock)."""
 
     topic: str
     event: dict[str, Any]
-    came: float
+    arrived_at: float
 
     @property
     def happened(self) -> float:
@@ -94,12 +94,12 @@ class Heard:
 
 
 class Listener:
-    """Hears everything, with a session that the broker keeps for it."""
+    """Receive everything, in a session that the broker keeps."""
 
     def __init__(self, port: int) -> None:
         self.arrived: list[float] = []
-        """When each message came (wall)."""
-        self.events: list[Heard] = []
+        """When each message arrived (wall clock)."""
+        self.events: list[ReceivedEvent] = []
         self.states: dict[str, str] = {}
         self._online: dict[str, float] = {}
         self._ready = threading.Event()
@@ -107,26 +107,26 @@ class Listener:
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
         self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._hear
-        lasting = Properties(PacketTypes.CONNECT)
-        lasting.SessionExpiryInterval = 3600
-        self._client.connect(HOST, port, clean_start=False, properties=lasting)
+        self._client.on_message = self._receive
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = 3600
+        self._client.connect(HOST, port, clean_start=False, properties=properties)
         self._client.loop_start()
         self._ready.wait(10)
 
     def online_since(self, since: float) -> int:
-        """How many nodes have said so since then (wall)."""
+        """Return how many nodes have published online since then (wall clock)."""
         return sum(at >= since for at in list(self._online.values()))
 
     def stop(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _hear(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+    def _receive(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         now = time.time()
         self.arrived.append(now)
         if message.topic.endswith("/event"):
-            self.events.append(Heard(message.topic, json.loads(message.payload), now))
+            self.events.append(ReceivedEvent(message.topic, json.loads(message.payload), now))
         elif message.topic.endswith("/state"):
             self.states[message.topic] = message.payload.decode()
         elif message.payload == b"online" and message.topic.count("/") == 2:
@@ -134,7 +134,7 @@ class Listener:
 
 
 class Fleet:
-    """Processes full of nodes."""
+    """The processes that simulate the nodes."""
 
     def __init__(self, args: argparse.Namespace, port: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -149,22 +149,22 @@ class Fleet:
         self._await("up")
 
     def quiet(self) -> None:
-        self._say("quiet")
+        self._send("quiet")
         self._await("quiet")
 
-    def stop(self) -> Told:
-        self._say("stop")
-        all_told = Told()
+    def stop(self) -> Sent:
+        self._send("stop")
+        total = Sent()
         for process, line in self._workers:
-            told = line.recv()
-            all_told.events += told.events
-            all_told.changes += told.changes
-            all_told.states |= told.states
-            all_told.online += told.online
+            sent = line.recv()
+            total.events += sent.events
+            total.changes += sent.changes
+            total.states |= sent.states
+            total.online += sent.online
             process.join(10)
-        return all_told
+        return total
 
-    def _say(self, word: str) -> None:
+    def _send(self, word: str) -> None:
         for _, line in self._workers:
             line.send(word)
 
@@ -205,7 +205,7 @@ def running(broker: Broker) -> Iterator[Broker]:
 
 
 def bench(args: argparse.Namespace, broker: Broker, listener: Listener) -> dict[str, Any]:
-    """Starts the fleet, measures the steady part, restarts the broker, and compares what was told with what came."""
+    """Start the fleet, measure the steady part, restart the broker, and compare what was sent with what arrived."""
     begun, settle_s = time.time(), min(SETTLE_S, args.seconds / 2)
     fleet = Fleet(args, broker.port)
     wait_for_statuses(listener, args.nodes)
@@ -220,11 +220,11 @@ def bench(args: argparse.Namespace, broker: Broker, listener: Listener) -> dict[
     wait_for_statuses(listener, args.nodes, back)
     time.sleep(args.seconds / 4 + settle_s)
     fleet.quiet()
-    time.sleep(LAST_WORD_S)
-    told = fleet.stop()
+    time.sleep(LAST_STATE_S)
+    sent = fleet.stop()
     wait_until_quiet(listener)
-    first = [at - begun for _, at in told.online if at < steady]
-    again = [at - back for _, at in told.online if at >= back - 1]
+    first = [at - begun for _, at in sent.online if at < steady]
+    again = [at - back for _, at in sent.online if at >= back - 1]
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         "nodes": args.nodes,
@@ -235,13 +235,13 @@ def bench(args: argparse.Namespace, broker: Broker, listener: Listener) -> dict[
         "broker_rss_mb": round(rss_mb, 1),
         "away_s": args.away,
         **spread(again),
-        "not_back": args.nodes - len({node for node, at in told.online if at >= back - 1}),
-        **losses(listener, told),
+        "not_back": args.nodes - len({node for node, at in sent.online if at >= back - 1}),
+        **losses(listener, sent),
     }
 
 
 def wait_for_statuses(listener: Listener, nodes: int, since: float = 0.0) -> None:
-    """Until each node has said online since then (wall), or CONNECT_WITHIN_S have passed."""
+    """Wait until each node has published online since then (wall clock), for CONNECT_WITHIN_S at most."""
     until = time.monotonic() + CONNECT_WITHIN_S
     while time.monotonic() < until and listener.online_since(since) < nodes:
         time.sleep(0.1)
@@ -255,9 +255,9 @@ def wait_until_quiet(listener: Listener) -> None:
 
 
 def traffic(listener: Listener, begin: float, end: float) -> dict[str, Any]:
-    """The steady part: rates at which the listener gets messages, and how long after it happened an event came."""
+    """Return rates of messages and delays of events (from happening to arrival) in the steady part."""
     messages = sum(begin <= at < end for at in listener.arrived)
-    delays = [1000 * (it.came - it.happened) for it in listener.events if begin <= it.happened < end - 1]
+    delays = [1000 * (it.arrived_at - it.happened) for it in listener.events if begin <= it.happened < end - 1]
     return {
         "messages_a_second": round(messages / (end - begin), 1),
         "events": len(delays),
@@ -268,7 +268,7 @@ def traffic(listener: Listener, begin: float, end: float) -> dict[str, Any]:
 
 
 def spread(again: Sequence[float]) -> dict[str, Any]:
-    """When the nodes were back, in seconds after the broker was, and the most of them in any one second."""
+    """Return when the nodes reconnected, in seconds after the broker, and the most of them within one second."""
     most = max((int(((t <= np.array(again)) & (np.array(again) < t + 1)).sum()) for t in again), default=0)
     return {
         "back_p50_s": percentile(again, 50),
@@ -278,27 +278,27 @@ def spread(again: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def losses(listener: Listener, told: Told) -> dict[str, Any]:
-    """What was told and never came; what came twice or late; last states that are not as they were told.
+def losses(listener: Listener, sent: Sent) -> dict[str, Any]:
+    """Return what was lost, what arrived twice or late, and last states that differ from what was sent.
 
-    Changes of the expression are made one while a camera is over its budget, so of them none is lost when each begins
-    where the one before it ended.
+    A camera over its rate limit merges changes of the expression: none is lost when each begins with the label with
+    which the one before ended.
     """
-    came = Counter(it.event["id"] for it in listener.events)
+    arrived = Counter(it.event["id"] for it in listener.events)
     return {
-        "told_events": len(told.events) + len(told.changes),
-        "lost_events": len(set(told.events) - set(came)) + broken_chains(listener.events),
-        "merged_events": len(set(told.changes) - set(came)),
+        "sent_events": len(sent.events) + len(sent.changes),
+        "lost_events": len(set(sent.events) - set(arrived)) + broken_chains(listener.events),
+        "merged_events": len(set(sent.changes) - set(arrived)),
         "late_events": sum(it.event.get("late", False) for it in listener.events),
-        "repeated_events": sum(came.values()) - len(came),
-        "wrong_states": sum(listener.states.get(topic) != state for topic, state in told.states.items()),
+        "repeated_events": sum(arrived.values()) - len(arrived),
+        "wrong_states": sum(listener.states.get(topic) != state for topic, state in sent.states.items()),
     }
 
 
-def broken_chains(events: Sequence[Heard]) -> int:
+def broken_chains(events: Sequence[ReceivedEvent]) -> int:
     ends: dict[str, Any] = {}
     broken = 0
-    once = {it.event["id"]: it for it in events}  # what was sent twice has the same id
+    once = {it.event["id"]: it for it in events}  # a repeated event has the same id
     for it in sorted(once.values(), key=lambda it: it.happened):
         if it.event["event_type"] == "expression_changed":
             broken += it.event["from"] != ends.get(it.topic)

@@ -1,8 +1,8 @@
-"""Scenes of known truth, told by several filters, and how right, how restless and how late each of them is.
+"""Compare filters on scenes of known truth: share of time right, flips, delay.
 
-A scene: a person holds an expression for 2 to 10 s, then another person another one. Every frame shifts, turns,
-blurs, relights and at times hides a part of the face, slowly (a lamp, a posture) and quickly (noise, motion).
-Truth is what the crowd says of the face. A tenth of the frames is lost, times jitter.
+A scene: a person holds an expression for 2 to 10 s, then another person another one. Every frame is
+shifted, turned, blurred and relit, slowly (light, posture) and quickly (noise, motion). The truth is the label that
+the annotators of FER+ gave the face. A tenth of the frames is lost; the times of the others jitter.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RATES = (5, 10, 30)
 LOST = 0.1
 JITTER = 0.2
 STEP_S = 0.05
-"""Truth and told are compared on this grid."""
+"""Truth and published label are compared on this grid."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Scene:
 
 
 Filter = Callable[[Scene, Sequence[str]], list[tuple[float, str | None]]]
-"""What is told when: (t, label) at each frame."""
+"""A scene and the labels -> the published label at each frame: (t, label)."""
 
 
 def main() -> None:
@@ -51,8 +51,8 @@ def main() -> None:
         scenes = [
             make_scene(np.random.default_rng([options.seed, n]), faces, fps, classifier) for n in range(options.scenes)
         ]
-        for name, told in FILTERS.items():
-            results.setdefault(name, {})[fps] = score(scenes, told, classifier.labels)
+        for name, publish in FILTERS.items():
+            results.setdefault(name, {})[fps] = score(scenes, publish, classifier.labels)
     print(json.dumps(results, indent=2) if options.json else table(results))
     if options.plot:
         plot(results, options.plot)
@@ -60,43 +60,43 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench-smoothing", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of ferplus.npz")
+    parser.add_argument("--data", type=Path, required=True, help="folder of ferplus.npz and ferplus.webp")
     parser.add_argument("--model", default="expression")
     parser.add_argument("--scenes", type=int, default=40, help="scenes of about a minute at each rate")
-    parser.add_argument("--seed", type=int, default=7, help="another number: other scenes")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the scenes")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
 def by_label(samples: Sequence[Sample], labels: Sequence[str]) -> dict[str, list[np.ndarray]]:
-    faces = {label: [s.picture for s in samples if s.label == label] for label in labels}
+    faces = {label: [s.image for s in samples if s.label == label] for label in labels}
     return {label: pictures for label, pictures in faces.items() if pictures}
 
 
 def make_scene(rng: np.random.Generator, faces: dict[str, list[np.ndarray]], fps: int, model: Classifier) -> Scene:
-    """The faces and the slow changes depend on the scene's number only, so all rates see the same story."""
+    """Make a scene. Faces and slow changes depend on the number of the scene only, so all rates share them."""
     cuts, frames, begin, label = [], [], 0.0, ""
     while begin < 60:
-        # As often as the crowd saw it: drawn evenly, fear and disgust would be a third of all time.
+        # As frequent as in the data: with equal shares, fear and disgust would be a third of all time.
         others = [name for name in faces if name != label]
         counts = np.array([len(faces[name]) for name in others])
         label = str(rng.choice(others, p=counts / counts.sum()))
         length = float(rng.uniform(2, 10))
         face = faces[label][int(rng.integers(len(faces[label])))]
-        look = Wobble(rng)
+        wobble = Wobble(rng)
         quick = np.random.default_rng([int(rng.integers(1 << 30)), fps])
         for i in range(int(length * fps)):
             if quick.random() >= LOST:
                 t = (i + 0.5 + quick.uniform(-JITTER, JITTER)) / fps
-                frames.append((begin + t, model(look.apply(face, t, quick))))
+                frames.append((begin + t, model(wobble.apply(face, t, quick))))
         cuts.append((begin, begin + length, label))
         begin += length
     return Scene(cuts, frames)
 
 
 class Wobble:
-    """A slow sway of posture and light with a random phase, and what differs from frame to frame."""
+    """Change posture and light slowly, with a random phase, and noise, blur and position from frame to frame."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._phase = rng.uniform(0, 2 * np.pi, 3)
@@ -109,7 +109,7 @@ class Wobble:
         picture = cv2.warpAffine(face, matrix, (48, 48), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
         picture = 255 * (picture / 255) ** quick.uniform(0.6, 1.7)
         picture *= (1 + 0.15 * sway[2]) * quick.uniform(0.7, 1.3)
-        if (sigma := quick.uniform(-0.5, 1.8)) > 0.1:  # motion, or a camera that looks for its focus
+        if (sigma := quick.uniform(-0.5, 1.8)) > 0.1:  # motion, or a camera that is focusing
             picture = cv2.GaussianBlur(picture, (0, 0), sigma)
         return np.clip(picture + quick.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
 
@@ -126,11 +126,11 @@ def mean_of_5(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | No
 
 def exponential(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | None]]:
     """The usual recipe: y += 0.2 (x - y) at each frame."""
-    told, y = [], scene.frames[0][1]
+    published, y = [], scene.frames[0][1]
     for t, p in scene.frames:
         y = y + 0.2 * (p - y)
-        told.append((t, labels[int(np.argmax(y))]))
-    return told
+        published.append((t, labels[int(np.argmax(y))]))
+    return published
 
 
 def ours(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | None]]:
@@ -139,13 +139,13 @@ def ours(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | None]]:
 
 
 def informed(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | None]]:
-    """A yardstick: it is told when the expression changes, and takes the mean of all frames since."""
-    told: list[tuple[float, str | None]] = []
+    """Take the mean of all frames since the true change. An upper reference: it knows when the expression changes."""
+    published: list[tuple[float, str | None]] = []
     for begin, end, _ in scene.cuts:
         since = [(t, np.log(np.maximum(p, 1e-3))) for t, p in scene.frames if begin <= t < end]
         sums = itertools.accumulate(logs for _, logs in since)
-        told += [(t, labels[int(np.argmax(total))]) for (t, _), total in zip(since, sums, strict=True)]
-    return told
+        published += [(t, labels[int(np.argmax(total))]) for (t, _), total in zip(since, sums, strict=True)]
+    return published
 
 
 FILTERS: dict[str, Filter] = {
@@ -157,15 +157,15 @@ FILTERS: dict[str, Filter] = {
 }
 
 
-def score(scenes: Sequence[Scene], told: Filter, labels: Sequence[str]) -> dict[str, float]:
-    """Shares in percent, flips a minute beyond the true ones, delays in seconds.
+def score(scenes: Sequence[Scene], publish: Filter, labels: Sequence[str]) -> dict[str, float]:
+    """Return shares in percent, flips a minute beyond the true ones, delays in seconds.
 
-    A delay is counted where the expression was told at all while it was held.
+    Expressions that were never published while they lasted have no delay; they are counted separately.
     """
     right = grid = flips = 0
     seconds, delays, missed = 0.0, [], 0
     for scene in scenes:
-        line = told(scene, labels)
+        line = publish(scene, labels)
         times = np.array([t for t, _ in line])
         changes = sum(a[1] != b[1] for a, b in itertools.pairwise(line))
         flips += max(0, changes - (len(scene.cuts) - 1))
@@ -173,10 +173,10 @@ def score(scenes: Sequence[Scene], told: Filter, labels: Sequence[str]) -> dict[
         for begin, end, label in scene.cuts:
             moments = np.arange(begin, end, STEP_S)
             places = np.searchsorted(times, moments, side="right") - 1
-            said = np.array([line[p][1] if p >= 0 else None for p in places], dtype=object)
-            right += int((said == label).sum())
+            shown = np.array([line[p][1] if p >= 0 else None for p in places], dtype=object)
+            right += int((shown == label).sum())
             grid += len(moments)
-            hits = np.flatnonzero(said == label)
+            hits = np.flatnonzero(shown == label)
             if len(hits):
                 delays.append(float(moments[hits[0]] - begin))
             else:
@@ -186,7 +186,7 @@ def score(scenes: Sequence[Scene], told: Filter, labels: Sequence[str]) -> dict[
         "flips_a_minute": round(60 * flips / seconds, 2),
         "delay_median_s": round(float(np.median(delays)), 2),
         "delay_p95_s": round(float(np.percentile(delays, 95)), 2),
-        "never_told_percent": round(100 * missed / sum(len(s.cuts) for s in scenes), 1),
+        "never_published_percent": round(100 * missed / sum(len(s.cuts) for s in scenes), 1),
     }
 
 
@@ -204,7 +204,7 @@ def plot(results: dict[str, dict[int, dict[str, float]]], file: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4), layout="constrained")
-    titles = {"right_percent": "told is right, % of time", "flips_a_minute": "flips a minute too many",
+    titles = {"right_percent": "right, % of time", "flips_a_minute": "flips a minute",
               "delay_median_s": "median delay, s"}  # fmt: skip
     for axes, (key, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
         for k, (name, rates) in enumerate(results.items()):

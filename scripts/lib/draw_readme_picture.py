@@ -1,4 +1,4 @@
-"""Runs the real pipeline over the demo scene and draws what it read at some moments, with the band of the whole."""
+"""Run the real pipeline over the demo scene; draw its readings at four moments and the published labels over time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ferd.replay import frames
 from ferd.sources.factory import open_source
 from ferd.types import Frame, Reading
 from ferd.vision.loader import Models
+from ferd.vision.pipeline import Pipeline
 
 FPS = 10
 COLOURS = {  # BGR
@@ -40,14 +41,15 @@ def main(out: Path) -> None:
 
 
 def read_scene() -> list[tuple[Frame, Reading]]:
-    pipeline = Models(Config()).pipeline(CameraConfig())
-    source = open_source(CameraConfig(source="demo", fps=FPS), live=False)
+    config, camera = Config(), CameraConfig(source="demo", fps=FPS)
+    pipeline = Pipeline.of(Models(config), config, camera)
+    source = open_source(camera, live=False)
     source.open()
     return [(frame, pipeline.step(frame)) for frame in frames(source)]
 
 
 def one_of(story: list[tuple[Frame, Reading]], label: str) -> tuple[Frame | None, Reading | None]:
-    """The moment at which `label` is held most surely."""
+    """Return the moment at which `label` has the highest confidence."""
     held = [pair for pair in story if pair[1].main_face and pair[1].main_face.expression == label]
     return max(held, key=lambda pair: pair[1].main_face.confidence, default=(None, None))
 
@@ -59,7 +61,7 @@ def tile(frame: Frame, reading: Reading) -> np.ndarray:
     x, y, w, h = map(round, face.track.face.box)
     cv2.rectangle(picture, (x, y), (x + w, y + h), colour, 3, cv2.LINE_AA)
     cv2.putText(picture, f"{face.expression} {face.confidence:.2f}", (14, 38), FONT, 1.0, colour, 2, cv2.LINE_AA)
-    picture[330:474, 6:196] //= 3  # a dark ground for the bars
+    picture[330:474, 6:196] //= 3  # a dark background for the bars
     for row, (label, share) in enumerate(sorted(face.smooth.items(), key=lambda item: -item[1])[:4]):
         top = 340 + row * 32
         cv2.rectangle(picture, (14, top), (14 + round(174 * share), top + 22), COLOURS[label], -1)
@@ -69,7 +71,7 @@ def tile(frame: Frame, reading: Reading) -> np.ndarray:
 
 
 def band(story: list[tuple[Frame, Reading]], width: int) -> np.ndarray:
-    """What was held when, from left to right."""
+    """Draw the published label over time, from left to right."""
     strip = np.full((70, width, 3), 24, np.uint8)
     before = None
     for index, (_, reading) in enumerate(story):

@@ -1,7 +1,7 @@
-"""Prints what Home Assistant would install when it first starts with MQTT, automations, a dashboard and a recorder.
+"""Print what Home Assistant installs at its first start with MQTT, automations, a dashboard and a recorder.
 
-Run by Home Assistant's own Python. Newer versions set up every kind of entity that MQTT may make, and hassio is asked
-for by the form of MQTT.
+Run it with Home Assistant's own Python. Newer versions load every platform that MQTT supports, and the setup form of
+MQTT imports hassio.
 """
 
 from __future__ import annotations
