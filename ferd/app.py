@@ -17,6 +17,7 @@ from ferd.config import CameraConfig, Config
 from ferd.engine import Engine
 from ferd.errors import FerdError
 from ferd.instance_lock import InstanceLock
+from ferd.models.registry import is_trusted
 from ferd.outputs.buzzer.sink import BuzzerSink
 from ferd.outputs.health import HealthSink
 from ferd.outputs.home_assistant.discovery import identity
@@ -226,9 +227,9 @@ class Application:
         name = self._restarts.due(reports, now)
         if name is None:
             return
-        reason = f"{name}: {reports[name].hang_reason or 'a call to the camera hangs'}"
+        reason = reports[name].hang_reason or "a call to the camera hangs"
         if self._restarts.note(name, reason, now):
-            log.error("a camera hangs in its driver, so the process restarts reason=%r", reason)
+            log.error("a camera hangs in its driver, so the process restarts name=%s reason=%r", name, reason)
             self._wants_restart = True
             self.stop()
 
@@ -366,5 +367,5 @@ def model_info(models: Models) -> ModelInfo:
         detector=models.detector.name,
         runtime=models.classifier.network.runtime,
         card=bundle.card,
-        checksum_ok=bundle.checksum_ok,
+        trusted=is_trusted(bundle.path),
     )

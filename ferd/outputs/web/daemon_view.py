@@ -108,7 +108,7 @@ class DaemonView:
             "runtime": model.runtime,
             "detector": model.detector,
             "models": [
-                {"name": model.name, "labels": list(model.labels), "card": card, "as_made": model.checksum_ok},
+                {"name": model.name, "labels": list(model.labels), "card": card, "as_made": model.trusted},
             ],
         }
 
