@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 
 
 def main() -> int:
@@ -31,7 +32,8 @@ def leave_if_hung(code: int) -> None:
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            with suppress(OSError, ValueError):  # a pipe that was closed
+                stream.flush()
     os._exit(code)
 
 

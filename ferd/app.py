@@ -17,6 +17,7 @@ from ferd.config import CameraConfig, Config
 from ferd.engine import Engine
 from ferd.errors import FerdError
 from ferd.instance_lock import InstanceLock
+from ferd.models.registry import is_trusted
 from ferd.outputs.buzzer.sink import BuzzerSink
 from ferd.outputs.health import HealthSink
 from ferd.outputs.home_assistant.discovery import identity
@@ -26,7 +27,7 @@ from ferd.outputs.systemd import Systemd, SystemdSink
 from ferd.outputs.throttle import ThrottleMonitor
 from ferd.outputs.web.sink import WebSink
 from ferd.reload import Difference, difference, file_stamps
-from ferd.restart_history import RestartPolicy
+from ferd.restart_history import RequestedRestarts, RestartPolicy
 from ferd.settings_store import SettingsStore
 from ferd.snapshot import Command, FileStamps, ModelInfo, Sink, Snapshot
 from ferd.sources.base import Source
@@ -38,10 +39,6 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.2
 """Without a frame the loop turns this often: for a stop, a changed camera, a due report."""
-RESTARTS_APART_S = 40.0
-"""Minimum age of the process before systemd restarts it on request: after 20 starts within 10 minutes
-(StartLimitBurst in systemd/ferd.service) the service would stay down."""
-
 OpenCamera = Callable[[CameraConfig], Source]
 
 
@@ -75,12 +72,11 @@ class Application:
         self._wake, self._stopping, self._reload_asked = threading.Event(), threading.Event(), threading.Event()
         self._use_asked: deque[Config] = deque(maxlen=1)
         self._wants_restart = False
-        self._started_at = time.monotonic()
         self._storage = StorageThread()
         self._settings = SettingsStore.of(config.node.id, submit=self._storage.submit)
         self._commands, self._handler = CommandQueue(self._wake), CommandHandler(self)
         self._throttle = ThrottleMonitor()
-        self._restarts = RestartPolicy.of()
+        self._restarts, self._requested_restarts = RestartPolicy.of(), RequestedRestarts.of()
         self.config = config
         self.identity = identity(config.node.id)
         self._files: FileStamps = file_stamps(config)
@@ -173,12 +169,9 @@ class Application:
         return {"camera": camera, switch: value}
 
     def restart(self, now: float) -> dict[str, object]:
-        age = now - self._started_at
-        if age < RESTARTS_APART_S and self._systemd.present:
-            raise FerdError(
-                f"ferd started {age:.0f} s ago: at most one restart in {RESTARTS_APART_S:.0f} s, "
-                f"or systemd gives up on the service. Ask again in {RESTARTS_APART_S - age:.0f} s"
-            )
+        if (wait_s := self._requested_restarts.wait_s(now)) > 0:
+            raise FerdError(f"too many restarts, systemd would give up on the service. Ask again in {wait_s:.0f} s")
+        self._requested_restarts.note(now)
         self._wants_restart = True
         self.stop()
         return {}
@@ -234,9 +227,9 @@ class Application:
         name = self._restarts.due(reports, now)
         if name is None:
             return
-        reason = f"{name}: {reports[name].hang_reason or 'a call to the camera hangs'}"
+        reason = reports[name].hang_reason or "a call to the camera hangs"
         if self._restarts.note(name, reason, now):
-            log.error("a camera hangs in its driver, so the process restarts reason=%r", reason)
+            log.error("a camera hangs in its driver, so the process restarts name=%s reason=%r", name, reason)
             self._wants_restart = True
             self.stop()
 
@@ -374,5 +367,5 @@ def model_info(models: Models) -> ModelInfo:
         detector=models.detector.name,
         runtime=models.classifier.network.runtime,
         card=bundle.card,
-        checksum_ok=bundle.checksum_ok,
+        trusted=is_trusted(bundle.path),
     )

@@ -1,4 +1,4 @@
-"""Short forms of names that people chose: for topics, payloads and identities."""
+"""Short forms of user-chosen names, for topics, payloads and entity ids."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ LONGEST = 32
 
 
 def slug(name: str, longest: int = LONGEST) -> str:
-    """``name`` in a-z, 0-9 and hyphens: "Sad for long" becomes "sad-for-long".
+    """Convert a name to a-z, 0-9 and hyphens: "Sad for long" becomes "sad-for-long".
 
-    What is left of no Latin letter is named by six hex digits of its sha256. A slug is its own slug.
+    A name without Latin letters and digits becomes x and six hex digits of its sha256. The slug of a slug is itself.
     """
     plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
     short = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:longest].strip("-")

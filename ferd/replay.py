@@ -1,7 +1,7 @@
-"""The pipeline over a recording, without a clock or a network: one line for each analysed frame.
+"""Run the pipeline over a recording, without a clock or a network: one line for each analysed frame.
 
-A trace is what `ferd replay --jsonl` printed: faces with their scores. Played again, it goes through tracks,
-smoothing, fatigue, alerts and telling anew, so that other settings can be tried without the video.
+A trace is what `ferd replay --jsonl` printed: faces with their scores. Replayed, it goes through tracks, smoothing,
+fatigue, alerts and events again, so that other settings can be tried without the video.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ferd.sources.base import Source
 from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 
-SIGNALS = ("eyes_closed", "mouth_open", "nod")
-"""The keys of a face's signals, as Signals has them."""
-LONGEST_S = 1e9
-"""Seconds: thirty years. Times beyond it are no times."""
+EYE_MOUTH_KEYS = {"eyes_closed": "eyes_closed", "mouth_open": "mouth_open", "nod": "nod"}
+"""Keys of a face in a trace -> attributes of EyeMouthState."""
+MAX_T = 1e9
+"""Seconds, about thirty years. Larger times in a trace are errors."""
 
 
 def frames(source: Source) -> Iterator[Frame]:
-    """All frames of an opened source. Raises SourceError when it breaks off."""
+    """Yield all frames of an opened source. Raises SourceError when it breaks off."""
     while True:
         try:
             yield source.read()
@@ -37,7 +37,10 @@ def frames(source: Source) -> Iterator[Frame]:
 
 
 def lines(readings: Iterable[Reading], builder: EventBuilder) -> Iterator[dict[str, Any]]:
-    """What `replay --jsonl` prints: the reading, and what would be published. Wall time begins in 1970 at t = 0."""
+    """Yield what `replay --jsonl` prints: each reading, and what would be published.
+
+    Wall time begins in 1970 at t = 0.
+    """
     for reading in readings:
         published = builder.update(reading, reading.t)
         yield {
@@ -52,18 +55,21 @@ def lines(readings: Iterable[Reading], builder: EventBuilder) -> Iterator[dict[s
 
 
 def to_json(line: dict[str, Any]) -> str:
+    """Format a line without spaces."""
     return json.dumps(line, separators=(",", ":"), ensure_ascii=False)
 
 
-def read_trace(path: Path, labels: Iterable[str], mind: ExpressionSmoother, watch: AlertEngine) -> Iterator[Reading]:
-    """The readings of a trace. Raises SourceError with the line that is wrong."""
+def read_trace(
+    path: Path, labels: Iterable[str], smoother: ExpressionSmoother, watch: AlertEngine
+) -> Iterator[Reading]:
+    """Yield the readings of a trace. Raises SourceError with the number of a wrong line."""
     labels = tuple(labels)
     empty = True
-    seen: dict[int, Track] = {}
+    tracks: dict[int, Track] = {}
     with path.open(encoding="utf-8") as file:
         for number, text in enumerate(file, start=1):
             try:
-                reading = watch(_reading(json.loads(text), labels, mind, seen))
+                reading = watch(_reading(json.loads(text), labels, smoother, tracks))
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
                 problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
                 raise SourceError(
@@ -83,12 +89,12 @@ def _face(face: FaceReading) -> dict[str, Any]:
         "scores": {label: round(score, 4) for label, score in face.scores.items()},
         "expression": face.expression,
         "confidence": None if face.confidence is None else round(face.confidence, 2),
-        **{key: _rounded(getattr(face.signals, key, None)) for key in SIGNALS},
+        **{key: _rounded(getattr(face.signals, name, None)) for key, name in EYE_MOUTH_KEYS.items()},
     }
 
 
 def _fatigue(fatigue: Fatigue) -> dict[str, Any]:
-    """Of this very frame: what is published comes less often."""
+    """Return the measures of this frame; what is published changes less often."""
     return {key: _rounded(value) if isinstance(value, float) else value for key, value in asdict(fatigue).items()}
 
 
@@ -97,33 +103,34 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _reading(
-    line: dict[str, Any], labels: tuple[str, ...], mind: ExpressionSmoother, seen: dict[int, Track]
+    line: dict[str, Any], labels: tuple[str, ...], smoother: ExpressionSmoother, known: dict[int, Track]
 ) -> Reading:
+    """Turn a line back into a reading; ``known`` holds the tracks of the lines before."""
     t = float(line["t"])
-    if not 0 <= t < LONGEST_S:
+    if not 0 <= t < MAX_T:
         raise ValueError(f"t is {t}")
     tracks: list[Track] = []
     scores: dict[int, Scores] = {}
-    signals: dict[int, EyeMouthState] = {}
+    states: dict[int, EyeMouthState] = {}
     for face in line["faces"]:
         number = int(face["track"])
-        fresh = bool(face["scores"])
-        before = seen.get(number)
+        seen = bool(face["scores"])
+        before = known.get(number)
         track = Track(
             number,
             Face(Box(*map(float, face["box"]))),
             before.born if before else t,
-            t if fresh or not before else before.seen,
+            t if seen or not before else before.seen,
         )
-        seen[number] = track
+        known[number] = track
         tracks.append(track)
-        if fresh:
+        if seen:
             scores[number] = np.array([float(face["scores"][label]) for label in labels], np.float32)
-            signals[number] = EyeMouthState(*(_number(face.get(key)) for key in SIGNALS))
+            states[number] = EyeMouthState(*(_number(face.get(key)) for key in EYE_MOUTH_KEYS))
     main = line["main"]
-    return Reading(t, mind(t, tracks, scores, signals), None if main is None else int(main))
+    return Reading(t, smoother(t, tracks, scores, states), None if main is None else int(main))
 
 
 def _number(value: Any) -> float | None:
-    """What older traces do not have is None."""
+    """Convert a value; one that an older trace lacks is None."""
     return None if value is None else float(value)

@@ -29,6 +29,10 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 60.0, 3600.0
 """Between two restarts, doubled from one to the next: a broken camera must not restart the others every minute."""
 FORGET_AFTER_S = 2 * LONGEST_PAUSE_S
 FILE = "recovery.json"
+REQUESTS_FILE = "requested-restarts.json"
+REQUESTS, REQUESTS_WINDOW_S = 10, 600.0
+"""Restarts on request within a time: systemd allows 20 starts in 10 minutes (StartLimitBurst in systemd/ferd.service),
+and then the service would stay down for good."""
 MAX_REASON_LENGTH = 200
 
 
@@ -57,6 +61,43 @@ class RestartHistory:
         return RestartHistory(self.restarts + 1, row, now, reason[:MAX_REASON_LENGTH])
 
 
+class RequestedRestarts:
+    """Count the restarts on request over the end of the process. Without a `file` there is no limit."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str] | None = None) -> RequestedRestarts:
+        """Make the count of this process: under systemd with a file, else without one."""
+        folder = _runtime_directory(os.environ if environ is None else environ)
+        return cls(folder / REQUESTS_FILE if folder else None)
+
+    def wait_s(self, now: float) -> float:
+        """Return the seconds until the next one is allowed; 0 when it is. `now` is in monotonic seconds."""
+        times = self._times(now)
+        return 0.0 if len(times) < REQUESTS else times[-REQUESTS] + REQUESTS_WINDOW_S - now
+
+    def note(self, now: float) -> None:
+        """Count one; a file that cannot be written is logged and harms nothing but the count."""
+        if self._file is None:
+            return
+        try:
+            replace_file(self._file, json.dumps([*self._times(now), now]))
+        except OSError as error:
+            log.warning("restart not counted file=%s reason=%r", self._file, error.strerror or str(error))
+
+    def _times(self, now: float) -> list[float]:
+        """Return the restarts within the window; times after `now` are from before a reboot."""
+        if self._file is None:
+            return []
+        try:
+            times = [float(value) for value in json.loads(self._file.read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError):
+            return []
+        return [at for at in times if 0 <= now - at < REQUESTS_WINDOW_S]
+
+
 class RestartPolicy:
     """Keeps the history and decides when a restart is due. Without a `file` never: nobody would start ferd again."""
 
@@ -67,9 +108,8 @@ class RestartPolicy:
     @classmethod
     def of(cls, environ: Mapping[str, str] | None = None) -> RestartPolicy:
         """Make the policy of this process: under systemd with a file, else without one."""
-        environ = os.environ if environ is None else environ
-        folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-        return cls(Path(folder) / FILE if folder and "NOTIFY_SOCKET" in environ else None)
+        folder = _runtime_directory(os.environ if environ is None else environ)
+        return cls(folder / FILE if folder else None)
 
     def history(self, camera: str) -> RestartHistory:
         """Return the restarts that were made for `camera`."""
@@ -110,6 +150,12 @@ def hung_for(report: CameraReport, now: float) -> float:
     if report.state is not CameraState.OFFLINE or report.hanging_since is None or not report.failures_since_hang:
         return 0.0
     return max(0.0, now - report.hanging_since)
+
+
+def _runtime_directory(environ: Mapping[str, str]) -> Path | None:
+    """Return systemd's runtime folder; None without systemd, where nobody would start ferd again."""
+    folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    return Path(folder) if folder and "NOTIFY_SOCKET" in environ else None
 
 
 def _read(file: Path | None) -> dict[str, RestartHistory]:

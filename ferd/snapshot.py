@@ -87,7 +87,7 @@ class CameraSnapshot:
 class ModelInfo:
     """Describe the models in use: the expression model's name and labels, the detector, the runtime.
 
-    ``card``: what the expression model's card says; ``checksum_ok``: the file is one that ships with ferd.
+    ``card``: what the expression model's card says; ``trusted``: the file ships with ferd, or ferd stored it.
     """
 
     name: str
@@ -95,7 +95,7 @@ class ModelInfo:
     detector: str
     runtime: str
     card: Mapping[str, object] = field(default_factory=dict)
-    checksum_ok: bool = False
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Clips of a drawn driver for the real chain: the portrait of the demo scene, which shuts its eyes and yawns on cue.
+"""Clips of a drawn driver for the real pipeline: the portrait of the demo scene, with closed eyes and yawns on cue.
 
 Needs the portrait that matplotlib ships, as the demo scene does.
 """
@@ -53,7 +53,7 @@ def clip(acts: Sequence[Act], seconds: float, fps: float) -> Iterator[Frame]:
 
 
 def readings(frames: Iterator[Frame], config: str = "[fatigue]\nenabled = true\n", folder=None) -> list[Reading]:
-    """The whole chain with the shipped models over these frames."""
+    """The whole pipeline with the shipped models over these frames."""
     path = folder / "ferd.toml"
     path.write_text(config)
     loaded = load_config(path, {})

@@ -1,7 +1,7 @@
-"""A synthetic driver: what the face does over time, and what a noisy reader says of it, frame by frame.
+"""A synthetic driver: what the face does over time, and what a noisy model reads from it, frame by frame.
 
 A scene is a list of acts, each from one second to another; between them the driver is awake and looks ahead. The
-reader's errors are drawn at random, by the rates that the eyes model was measured with.
+model's errors are drawn at random, at the rates that the eyes model was measured with.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Rates of a reader, each frame on its own. ``lost``: frames that never arrive; ``missed``: no face is found."""
+    """Error rates of a model, per frame. ``lost``: the frame never arrives; ``missed``: no face is found."""
 
     unsure: float = 0.0
     open_as_shut: float = 0.0
@@ -43,7 +43,7 @@ MISSING = Reader(missed=0.1, lowered_as_shut=0.0)
 CROPS = Reader(unsure=0.01, open_as_shut=0.0, shut_as_open=0.03, lost=0.1)
 """Infrared crops, held back (models/eyes.json, figures.infrared: unsure 0.8 %, closed 97.1 %, open 100 %)."""
 DRIVERS = Reader(unsure=0.26, open_as_shut=0.01, shut_as_open=0.03, lost=0.1, lowered_as_shut=0.25)
-"""250 frames of drivers who do not yawn: 26 % unsure; 11 read as shut, of which 6 looked down or narrowed their eyes,
+"""250 frames of drivers who do not yawn: 26 % unsure; 11 read as closed, of which 6 looked down or narrowed their eyes,
 as far as one sees. How much of the time they looked down is not known."""
 FACES = Reader(unsure=0.29, open_as_shut=0.03, shut_as_open=0.0, lost=0.1)
 """Whole faces from the web through our detector (figures.faces_by_face: unsure 29 %, closed 100 %, open 97.3 %)."""
@@ -90,30 +90,30 @@ def watch(
     """The policy over a scene, frame by frame."""
     rng = random.Random(seed)
     policy = DrowsinessPolicy(limits or DrowsinessLimits())
-    rest, current, told = sorted(acts, key=lambda act: -act.start), [], []
+    rest, current, results = sorted(acts, key=lambda act: -act.start), [], []
     for t in times(seconds, fps, rng, reader):
         while rest and rest[-1].start <= t:
             current.append(rest.pop())
         current = [act for act in current if act.end > t]
         now = {act.what for act in current}
-        told.append((t, policy.update(t, signals(now, rng, reader), happy="laugh" in now)))
-    return told
+        results.append((t, policy.update(t, signals(now, rng, reader), happy="laugh" in now)))
+    return results
 
 
-def changes(told: Iterable[tuple[float, Fatigue]]) -> list[tuple[float, str, str | None]]:
+def changes(results: Iterable[tuple[float, Fatigue]]) -> list[tuple[float, str, str | None]]:
     """(t, level, reason) at each change of the level."""
     found, level = [], "none"
-    for t, fatigue in told:
+    for t, fatigue in results:
         if fatigue.level != level:
             level = fatigue.level
             found.append((t, level, fatigue.reason))
     return found
 
 
-def risen(told: Iterable[tuple[float, Fatigue]]) -> list[tuple[float, str, str | None]]:
+def risen(results: Iterable[tuple[float, Fatigue]]) -> list[tuple[float, str, str | None]]:
     """The changes to a worse level."""
     found, rank = [], 0
-    for t, level, reason in changes(told):
+    for t, level, reason in changes(results):
         if LEVELS.index(level) > rank:
             found.append((t, level, reason))
         rank = LEVELS.index(level)
@@ -121,7 +121,7 @@ def risen(told: Iterable[tuple[float, Fatigue]]) -> list[tuple[float, str, str |
 
 
 def blinks(seconds: float, rng: random.Random, per_minute: float, longest: float = 0.4) -> list[Act]:
-    """Blinks of 100 ms to `longest`, at random times, so many a minute on average; half a second open between them."""
+    """Blinks of 100 ms to `longest`, at random times, `per_minute` on average; half a second open between them."""
     acts, t = [], 0.0
     while (t := t + 0.5 + rng.expovariate(1 / (60 / per_minute - 0.75))) < seconds - 1:
         acts.append(Act(t, t + rng.uniform(0.1, longest), "shut"))

@@ -20,6 +20,7 @@ def camera(
     alerts: Sequence[Alert] | None = (),
     *,
     settings: CameraSettings | None = None,
+    attempts: int = 0,
     **counters: Any,
 ) -> CameraSnapshot:
     """A camera whose reading has these alerts; None: no reading."""
@@ -31,6 +32,7 @@ def camera(
         status,
         reading=reading,
         counters=replace(Counters(), **counters),
+        attempts=attempts,
     )
 
 

@@ -22,6 +22,7 @@ from ferd.snapshot import CameraEvent, CameraSnapshot, Command, Counters, ModelI
 from ferd.sources.demo import picture
 from ferd.types import Frame
 from ferd.vision.loader import Models
+from ferd.vision.pipeline import Pipeline
 
 FRAME_S = 0.1
 TIMINGS = {"detect": 7.25, "classify": 1.5, "smooth": 0.04}
@@ -72,7 +73,7 @@ class Loop:
 
     def _load(self, config: Config) -> None:
         self.config, self._models = config, Models(config)
-        self._pipelines = {name: self._models.pipeline(camera) for name, camera in config.cameras.items()}
+        self._pipelines = {name: Pipeline.of(self._models, config, camera) for name, camera in config.cameras.items()}
 
     def _run(self) -> None:
         before, image = None, picture()

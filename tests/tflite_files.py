@@ -7,7 +7,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int8": 9}
+TYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "bool": 6, "int8": 9}
 QUANTISED = ("int8", "uint8")
 
 
@@ -18,6 +18,22 @@ def classifier(shape=(1, 16, 16, 3), classes=3, dtype="float32", *, outputs=1, h
     """
     file = _File(shape=shape, classes=classes, dtype=dtype, half=half, softmax=softmax, rng=np.random.default_rng(seed))
     return file.build(outputs)
+
+
+def hanging(low, high, shape=(1, 32, 32, 1), classes=3):
+    """A float classifier that loops for ever on every input whose mean lies between `low` and `high`."""
+    file = _File(shape=shape, classes=classes, dtype="float32", half=False, softmax=True, rng=np.random.default_rng(1))
+    file.loop_while_mean_between(low, high)
+    return file.build(1)
+
+
+def greedy(side=20_000):
+    """A float classifier whose second tensor alone needs `side` squared numbers of memory."""
+    file = _File(
+        shape=(1, 32, 32, 1), classes=3, dtype="float32", half=False, softmax=True, rng=np.random.default_rng(1)
+    )
+    file.huge = side
+    return file.build(1)
 
 
 def with_labels_inside(data, text):
@@ -64,6 +80,7 @@ class _File:
     def __init__(self, *, shape, classes, dtype, half, softmax, rng):
         self.shape, self.classes, self.dtype = shape, classes, dtype
         self.half, self.softmax, self.rng = half, softmax, rng
+        self.loop, self.huge = None, None
         self.model = schema.ModelT()
         self.model.version = 3
         self.model.buffers = [schema.BufferT()]
@@ -75,15 +92,66 @@ class _File:
     def build(self, outputs):
         length = int(np.prod(self.shape[1:]))
         entry = self.tensor("input", self.shape, self.dtype, self.quantisation(2 / 255))
+        graph_entry = entry
+        if self.loop:
+            entry = self.looped(entry)
+        if self.huge:
+            self.blown_up(entry)
         ends = []
         for n in range(outputs):
             weights = self.rng.normal(0, 0.5 / np.sqrt(length), (self.classes, length)).astype(np.float32)
             logits = self.fully_connected(entry, weights, n)
             ends.append(self.softmaxed(logits, n) if self.softmax else logits)
-        self.graph.inputs, self.graph.outputs = [entry], ends
+        self.graph.inputs, self.graph.outputs = [graph_entry], ends
         builder = flatbuffers.Builder(1024)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+    def loop_while_mean_between(self, low, high):
+        self.loop = low, high
+
+    def looped(self, entry):
+        """The input, after a WHILE that ends at once unless the mean lies within the bounds."""
+        result = self.tensor("looped", self.shape, "float32", None)
+        options = schema.WhileOptionsT()
+        options.condSubgraphIndex, options.bodySubgraphIndex = 1, 2
+        self.operator("WHILE", [entry], [result], options)
+        main = self.graph
+        low, high = self.loop
+        self.subgraph()
+        value = self.tensor("value", self.shape, "float32", None)
+        axes = self.tensor("axes", (4,), "int32", None, np.arange(4, dtype=np.int32))
+        mean = self.tensor("mean", (), "float32", None)
+        self.operator("MEAN", [value, axes], [mean], schema.ReducerOptionsT())
+        above, below, both = (self.tensor(name, (), "bool", None) for name in ("above", "below", "both"))
+        lower, upper = (
+            self.tensor(name, (), "float32", None, np.array(bound, np.float32))
+            for name, bound in (("low", low), ("high", high))
+        )
+        self.operator("GREATER", [mean, lower], [above], schema.GreaterOptionsT())
+        self.operator("LESS", [mean, upper], [below], schema.LessOptionsT())
+        self.operator("LOGICAL_AND", [above, below], [both], schema.LogicalAndOptionsT())
+        self.graph.inputs, self.graph.outputs = [value], [both]
+        self.subgraph()
+        value = self.tensor("value", self.shape, "float32", None)
+        zero = self.tensor("zero", (), "float32", None, np.array(0, np.float32))
+        same = self.tensor("same", self.shape, "float32", None)
+        self.operator("ADD", [value, zero], [same], schema.AddOptionsT())
+        self.graph.inputs, self.graph.outputs = [value], [same]
+        self.graph = main
+        return result
+
+    def blown_up(self, entry):
+        """An operator on the side that fills a huge tensor."""
+        shape = self.tensor("shape", (2,), "int32", None, np.full(2, self.huge, np.int32))
+        value = self.tensor("value", (), "float32", None, np.array(1, np.float32))
+        huge = self.tensor("huge", (self.huge, self.huge), "float32", None)
+        self.operator("FILL", [shape, value], [huge], schema.FillOptionsT())
+
+    def subgraph(self):
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.operators = [], []
+        self.model.subgraphs.append(self.graph)
 
     def quantisation(self, scale, zero=None):
         """What int8 and uint8 tensors carry; None for floats."""

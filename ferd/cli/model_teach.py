@@ -239,12 +239,13 @@ def _run_try(args: argparse.Namespace) -> int:
     from rich.live import Live
 
     from ferd.config import ExpressionConfig, load_config
-    from ferd.vision.loader import Models
+    from ferd.vision.loader import Models, set_opencv_threads
     from ferd.vision.pipeline import Pipeline
 
     config = load_config(args.config, os.environ)
     config = config.model_copy(update={"expression": ExpressionConfig(model=args.name)})
     models = Models(config)
+    set_opencv_threads(models.detector)
     reading: Reading | None = None
     with open_camera(args.source, config) as (camera, source):
         pipeline = Pipeline.of(models, config, camera)

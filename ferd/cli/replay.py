@@ -83,7 +83,7 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
     from ferd.fs import exists, expand
     from ferd.replay import frames, lines, read_trace
     from ferd.sources.factory import open_source
-    from ferd.vision.loader import Models
+    from ferd.vision.loader import Models, set_opencv_threads
     from ferd.vision.pipeline import Pipeline, run
     from ferd.vision.rules import smoothing_rules
     from ferd.vision.track_smoothing import ExpressionSmoother
@@ -92,6 +92,7 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
     if not exists(path) and args.source != "demo":
         raise SourceError(f"{redact(args.source)}: no such file or folder. replay reads recordings, not cameras")
     models = Models(config, signals=args.jsonl)
+    set_opencv_threads(models.detector)
     pipeline = Pipeline.of(models, config, CameraConfig(source=args.source))
     builder = EventBuilder(config.node.name, "replay")
     if path.suffix == ".jsonl":

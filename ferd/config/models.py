@@ -187,7 +187,7 @@ class FatigueConfig(Section):
     perclos_warning: Fraction = 0.25
     """Warning when PERCLOS is above this. The limit rises in the same way."""
     unseen_after_s: Annotated[Number, Field(ge=0, le=600)] = 10.0
-    """Notice when the eyes were visible for less than a fifth of the last this many seconds. 0: never."""
+    """Notice when the eyes were visible for less than a fifth of this time, up to now. 0: never."""
 
     @model_validator(mode="after")
     def _in_order(self) -> FatigueConfig:

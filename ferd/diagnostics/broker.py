@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,7 +58,7 @@ def broker(config: Config, environ: Mapping[str, str] | None = None) -> Iterator
         yield connected
         return
     yield from _tls(settings)
-    yield from _session(settings, config)
+    yield from _login(settings, config)
 
 
 def _resolve(settings: BrokerSettings) -> Finding | None:
@@ -115,7 +116,26 @@ def _tls(settings: BrokerSettings) -> Iterator[Finding]:
         yield ok("tls", f"{version}, the broker's certificate is valid until {until}")
 
 
-def _session(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """An open connection, what it received, and (topic, reason) of what the broker refused."""
+
+    connection: MqttConnection
+    received: list[IncomingMessage]
+    refused: list[tuple[str, str]]
+
+    def wait(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+        """Handle traffic until `done` or for `seconds`."""
+        until = time.monotonic() + seconds
+        while self.connection.connected and time.monotonic() < until and not done():
+            self.connection.run_once(POLL_S)
+
+    def came_back(self, payload: bytes) -> bool:
+        """Return whether a message with this payload was received."""
+        return any(message.payload == payload for message in self.received)
+
+
+def _login(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
     """Log in with a client id of its own, so that a running ferd is not disconnected, and check the topics."""
     wake = Wake()
     received: list[IncomingMessage] = []
@@ -134,11 +154,12 @@ def _session(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
             return
         try:
             yield ok("broker", f"{settings}, MQTT {connection.protocol}")
-            yield from _round_trip(connection, config.node.name, received, refused)
+            session = _Session(connection, received, refused)
+            yield from _round_trip(session, config.node.name)
             if config.mqtt.discovery:
-                yield from _home_assistant(connection, config, received, refused)
-                yield from _size(connection, config, received, refused)
-            yield from _daemon(connection, config.node.name, received)
+                yield from _home_assistant(session, config)
+                yield from _size(session, config)
+            yield from _daemon(session, config.node.name)
             connection.leave()
         finally:
             connection.close()
@@ -148,50 +169,44 @@ def _session(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
         wake.close()
 
 
-def _round_trip(
-    connection: MqttConnection, node: str, received: list[IncomingMessage], refused: list[tuple[str, str]]
-) -> Iterator[Finding]:
+def _round_trip(session: _Session, node: str) -> Iterator[Finding]:
     """Send a message to a topic that ferd both writes and reads. It is no command's name, so a ferd ignores it."""
     topic, token = f"ferd/{node}/request/doctor!", secrets.token_hex(8).encode()
-    connection.subscribe([f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"])
-    _wait(connection, 0.3)
+    session.connection.subscribe([f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"])
+    session.wait(0.3)
     start = time.monotonic()
-    connection.send(Message(topic, token, qos=1), start)
-    _wait(
-        connection, ROUND_TRIP_TIMEOUT_S, lambda: bool(refused) or any(message.payload == token for message in received)
-    )
+    session.connection.send(Message(topic, token, qos=1), start)
+    session.wait(ROUND_TRIP_TIMEOUT_S, lambda: bool(session.refused) or session.came_back(token))
     remedy = f"allow this user to write ferd/{node}/# and read ferd/{node}/request/+ and ferd/{node}/+/+/set"
-    if refused:
-        yield error("acl", f"the broker refuses {refused[0][0]} ({refused[0][1]})", remedy)
-    elif any(message.payload == token for message in received):
+    if session.refused:
+        yield error("acl", f"the broker refuses {session.refused[0][0]} ({session.refused[0][1]})", remedy)
+    elif session.came_back(token):
         yield ok("acl", f"may write and read ferd/{node}/…, round trip {1000 * (time.monotonic() - start):.0f} ms")
     else:
         yield error("acl", f"a message to ferd/{node}/… does not come back", remedy)
 
 
-def _home_assistant(
-    connection: MqttConnection, config: Config, received: list[IncomingMessage], refused: list[tuple[str, str]]
-) -> Iterator[Finding]:
+def _home_assistant(session: _Session, config: Config) -> Iterator[Finding]:
     from ferd.outputs.home_assistant.discovery import identity
 
-    refused.clear()
+    session.refused.clear()
     name = identity(config.node.id)
     prefix = config.mqtt.discovery_prefix
-    connection.subscribe([topics.birth(prefix), topics.discovery(prefix, name)])
+    session.connection.subscribe([topics.birth(prefix), topics.discovery(prefix, name)])
     # The empty document of an unknown entity: it removes nothing, and shows whether the broker accepts it.
     probe = f"{prefix}/sensor/{name}/doctor/config"
-    connection.send(Message(probe, b"", qos=1), time.monotonic())
-    _wait(connection, 1.0)
+    session.connection.send(Message(probe, b"", qos=1), time.monotonic())
+    session.wait(1.0)
     remedy = (
         f"allow this user to write {prefix}/device/{name}/config and {prefix}/+/{name}/+/config, "
         f"and to read {prefix}/status"
     )
-    if refused:
-        yield error("discovery", f"the broker refuses {refused[0][0]} ({refused[0][1]})", remedy)
+    if session.refused:
+        yield error("discovery", f"the broker refuses {session.refused[0][0]} ({session.refused[0][1]})", remedy)
         return
-    documents = [m.payload for m in received if m.topic == topics.discovery(prefix, name) and m.payload]
+    documents = [m.payload for m in session.received if m.topic == topics.discovery(prefix, name) and m.payload]
     size = f"{len(documents[0]) / 1000:.1f} kB is retained" if documents else "nothing of this node is retained yet"
-    births = [m for m in received if m.topic == topics.birth(prefix)]
+    births = [m for m in session.received if m.topic == topics.birth(prefix)]
     seen = (
         f"Home Assistant is {births[-1].payload.decode(errors='replace')}"
         if births
@@ -200,9 +215,7 @@ def _home_assistant(
     yield ok("discovery", f"may be written as {name}, {size}; {seen}")
 
 
-def _size(
-    connection: MqttConnection, config: Config, received: list[IncomingMessage], refused: list[tuple[str, str]]
-) -> Iterator[Finding]:
+def _size(session: _Session, config: Config) -> Iterator[Finding]:
     """Send a message as large as the discovery document: brokers can limit the size."""
     from ferd.models.registry import find_bundle
     from ferd.outputs.home_assistant.discovery import announcement, identity
@@ -216,26 +229,23 @@ def _size(
         announcement(config.mqtt.discovery_prefix, device_of(config, identity(config.node.id), labels)).encoded()
     )
     payload = secrets.token_hex(8).encode().ljust(size, b".")
-    refused.clear()
-    connection.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
+    session.refused.clear()
+    session.connection.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
 
-    def passed() -> bool:
-        return any(message.payload == payload for message in received)
-
-    _wait(connection, ROUND_TRIP_TIMEOUT_S, lambda: bool(refused) or passed())
+    session.wait(ROUND_TRIP_TIMEOUT_S, lambda: bool(session.refused) or session.came_back(payload))
     what = f"{size / 1000:.1f} kB, as large as the discovery document"
-    if passed():
+    if session.came_back(payload):
         yield ok("message size", f"{what}, comes through")
         return
     remedy = f"let the broker accept {2 * size} bytes: message_size_limit and max_packet_size in mosquitto.conf"
     yield error("message size", f"{what}, does not come through, so Home Assistant finds nothing", remedy)
 
 
-def _daemon(connection: MqttConnection, node: str, received: list[IncomingMessage]) -> Iterator[Finding]:
+def _daemon(session: _Session, node: str) -> Iterator[Finding]:
     """Report what a running ferd publishes of itself: its status and the history of its cameras."""
-    connection.subscribe([topics.node_status(node), topics.node_health(node)])
-    _wait(connection, 0.7)
-    values = {message.topic: message.payload for message in received}
+    session.connection.subscribe([topics.node_status(node), topics.node_health(node)])
+    session.wait(0.7)
+    values = {message.topic: message.payload for message in session.received}
     status = values.get(topics.node_status(node), b"").decode(errors="replace")
     if not status:
         yield note("daemon", f"no ferd has published as {node} on this broker (or the ACL forbids reading it)")
@@ -260,10 +270,3 @@ def recovered(camera: str, health: Mapping[str, Any]) -> Finding:
     reason = f"; last reason: {health['reason']}" if health.get("reason") else ""
     remedy = "check cable, power supply and hub; journalctl -u ferd -g camera shows when"
     return warning(f"camera {camera}", f"{rate}, {', '.join(done)}{reason}", remedy)
-
-
-def _wait(connection: MqttConnection, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
-    """Handle traffic until `done` or for `seconds`."""
-    until = time.monotonic() + seconds
-    while connection.connected and time.monotonic() < until and not done():
-        connection.run_once(POLL_S)

@@ -16,8 +16,8 @@ PROC = Path("/proc")
 class Holder:
     """A process that holds a device.
 
-    ``this_ferd``: it is this process (the page runs the doctor inside the daemon), the systemd service, or a child of
-    one of the two.
+    ``this_ferd``: it is this process or a child of it (the page runs the doctor inside the daemon); or, where this
+    process is no service itself (`ferd doctor` in a shell), a ferd service or a child of one.
     """
 
     pid: int
@@ -65,7 +65,8 @@ def service_pids() -> set[int]:
 def _described(pids: set[int] | list[int], proc: Path) -> list[Holder]:
     if not pids:
         return []
-    ours = {os.getpid(), *service_pids()}
+    services = service_pids()
+    ours = {os.getpid()} if os.getpid() in services else {os.getpid(), *services}
     return [Holder(pid, _name(proc / str(pid)), not ours.isdisjoint(_ancestry(pid, proc))) for pid in sorted(pids)]
 
 

@@ -5,11 +5,13 @@ Chain and floor alternate in one run, so that their ratio is valid on a noisy ma
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -17,7 +19,6 @@ import numpy as np
 from ferd.config import CameraConfig, Config
 from ferd.errors import FerdError
 from ferd.event_builder import EventBuilder
-from ferd.outputs.health import read_rss_mb
 from ferd.types import Frame, Image
 from ferd.vision.loader import Models, set_opencv_threads
 from ferd.vision.pipeline import Pipeline, StepTimings
@@ -107,7 +108,7 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
         "chain_to_floor": round(chain_figures["cpu_ms"] / floor_figures["cpu_ms"], 3),
         "stages": {name: stage.summary() for name, stage in timings.stages.items()},
         "floor": floor_figures,
-        "rss_mb": round(read_rss_mb() or 0.0, 1),
+        "rss_mb": round(resident_mb(), 1),
         "start_s": round(start_seconds(), 3),
     }
 
@@ -145,12 +146,20 @@ class _Floor:
         self._models.classifier.network.invoke(self._input)
 
 
+def resident_mb() -> float:
+    """Return the resident memory of this process in megabytes (10^6 bytes), 0 without /proc. See proc(5)."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def start_seconds() -> float:
     """Return the wall seconds from starting a fresh process to its first reading of a 640x480 frame."""
     code = (
-        "import numpy, ferd.vision.pipeline as p, ferd.config as c, ferd.types as d;"
+        "import numpy, ferd.vision.loader as l, ferd.vision.pipeline as p, ferd.config as c, ferd.types as d;"
         "m = c.Config();"
-        "q = p.Pipeline.of(p.Models(m), m, c.CameraConfig());"
+        "q = p.Pipeline.of(l.Models(m), m, c.CameraConfig());"
         "q.step(d.Frame(0.0, numpy.zeros((480, 640), numpy.uint8)))"
     )
     begin = time.perf_counter()

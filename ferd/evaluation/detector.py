@@ -63,7 +63,7 @@ def _on_known_faces(detector: Detector, data: Path, seen: Seen) -> Evaluation:
     if contradicted:
         problems.append(
             f"{data}: images that it lists more than once, with different faces: {len(contradicted)}, the first "
-            f"{next(iter(contradicted))}. At least one of the lines tells of another image, so they are passed over"
+            f"{next(iter(contradicted))}. At least one of the lines belongs to another image, so they are skipped"
         )
     rest = [(file, true) for file, true in known if file not in contradicted]
     pairs: list[tuple[list[Face], list[Face]]] = []

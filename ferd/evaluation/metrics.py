@@ -193,13 +193,13 @@ def threshold_for(found: Iterable[Sequence[Face]], alarms_per_image: float) -> f
 def eyes(answers: Iterable[tuple[str, str | None, bool]]) -> EyeFigures:
     """Compute the figures over (true label, predicted label or None without a face, whether the reader was certain)."""
     rows = list(answers)
-    given = [(true, said) for true, said, sure in rows if sure and said is not None]
-    right = sum(true == said for true, said in given)
+    given = [(true, predicted) for true, predicted, sure in rows if sure and predicted is not None]
+    right = sum(true == predicted for true, predicted in given)
     labels = sorted({true for true, _, _ in rows})
     recall = {
         label: _share(sum(t == s == label for t, s in given), sum(t == label for t, _ in given)) for label in labels
     }
-    forced = sum(true == said for true, said, _ in rows)
+    forced = sum(true == predicted for true, predicted, _ in rows)
     return EyeFigures(_share(right, len(given)), _share(forced, len(rows)), recall, 1 - _share(len(given), len(rows)),
                       len(rows))  # fmt: skip
 

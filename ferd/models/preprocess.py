@@ -1,4 +1,4 @@
-"""Describe how an image becomes the input tensor of a model, as its card says it."""
+"""Describe how an image becomes the input tensor of a model, as its card specifies it."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def load_network(bundle: Bundle) -> Network:
 def is_trusted(file: Path) -> bool:
     """Whether the file's digest is that of a model that ships with ferd, or that ferd itself tried and installed.
 
-    A card that lies beside a file does not count: whoever made the file could have written it.
+    A card beside the file does not count: the author of the file could have written it.
     """
     digest = sha256_of(file)
     return digest in _shipped_digests() or digest in _installed_digests()

@@ -16,8 +16,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,20 +27,37 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TIMEOUT_S = 60.0
-"""Wall time of the whole trial. A Pi Zero 2 W under load needs many seconds to import numpy and a runtime."""
-CPU_S = 40
-"""Processor time of the whole trial; a model that fits a Pi needs a few seconds."""
-RUN_TIMEOUT_S = 10.0
-"""Wall time of a single run."""
-SLOWEST_RUN_S = 2.0
-"""A model that always takes longer is refused: the loop would stand still for that long with each frame."""
-MEMORY_BYTES = 1 << 30
-"""Writable memory of the child. The shipped models need 60 MB, a MobileNet 100 MB; a Pi Zero 2 W has 512 MB."""
 NOISE_IMAGES = 4
 MAX_SCORES = 10_000
 SCALES = ((0.5, 0.5), (0.0, 1.0), (0.0, 1 / 255))
 """(mean, std) of the usual input ranges -1..1, 0..1 and 0..255, for files without a card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limit a trial.
+
+    Attributes:
+        timeout_s: wall time of the whole trial. A Pi Zero 2 W under load needs many seconds to import numpy and a
+            runtime.
+        cpu_s: processor time of the whole trial; a model that fits a Pi needs a few seconds.
+        run_s: wall time of a single run.
+        slowest_s: a model that takes longer in every run is refused: with each frame the loop would stand still for
+            that long.
+        memory_bytes: writable memory of the child, of which Python, numpy and the runtime take 50 MB; less where the
+            board or the service has less.
+    """
+
+    timeout_s: float = 60.0
+    cpu_s: int = 40
+    run_s: float = 10.0
+    slowest_s: float = 2.0
+    memory_bytes: int = 1 << 30
+
+
+LIMITS = Limits()
+MIN_MEMORY_BYTES = 128 << 20
+"""Less than this is not enough for any model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +103,46 @@ def examine(path: Path) -> Facts:
     )
 
 
+def memory_limit(most: int, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many bytes a trial may use: at most what the board and this process's control group have left.
+
+    Beyond that the kernel would kill a process, and systemd then stops the whole service.
+    """
+    left = [most]
+    with suppress(OSError, ValueError, LookupError):
+        fields = dict(line.split(":", 1) for line in (proc / "meminfo").read_text().splitlines())
+        left.append(1024 * int(fields["MemAvailable"].split()[0]))
+    with suppress(OSError, ValueError, LookupError, StopIteration):
+        lines = (proc / "self/cgroup").read_text().splitlines()
+        folder = cgroups / next(line for line in lines if line.startswith("0::")).removeprefix("0::").lstrip("/")
+        limit = int((folder / "memory.max").read_text())  # raises ValueError for "max": no limit
+        used = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        left.append(limit - int(used["anon"]))
+    return max(min(left), MIN_MEMORY_BYTES)
+
+
 def _run_child(path: Path, scale: tuple[float, float] | None) -> str | dict[str, Any]:
     """Return the child's answer, or the reason why there is none.
 
     The child reports each step on a line of its own before it begins it, so that the reason can name the step.
     """
-    command = [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path), *map(str, scale or ())]
+    limits = replace(LIMITS, memory_bytes=memory_limit(LIMITS.memory_bytes))
+    command = [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path)]
+    command += [json.dumps({"limits": asdict(limits), "scale": scale})]
     # One thread each: the stacks and buffers of more would count as memory of the model.
     environ = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
     ) as child:
         try:
-            out, err = child.communicate(timeout=TIMEOUT_S)
+            out, err = child.communicate(timeout=limits.timeout_s)
         except subprocess.TimeoutExpired:
             child.kill()
             out, _ = child.communicate()
-            return f"did not finish {_last_step(out)} within {TIMEOUT_S:g} s; the file is broken or far too slow"
+            return f"did not finish {_last_step(out)} within {limits.timeout_s:g} s; the file is broken or far too slow"
     errors = err.decode(errors="replace")
     if child.returncode < 0:
-        return _why_killed(-child.returncode, _last_step(out), errors)
+        return _why_killed(-child.returncode, _last_step(out), errors, limits)
     try:
         answer: dict[str, Any] = json.loads(out.splitlines()[-1])
         answer["step"]
@@ -114,13 +151,13 @@ def _run_child(path: Path, scale: tuple[float, float] | None) -> str | dict[str,
     return str(answer["error"]) if answer.get("error") else answer
 
 
-def _why_killed(number: int, step: str, errors: str) -> str:
+def _why_killed(number: int, step: str, errors: str, limits: Limits) -> str:
     if number == signal.SIGALRM:
-        return f"did not finish {step} within {RUN_TIMEOUT_S:g} s; the file is broken, or made to hang"
+        return f"did not finish {step} within {limits.run_s:g} s; the file is broken, or made to hang"
     if number == signal.SIGXCPU:
-        return f"used more than {CPU_S} s of processor time before it finished {step}; the file is broken or too slow"
+        return f"used more than {limits.cpu_s} s of processor time by {step}; the file is broken or too slow"
     if "bad_alloc" in errors or number == signal.SIGKILL:
-        return f"needs more than {MEMORY_BYTES >> 20} MB of memory for {step}; use a smaller model"
+        return f"needs more than {limits.memory_bytes >> 20} MB of memory for {step}; use a smaller model"
     return f"crashed the runtime ({signal.Signals(number).name}) in {step}; the file is broken or truncated"
 
 
@@ -135,29 +172,30 @@ def _last_step(out: bytes) -> str:
 # What follows runs in the child.
 
 
-def _main(path: Path, scale: tuple[float, float] | None) -> None:
-    _limit()
+def _main(path: Path, scale: tuple[float, float] | None, limits: Limits) -> None:
+    _limit(limits)
     try:
-        answer = _try(path, scale)
+        answer = _try(path, scale, limits)
     except ModelError as problem:
         answer = {"error": str(problem)}
     except MemoryError:
-        answer = {"error": f"{path}: needs more than {MEMORY_BYTES >> 20} MB of memory; use a smaller model"}
+        answer = {"error": f"{path}: needs more than {limits.memory_bytes >> 20} MB of memory; use a smaller model"}
     except Exception as problem:  # noqa: BLE001  # whatever it is, it is the answer of this process
         answer = {"error": f"{path}: {problem}"}
     _report({"step": "the end"} | answer)
 
 
-def _limit() -> None:
+def _limit(limits: Limits) -> None:
     """Limit this process. RLIMIT_DATA counts what is written to, not the libraries and files that are mapped."""
     for kind, limit in (
-        (resource.RLIMIT_DATA, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_S),
+        (resource.RLIMIT_DATA, limits.memory_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_s),
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(kind)
         most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (most, hard))
+        with suppress(OSError, ValueError):  # a system call filter may forbid it; the time limits hold all the same
+            resource.setrlimit(kind, (most, hard))
 
 
 def _report(answer: dict[str, Any]) -> None:
@@ -165,14 +203,19 @@ def _report(answer: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _try(path: Path, scale: tuple[float, float] | None) -> dict[str, Any]:
+def _try(path: Path, scale: tuple[float, float] | None, limits: Limits) -> dict[str, Any]:
     import numpy as np
 
     from ferd.models.runtime import Network
 
     _report({"step": "loading"})
-    with _alarm():
-        network = Network(path)
+    try:
+        with _alarm(limits.run_s):
+            network = Network(path)
+    except ModelError as problem:
+        if str(problem).endswith("RuntimeError"):  # all that LiteRT says when it gets no memory
+            raise ModelError(f"{problem}, or it needs more than {limits.memory_bytes >> 20} MB of memory") from None
+        raise
     entry, output = network.input, network.outputs[0]
     scores: list[list[float]] = []
     fastest = math.inf
@@ -180,16 +223,16 @@ def _try(path: Path, scale: tuple[float, float] | None) -> dict[str, Any]:
         _report({"step": f"a run on {name}"})
         stored = entry.quantise(values)
         began = time.monotonic()
-        with _alarm():
+        with _alarm(limits.run_s):
             result = network.invoke(stored)
         fastest = min(fastest, time.monotonic() - began)
         if len(scores) < NOISE_IMAGES:
             row = output.dequantise(result).reshape(-1)[:MAX_SCORES]
             scores.append([float(value) if np.isfinite(value) else 0.0 for value in row])
-    if fastest > SLOWEST_RUN_S:
+    if fastest > limits.slowest_s:
         raise ModelError(
-            f"{path}: takes {fastest:.1f} s for an image on this board, at least every time that it was tried; "
-            f"{SLOWEST_RUN_S:g} s are the limit. Use a smaller model"
+            f"{path}: takes at least {fastest:.1f} s for an image on this board; "
+            f"the limit is {limits.slowest_s:g} s. Use a smaller model"
         )
     return {
         "input_shape": entry.shape,
@@ -201,14 +244,14 @@ def _try(path: Path, scale: tuple[float, float] | None) -> dict[str, Any]:
     }
 
 
-class _alarm:  # noqa: N801  # reads like a function
-    """Kill this process when the block takes longer than RUN_TIMEOUT_S: native code cannot be interrupted otherwise."""
-
-    def __enter__(self) -> None:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, RUN_TIMEOUT_S)
-
-    def __exit__(self, *_: object) -> None:
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Kill this process when the block takes longer: native code cannot be interrupted otherwise."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -293,5 +336,5 @@ class _Face:
 
 
 if __name__ == "__main__":
-    numbers = [float(text) for text in sys.argv[2:4]]
-    _main(Path(sys.argv[1]), (numbers[0], numbers[1]) if len(numbers) == 2 else None)
+    order = json.loads(sys.argv[2])
+    _main(Path(sys.argv[1]), tuple(order["scale"]) if order["scale"] else None, Limits(**order["limits"]))

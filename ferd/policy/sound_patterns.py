@@ -8,24 +8,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["notice", "blind", "warning", "alarm"]
-"""The reasons to sound, from least to most urgent: the levels of alerts, and "the camera is lost"."""
+"""The reasons to sound, from least to most urgent: the levels of alerts, and "blind": the camera is lost."""
 KINDS: tuple[Kind, ...] = ("notice", "blind", "warning", "alarm")
 
 SILENT = "off"
-"""The name of no pattern at all."""
+"""Reserved name: no sound."""
 LEVELS_OWN = "default"
-"""The same as in ferd.types, which is not imported here: numpy would take a tenth of a second of `ferd buzzer off`."""
+"""Reserved name: the pattern of the level. A copy of the constant in ferd.types, whose import of numpy would cost
+`ferd buzzer off` a tenth of a second."""
 MIN_ON_S = 0.01
 MAX_S = 60.0
 MAX_BEATS = 64
-MIN_HZ, MAX_HZ = 110.0, 7040.0  # three octaves below and above A5, the span that the passive buzzer is opened with
+MIN_HZ, MAX_HZ = 110.0, 7040.0  # three octaves below and above A5, the range with which the passive buzzer is opened
 _NOTE = re.compile(r"([A-G])([#b]?)([0-9])")
 _SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """A sound of ``on_s`` seconds, then silence of ``off_s``. ``tone``: in Hz, None for the buzzer's usual one."""
+    """Sound for ``on_s`` seconds, then silence for ``off_s``. ``tone``: in Hz; None: the configured tone."""
 
     on_s: float
     off_s: float
@@ -34,7 +35,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a pattern sounds like now. ``left_s``: seconds until that changes, None when it is over."""
+    """The state of a pattern at one time. ``left_s``: seconds until it changes; None when the pattern is over."""
 
     on: bool
     tone: float | None
@@ -43,19 +44,22 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Beats in their order."""
+    """A named sequence of beats."""
 
     name: str
     beats: tuple[Beat, ...]
 
     @property
     def length_s(self) -> float:
+        """Length of one repetition, in seconds."""
         return sum(beat.on_s + beat.off_s for beat in self.beats)
 
     def at(self, elapsed_s: float, period_s: float | None = None) -> Moment:
-        """What is to be heard ``elapsed_s`` seconds (0 or more) after the pattern began.
+        """Return the state of the pattern at a time.
 
-        ``period_s``: it begins again after so many seconds, its own length at least; None: it is played once.
+        Args:
+            elapsed_s: Seconds since the pattern began, 0 or more.
+            period_s: The pattern repeats after this time, or its own length if that is longer; None: it plays once.
         """
         if period_s is not None:
             period_s = max(period_s, self.length_s)
@@ -74,7 +78,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What the pins are to show now. ``tone``: in Hz, None for the buzzer's usual one."""
+    """The state of all output pins. ``tone``: in Hz; None: the configured tone. ``watching``, ``level``: the LEDs."""
 
     sound: bool = False
     tone: float | None = None
@@ -83,9 +87,10 @@ class Output:
 
 
 def pattern(name: str, beats: Sequence[Sequence[float | str]]) -> Pattern:
-    """The pattern of lists as they stand in a configuration: [[on_s, off_s], [on_s, off_s, "A5" or hertz], …].
+    """Make a pattern from lists as in the configuration: [[on_s, off_s], [on_s, off_s, "A5" or hertz], …].
 
-    Raises ValueError that says what is wrong with them and how it is meant.
+    Raises:
+        ValueError: The message says which beat is invalid and what is expected.
     """
     if not 1 <= len(beats) <= MAX_BEATS:
         raise ValueError(f"pattern {name}: 1 to {MAX_BEATS} beats, this has {len(beats)}")
@@ -109,11 +114,11 @@ def _is_number(part: object) -> bool:
 
 
 def hertz(tone: float | str, where: str = "tone") -> float:
-    """The frequency of 880 or "A5" (scientific pitch notation, A4 = 440 Hz). Raises ValueError."""
+    """Convert 880 or "A5" (scientific pitch notation, A4 = 440 Hz) to a frequency in Hz. Raises ValueError."""
     if isinstance(tone, str):
         found = _NOTE.fullmatch(tone)
         if not found:
-            raise ValueError(f'{where}: {tone!r} is no note; write "A5", "C#6", "Bb4" or a number in hertz')
+            raise ValueError(f'{where}: {tone!r} is not a note; write "A5", "C#6", "Bb4" or a number in hertz')
         letter, sign, octave = found.groups()
         steps = _SEMITONES[letter] + {"#": 1, "b": -1, "": 0}[sign] + 12 * (int(octave) + 1) - 69
         tone = float(440 * 2 ** (steps / 12))
@@ -134,13 +139,14 @@ BUILT_IN: Mapping[str, Pattern] = _built_in(
     blind=[[0.6, 0.2, 880], [0.15, 0.15, 440], [0.15, 0.0, 440]],
     melody=[[0.12, 0.03, "C6"], [0.12, 0.03, "E6"], [0.12, 0.03, "G6"], [0.3, 1.0, "C7"]],
 )
-"""One long and two short stand for "I am blind": no other pattern begins long. An active buzzer plays the rhythm."""
+"""One long and two short beats mean "blind": no other pattern begins with a long beat. An active buzzer plays the
+rhythm only."""
 
 DEFAULTS: Mapping[Kind, str] = {"notice": "chirp", "blind": "blind", "warning": "double", "alarm": "urgent"}
-"""Which pattern each kind plays unless configured. Quicker pulses sound more urgent (IEC 60601-1-8 uses them so)."""
+"""Default pattern of each kind. Faster pulses sound more urgent (IEC 60601-1-8 uses them so)."""
 
 
 def draw(shown: Pattern, step_s: float = 0.06) -> str:
-    """The pattern as a line of text, one sign each `step_s`: ▄ is sound."""
+    """Draw the pattern as a line of text, one character for each `step_s`: ▄ is sound."""
     steps = max(1, min(72, round(shown.length_s / step_s)))
     return "".join("▄" if shown.at((n + 0.5) * step_s).on else "·" for n in range(steps))

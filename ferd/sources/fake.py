@@ -117,7 +117,8 @@ class FakeCamera:
             self._note("failed")
             raise
         self._note("read")
-        return Frame(t=self._clock(), image=image)
+        now = self._clock()
+        return Frame(t=now, image=image, captured_at=now)
 
     def close(self) -> None:
         if not self._closed:

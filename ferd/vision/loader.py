@@ -16,10 +16,10 @@ from ferd.vision.eyes import EyeMouthReader, EyeReader
 
 EYES_MODEL = "eyes"
 _NO_LANDMARKS = {
-    "haar": "the haar detector cannot say",
-    "whole": "a model of the whole picture cannot",
+    "haar": "the haar detector does not report",
+    "whole": "a model of the whole image does not report",
 }
-"""Why these detectors cannot say where the eyes are."""
+"""Detectors without landmarks, and the reason."""
 
 
 class Models:

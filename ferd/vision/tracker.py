@@ -1,4 +1,4 @@
-"""Follows faces over time by the overlap of their boxes, and picks the main one.
+"""Follow faces over time by the overlap of their boxes, and choose the main one.
 
 All rules are in seconds, so they hold at any frame rate.
 """
@@ -10,35 +10,35 @@ from dataclasses import dataclass
 
 from ferd.types import Face, Track
 
-LEAST_OVERLAP = 0.2
-"""Boxes of one face overlap at least so much from frame to frame (intersection over union)."""
+MIN_OVERLAP = 0.2
+"""Least overlap of the boxes of one face from frame to frame (intersection over union)."""
 SURE = 0.65
-"""A track begins with a detection of at least this score; a less sure one may only continue a track. At this score
-our detector finds a face in 1 of 1,000 pictures without one, at its own threshold in 10."""
-EARN_S = 0.25
-"""A track must be seen for so long before anybody hears of it: a detector's slips are shorter."""
+"""A track begins with a detection of at least this score; lower ones only continue a track. At this score ferd's
+detector finds a face in 1 of 1,000 images without one, at its own threshold in 10."""
+CONFIRM_S = 0.25
+"""A track is reported after it was seen for this long: false detections are shorter."""
 GAP_S = 0.5
-"""A track survives so long without being seen: a blink of the detector is not a departure."""
+"""A track that is not seen for longer than this ends; the detector may miss a face for a moment."""
 STEP_S = 0.5
-"""One sighting counts for at most so long, however slow the frames come."""
+"""One detection counts for at most this long, at any frame rate."""
 
 LARGER = 1.4
-"""Another face must have so many times the main face's area…"""
+"""Another face becomes the main face when its area is larger by this factor…"""
 LARGER_FOR_S = 1.0
-"""…for so long to become the main face."""
+"""…for this long."""
 
 
 @dataclass(slots=True)
 class _Candidate:
     track: Track
-    earned: float = 0.0
-    told: bool = False
+    seen_s: float = 0.0
+    confirmed: bool = False
 
 
 class Tracker:
-    """Call it with the time and the faces of each frame; it gives the tracks that have earned their existence.
+    """Turn the faces of each frame into confirmed tracks.
 
-    A track that was not seen in this frame (`track.seen < t`) is still given until it has been gone for GAP_S.
+    A track that was not seen in this frame (`track.seen < t`) is still returned until it was missing for GAP_S.
     """
 
     def __init__(self) -> None:
@@ -47,19 +47,19 @@ class Tracker:
         self._t: float | None = None
 
     def __call__(self, t: float, faces: Sequence[Face]) -> list[Track]:
-        """`t` in seconds, never decreasing. Tracks in the order of their ids."""
+        """Return the tracks in the order of their ids. `t` in seconds, never decreasing."""
         step = 0.0 if self._t is None else min(max(t - self._t, 0.0), STEP_S)
         self._t = t
         rest = self._match(t, step, list(faces))
         for candidate in self._candidates:
-            if candidate.track.seen < t and not candidate.told:
-                candidate.earned -= step
+            if candidate.track.seen < t and not candidate.confirmed:
+                candidate.seen_s -= step
         self._candidates = [c for c in self._candidates if _lives(c, t)]
         self._candidates += [_Candidate(Track(0, face, born=t, seen=t)) for face in rest if face.score >= SURE]
-        return sorted((c.track for c in self._candidates if c.told), key=lambda track: track.id)
+        return sorted((c.track for c in self._candidates if c.confirmed), key=lambda track: track.id)
 
     def _match(self, t: float, step: float, faces: list[Face]) -> list[Face]:
-        """Gives each face to the candidate that it overlaps most, best pairs first; returns those left over."""
+        """Assign each face to the candidate that it overlaps most, best pairs first; return the rest."""
         pairs = sorted(
             (
                 (candidate.track.face.box.overlap(face.box), c, f)
@@ -71,7 +71,7 @@ class Tracker:
         used_c: set[int] = set()
         used_f: set[int] = set()
         for overlap, c, f in pairs:
-            if overlap < LEAST_OVERLAP or c in used_c or f in used_f:
+            if overlap < MIN_OVERLAP or c in used_c or f in used_f:
                 continue
             used_c.add(c)
             used_f.add(f)
@@ -79,20 +79,20 @@ class Tracker:
         return [face for f, face in enumerate(faces) if f not in used_f]
 
     def _see(self, candidate: _Candidate, face: Face, t: float, step: float) -> None:
-        candidate.earned += step
+        candidate.seen_s += step
         number = candidate.track.id
-        if not candidate.told and candidate.earned >= EARN_S:
-            candidate.told = True
+        if not candidate.confirmed and candidate.seen_s >= CONFIRM_S:
+            candidate.confirmed = True
             number, self._next_id = self._next_id, self._next_id + 1
         candidate.track = Track(number, face, candidate.track.born, t)
 
 
 def _lives(candidate: _Candidate, t: float) -> bool:
-    return t - candidate.track.seen <= GAP_S and (candidate.told or candidate.earned >= 0)
+    return t - candidate.track.seen <= GAP_S and (candidate.confirmed or candidate.seen_s >= 0)
 
 
 class PrimaryFace:
-    """Picks the face that speaks for the camera: the largest, but not in turns when two are of similar size."""
+    """Choose the main face: the largest, without alternating between two of similar size."""
 
     def __init__(self) -> None:
         self._main: int | None = None
@@ -100,7 +100,7 @@ class PrimaryFace:
         self._rival_since = 0.0
 
     def __call__(self, t: float, tracks: Sequence[Track]) -> int | None:
-        """The main track's id, None when there is no track."""
+        """Return the main track's id, None without a track."""
         areas = {track.id: track.face.box.area for track in tracks}
         if not areas:
             self._main = self._rival = None

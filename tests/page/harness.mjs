@@ -1,4 +1,4 @@
-// The browser and the small words that the stories are told in.
+// The browser, and helpers for the tests of the page.
 // Environment: FERD_CHROMIUM (program), FERD_SHOTS (folder), FERD_NODE_MODULES.
 import { createRequire } from "node:module";
 import fs from "node:fs";
@@ -31,9 +31,9 @@ export async function open(address, options = {}) {
   return page;
 }
 
-export async function story(name, tell) {
+export async function story(name, run) {
   try {
-    await tell();
+    await run();
     console.log(`ok      ${name}`);
   } catch (error) {
     failed += 1;
@@ -41,7 +41,7 @@ export async function story(name, tell) {
   }
 }
 
-export const until = (page, told, timeout = 20000) => page.waitForFunction(told, null, { timeout });
+export const until = (page, condition, timeout = 20000) => page.waitForFunction(condition, null, { timeout });
 export const online = (page) => until(page, () => document.getElementById("status").textContent.startsWith("online"));
 export const pictures = (page) => until(page, () => /pictures? per second/.test(document.getElementById("pace").textContent));
 

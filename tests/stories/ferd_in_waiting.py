@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-import ferd.cli.run
-import ferd.engine  # noqa: F401
+import ferd.app
+import ferd.cli.run  # noqa: F401
 from ferd.cli.main import main
 
 go = Path(sys.argv.pop(1))

@@ -196,7 +196,7 @@ def test_a_bad_file_leaves_everything_as_it_was_and_says_why(tmp_path, broker, e
             (CONFIG.format(port=broker.port) + '[expression]\nmodel = "nobody"', "no model named"),
             (
                 CONFIG.format(port=broker.port).replace("port", 'username = "a"\npassword_file = "none"\nport'),
-                "not there",
+                "does not exist",
             ),
         ]:
             file.write_text(wrong)
@@ -204,7 +204,7 @@ def test_a_bad_file_leaves_everything_as_it_was_and_says_why(tmp_path, broker, e
             assert response["status"] == "error"
             assert why in response["error"]
         daemon.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "reload failed, all runs on as it was" in daemon.log)
+        wait_for(lambda: "reload failed, everything runs on as it was" in daemon.log)
         time.sleep(0.5)
         assert ear.payloads(f"{NODE}/camera/status")[-1] == "online"
         assert ear.payloads(f"{NODE}/status") == ["online"]

@@ -92,9 +92,9 @@ def test_adapting_to_one_face(home, capsys):
         (["teach"], "name the model"),
         (["teach", "mood"], "name the classes"),
         (["teach", "expression", "--class", "a"], "comes with ferd; choose another"),
-        (["teach", "mood", "--from", "/nowhere"], "is no folder"),
-        (["remove", "mood"], "is not on your shelf"),
-        (["remove", "expression"], "comes with ferd and stays"),
+        (["teach", "mood", "--from", "/nowhere"], "is not a folder"),
+        (["remove", "mood"], "is not installed"),
+        (["remove", "expression"], "comes with ferd and cannot be removed"),
     ],
 )
 def test_what_cannot_be_is_told_with_the_remedy(home, capsys, arguments, told):

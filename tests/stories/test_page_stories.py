@@ -53,7 +53,7 @@ def test_a_taken_port_is_reported_and_ferd_continues(tmp_path):
             assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize(("token", "message"), [(None, "is not there"), ("short", "at least 16"), ("", "is empty")])
+@pytest.mark.parametrize(("token", "message"), [(None, "does not exist"), ("short", "at least 16"), ("", "is empty")])
 def test_a_wrong_token_file_is_refused_at_the_start(tmp_path, token, message):
     if token is not None:
         (tmp_path / "token").write_text(token)

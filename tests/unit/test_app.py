@@ -6,18 +6,19 @@ import time
 
 import pytest
 from brokers import wait_for
-from ferd.vision.loader import Models
 
-from ferd.app import RESTARTS_APART_S, Application
+from ferd.app import Application
 from ferd.config import Config
 from ferd.errors import FerdError, ModelError
 from ferd.outputs.systemd import Systemd
 from ferd.payloads import adapter
+from ferd.restart_history import REQUESTS, REQUESTS_WINDOW_S
 from ferd.settings_store import CameraSettings, SettingsStore
 from ferd.snapshot import Command
 from ferd.sources.demo import picture
 from ferd.sources.fake import FakeCamera, FakeCameras, fail, play
 from ferd.types import Frame
+from ferd.vision.loader import Models
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def run():
 
     def start(app):
         sent = []
-        app.mqtt.subscribe(lambda message: sent.append((message.topic, message.payload_bytes().decode())))
+        app.mqtt.subscribe(lambda message: sent.append((message.topic, message.encoded().decode())))
         thread = threading.Thread(target=app.run)
         thread.start()
         running.append((app, thread))
@@ -232,19 +233,16 @@ def test_a_switch_is_published_again_though_nothing_changed(config, run):
     assert [topic for topic, _ in sent if topic.endswith("enabled/state")] == []
 
 
-def test_the_service_restarts_on_request_but_not_every_second(config, tmp_path):
+def test_the_service_restarts_on_request_but_not_without_end(config, tmp_path, monkeypatch):
     """Twenty restarts in a row were systemd's limit, and the service stayed down for good."""
-    (tmp_path / "notify").touch()
-    app = Application(
-        config,
-        open_camera=lambda _camera: FakeCamera([]),
-        systemd=Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify")}),
-    )
-    with pytest.raises(FerdError, match="Ask again in"):
-        app.restart(app._started_at + 1)
-    assert app.restart(app._started_at + RESTARTS_APART_S + 1) == {}
-    alone = Application(config, open_camera=lambda _camera: FakeCamera([]))
-    assert alone.restart(alone._started_at + 1) == {}
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    for number in range(REQUESTS):  # each is a new process
+        assert Application(config, open_camera=lambda _camera: FakeCamera([])).restart(100.0 + number) == {}
+    app = Application(config, open_camera=lambda _camera: FakeCamera([]))
+    with pytest.raises(FerdError, match="Ask again in 580 s"):
+        app.restart(120.0)
+    assert app.restart(100.0 + REQUESTS_WINDOW_S) == {}
 
 
 def test_payloads_are_ready_before_any_thread_starts(config):

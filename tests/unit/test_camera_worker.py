@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 from brokers import wait_for
-from ferd.vision.loader import Models
 
 from ferd.camera_worker import CameraWorker, pause
 from ferd.config import Config
@@ -16,6 +15,7 @@ from ferd.policy.sound_patterns import LEVELS_OWN
 from ferd.settings_store import CameraSettings
 from ferd.sources.fake import FakeCameras, fail, hang, play
 from ferd.types import Alert
+from ferd.vision.loader import Models
 
 OFF = CameraSettings(enabled=False)
 CONFIG = Config.model_validate({"node": {"name": "hall"}, "cameras": {"desk": {}}})
@@ -235,11 +235,8 @@ def test_the_latency_counts_from_the_capture(make):
         time.sleep(0.25)
         return step(frame)
 
-    worker._pipeline.step = slow
-    for _ in range(60):
-        seen.step()
-        if worker.snapshot().counters.frames >= 30:
-            break
+    worker._pipeline.step, worker._latency_s = slow, None
+    wait_for(lambda: seen.step() or worker.snapshot().counters.latency_s is not None, 20)
     assert (worker.snapshot().counters.latency_s or 0) > 0.2
 
 

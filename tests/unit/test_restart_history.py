@@ -11,6 +11,9 @@ from ferd.restart_history import (
     HUNG_FOR_GOOD_S,
     LONGEST_PAUSE_S,
     PATIENCE_FACTOR,
+    REQUESTS,
+    REQUESTS_WINDOW_S,
+    RequestedRestarts,
     RestartHistory,
     RestartPolicy,
 )
@@ -93,3 +96,25 @@ def test_without_a_note_no_restart(tmp_path, caplog):
     policy = RestartPolicy(tmp_path / "file" / FILE)
     assert not policy.note("desk", "hangs", 1.0)
     assert "no restart for a hung camera" in caplog.text
+
+
+class TestRequestedRestarts:
+    def test_without_systemd_there_is_no_limit(self, tmp_path):
+        count = RequestedRestarts.of({"RUNTIME_DIRECTORY": str(tmp_path)})
+        for _ in range(50):
+            count.note(1.0)
+        assert count.wait_s(1.0) == 0
+
+    def test_they_are_counted_over_processes_and_forgotten(self, tmp_path):
+        environ = {"RUNTIME_DIRECTORY": str(tmp_path), "NOTIFY_SOCKET": "/run/nobody"}
+        for number in range(REQUESTS):
+            assert RequestedRestarts.of(environ).wait_s(float(number)) == 0
+            RequestedRestarts.of(environ).note(float(number))
+        assert RequestedRestarts.of(environ).wait_s(20.0) == REQUESTS_WINDOW_S - 20
+        assert RequestedRestarts.of(environ).wait_s(REQUESTS_WINDOW_S) == 0
+
+    def test_a_broken_file_or_another_boot_counts_nothing(self, tmp_path):
+        file = tmp_path / "requested-restarts.json"
+        for text in ("", "[", '{"a": 1}', "[1e9, 1e9]", '["x"]'):
+            file.write_text(text)
+            assert RequestedRestarts(file).wait_s(5.0) == 0

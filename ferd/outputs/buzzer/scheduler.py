@@ -113,12 +113,8 @@ class SoundScheduler:
 
     @property
     def stalled(self) -> bool:
+        """What `set_stalled` was given last."""
         return self._stalled
-
-    @property
-    def cameras(self) -> Iterable[str]:
-        """The cameras that have a state."""
-        return tuple(self._cameras)
 
     def use(self, settings: Settings, now: float) -> None:
         """Take over other patterns. What holds goes on: sounds whose pattern stays the same do not start again."""

@@ -41,7 +41,12 @@ log = logging.getLogger("ferd.outputs.mqtt.client")
 
 @dataclass(frozen=True, slots=True)
 class MqttStatus:
-    """Describe the connection. ``reason``: why there is none (empty while there is one)."""
+    """Describe the connection.
+
+    Attributes:
+        reason: why there is none; empty while there is one.
+        reconnects: how often a lost connection was re-established since the start of ferd.
+    """
 
     connected: bool = False
     protocol: Protocol | None = None
@@ -92,7 +97,7 @@ class Publisher:
         self._stopping = threading.Event()
         self._wake: Wake | None = None
         self._thread: threading.Thread | None = None
-        self.status = MqttStatus()
+        self.status: MqttStatus = MqttStatus(reconnects=after.status.reconnects if after is not None else 0)
         """The connection as it is now; replaced as a whole, so any thread may read it."""
 
     def start(self) -> None:

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
@@ -40,6 +41,15 @@ DESCRIPTION = (
     "What the page uses. Live pictures and readings come over a WebSocket at /api/live: see docs/page.md. "
     "Where a token is required, send it as Authorization: Bearer."
 )
+
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI can report requests and errors to OpenTelemetry. ferd switches that off: nothing leaves this machine."""
 
 
 async def serve(web: WebServer, listener: socket.socket) -> None:
@@ -69,17 +79,17 @@ async def serve(web: WebServer, listener: socket.socket) -> None:
     def end() -> None:
         server.should_exit = True
         with suppress(RuntimeError):  # the event loop has ended already
-            loop.call_soon_threadsafe(web.frames.close)
+            loop.call_soon_threadsafe(web.frames.detach)
 
     web.on_stop, web.connections = end, limits.__len__
     if web.stopping.is_set():
         return
-    web.frames.open(loop)
+    web.frames.attach(loop)
     checking = asyncio.create_task(limits.run())
     try:
         await server.serve(sockets=[listener])
     finally:
-        web.frames.close()
+        web.frames.detach()
         checking.cancel()
         with suppress(asyncio.CancelledError):
             await checking
@@ -95,6 +105,7 @@ def build(web: WebServer) -> ASGIApp:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
         exception_handlers={HTTPException: _http_error, RequestValidationError: _validation_error},
     )
     app.state.web = web

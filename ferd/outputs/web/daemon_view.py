@@ -108,7 +108,7 @@ class DaemonView:
             "runtime": model.runtime,
             "detector": model.detector,
             "models": [
-                {"name": model.name, "labels": list(model.labels), "card": card, "as_made": model.checksum_ok},
+                {"name": model.name, "labels": list(model.labels), "card": card, "as_made": model.trusted},
             ],
         }
 
@@ -123,8 +123,7 @@ class DaemonView:
 
     def note_progress(self, snapshot: Snapshot) -> None:
         """Remember when a camera last gave a frame or was opened. Called from the loop, once per snapshot."""
-        counters = [camera.counters for camera in snapshot.cameras.values()]
-        progress = sum(one.frames + one.skipped + one.reopened + one.rebuilt for one in counters)
+        progress = sum(camera.heartbeat for camera in snapshot.cameras.values())
         resting = all(camera.status == "disabled" for camera in snapshot.cameras.values())
         if progress != self._progress or resting:
             self._progress, self._progress_at = progress, snapshot.at

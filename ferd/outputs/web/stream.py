@@ -104,10 +104,12 @@ class FrameBroadcaster:
         self.encoded = 0
         """Pictures encoded so far."""
 
-    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start to hand frames to the viewers in this event loop."""
         self._loop = loop
 
-    def close(self) -> None:
+    def detach(self) -> None:
+        """Close all viewers: the event loop ends."""
         self._loop = None
         for viewer in (viewer for viewers in self._viewers.values() for viewer in viewers):
             viewer.close()

@@ -61,4 +61,4 @@ class Puppet:
         self._publish(topic.message(payload, node=NODE, camera=CAMERA))
 
     def _publish(self, message: Message) -> None:
-        self._ear.say(message.topic, message.payload.decode(), retain=message.retain)
+        self._ear.say(message.topic, message.encoded().decode(), retain=message.retain)

@@ -130,7 +130,7 @@ def test_the_service_calls_it_after_every_end():
         ('kind = "passive"\nactive_high = false', "docs/buzzer.md"),
         ('alarm = "loud"', 'no pattern is called "loud". There are: chirp'),
         ("[buzzer.patterns]\nx = [[0.1]]", "[seconds on, seconds off]"),
-        ('[buzzer.patterns]\nx = [[0.1, 0.1, "H2"]]', "no note"),
+        ('[buzzer.patterns]\nx = [[0.1, 0.1, "H2"]]', "not a note"),
         ("[buzzer.patterns]\noff = [[0.1, 0.1]]", "reserved word"),
         ("[buzzer.patterns]\nX = [[0.1, 0.1]]", "a-z"),
         ("snooze_s = -1", "how long"),

@@ -78,6 +78,14 @@ def test_the_service_and_its_children_are_this_ferd(proc, monkeypatch):
     ]
 
 
+def test_inside_one_service_another_one_is_another_ferd(proc, monkeypatch):
+    """Two instances on one machine: the page of one must not take the camera of the other for its own."""
+    device, process, folder = proc
+    monkeypatch.setattr("ferd.diagnostics.holders.service_pids", lambda: {20, os.getpid()})
+    process(20, ["/opt/ferd/venv/bin/python", "/opt/ferd/venv/bin/ferd", "run"], device)
+    assert holders(device, folder) == [Holder(20, "ferd", this_ferd=False)]
+
+
 def test_a_link_to_the_device_counts(proc, tmp_path):
     device, process, folder = proc
     (tmp_path / "by-id").symlink_to(device)

@@ -54,7 +54,7 @@ def test_nothing_to_find_is_no_recall():
 
 
 def test_false_alarms_are_counted_by_picture():
-    assert metrics.false_alarms_per_picture([[], [face(), face()], [], []]) == 0.5
+    assert metrics.false_alarms_per_image([[], [face(), face()], [], []]) == 0.5
 
 
 def test_the_threshold_lets_through_as_many_alarms_as_allowed():

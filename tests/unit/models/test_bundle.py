@@ -19,7 +19,7 @@ def refuse(path):
 
 
 def test_a_name_that_is_not_on_the_shelf_lists_what_is():
-    with pytest.raises(ModelError, match=r"no model named 'expresion'. On the shelf: .*expression"):
+    with pytest.raises(ModelError, match=r"no model named 'expresion'. Installed: .*expression"):
         find_bundle("expresion")
 
 

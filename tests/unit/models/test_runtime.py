@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from ferd.errors import ModelError
-from ferd.models import sandbox as trial
 from ferd.models.registry import shipped_dir
 from ferd.models.runtime import FORCE_ENV, find_runtime
 
@@ -76,24 +75,3 @@ def test_no_runtime_at_all_names_the_remedy(monkeypatch):
 
 def test_litert_is_taken_where_it_is_installed():
     assert find_runtime().__name__ == "ai_edge_litert.interpreter"
-
-
-def test_the_trial_run_says_nothing_against_a_good_file():
-    assert trial.probe(MODEL) is None
-
-
-def test_a_crash_of_the_trial_is_told_and_is_no_crash_of_ours(tmp_path, monkeypatch):
-    crash = tmp_path / "python"
-    crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
-    crash.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(crash))
-    assert "crashed the runtime (SIGSEGV)" in trial.probe(MODEL)
-
-
-def test_a_trial_that_hangs_is_ended(tmp_path, monkeypatch):
-    hang = tmp_path / "python"
-    hang.write_text("#!/bin/sh\nexec sleep 60\n")
-    hang.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(hang))
-    monkeypatch.setattr(trial, "TIMEOUT_S", 0.3)
-    assert "did not finish" in trial.probe(MODEL)

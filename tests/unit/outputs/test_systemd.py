@@ -138,7 +138,7 @@ def test_the_watchdog_is_fed_by_frames_and_by_attempts_to_open_a_camera(bench: B
     assert bench.update(camera("a", frames=1)) == ["WATCHDOG=1"]
     assert bench.update(camera("a", frames=1)) == [], "a loop that turns without a frame is no progress"
     assert bench.update(camera("a", frames=1, skipped=9)) == []
-    assert bench.update(camera("a", frames=1, reopened=1)) == ["WATCHDOG=1"]
+    assert bench.update(camera("a", frames=1, attempts=1)) == ["WATCHDOG=1"]
 
 
 def test_a_camera_that_goes_away_does_not_hide_the_work_of_the_others(bench: Bench):

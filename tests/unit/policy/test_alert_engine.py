@@ -72,7 +72,7 @@ def test_perclos_goes_on_when_the_limits_change():
 
 
 def test_the_baseline_goes_on_when_the_limits_change():
-    """Eyes that always read as half closed have been learned: 0.83 is not shut for this person."""
+    """Eyes that always read as half closed have been learned: 0.83 is not closed for this person."""
     driver = Driver()
     driver.drive(60, eyes=0.4)
     driver.engine.use(OTHER_LIMITS, ())
@@ -81,7 +81,7 @@ def test_the_baseline_goes_on_when_the_limits_change():
 
 
 def test_a_closure_is_timed_across_a_change():
-    """2 s shut, another rule, 1 s more: the alarm comes when it is due."""
+    """2 s closed, another rule, 1 s more: the alarm comes when it is due."""
     driver = Driver()
     driver.drive(5)
     driver.drive(2, eyes=0.98)

@@ -45,7 +45,7 @@ def test_too_short_is_nothing():
     assert held(Rule("x", [SAD], for_s=3.0), between(4, 6.5)) == []
 
 
-def test_a_slip_does_not_start_the_time_anew():
+def test_a_slip_does_not_restart_the_timer():
     spans = held(Rule("x", [SAD], for_s=5.0), lambda t: reading(t, 0.1 if 6 <= t < 6.2 else 0.8 if t >= 4 else 0.1))
     assert spans[0][0] == pytest.approx(9, abs=0.16)
 
@@ -101,10 +101,10 @@ def test_sensitivity_moves_above_and_never_beyond_reach():
 def test_the_worst_comes_first():
     rules = [Rule("a", [SAD]), Rule("b", [SAD], level="alarm"), Rule("c", [SAD], level="warning")]
     watch = AlertEngine(None, rules)
-    told = [watch(reading(i / 10, 0.9)) for i in range(10)][-1]
-    assert [alert.name for alert in told.alerts] == ["b", "c", "a"]
-    assert told.fatigue is None
+    results = [watch(reading(i / 10, 0.9)) for i in range(10)][-1]
+    assert [alert.name for alert in results.alerts] == ["b", "c", "a"]
+    assert results.fatigue is None
 
 
-def test_a_label_that_is_not_there_holds_never():
+def test_an_unknown_label_never_holds():
     assert held(Rule("x", [Condition(label="phone", below=0.5)]), lambda t: reading(t, 0.1)) == []

@@ -1,4 +1,4 @@
-"""What a face shows by all it has shown since it changed."""
+"""The belief follows all frames since the last change, and none before it."""
 
 import math
 from itertools import pairwise
@@ -14,20 +14,20 @@ def logs(*scores):
     return tuple(math.log(score / sum(scores)) for score in scores)
 
 
-def after(frames, fps=10, looks=1.0):
+def after(frames, fps=10, weight=1.0):
     """The belief after each frame."""
     changes = ChangepointFilter()
-    return [changes.update(seen, 1 / fps, looks) for seen in frames]
+    return [changes.update(seen, 1 / fps, weight) for seen in frames]
 
 
 scores = st.lists(st.floats(0.001, 1), min_size=3, max_size=3).map(lambda v: logs(*v))
 
 
 @given(st.lists(scores, min_size=1, max_size=40), st.floats(0, 5), st.floats(0.001, 1))
-def test_beliefs_are_probabilities(frames, passed, looks):
+def test_beliefs_are_probabilities(frames, passed, weight):
     changes = ChangepointFilter()
     for seen in frames:
-        belief = changes.update(seen, passed, looks)
+        belief = changes.update(seen, passed, weight)
         assert sum(belief) == pytest.approx(1)
         assert all(0 <= value <= 1 for value in belief)
 
@@ -44,7 +44,7 @@ def test_no_label_is_special(frames, order):
     assert turned == pytest.approx([straight[i] for i in order])
 
 
-def test_what_was_seen_before_the_change_says_nothing_about_what_is_shown_now():
+def test_frames_before_a_change_are_no_evidence_after_it():
     """A minute of a clear smile, then half a second of a face that is hardly more sad than glad."""
     smile, torn = logs(0.9, 0.05, 0.05), logs(0.4, 0.45, 0.15)
     belief = after([smile] * 600 + [torn] * 5)[-1]
@@ -57,8 +57,8 @@ def test_one_odd_frame_is_a_blink():
     assert min(belief[0] for belief in beliefs) > 0.5
 
 
-def test_a_torn_face_is_settled_by_the_mean_of_what_was_seen():
-    """Ahead by turns, the first by a little more: after a while only that one is believed."""
+def test_an_ambiguous_face_is_decided_by_the_mean():
+    """Ahead in turn, the first by a little more: after a while only that one is believed."""
     ahead, behind = logs(0.47, 0.38, 0.15), logs(0.39, 0.44, 0.17)
     beliefs = after([ahead, behind] * 50)
     assert all(belief[0] > belief[1] for belief in beliefs[4:])
@@ -68,23 +68,23 @@ def test_a_torn_face_is_settled_by_the_mean_of_what_was_seen():
 def test_a_slow_change_is_followed_though_no_frame_differs_much_from_the_one_before(seconds, late_s):
     ramp = [0.9 - 0.8 * min(max(i / 10 - 30, 0) / seconds, 1) for i in range(300 + 10 * seconds + 50)]
     beliefs = after([logs(first, 1 - first, 0.05) for first in ramp])
-    crossed, told = (next(i for i, (a, b) in enumerate(pairs) if b > a) for pairs in (
+    crossed, results = (next(i for i, (a, b) in enumerate(pairs) if b > a) for pairs in (
         [(first, 1 - first) for first in ramp], [(first, second) for first, second, _ in beliefs]))  # fmt: skip
-    assert crossed <= told <= crossed + 10 * late_s
+    assert crossed <= results <= crossed + 10 * late_s
 
 
-def test_frames_that_are_less_of_a_look_count_for_less():
-    """Eight quarters of a look at a new face say about as much as two whole ones; two quarters say less."""
+def test_frames_of_less_weight_count_for_less():
+    """Eight frames of weight 1/4 count about as much as two whole ones; two of them count less."""
     smile, sad = logs(0.9, 0.05, 0.05), logs(0.05, 0.9, 0.05)
     whole = after([smile] * 30 + [sad] * 2)[-1]
-    parts = after([smile] * 120 + [sad] * 8, fps=40, looks=0.25)[-1]
+    parts = after([smile] * 120 + [sad] * 8, fps=40, weight=0.25)[-1]
     assert abs(parts[1] - whole[1]) < 0.4
-    quarter = after([smile] * 120 + [sad] * 2, fps=40, looks=0.25)[-1]
+    quarter = after([smile] * 120 + [sad] * 2, fps=40, weight=0.25)[-1]
     assert quarter[1] < whole[1]
 
 
 @given(st.lists(scores, min_size=30, max_size=30))
-def test_more_of_the_same_makes_surer(noise):
+def test_repetition_raises_the_belief(noise):
     """Whatever came before, a label that stays ahead is believed more with each second."""
     clear = logs(0.8, 0.1, 0.1)
     beliefs = after(noise + [clear] * 60)

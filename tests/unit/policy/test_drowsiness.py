@@ -27,50 +27,50 @@ def shut_from(begin, end=1e9):
     return lambda t: 0.98 if begin <= t < end else 0.03
 
 
-# --- eyes shut ---
+# --- eyes closed ---
 
 
 @pytest.mark.parametrize("fps", [3, *RATES])
 def test_each_level_comes_in_its_time_and_at_most_two_frames_later(fps):
-    told = {level: t for t, level, _ in risen(run(shut_from(7.003), fps))}
+    results = {level: t for t, level, _ in risen(run(shut_from(7.003), fps))}
     for level, after in (("notice", 1.0), ("warning", 1.5), ("alarm", 3.0)):
-        assert 7.003 + after - 0.5 / fps - 0.001 <= told[level] <= 7.003 + after + 1.5 / fps + 0.001
+        assert 7.003 + after - 0.5 / fps - 0.001 <= results[level] <= 7.003 + after + 1.5 / fps + 0.001
 
 
 @settings(max_examples=60, deadline=None)
 @given(fps=rates, begin=st.floats(3, 4), length=st.floats(1.5, 6), seed=st.integers(0, 10_000))
-def test_a_microsleep_is_told_at_any_rate_with_a_tenth_of_the_frames_lost(fps, begin, length, seed):
-    told = watch([Act(begin, begin + length, "shut")], begin + length + 2, fps, LOSSY, seed)
-    assert risen(told)
-    assert risen(told)[0][2] == "eyes_closed"
+def test_a_microsleep_is_reported_at_any_rate_with_a_tenth_of_the_frames_lost(fps, begin, length, seed):
+    results = watch([Act(begin, begin + length, "shut")], begin + length + 2, fps, LOSSY, seed)
+    assert risen(results)
+    assert risen(results)[0][2] == "eyes_closed"
 
 
 @settings(max_examples=60, deadline=None)
 @given(fps=rates, at=st.integers(0, 200), begin=st.floats(3, 4), kind=st.sampled_from([0.02, 0.7, None]))
-def test_one_wrong_frame_does_not_start_the_clock_anew(fps, at, begin, kind):
-    """Wherever it falls: the notice is late by no more than the spell needs to be sure again."""
+def test_one_wrong_frame_does_not_restart_the_timer(fps, at, begin, kind):
+    """Wherever it falls: the notice is late by no more than the episode needs to recover."""
     wrong = begin + (at / 200) * 1.5
 
     def eyes(t):
         return kind if abs(t - wrong) <= 0.5 / fps else shut_from(begin)(t)
 
-    told = risen(run(eyes, fps, 8))
+    results = risen(run(eyes, fps, 8))
     late = 0.0 if fps >= 10 else 0.35  # at 5 frames a second the wrong frame is a fifth of the first second
-    assert told[0][0] <= begin + 1.0 + 2.5 / fps + late
-    assert {level: t for t, level, _ in told}["alarm"] <= begin + 3.0 + 2.5 / fps
+    assert results[0][0] <= begin + 1.0 + 2.5 / fps + late
+    assert {level: t for t, level, _ in results}["alarm"] <= begin + 3.0 + 2.5 / fps
 
 
 @settings(max_examples=40, deadline=None)
 @given(fps=rates, seed=st.integers(0, 10_000), per_minute=st.floats(10, 20))
-def test_blinks_are_never_told(fps, seed, per_minute):
-    told = watch(blinks(120, random.Random(seed), per_minute), 120, fps, PERFECT, seed)
-    assert changes(told) == []
+def test_blinks_are_never_reported(fps, seed, per_minute):
+    results = watch(blinks(120, random.Random(seed), per_minute), 120, fps, PERFECT, seed)
+    assert changes(results) == []
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), length=st.floats(1.8, 8))
 def test_the_frame_rate_does_not_matter(seed, length):
-    """Jitter, lost frames: what is told at 10 and 30 frames a second is the same, but for a few frames."""
+    """Jitter, lost frames: 10 and 30 frames per second give the same levels within a few frames."""
     act = [Act(4, 4 + length, "shut")]
     seen = [{level: t for t, level, _ in risen(watch(act, 20, fps, LOSSY, seed))} for fps in (10, 30)]
     for level, after in (("notice", 1.0), ("warning", 1.5), ("alarm", 3.0)):
@@ -80,14 +80,14 @@ def test_the_frame_rate_does_not_matter(seed, length):
 
 @pytest.mark.parametrize("fps", RATES)
 def test_open_eyes_end_an_alarm_soon_but_not_at_once(fps):
-    told = changes(run(shut_from(5, 10), fps, 20))
-    over = next(t for t, level, _ in told if level == "none")
+    results = changes(run(shut_from(5, 10), fps, 20))
+    over = next(t for t, level, _ in results if level == "none")
     assert 10.8 <= over <= 11.6
 
 
 def test_a_level_stays_long_enough_to_be_heard():
-    told = changes(run(shut_from(5, 6.2), 30, 12))
-    (began, level, _), (over, _, _) = told
+    results = changes(run(shut_from(5, 6.2), 30, 12))
+    (began, level, _), (over, _, _) = results
     assert level == "notice"
     assert over - began >= HOLD_S - 1e-6
 
@@ -100,48 +100,48 @@ def test_a_short_look_up_does_not_end_an_alarm():
     assert levels == ["notice", "warning", "alarm", "none"]
 
 
-def test_a_microsleep_before_frames_that_never_came_is_told():
-    """The last frame with shut eyes and the first with open ones lie far apart: its end and waking up come at once."""
+def test_a_microsleep_before_frames_that_never_came_is_reported():
+    """One frame, long after the last with closed eyes, brings both the closure's end and waking up."""
     policy = DrowsinessPolicy(DrowsinessLimits())
     frames = [(0.0, 0.03), (0.2, 0.98), (0.4, 0.98), (0.6, 0.98), (0.8, 0.98), (1.0, 0.98), (1.8, 0.03), (2.0, 0.03)]
     assert "notice" in [policy.update(t, EyeMouthState(eyes, 0.02)).level for t, eyes in frames]
 
 
-def test_eyes_that_vanish_while_shut_are_no_reason_to_calm_down():
-    """The head sinks out of sight: the alarm goes on until it is told that nobody is seen."""
-    policy, told = DrowsinessPolicy(DrowsinessLimits()), []
+def test_eyes_that_disappear_while_closed_do_not_end_an_alarm():
+    """The head sinks out of sight: the alarm goes on until it is reported that nobody is seen."""
+    policy, results = DrowsinessPolicy(DrowsinessLimits()), []
     for i in range(400):
         t = i / 10
-        told.append((t, policy.update(t, None if t >= 9 else EyeMouthState(shut_from(5)(t), 0.02))))
-    assert [(level, reason) for _, level, reason in changes(told)] == [
+        results.append((t, policy.update(t, None if t >= 9 else EyeMouthState(shut_from(5)(t), 0.02))))
+    assert [(level, reason) for _, level, reason in changes(results)] == [
         ("notice", "eyes_closed"), ("warning", "eyes_closed"), ("alarm", "eyes_closed"), ("notice", "not_seen"),
     ]  # fmt: skip
-    assert changes(told)[-1][0] == pytest.approx(17, abs=0.5)
+    assert changes(results)[-1][0] == pytest.approx(17, abs=0.5)
 
 
-def test_who_was_told_and_not_seen_awake_since_has_not_woken_up():
-    """Shut for 2 s, a second unseen, shut again: the alarm comes after another second."""
-    told = run(lambda t: None if 7 <= t < 8 else shut_from(5)(t), 10, 15)
-    assert {level: t for t, level, _ in risen(told)}["alarm"] == pytest.approx(9.1, abs=0.25)
+def test_a_driver_who_was_not_seen_awake_since_the_report_has_not_woken_up():
+    """Closed for 2 s, unseen for 1 s, closed again: the alarm comes after another second."""
+    results = run(lambda t: None if 7 <= t < 8 else shut_from(5)(t), 10, 15)
+    assert {level: t for t, level, _ in risen(results)}["alarm"] == pytest.approx(9.1, abs=0.25)
 
 
 def test_blinks_with_glances_between_do_not_add_up():
-    told = run(lambda t: None if t % 1.2 < 0.9 else 0.98, 10, 60)
-    assert {fatigue.reason for _, fatigue in told} <= {None, "perclos"}
+    results = run(lambda t: None if t % 1.2 < 0.9 else 0.98, 10, 60)
+    assert {fatigue.reason for _, fatigue in results} <= {None, "perclos"}
 
 
-def test_hidden_eyes_are_never_shut():
-    told = run(lambda t: 0.98 if t < 0.5 else None, 10, 60)
-    assert {fatigue.reason for _, fatigue in told} == {None, "eyes_not_seen"}
-    assert min(fatigue.awareness for _, fatigue in told) > 0.8
+def test_hidden_eyes_are_never_closed():
+    results = run(lambda t: 0.98 if t < 0.5 else None, 10, 60)
+    assert {fatigue.reason for _, fatigue in results} == {None, "eyes_not_seen"}
+    assert min(fatigue.awareness for _, fatigue in results) > 0.8
 
 
-def test_shut_eyes_count_for_a_third_while_yawning():
-    told = run(shut_from(5, 9), 10, 15, mouth=0.97)
-    assert [(round(t), level) for t, level, _ in risen(told)] == [(8, "notice")]
+def test_closed_eyes_count_for_a_third_while_yawning():
+    results = run(shut_from(5, 9), 10, 15, mouth=0.97)
+    assert [(round(t), level) for t, level, _ in risen(results)] == [(8, "notice")]
 
 
-def test_half_closed_eyes_are_not_shut():
+def test_half_closed_eyes_are_not_closed():
     assert risen(run(lambda _: 0.7, 10, 100)) == []
 
 
@@ -150,18 +150,18 @@ def test_half_closed_eyes_are_not_shut():
 
 @pytest.mark.parametrize("fps", RATES)
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.4])
-def test_perclos_is_the_share_of_time_with_shut_eyes(fps, share):
+def test_perclos_is_the_share_of_time_with_closed_eyes(fps, share):
     period = 2.037  # so that it does not beat with the frames
-    told = run(lambda t: 0.98 if t % period < period * share else 0.03, fps, 90)
-    assert told[-1][1].perclos == pytest.approx(share, abs=0.03)
+    results = run(lambda t: 0.98 if t % period < period * share else 0.03, fps, 90)
+    assert results[-1][1].perclos == pytest.approx(share, abs=0.03)
     expected = "none" if share < 0.15 else "notice" if share < 0.25 else "warning"
-    assert told[-1][1].level == expected
+    assert results[-1][1].level == expected
 
 
-def test_perclos_is_not_told_from_too_little():
-    told = run(lambda t: 0.98 if t % 2 < 0.6 else 0.03 if t % 2 < 0.7 else None, 10, 90)
-    assert all(fatigue.perclos is None for _, fatigue in told)
-    assert told[-1][1].observed == pytest.approx(0.35, abs=0.03)
+def test_perclos_is_not_reported_from_too_little():
+    results = run(lambda t: 0.98 if t % 2 < 0.6 else 0.03 if t % 2 < 0.7 else None, 10, 90)
+    assert all(fatigue.perclos is None for _, fatigue in results)
+    assert results[-1][1].observed == pytest.approx(0.35, abs=0.03)
 
 
 @pytest.mark.parametrize(("share", "observed", "level"), [
@@ -169,16 +169,16 @@ def test_perclos_is_not_told_from_too_little():
     (0.4, 0.55, "warning"),
 ])  # fmt: skip
 def test_the_less_was_observed_the_higher_perclos_must_be(share, observed, level):
-    told = run(lambda t: None if t % 2 >= 2 * observed else 0.98 if t % 2 < 2 * observed * share else 0.03, 50, 90)
-    assert told[-1][1].perclos == pytest.approx(share, abs=0.02)
-    assert told[-1][1].level == level
+    results = run(lambda t: None if t % 2 >= 2 * observed else 0.98 if t % 2 < 2 * observed * share else 0.03, 50, 90)
+    assert results[-1][1].perclos == pytest.approx(share, abs=0.02)
+    assert results[-1][1].level == level
 
 
 @settings(max_examples=20, deadline=None)
 @given(share=st.floats(0.02, 0.45), observed=st.floats(0.55, 1.0))
 def test_awareness_and_level_of_perclos_agree(share, observed):
-    told = run(lambda t: None if t % 2 >= 2 * observed else 0.98 if t % 2 < 2 * observed * share else 0.03, 20, 70)
-    fatigue = told[-1][1]
+    results = run(lambda t: None if t % 2 >= 2 * observed else 0.98 if t % 2 < 2 * observed * share else 0.03, 20, 70)
+    fatigue = results[-1][1]
     low = fatigue.awareness < 1 - 1.0 / 3.0
     assert low <= (fatigue.level != "none")
 
@@ -186,15 +186,15 @@ def test_awareness_and_level_of_perclos_agree(share, observed):
 def test_sensitivity_moves_perclos_and_not_the_seconds():
     policy = DrowsinessPolicy(DrowsinessLimits())
     policy.factor = 2.0
-    told = [(i / 10, policy.update(i / 10, EyeMouthState(0.98 if i % 20 < 4 else 0.03, 0.02))) for i in range(900)]
-    assert risen(told) == []
-    told = [(i / 10, policy.update(i / 10, EyeMouthState(0.98, 0.02))) for i in range(900, 920)]
-    assert risen(told)[0][0] == pytest.approx(91.0, abs=0.15)
+    results = [(i / 10, policy.update(i / 10, EyeMouthState(0.98 if i % 20 < 4 else 0.03, 0.02))) for i in range(900)]
+    assert risen(results) == []
+    results = [(i / 10, policy.update(i / 10, EyeMouthState(0.98, 0.02))) for i in range(900, 920)]
+    assert risen(results)[0][0] == pytest.approx(91.0, abs=0.15)
 
 
 def test_perclos_lowers_awareness_without_a_single_long_closure():
-    told = run(lambda t: 0.98 if t % 2 < 0.5 else 0.03, 10, 90)
-    assert told[-1][1].awareness == pytest.approx(0.5, abs=0.1)
+    results = run(lambda t: 0.98 if t % 2 < 0.5 else 0.03, 10, 90)
+    assert results[-1][1].awareness == pytest.approx(0.5, abs=0.1)
 
 
 # --- blinks, yawns, the longest closure ---
@@ -202,16 +202,16 @@ def test_perclos_lowers_awareness_without_a_single_long_closure():
 
 @pytest.mark.parametrize("fps", [10, 15, 30])
 def test_blinks_are_counted_and_measured(fps):
-    told = run(lambda t: 0.98 if t % 4 < 0.25 else 0.03, fps, 100)[-1][1]
-    assert told.blinks == pytest.approx(15, abs=1)
-    assert told.blink_s == pytest.approx(0.25, abs=0.06)
+    results = run(lambda t: 0.98 if t % 4 < 0.25 else 0.03, fps, 100)[-1][1]
+    assert results.blinks == pytest.approx(15, abs=1)
+    assert results.blink_s == pytest.approx(0.25, abs=0.06)
 
 
 def test_the_longest_closure_counts_while_it_lasts():
-    told = run(shut_from(5, 7.5), 10, 70)
-    assert told[70][1].longest_s == pytest.approx(2.0, abs=0.1)
-    assert told[200][1].longest_s == pytest.approx(2.5, abs=0.1)
-    assert told[-1][1].longest_s == 0.0  # a minute later
+    results = run(shut_from(5, 7.5), 10, 70)
+    assert results[70][1].longest_s == pytest.approx(2.0, abs=0.1)
+    assert results[200][1].longest_s == pytest.approx(2.5, abs=0.1)
+    assert results[-1][1].longest_s == 0.0  # a minute later
 
 
 @pytest.mark.parametrize(("seconds", "happy", "yawns"), [(3.0, False, 1), (1.0, False, 0), (3.0, True, 0)])
@@ -219,8 +219,8 @@ def test_a_yawn_is_a_mouth_wide_open_for_two_seconds_and_no_laugh(seconds, happy
     policy = DrowsinessPolicy(DrowsinessLimits())
     for i in range(200):
         wide = 5 <= i / 10 < 5 + seconds
-        told = policy.update(i / 10, EyeMouthState(0.03, 0.95 if wide else 0.1), happy and wide)
-    assert told.yawns == yawns
+        results = policy.update(i / 10, EyeMouthState(0.03, 0.95 if wide else 0.1), happy and wide)
+    assert results.yawns == yawns
 
 
 def test_a_yawn_is_forgotten_after_five_minutes():
@@ -232,54 +232,57 @@ def test_a_yawn_is_forgotten_after_five_minutes():
     assert counts[-1] == 0
 
 
-# --- seeing and not seeing ---
+# --- visibility ---
 
 
-def test_nobody_seen_is_told_after_a_while_and_not_for_ever():
+def test_a_driver_who_is_not_seen_is_reported_for_a_limited_time():
     policy = DrowsinessPolicy(DrowsinessLimits())
-    told = changes([(i / 2, policy.update(i / 2, None)) for i in range(2000)])
-    assert [(round(t), level, reason) for t, level, reason in told] == [(10, "notice", "not_seen"), (300, "none", None)]
+    results = changes([(i / 2, policy.update(i / 2, None)) for i in range(2000)])
+    assert [(round(t), level, reason) for t, level, reason in results] == [
+        (10, "notice", "not_seen"),
+        (300, "none", None),
+    ]
 
 
-def test_who_comes_after_everybody_had_left_begins_anew():
+def test_a_person_who_comes_after_the_driver_left_starts_without_a_history():
     policy = DrowsinessPolicy(DrowsinessLimits())
     for i in range(600):
         policy.update(i / 10, EyeMouthState(0.98 if i % 20 < 8 else 0.03, 0.02))
     assert policy.update(60.0, None).perclos > 0.3
     for i in range(400):
         policy.update(61.0 + i, None)
-    told = policy.update(470.0, EyeMouthState(0.03, 0.02))
-    assert (told.perclos, told.observed, told.level) == (None, 0.0, "none")
+    results = policy.update(470.0, EyeMouthState(0.03, 0.02))
+    assert (results.perclos, results.observed, results.level) == (None, 0.0, "none")
 
 
-def test_not_to_be_seen_need_not_be_told():
-    told = run(lambda _: None, 10, 60, limits=DrowsinessLimits(unseen_after_s=0.0))
-    assert risen(told) == []
+def test_the_report_of_an_unseen_driver_can_be_switched_off():
+    results = run(lambda _: None, 10, 60, limits=DrowsinessLimits(unseen_after_s=0.0))
+    assert risen(results) == []
 
 
 def test_a_gap_of_an_hour_in_the_source_is_no_evidence():
     policy = DrowsinessPolicy(DrowsinessLimits())
     for i in range(100):
         policy.update(i / 10, EyeMouthState(0.98 if i >= 95 else 0.03, 0.02))
-    told = policy.update(3610.0, EyeMouthState(0.98, 0.02))
-    assert told.level == "none"
+    results = policy.update(3610.0, EyeMouthState(0.98, 0.02))
+    assert results.level == "none"
 
 
-# --- one person and another ---
+# --- baseline ---
 
 
 def test_narrow_eyes_are_learned():
-    """They read as 0.5 when open. 0.88 is shut for most people, but only half shut for these."""
+    """They read as 0.5 when open. 0.88 is closed for most people, but only half closed for these."""
     policy = DrowsinessPolicy(DrowsinessLimits())
     for i in range(1200):
         policy.update(i / 10, EyeMouthState(0.5, 0.02))
-    told = [(120 + i / 10, policy.update(120 + i / 10, EyeMouthState(0.88, 0.02))) for i in range(50)]
-    assert risen(told) == []
-    told = [(125 + i / 10, policy.update(125 + i / 10, EyeMouthState(0.97, 0.02))) for i in range(50)]
-    assert [level for _, level, _ in risen(told)] == ["notice", "warning", "alarm"]
+    results = [(120 + i / 10, policy.update(120 + i / 10, EyeMouthState(0.88, 0.02))) for i in range(50)]
+    assert risen(results) == []
+    results = [(125 + i / 10, policy.update(125 + i / 10, EyeMouthState(0.97, 0.02))) for i in range(50)]
+    assert [level for _, level, _ in risen(results)] == ["notice", "warning", "alarm"]
 
 
-def test_shut_eyes_are_never_learned_to_be_open():
+def test_closed_eyes_are_never_learned_as_open():
     baseline = Baseline()
     for _ in range(6000):
         baseline.add(0.1, 0.99)
@@ -299,14 +302,14 @@ def test_what_is_learned_does_not_depend_on_the_frame_rate(fps, closed):
 
 
 @given(start=st.floats(0, 1), parts=st.lists(st.floats(0.001, 0.2), min_size=1, max_size=20))
-def test_recovery_is_exact_however_finely_time_is_cut(start, parts):
+def test_recovery_does_not_depend_on_the_time_steps(start, parts):
     value = start
     for part in parts:
         value = recovered(value, part)
     assert value == pytest.approx(recovered(start, sum(parts)))
 
 
-def test_recovery_is_quicker_when_nearly_awake():
+def test_recovery_is_faster_when_nearly_awake():
     slow, quick = recovered(0.0, 0.01), recovered(0.9, 0.01) - 0.9
     assert slow == pytest.approx(SLOWEST * 0.01, rel=0.1)
     assert quick == pytest.approx((SLOWEST + 0.9 * (FASTEST - SLOWEST)) * 0.01, rel=0.1)
@@ -318,22 +321,22 @@ def test_recovery_is_quicker_when_nearly_awake():
     seed=st.integers(0, 10_000),
     eyes=st.lists(st.sampled_from([0.02, 0.7, 0.97, None, "away"]), min_size=5, max_size=60),
 )
-def test_whatever_comes_the_values_stay_in_their_ranges(fps, seed, eyes):
+def test_all_values_stay_in_their_ranges(fps, seed, eyes):
     policy, rng = DrowsinessPolicy(DrowsinessLimits()), random.Random(seed)
     for t in times(len(eyes), fps, rng, CROPS):
         value = eyes[int(t) % len(eyes)]
-        told = policy.update(t, None if value == "away" else EyeMouthState(value, rng.choice([None, 0.1, 0.9])))
-        assert 0 <= told.awareness <= 1
-        assert told.perclos is None or 0 <= told.perclos <= 1 + 1e-9
-        assert 0 <= told.observed <= 1
-        assert (told.level == "none") == (told.reason is None)
+        results = policy.update(t, None if value == "away" else EyeMouthState(value, rng.choice([None, 0.1, 0.9])))
+        assert 0 <= results.awareness <= 1
+        assert results.perclos is None or 0 <= results.perclos <= 1 + 1e-9
+        assert 0 <= results.observed <= 1
+        assert (results.level == "none") == (results.reason is None)
 
 
 @given(shift=st.floats(0, 1e6))
 def test_when_a_source_begins_does_not_matter(shift):
     one = run(shut_from(5, 8), 10, 12)
     other = run(shut_from(5 + shift, 8 + shift), 10, 12, start=shift)
-    levels = [[fatigue.level for _, fatigue in told] for told in (one, other)]
+    levels = [[fatigue.level for _, fatigue in results] for results in (one, other)]
     assert sum(a != b for a, b in zip(*levels, strict=True)) <= 3  # rounding moves a border by a frame
 
 

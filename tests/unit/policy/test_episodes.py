@@ -53,7 +53,7 @@ def test_the_boundary_lies_in_the_middle():
     ]
 
 
-def test_time_that_stands_still_or_jumps_back_adds_nothing():
+def test_time_that_stands_still_or_goes_back_adds_nothing():
     assert intervals_of([5.0, 5.0, 3.0], "abc") == []
 
 

@@ -24,13 +24,13 @@ def test_a_driver_hidden_for_a_moment_is_waited_for():
     assert main(4, [track(2, PASSENGER, 4), track(3, Box(230, 110, 120, 120), 4)]) == 3
 
 
-def test_who_is_left_after_a_while_drives():
+def test_the_face_that_remains_becomes_the_driver():
     main = StickyPrimaryFace()
     main(0, [track(1, DRIVER, 0)])
     assert main(WAIT_S, [track(2, PASSENGER, WAIT_S)]) == 2
 
 
-def test_a_passenger_who_was_seen_first_does_not_drive_for_ever():
+def test_a_passenger_who_was_seen_first_is_replaced():
     main = StickyPrimaryFace()
     small = Box(400, 100, 80, 80)
     main(0, [track(1, small, 0)])

@@ -30,7 +30,7 @@ def test_a_threshold_that_was_configured_very_high_is_not_lowered_by_less_sensit
     assert scaled(0.99, factor(0)) == 0.99
 
 
-def test_a_face_that_is_no_more_than_likely_is_told_by_the_sensitive_only():
+def test_a_merely_likely_label_is_held_only_with_enough_sensitivity():
     def held(sensitivity: float) -> str | None:
         smoother = Smoother(["joy", "neutral", "fear"], tuned(RULES, factor(sensitivity)))
         return [smoother.update(t / 10, [0.3, 0.25, 0.45]) for t in range(10)][-1].label
@@ -43,15 +43,15 @@ def test_rules_may_change_while_a_label_is_held():
     for t in range(10):
         smoother.update(t / 10, [0.6, 0.4])
     smoother.rules = tuned(RULES, factor(0))
-    assert smoother.update(1.0, [0.6, 0.4]).label == "joy", "above leave, as it was taken up before"
+    assert smoother.update(1.0, [0.6, 0.4]).label == "joy", "above off_threshold, and it was held before"
     for t in range(11, 18):
         held = smoother.update(t / 10, [0.35, 0.65])
     assert held.label is None
 
 
 @given(st.lists(st.tuples(st.floats(0.02, 0.3), st.floats(0.0, 1.0)), min_size=1, max_size=60), st.floats(0, 2))
-def test_the_told_confidence_is_never_below_leave(steps: list[tuple[float, float]], hold_s: float):
-    """A label that goes away is held for hold_s more; what it was told with last stands."""
+def test_the_confidence_is_never_below_the_off_threshold(steps: list[tuple[float, float]], hold_s: float):
+    """A label that is about to be dropped is held for hold_s more with its last confidence."""
     smoother, t = Smoother(["joy", "neutral", "fear"], SmoothingRules(0.15, 0.4, 0.2, 3.0, hold_s)), 0.0
     for gap, joy in steps:
         t += gap

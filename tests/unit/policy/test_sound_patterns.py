@@ -58,14 +58,14 @@ def test_a_pattern_begins_with_a_sound(beats):
         ([[math.nan, 0.1]], "seconds on"),
         ([[0.1, math.inf]], "seconds off"),
         ([[0.1, -1]], "seconds off"),
-        ([[0.1, 0.1, "H5"]], "no note"),
+        ([[0.1, 0.1, "H5"]], "not a note"),
         ([[0.1, 0.1, "A9"]], "out of range"),
         ([[0.1, 0.1, 20]], "out of range"),
         ([[0.1, 0.1, math.nan]], "out of range"),
         ([[0.1, 0.1, []]], "out of range"),
     ],
 )
-def test_bad_patterns_are_told(beats, says):
+def test_bad_patterns_are_errors(beats, says):
     with pytest.raises(ValueError, match="mine") as error:
         pattern("mine", beats)
     assert says in str(error.value)
@@ -83,7 +83,7 @@ def test_every_kind_has_its_own_pattern():
     assert set(names) <= set(BUILT_IN)
 
 
-def test_blind_is_like_no_other():
+def test_the_pattern_of_a_lost_camera_is_like_no_other():
     """Its first sound is at least twice as long as any other's, and ends, unlike "continuous"."""
     first = {name: shown.beats[0].on_s for name, shown in BUILT_IN.items() if name != "continuous"}
     blind = first.pop("blind")

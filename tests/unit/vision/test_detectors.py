@@ -20,7 +20,7 @@ FACE = Box(228, 125, 160, 190)
 @pytest.fixture
 def empty_shelf(tmp_path, monkeypatch):
     """No model of ours, no YuNet."""
-    monkeypatch.setattr(shelf, "shelves", lambda: (tmp_path,))
+    monkeypatch.setattr(shelf, "model_dirs", lambda: (tmp_path,))
     return tmp_path
 
 

@@ -143,5 +143,5 @@ def test_ready_crops_of_any_size_are_read(reader, shape):
 
 
 def test_another_kind_of_model_is_refused():
-    with pytest.raises(ModelError, match="no eyes model"):
+    with pytest.raises(ModelError, match="not an eyes model"):
         EyeReader(read_bundle(shipped_dir() / "expression.tflite"))

@@ -13,13 +13,13 @@ from ferd.models.bundle import read_bundle
 from ferd.models.registry import shipped_dir
 from ferd.types import Box, Frame
 from ferd.vision.detectors.ferd import (
+    CERTAIN,
     DOUBTFUL,
     NEAR,
     PLACE_UNIT,
     REFINE_LIMIT,
     REFINE_SIDE,
     SIZE_UNIT,
-    SURE,
     VALUES,
     FerdDetector,
     decode,
@@ -143,13 +143,13 @@ def test_the_small_stream_is_searched_when_there_is_one(detector, portrait):
     assert not detector(Frame(0.0, dark))
 
 
-@pytest.mark.parametrize("roll", [-25, 25])
-def test_a_tilted_head_is_found(detector, portrait, roll):
+@pytest.mark.parametrize("degrees", [-25, 25])
+def test_a_tilted_head_is_found(detector, portrait, degrees):
     height, width = portrait.shape[:2]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), roll, 0.8)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 0.8)
     (face,) = detector(Frame(0.0, np.asarray(cv2.warpAffine(portrait, matrix, (width, height)), np.uint8)))
     (dx, dy) = np.subtract(face.points.left_eye, face.points.right_eye)
-    assert np.degrees(np.arctan2(dy, dx)) == pytest.approx(-roll, abs=8)
+    assert np.degrees(np.arctan2(dy, dx)) == pytest.approx(-degrees, abs=8)
 
 
 def test_faces_below_the_wanted_size_are_left_out(portrait):
@@ -162,7 +162,7 @@ def test_an_even_picture_has_no_face(detector, level):
 
 
 def test_another_kind_of_model_is_refused():
-    with pytest.raises(ModelError, match="no face model"):
+    with pytest.raises(ModelError, match="not a face model"):
         FerdDetector(read_bundle(shipped_dir() / "expression.tflite"), 40)
 
 
@@ -215,7 +215,7 @@ def test_a_doubtful_face_is_looked_at_once_more(portrait):
     found = 0
     for degrees in range(-70, 71, 10):
         frame = Frame(0.0, turned(portrait, degrees, 0.6))
-        doubtful = [face for face in first(frame) if face.score < SURE]
+        doubtful = [face for face in first(frame) if face.score < CERTAIN]
         for face in both(frame):
             for before in doubtful:
                 if before.box.overlap(face.box) > NEAR:
@@ -229,7 +229,7 @@ def test_a_sure_face_costs_one_pass_and_doubtful_ones_are_bounded(detector, port
     calls = []
     search = FerdDetector.search
     monkeypatch.setattr(FerdDetector, "search", lambda self, picture: calls.append(1) or search(self, picture))
-    assert detector(Frame(0.0, portrait))[0].score > SURE
+    assert detector(Frame(0.0, portrait))[0].score > CERTAIN
     assert len(calls) == 1
     rows = np.array([row(0.5, 40 + 60 * i, 100, 50) for i in range(4)], np.float32)
     monkeypatch.setattr(FerdDetector, "search", lambda self, picture: calls.append(1) or rows)

@@ -7,6 +7,7 @@ from ferd.config import CameraConfig, Config, ExpressionConfig
 from ferd.models.importer.install import ImportOptions, import_model
 from ferd.types import Frame
 from ferd.vision.loader import Models
+from ferd.vision.pipeline import Pipeline
 
 
 def test_it_needs_no_face_and_sees_the_middle_square(tmp_path, monkeypatch):
@@ -14,8 +15,9 @@ def test_it_needs_no_face_and_sees_the_middle_square(tmp_path, monkeypatch):
     (tmp_path / "m.tflite").write_bytes(classifier(dtype="uint8"))
     (tmp_path / "labels.txt").write_text("mug\nno mug\nhand\n")
     import_model(tmp_path / "m.tflite", ImportOptions("mug", view="frame"))
-    parts = Models(Config(expression=ExpressionConfig(model="mug")))
-    pipeline = parts.pipeline(CameraConfig())
+    config = Config(expression=ExpressionConfig(model="mug"))
+    parts = Models(config)
+    pipeline = Pipeline.of(parts, config, CameraConfig())
     picture = np.zeros((48, 80, 3), np.uint8)
     picture[:, :16] = picture[:, 64:] = 255  # outside the middle square
     readings = [pipeline.step(Frame(n / 10, picture)) for n in range(10)]

@@ -100,7 +100,7 @@ def test_a_cut_is_as_wide_as_in_training(reader):
 
 
 def test_another_model_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="is no points model"):
+    with pytest.raises(ModelError, match="is not a landmark model"):
         LandmarkModel(find_bundle("face"))
     for suffix in (".tflite", ".json"):
         shutil.copy(shipped_dir() / f"points{suffix}", tmp_path)
@@ -109,5 +109,5 @@ def test_another_model_is_refused(tmp_path):
         LandmarkModel(read_bundle(tmp_path / "points.tflite"))
     card = json.loads((tmp_path / "points.json").read_text())
     (tmp_path / "points.json").write_text(json.dumps(card | {"labels": ["a"]}))
-    with pytest.raises(ModelError, match="is no points model"):
+    with pytest.raises(ModelError, match="is not a landmark model"):
         LandmarkModel(read_bundle(tmp_path / "points.tflite"))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferd.types import Box, Face
-from ferd.vision.tracker import EARN_S, GAP_S, LARGER_FOR_S, PrimaryFace, Tracker
+from ferd.vision.tracker import CONFIRM_S, GAP_S, LARGER_FOR_S, PrimaryFace, Tracker
 
 
 def face(x=100, size=80):
@@ -41,13 +41,13 @@ def test_slips_in_one_place_now_and_then_do_not_add_up():
 def test_a_face_is_followed_from_the_moment_it_has_earned_it(fps):
     seen = follow([(i / fps, [face()]) for i in range(3 * fps)])
     first = next(t for t, ids in seen if ids)
-    assert EARN_S <= first + 1e-9 <= EARN_S + 1 / fps + 1e-9
+    assert CONFIRM_S <= first + 1e-9 <= CONFIRM_S + 1 / fps + 1e-9
     assert {tuple(ids) for t, ids in seen if t >= first} == {(1,)}
 
 
 def test_a_gap_keeps_the_track_and_its_number():
     frames = [(i / 10, [] if 20 <= i < 24 else [face()]) for i in range(40)]
-    assert all(ids == [1] for t, ids in follow(frames) if t >= EARN_S + 0.1)
+    assert all(ids == [1] for t, ids in follow(frames) if t >= CONFIRM_S + 0.1)
 
 
 def test_after_a_long_gap_it_is_another_track():

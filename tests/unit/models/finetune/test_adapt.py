@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.models.finetune.adapt import MOST, learn
+from ferd.models.finetune.adapt import MAX_SHIFT, learn
 
 LABELS = 7
 NEUTRAL, HAPPY, SAD = 6, 3, 4
@@ -43,5 +43,5 @@ def test_the_shift_is_bounded_and_moves_no_label_for_all(count, bias):
     logits, truth = faces(count, bias=np.array(bias))
     shift = learn(logits, truth, LABELS)
     assert np.isfinite(shift).all()
-    assert np.abs(shift).max() <= 2 * MOST
+    assert np.abs(shift).max() <= 2 * MAX_SHIFT
     assert abs(shift.sum()) < 1e-9

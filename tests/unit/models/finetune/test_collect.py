@@ -61,10 +61,10 @@ def test_folders(gatherer, tmp_path):
 
 
 def test_bad_folders(tmp_path):
-    with pytest.raises(FerdError, match="is no folder"):
+    with pytest.raises(FerdError, match="is not a folder"):
         class_folders(tmp_path / "gone")
     with pytest.raises(FerdError, match="holds no folders"):
         class_folders(tmp_path)
     (tmp_path / "calm").mkdir()
-    with pytest.raises(FerdError, match="no pictures in calm"):
+    with pytest.raises(FerdError, match="no images in calm"):
         class_folders(tmp_path)

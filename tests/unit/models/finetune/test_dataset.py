@@ -44,7 +44,7 @@ def test_a_damaged_file_is_told():
 
 def test_pictures_only_when_asked_for_and_under_harmless_names(state):
     crop = np.zeros((48, 48), np.uint8)
-    folder = dataset.save_pictures("mood", [Collected("../wink/left", crops=[crop, crop])])
+    folder = dataset.save_images("mood", [Collected("../wink/left", crops=[crop, crop])])
     files = sorted(folder.rglob("*.png"))
     assert len(files) == 2
     assert all(file.parent.parent == folder for file in files)

@@ -3,11 +3,13 @@
 import json
 import stat
 import zipfile
+from dataclasses import replace
 
 import pytest
-from tflite_files import classifier
+from tflite_files import classifier, hanging
 
 from ferd.errors import EXIT_CONFIG, ModelError
+from ferd.models import sandbox
 from ferd.models.importer import unpack
 from ferd.models.importer.install import ImportOptions, import_model
 
@@ -109,7 +111,7 @@ def test_a_link_in_the_zip(refuse, tmp_path):
 
 
 def test_a_zip_bomb_by_its_header(refuse, export, monkeypatch):
-    monkeypatch.setattr(unpack, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(unpack, "MAX_BYTES", 1 << 20)
     assert "unpacks to more than 1 MB" in refuse(export("x.zip", **three(**{"model.tflite": b"\0" * (2 << 20)})))
 
 
@@ -120,7 +122,7 @@ def test_a_zip_bomb_with_a_lying_header(refuse, export, monkeypatch):
     size = (2 << 20).to_bytes(4, "little")
     assert data.count(size) == 2  # once before the contents, once in the directory
     path.write_bytes(data.replace(size, (100).to_bytes(4, "little")))
-    monkeypatch.setattr(unpack, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(unpack, "MAX_BYTES", 1 << 20)
     assert "x.zip" in refuse(path)
 
 
@@ -130,7 +132,7 @@ def test_too_many_files(refuse, export):
 
 def test_no_model_in_it(refuse, export):
     told = refuse(export("x.zip", **three(**{"readme.md": "hello"})))
-    assert "holds no model that ferd can take (labels.txt, readme.md)" in told
+    assert "holds no model that ferd can import (labels.txt, readme.md)" in told
     assert "Quantized" in told
 
 
@@ -166,7 +168,7 @@ def test_a_detection_model(refuse, export):
 
 def test_a_model_of_sounds_or_sensors(refuse, export):
     told = refuse(export("x.zip", **three(**{"model.tflite": classifier(shape=(1, 400))})))
-    assert "takes 1x400 numbers, no picture" in told
+    assert "takes 1x400 numbers, not an image" in told
 
 
 @pytest.mark.parametrize(
@@ -215,7 +217,7 @@ def test_an_export_that_must_be_converted_says_how(refuse, export):
 
 @pytest.mark.parametrize("name", ["Mood", "../x", "a b", "", "-x", "x" * 33])
 def test_names_that_are_none(export, shelf, name):
-    with pytest.raises(ModelError, match="is no name for the shelf"):
+    with pytest.raises(ModelError, match="is not a valid model name"):
         import_model(export(), ImportOptions(name))
 
 
@@ -230,3 +232,9 @@ def test_a_shelf_that_cannot_be_written(export, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
     with pytest.raises(ModelError, match="cannot be written"):
         import_model(export(), ImportOptions("mood"))
+
+
+def test_a_model_that_hangs_on_faces(refuse, export, monkeypatch):
+    monkeypatch.setattr(sandbox, "LIMITS", replace(sandbox.LIMITS, run_s=1.0))
+    told = refuse(export("x.zip", **three(**{"model.tflite": hanging(0.05, 0.2)})))
+    assert "x.zip: model.tflite: did not finish a run on a drawn face within 1 s" in told

@@ -119,7 +119,7 @@ def test_a_name_that_is_taken_is_kept_unless_replaced(export, shelf):
     first = import_model(export(), MOOD)
     before = first.path.read_bytes()
     other = export("y.zip", **{"m.tflite": classifier(seed=9), "labels.txt": "a\nb\nc\n"})
-    with pytest.raises(Exception, match="is there already; add --replace"):
+    with pytest.raises(Exception, match="exists already; add --replace"):
         import_model(other, MOOD)
     assert first.path.read_bytes() == before
     assert import_model(other, ImportOptions("mood", replace=True)).labels == ("a", "b", "c")

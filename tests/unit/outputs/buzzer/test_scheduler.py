@@ -1,4 +1,4 @@
-"""What is heard of many cameras and many alerts: stories with made-up times."""
+"""What is heard of many cameras and many alerts, at made-up times."""
 
 import itertools
 
@@ -119,7 +119,7 @@ def test_a_later_notice_is_heard():
     assert heard(one, 5.0) == ("chirp", True)
 
 
-def test_what_is_left_of_an_alarm_is_no_new_notice():
+def test_a_notice_that_remains_of_an_alarm_does_not_sound():
     one = scheduler()
     one.set_alerts("cabin", [alert("alarm")], 0.0)
     assert heard(one, 0.0)[1]
@@ -127,7 +127,7 @@ def test_what_is_left_of_an_alarm_is_no_new_notice():
     assert heard(one, 4.0) == (None, False)
 
 
-def test_a_warning_that_is_left_of_an_alarm_is_not_told_at_once():
+def test_a_warning_that_remains_of_an_alarm_does_not_sound_at_once():
     one = scheduler()
     one.set_alerts("cabin", [alert("alarm")], 0.0)
     assert heard(one, 0.0)[1]
@@ -137,7 +137,7 @@ def test_a_warning_that_is_left_of_an_alarm_is_not_told_at_once():
 
 
 @pytest.mark.parametrize("level", ["notice", "warning"])
-def test_a_second_microsleep_is_told_although_perclos_holds_the_level(level):
+def test_a_second_microsleep_is_heard_although_perclos_holds_the_level(level):
     one = scheduler()
     one.set_alerts("cabin", [alert(level, reason="perclos")], 0.0)
     assert heard(one, 0.0)[1]
@@ -154,14 +154,14 @@ def test_a_pattern_of_its_own_and_silence():
     one.set_alerts("cabin", [alert("alarm", pattern="continuous")], 0.0)
     assert edges(one, 0.0, 5.0) == [(0.0, True)]
     one.set_alerts("cabin", [alert("alarm", pattern="gone")], 5.0)
-    assert heard(one, 5.0) == ("urgent", True), "a name that is not known is not silence"
+    assert heard(one, 5.0) == ("urgent", True), "an unknown name is not silence"
     for silence in (None, SILENT):
         one.set_alerts("cabin", [alert("alarm", pattern=silence)], 6.0)
         assert heard(one, 6.0) == (None, False)
 
 
 @pytest.mark.parametrize("level", ["notice", "warning"])
-def test_snooze_silences_what_is_no_alarm(level):
+def test_a_snooze_silences_everything_but_an_alarm(level):
     one = scheduler()
     one.snooze(10.0)
     one.set_alerts("cabin", [alert(level)], 0.0)
@@ -170,7 +170,7 @@ def test_snooze_silences_what_is_no_alarm(level):
     assert one.audible("cabin", alert(level), 10.0)
     _output, until = one.at(1.0)
     assert until <= 10.0
-    assert heard(one, 10.0)[0] == ("double" if level == "warning" else None), "a chirp is not made up for"
+    assert heard(one, 10.0)[0] == ("double" if level == "warning" else None), "a missed chirp is not played later"
 
 
 def test_snooze_does_not_silence_an_alarm_unless_configured():
@@ -212,23 +212,23 @@ def test_a_muted_camera_is_silent_and_the_others_are_not():
     assert heard(one, 1.0)[0] == "urgent"
 
 
-def test_the_camera_comes_off_during_an_alarm():
-    """The alarm ends, since nobody sees whether it still holds, and that is told."""
+def test_the_camera_is_lost_during_an_alarm():
+    """The alarm ends, since nobody sees whether it still holds, and the lost camera is heard."""
     one = scheduler()
     one.set_watching("cabin", True, 0.0)
     one.set_alerts("cabin", [alert("alarm")], 0.0)
     assert heard(one, 1.0)[0] == "urgent"
     one.set_alerts("cabin", [], 2.0)
     one.set_watching("cabin", False, 2.0)
-    told = edges(one, 2.0, 2.0 + 60 + 2)
-    assert [on for _t, on in told] == [True, False] * 6, "one long, two short, and once more a minute later"
-    assert told[0] == (2.0, True)
-    assert told[6] == (2.0 + 60, True)
+    results = edges(one, 2.0, 2.0 + 60 + 2)
+    assert [on for _t, on in results] == [True, False] * 6, "one long, two short, and once more a minute later"
+    assert results[0] == (2.0, True)
+    assert results[6] == (2.0 + 60, True)
     one.set_watching("cabin", True, 70.0)
     assert heard(one, 70.0) == (None, False)
 
 
-def test_an_alarm_on_another_camera_is_worth_more_than_blindness():
+def test_a_warning_of_another_camera_outranks_a_lost_camera():
     one = scheduler()
     one.set_watching("front", False, 20.0)
     one.set_alerts("rear", [alert("notice")], 20.0)
@@ -237,7 +237,7 @@ def test_an_alarm_on_another_camera_is_worth_more_than_blindness():
     assert heard(one, 20.1)[0] == "double"
 
 
-def test_a_camera_that_flickers_is_not_told_each_time():
+def test_a_camera_that_comes_and_goes_is_not_heard_each_time():
     one = scheduler()
     began = []
     for second in range(30):
@@ -247,7 +247,7 @@ def test_a_camera_that_flickers_is_not_told_each_time():
     assert len(began) <= 30 / LOST_GAP_S + 1
 
 
-def test_blindness_is_told_only_where_somebody_relies_on_the_camera():
+def test_a_lost_camera_is_heard_only_where_somebody_relies_on_it():
     one = scheduler()
     one.set_reports_lost(False)
     one.set_watching("cabin", False, 0.0)
@@ -256,7 +256,7 @@ def test_blindness_is_told_only_where_somebody_relies_on_the_camera():
     assert heard(one, 1.0) == ("blind", True), "the configuration has changed"
 
 
-def test_a_camera_switched_off_is_not_blind():
+def test_a_camera_that_is_switched_off_is_not_lost():
     one = scheduler()
     one.set_muted("cabin", True)
     one.set_watching("cabin", False, 0.0)
@@ -270,17 +270,17 @@ def test_a_camera_switched_off_is_not_blind():
     assert not one.audible("cabin", alert("alarm"), 1.0), "it is still muted"
 
 
-def test_the_watching_lamp():
+def test_the_status_led():
     one = scheduler()
     one.set_muted("front", False)
-    assert not one.at(0.0)[0].watching, "nobody has seen anything yet"
+    assert not one.at(0.0)[0].watching, "no frame was read yet"
     one.set_watching("front", True, 0.0)
     assert one.at(0.0)[0].watching
     one.set_watching("rear", False, 0.0)
-    assert not one.at(0.0)[0].watching, "not all that should be seen is"
+    assert not one.at(0.0)[0].watching, "one of two is lost"
 
 
-def test_the_level_lamp_follows_the_worst_and_knows_no_snooze():
+def test_the_alert_led_follows_the_worst_level_even_in_a_snooze():
     one = scheduler()
     one.snooze(100.0)
     one.set_alerts("cabin", [alert("alarm", pattern=SILENT)], 0.0)
@@ -296,7 +296,7 @@ def test_the_level_lamp_follows_the_worst_and_knows_no_snooze():
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["a", "b"]),
-        st.sampled_from(["show", "blind", "mute", "snooze", "forget"]),
+        st.sampled_from(["alerts", "watching", "mute", "snooze", "forget"]),
         st.lists(st.tuples(st.sampled_from(["x", "y"]), st.sampled_from(LEVELS)), max_size=2),
         st.booleans(),
         st.floats(0, 3),
@@ -306,16 +306,16 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_whatever_happens_the_worst_that_may_be_heard_is_heard(steps):
+def test_the_worst_that_may_be_heard_is_always_heard(steps):
     one, now = scheduler(every_s={"alarm": 0.0, "warning": 0.0, "blind": 60.0}), 0.0
     holding, muted, snoozed = {}, {}, 0.0
     for camera, what, alerts, flag, wait in steps:
         now += wait
         shown = [alert(level, name) for name, level in dict(alerts).items()]
-        if what == "show":
+        if what == "alerts":
             one.set_alerts(camera, shown, now)
             holding[camera] = shown
-        elif what == "blind":
+        elif what == "watching":
             one.set_watching(camera, not flag, now)
         elif what == "mute":
             one.set_muted(camera, flag)

@@ -17,7 +17,7 @@ def test_the_identity_comes_from_the_machine_not_from_its_name(tmp_path: Path):
     assert len(identity(machine_id=tmp_path / "none")) == 11
 
 
-def test_several_on_one_machine_are_told_apart_by_their_id():
+def test_several_on_one_machine_differ_by_their_id():
     assert len({identity(), identity("car"), identity("door")}) == 3
 
 
@@ -45,17 +45,17 @@ def test_the_older_form_is_a_document_for_each_entity():
     whole = document(DEVICE)
     assert len(messages) == len(whole["components"])
     for message in messages:
-        told = json.loads(message.encoded())
+        published = json.loads(message.encoded())
         prefix, platform, identity, key, config = message.topic.split("/")
         assert (prefix, identity, config) == ("homeassistant", "ferd_abcdef", "config")
-        assert (told.pop("device"), told.pop("origin")) == (whole["device"], whole["origin"])
+        assert (published.pop("device"), published.pop("origin")) == (whole["device"], whole["origin"])
         entity = whole["components"][key]
         if "options" not in entity:
-            assert {"platform": platform} | told == entity
+            assert {"platform": platform} | published == entity
         assert message.retain
 
 
-def test_an_older_home_assistant_is_told_unknown_where_it_takes_no_none():
+def test_an_older_home_assistant_gets_unknown_where_it_does_not_accept_none():
     expression = json.loads(next(m for m in documents("homeassistant", DEVICE, "components")).encoded())
     assert "options" not in expression
     assert "device_class" not in expression

@@ -88,7 +88,7 @@ def test_an_alert_rule_that_was_removed_leaves_home_assistant():
     assert json.loads(broker.retained[WHOLE])["components"]["desk_alert_sad"] == {"platform": "binary_sensor"}
 
 
-def test_a_removal_is_said_for_a_month_and_then_forgotten():
+def test_a_removal_is_announced_for_a_month_and_then_forgotten():
     broker = Broker()
     broker.run(replace(DEVICE, fatigue=True), wall=0.0)
     for wall, there in ((10.0, True), (FORGET_AFTER_S, True), (FORGET_AFTER_S + 11, False)):
@@ -127,7 +127,7 @@ def test_a_rename_keeps_every_entity_and_touches_no_topic_of_the_old_name():
     assert not [topic for topic in after.topics if "hall" in topic]
 
 
-def test_whole_documents_that_go_are_told_apart():
+def test_removed_documents_are_recognised():
     _, before = changes(replace(DEVICE, cameras=["desk", "door"]), "homeassistant", "components", None, 0.0)
     for form, prefix, wanted in (("device", "homeassistant", True), ("components", "ha", True)):
         assert clears_documents(changes(DEVICE, prefix, form, before, 0.0)[0]) is wanted
@@ -196,7 +196,7 @@ def test_it_is_remembered_over_a_restart(tmp_path: Path):
     assert file.stat().st_mtime_ns == written, "nothing changed, nothing is written"
 
 
-def test_what_the_broker_has_cleared_is_not_said_again(tmp_path: Path):
+def test_what_the_broker_has_cleared_is_not_cleared_again(tmp_path: Path):
     file = tmp_path / "announced.json"
     announce(replace(DEVICE, cameras=["desk", "door"], fatigue=True), file)
     announcer = DiscoveryRegistry(file)
@@ -212,7 +212,7 @@ def test_what_the_broker_has_cleared_is_not_said_again(tmp_path: Path):
     assert [m.topic for m in announce(DEVICE, file)] == [WHOLE]
 
 
-def test_a_rename_says_how_to_clean_up(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_a_rename_logs_how_to_clean_up(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO")
     announce(DEVICE, tmp_path / "a.json")
     announce(replace(DEVICE, node="kitchen"), tmp_path / "a.json")
@@ -220,7 +220,7 @@ def test_a_rename_says_how_to_clean_up(tmp_path: Path, caplog: pytest.LogCapture
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"identity":1}', "[" * 100_000, '{"entities":[]}', "\x00", "null"])
-def test_a_broken_memory_is_told_and_harms_nothing(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture):
+def test_an_unreadable_file_is_logged_and_replaced(tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture):
     file = tmp_path / "announced.json"
     file.write_text(text)
     assert [message.topic for message in announce(DEVICE, file)] == [WHOLE]

@@ -89,8 +89,8 @@ def test_what_is_seen_is_unavailable_without_the_camera():
     node, camera = sensor["availability"]
     assert node == {"topic": "ferd/hall-pi/status"}
     assert camera["topic"] == "ferd/hall-pi/front-door/status"
-    told = {status: render(camera, status) for status in ("online", "offline", "disabled")}
-    assert told == {"online": "online", "offline": "offline", "disabled": "offline"}
+    published = {status: render(camera, status) for status in ("online", "offline", "disabled")}
+    assert published == {"online": "online", "offline": "offline", "disabled": "offline"}
 
 
 def test_what_can_be_set_stays_available_while_the_camera_is_off():
@@ -126,8 +126,8 @@ def test_the_rest_of_the_state(key: str, known: str, unknown: str):
 
 def test_each_rule_has_a_sensor_that_follows_the_names_that_hold():
     found = entities(FULL)
-    told = AlertState("warning", "sadness", None, 0.0, True, ["sad-for-long", "fatigue"]).to_dict()
-    shown = {key: render(found[f"desk_alert_{key}"], told) for key in ("sad_for_long", "phone", "fatigue")}
+    published = AlertState("warning", "sadness", None, 0.0, True, ["sad-for-long", "fatigue"]).to_dict()
+    shown = {key: render(found[f"desk_alert_{key}"], published) for key in ("sad_for_long", "phone", "fatigue")}
     assert shown == {"sad_for_long": "ON", "phone": "OFF", "fatigue": "ON"}
     assert found["desk_alert_sad_for_long"]["name"] == "desk Sad for long"
 
@@ -161,7 +161,7 @@ def test_the_event_entity_knows_all_events():
     assert event["state_topic"] == "ferd/hall-pi/desk/event"
 
 
-def test_controls_say_what_the_commands_understand():
+def test_controls_send_what_the_commands_accept():
     found = entities(FULL)
     assert found["desk_enabled"]["command_topic"] == "ferd/hall-pi/desk/enabled/set"
     assert found["desk_enabled"]["state_topic"] == "ferd/hall-pi/desk/enabled/state"

@@ -41,13 +41,13 @@ def _log(caplog: pytest.LogCaptureFixture) -> None:
 
 @contextmanager
 def publishing(
-    folder: Path, node: str, board: Outbox, identity: str = "ferd_0a1b2c", **settings: Any
+    folder: Path, node: str, outbox: Outbox, identity: str = "ferd_0a1b2c", **settings: Any
 ) -> Iterator[Publisher]:
     password = folder / "password"
     password.write_text(USERS["hall-pi"] + "\n")
     password.chmod(0o600)
     config = MqttConfig(host="127.0.0.1", username="hall-pi", password_file=password, **settings)
-    publisher = Publisher(config, node, identity, board, cameras=["desk"], backoff=Backoff(0.1, 0.3))
+    publisher = Publisher(config, node, identity, outbox, cameras=["desk"], backoff=Backoff(0.1, 0.3))
     publisher.start()
     try:
         yield publisher
@@ -88,13 +88,13 @@ def try_to_write(port: int, user: str, wanted: list[str]) -> list[str]:
     return refused
 
 
-def test_a_ferd_may_say_all_that_it_says(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture):
-    board = Outbox()
+def test_ferd_may_publish_everything(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture):
+    outbox = Outbox()
     messages = all_that_ferd_says("hall-pi", "ferd_0a1b2c")
     for message in messages:
-        board.put(message, time.monotonic())
+        outbox.put(message, time.monotonic())
     with listener(broker, "homeassistant") as ear:
-        with publishing(tmp_path, "hall-pi", board, port=broker.port):
+        with publishing(tmp_path, "hall-pi", outbox, port=broker.port):
             for message in messages:
                 ear.wait(message.topic)
         ear.wait("ferd/hall-pi/status", "offline")
@@ -133,24 +133,24 @@ def test_with_patterns_a_ferd_without_a_block_has_its_own_tree(tmp_path: Path):
         assert try_to_write(broker.port, "desk-pi", wanted) == wanted[2:]
 
 
-def test_another_identity_is_told_with_the_topic(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture):
-    board = Outbox()
+def test_another_identity_is_logged_with_the_topic(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture):
+    outbox = Outbox()
     for message in all_that_ferd_says("hall-pi", "ferd_ffffff"):
-        board.put(message, time.monotonic())
-    with publishing(tmp_path, "hall-pi", board, "ferd_ffffff", port=broker.port):
+        outbox.put(message, time.monotonic())
+    with publishing(tmp_path, "hall-pi", outbox, "ferd_ffffff", port=broker.port):
         wait_for(lambda: caplog.text.count("publish refused") == 2, what=caplog.text)
     assert "topic=homeassistant/device/ferd_ffffff/config" in caplog.text
     assert "check the broker's ACL" in caplog.text
 
 
-def test_another_node_name_is_told(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture):
+def test_another_node_name_is_logged(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture):
     with publishing(tmp_path, "other-pi", Outbox(), port=broker.port):
         wait_for(lambda: "publish refused topic=ferd/other-pi/status" in caplog.text, 10, caplog.text)
     with listener(broker, "viewer") as ear:
         assert ear.payloads("ferd/other-pi/status") == []
 
 
-def test_the_example_configuration_starts_and_does_what_it_says(tmp_path: Path):
+def test_the_example_configuration_starts_and_works(tmp_path: Path):
     authority = Authority(tmp_path)
     cert, key = authority.sign("broker")
     secure = free_port()
@@ -170,7 +170,7 @@ def test_the_example_configuration_starts_and_does_what_it_says(tmp_path: Path):
         broker.rewrite(f"user {getpass.getuser()}\n{text}")
         broker.start()
         assert try_to_write(broker.port, "hall-pi", ["ferd/hall-pi/status", "else"]) == ["else"]
-        board = Outbox()
+        outbox = Outbox()
         settings = {"port": secure, "tls": True, "ca_file": authority.file}
-        with publishing(tmp_path, "hall-pi", board, **settings) as publisher:
+        with publishing(tmp_path, "hall-pi", outbox, **settings) as publisher:
             wait_for(lambda: publisher.status.connected, 10, str(publisher.status))

@@ -39,7 +39,7 @@ def site_and_centre(folder: Path) -> Iterator[tuple[Mosquitto, Mosquitto, int]]:
             yield site, centre, plain
 
 
-def test_a_site_is_told_to_the_centre_and_commanded_from_there(tmp_path: Path):
+def test_a_site_is_forwarded_to_the_centre_and_commanded_from_there(tmp_path: Path):
     with site_and_centre(tmp_path) as (site, _centre, plain):
         with Ear(site.port) as here, Ear(plain, username="boss", password="x") as there:
             there.wait("berlin/bridge", "1", 20)
@@ -65,7 +65,7 @@ def test_a_site_is_told_to_the_centre_and_commanded_from_there(tmp_path: Path):
             there.wait("berlin/bridge", "0")
 
 
-def test_what_is_said_while_the_line_is_down_arrives_later_in_order(tmp_path: Path):
+def test_what_is_published_while_the_connection_is_down_arrives_later_in_order(tmp_path: Path):
     with site_and_centre(tmp_path) as (site, centre, plain), Ear(site.port) as here:
         with Ear(plain, username="boss", password="x") as there:
             there.wait("berlin/bridge", "1", 20)

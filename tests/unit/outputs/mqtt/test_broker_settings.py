@@ -65,7 +65,7 @@ def test_the_user_name_comes_from_its_key_a_file_or_a_credential(tmp_path: Path)
     assert broker_settings(MqttConfig(password_file=tmp_path / "mqtt.password"), environ).username == "hall-pi"
 
 
-def test_a_password_that_everybody_can_read_is_told(tmp_path: Path):
+def test_a_password_that_every_user_can_read_is_a_warning(tmp_path: Path):
     file = tmp_path / "password"
     file.write_text("s3cret\n")
     file.chmod(0o600)
@@ -91,7 +91,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path):
         ({"username": "a", "username_file": "/a"}, "remove one of them"),
     ],
 )
-def test_keys_that_contradict_each_other_are_told(settings: dict[str, Any], message: str):
+def test_keys_that_contradict_each_other_are_errors(settings: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         MqttConfig(**settings)
 
@@ -109,7 +109,7 @@ def test_keys_that_contradict_each_other_are_told(settings: dict[str, Any], mess
         ({"tls": True, "ca_file": "{}/file"}, b"no certificate", "not a readable PEM"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said_with_its_remedy(
+def test_a_wrong_file_is_an_error_with_its_remedy(
     tmp_path: Path, settings: dict[str, Any], content: bytes, remedy: str
 ):
     (tmp_path / "file").write_bytes(content)
@@ -148,7 +148,7 @@ def publishing(port: int, **settings: Any) -> Iterator[Publisher]:
         publisher.stop()
 
 
-def told(caplog: pytest.LogCaptureFixture, word: str) -> str:
+def log_line(caplog: pytest.LogCaptureFixture, word: str) -> str:
     def lines() -> list[str]:
         return [r.getMessage() for r in caplog.records if r.getMessage().startswith(word)]
 
@@ -175,7 +175,7 @@ def test_a_certificate_that_does_not_hold(
 ):
     with mosquitto(tmp_path, tls=authority.sign("bad", **signed)) as broker:
         with publishing(broker.port, tls=True, ca_file=authority.file) as publisher:
-            assert line in told(caplog, "untrusted")
+            assert line in log_line(caplog, "untrusted")
             assert not publisher.status.connected
 
 
@@ -186,18 +186,18 @@ def test_a_certificate_of_another_authority(
     settings = {"ca_file": Authority(tmp_path, ca_file).file} if ca_file else {}
     with mosquitto(tmp_path, tls=authority.sign("broker")) as broker:
         with publishing(broker.port, tls=True, **settings) as publisher:
-            assert "set mqtt.ca_file to the certificate of the authority" in told(caplog, "untrusted")
+            assert "set mqtt.ca_file to the certificate of the authority" in log_line(caplog, "untrusted")
             assert not publisher.status.connected
 
 
 def test_a_broker_without_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with mosquitto(tmp_path) as broker, publishing(broker.port, tls=True):
-        assert "does the broker speak TLS at this port?" in told(caplog, "untrusted")
+        assert "does the broker speak TLS at this port?" in log_line(caplog, "untrusted")
 
 
 def test_a_broker_with_tls_and_we_without(tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture):
     with mosquitto(tmp_path, tls=authority.sign("broker")) as broker, publishing(broker.port):
-        assert "with TLS?" in told(caplog, "protocol")
+        assert "with TLS?" in log_line(caplog, "protocol")
 
 
 def test_a_client_certificate_lets_us_in(tmp_path: Path, authority: Authority):
@@ -235,7 +235,7 @@ def test_insecure_connects_to_anybody_and_warns_at_each_start(
     assert [record.levelname for record in warnings] == ["WARNING", "WARNING"]
 
 
-def test_a_key_that_everybody_can_read_is_told(tmp_path: Path, authority: Authority):
+def test_a_key_that_every_user_can_read_is_a_warning(tmp_path: Path, authority: Authority):
     cert, key = authority.sign("hall-pi")
     config = MqttConfig(tls=True, cert_file=cert, key_file=key)
     key.chmod(0o600)
@@ -261,7 +261,7 @@ def _passphrase(folder: Path, key: Path) -> Path:
         ("nothing", "does not exist. Copy ferd's own to it"),
     ],
 )
-def test_what_is_wrong_with_our_own_key_is_told(tmp_path: Path, authority: Authority, what: str, remedy: str):
+def test_a_wrong_key_of_ours_is_an_error_with_its_remedy(tmp_path: Path, authority: Authority, what: str, remedy: str):
     cert, key = authority.sign("hall-pi")
     if what == "locked":
         key = _passphrase(tmp_path, key)
@@ -280,7 +280,7 @@ def test_what_is_wrong_with_our_own_key_is_told(tmp_path: Path, authority: Autho
     ("ours", "remedy"),
     [("wrong authority", "set mqtt.ca_file to"), ("no certificate", "set mqtt.cert_file and key_file to")],
 )
-def test_who_only_listens_is_told_the_same(tmp_path: Path, authority: Authority, ours: str, remedy: str):
+def test_a_listener_gets_the_same_error(tmp_path: Path, authority: Authority, ours: str, remedy: str):
     own = authority.file if ours == "no certificate" else Authority(tmp_path, "other").file
     more = [f"cafile {authority.file}", "require_certificate true"]
     with mosquitto(tmp_path, tls=authority.sign("broker"), more=more) as broker:

@@ -45,14 +45,14 @@ def linked(broker: Mosquitto, protocol: Protocol) -> Iterator[MqttConnection]:
         wake.close()
 
 
-def test_a_killed_socket_makes_the_broker_say_offline(broker: Mosquitto):
+def test_a_killed_socket_makes_the_broker_publish_offline(broker: Mosquitto):
     with linked(broker, "3.1.1"):
         pass
     with Ear(broker.port) as ear:
         ear.wait(STATUS, "offline")
 
 
-def test_with_mqtt_5_who_is_back_in_time_was_never_offline_and_who_is_not_is_after_three_seconds(broker: Mosquitto):
+def test_with_mqtt_5_the_will_comes_after_three_seconds_unless_the_client_is_back(broker: Mosquitto):
     with Ear(broker.port) as ear:
         with linked(broker, "5"):
             pass
@@ -65,7 +65,7 @@ def test_with_mqtt_5_who_is_back_in_time_was_never_offline_and_who_is_not_is_aft
         assert time.monotonic() - gone > 1.5
 
 
-def test_who_leaves_has_no_will(broker: Mosquitto):
+def test_a_clean_disconnect_discards_the_will(broker: Mosquitto):
     with Ear(broker.port) as ear:
         with linked(broker, "3.1.1") as link:
             link.leave()

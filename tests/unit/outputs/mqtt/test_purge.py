@@ -32,13 +32,15 @@ def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mosquitt
 def fill(broker: Mosquitto, node: str, who: str, form: Form = "device", *, user: str | None = None) -> list[Message]:
     """Everything that a ferd of that name retains, and one command that somebody retained by mistake."""
     names = {"node": node, "camera": "desk"}
-    told = [kind.message(kind.examples[0], **names) for kind in PUBLISHED if kind.retain and "ferd/" in kind.pattern]
-    told += documents("homeassistant", Device(who, node, ["desk"], ["joy"]), form)
-    told.append(Message(f"ferd/{node}/desk/enabled/set", b"OFF", retain=True))
+    published = [
+        kind.message(kind.examples[0], **names) for kind in PUBLISHED if kind.retain and "ferd/" in kind.pattern
+    ]
+    published += documents("homeassistant", Device(who, node, ["desk"], ["joy"]), form)
+    published.append(Message(f"ferd/{node}/desk/enabled/set", b"OFF", retain=True))
     with Ear(broker.port, username=user, password=user) as ear:
-        for message in told:
+        for message in published:
             ear.say(message.topic, message.encoded().decode(), retain=True)
-    return told
+    return published
 
 
 def retained(broker: Mosquitto) -> set[str]:
@@ -52,12 +54,12 @@ def retained(broker: Mosquitto) -> set[str]:
 def test_everything_of_this_node_goes_and_nothing_else(
     broker: Mosquitto, form: Form, capsys: pytest.CaptureFixture[str]
 ):
-    told = fill(broker, "hall", identity(), form)
+    published = fill(broker, "hall", identity(), form)
     others = {message.topic for message in fill(broker, "kitchen", "ferd_012345", form)}
     assert main(["mqtt", "purge", "--yes"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[:-1] == sorted(message.topic for message in told)
-    assert said[-1] == f"removed {len(told)} retained topics of hall"
+    assert said[:-1] == sorted(message.topic for message in published)
+    assert said[-1] == f"removed {len(published)} retained topics of hall"
     assert retained(broker) == others
 
 
@@ -97,7 +99,7 @@ def test_documents_of_others_are_left_alone(broker: Mosquitto):
     assert retained(broker) == foreign.keys()
 
 
-def test_a_ferd_that_runs_is_said(broker: Mosquitto, capsys: pytest.CaptureFixture[str]):
+def test_a_running_ferd_is_reported(broker: Mosquitto, capsys: pytest.CaptureFixture[str]):
     from ferd.config import MqttConfig
 
     publisher = Publisher(MqttConfig(host=broker.host, port=broker.port), "hall", identity(), Outbox())
@@ -129,18 +131,18 @@ def test_without_anybody_to_ask_nothing_is_removed(
     assert retained(broker)
 
 
-def test_what_the_broker_refuses_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_what_the_broker_refuses_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     acl = "user admin\ntopic readwrite #\nuser guest\ntopic read #\ntopic write homeassistant/#\n"
     (tmp_path / "password").write_text("guest")
     with mosquitto(tmp_path, users={"admin": "admin", "guest": "guest"}, acl=acl) as broker:
-        told = fill(broker, "hall", identity(), user="admin")
+        published = fill(broker, "hall", identity(), user="admin")
         config = tmp_path / "ferd.toml"
         where = f'host = "127.0.0.1"\nport = {broker.port}\nusername = "guest"\npassword_file = "password"'
         config.write_text(f'[node]\nname = "hall"\n[mqtt]\n{where}\n')
         assert main(["mqtt", "purge", "--yes", "--config", str(config)]) == 1
         said = capsys.readouterr().err
         assert "does not let us remove" in said
-        assert all(message.topic in said for message in told if message.topic.startswith("ferd/"))
+        assert all(message.topic in said for message in published if message.topic.startswith("ferd/"))
 
 
 SECURED = """
@@ -161,7 +163,7 @@ def test_a_ferd_that_may_not_read_its_own_tree_removes_what_it_may_have_left(
     """As with examples/mosquitto/acl: mosquitto grants the subscription, and passes nothing on."""
     (tmp_path / "password").write_text("hall")
     with mosquitto(tmp_path, users={"admin": "admin", "hall": "hall"}, acl=SECURED) as broker:
-        told = fill(broker, "hall", identity(), user="admin")
+        published = fill(broker, "hall", identity(), user="admin")
         config = tmp_path / "ferd.toml"
         where = f'host = "127.0.0.1"\nport = {broker.port}\nusername = "hall"\npassword_file = "password"'
         config.write_text(f'[node]\nname = "hall"\n[mqtt]\n{where}\n[cameras.desk]\nsource = "demo"\n')
@@ -173,7 +175,7 @@ def test_a_ferd_that_may_not_read_its_own_tree_removes_what_it_may_have_left(
             ear.say("the/last", "word")
             ear.wait("the/last")
             left = {topic for topic, payload, kept in ear.heard if kept and payload}
-    assert left == {"ferd/hall/desk/enabled/set"}, f"of {len(told)}, only what ferd never writes"
+    assert left == {"ferd/hall/desk/enabled/set"}, f"of {len(published)}, only what ferd never writes"
 
 
 def test_no_broker(capsys: pytest.CaptureFixture[str]):

@@ -31,7 +31,7 @@ NODE, CAMERAS = "hall", ("desk", "door")
 EVERY_TOPIC = [f"ferd/hall/desk/{switch}/set" for switch in SWITCHES] + [f"ferd/hall/request/{it}" for it in REQUESTS]
 
 
-def heard(topic: str, payload: bytes | str | dict[str, object], **more: object) -> ParsedCommand | Refusal | None:
+def parsed(topic: str, payload: bytes | str | dict[str, object], **more: object) -> ParsedCommand | Refusal | None:
     if isinstance(payload, dict):
         payload = json.dumps(payload)
     data = payload.encode() if isinstance(payload, str) else payload
@@ -39,13 +39,13 @@ def heard(topic: str, payload: bytes | str | dict[str, object], **more: object) 
 
 
 def value(topic: str, payload: bytes | str | dict[str, object]) -> Value:
-    command = heard(topic, payload)
+    command = parsed(topic, payload)
     assert isinstance(command, ParsedCommand), command
     return command.value
 
 
 def error(topic: str, payload: bytes | str | dict[str, object]) -> str:
-    refusal = heard(topic, payload)
+    refusal = parsed(topic, payload)
     assert isinstance(refusal, Refusal), refusal
     return refusal.error
 
@@ -63,7 +63,7 @@ def test_switches_take_all_usual_words(text: str, meant: bool):
 
 
 def test_a_switch_names_its_camera():
-    command = heard("ferd/hall/door/enabled/set", "OFF")
+    command = parsed("ferd/hall/door/enabled/set", "OFF")
     assert command == ParsedCommand("enabled", "door", False, ReplyInfo())
 
 
@@ -76,7 +76,7 @@ def test_sensitivity_is_a_number_from_0_to_100():
 @pytest.mark.parametrize("verb", ["restart", "republish", "reload"])
 @pytest.mark.parametrize("payload", ["", "PRESS", "{}", '{"transaction":"a1"}'])
 def test_requests_without_a_value(verb: str, payload: str):
-    command = heard(f"ferd/hall/request/{verb}", payload)
+    command = parsed(f"ferd/hall/request/{verb}", payload)
     assert isinstance(command, ParsedCommand)
     assert command.reply_info.transaction == ("a1" if "a1" in payload else None)
     assert "takes no value" in error(f"ferd/hall/request/{verb}", "now")
@@ -90,7 +90,7 @@ def test_a_snooze_has_seconds_or_the_usual_ones():
     assert "0 to 3600" in error("ferd/hall/request/snooze", "4000")
 
 
-def test_a_log_level_must_be_said():
+def test_a_log_level_is_required():
     assert value("ferd/hall/request/log_level", "DEBUG") == "debug"
     assert value("ferd/hall/request/log_level", {"level": "info"}) == "info"
     for payload in ("", "PRESS", "loud"):
@@ -112,17 +112,17 @@ def test_a_log_level_must_be_said():
         (b'{"\\ud800":1}', "unknown key"),
     ],
 )
-def test_what_is_wrong_is_said(payload: bytes, words: str):
+def test_a_wrong_payload_is_refused_with_the_reason(payload: bytes, words: str):
     assert words in error("ferd/hall/request/reload", payload)
 
 
 def test_a_wrong_request_keeps_its_transaction():
-    refusal = heard("ferd/hall/request/snooze", {"transaction": "a1", "seconds": "long"})
+    refusal = parsed("ferd/hall/request/snooze", {"transaction": "a1", "seconds": "long"})
     assert isinstance(refusal, Refusal)
     assert refusal.reply_info.transaction == "a1"
 
 
-def test_what_is_not_known_is_said():
+def test_an_unknown_name_is_refused_with_the_known_ones():
     assert "known: desk, door" in error("ferd/hall/attic/enabled/set", "ON")
     assert "known: enabled, buzzer, sensitivity" in error("ferd/hall/desk/zoom/set", "ON")
     assert "known: restart" in error("ferd/hall/request/explode", "")
@@ -130,7 +130,7 @@ def test_what_is_not_known_is_said():
 
 @pytest.mark.parametrize("topic", EVERY_TOPIC)
 def test_what_is_retained_is_not_for_us(topic: str):
-    assert heard(topic, "ON", retained=True) is None
+    assert parsed(topic, "ON", retained=True) is None
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_is_retained_is_not_for_us(topic: str):
     ],
 )
 def test_other_topics_are_not_for_us(topic: str):
-    assert heard(topic, "") is None
+    assert parsed(topic, "") is None
 
 
 @pytest.mark.parametrize("topic", EVERY_TOPIC)
@@ -161,7 +161,7 @@ def test_ten_thousand_random_payloads_on_each_topic(topic: str):
             payload = chance.randbytes(int(chance.expovariate(1 / 40)))
         else:
             payload = b"".join(chance.choices(pieces, k=chance.randrange(12)))
-        understood = heard(topic, payload, reply_to="a/b", correlation=b"\x00")
+        understood = parsed(topic, payload, reply_to="a/b", correlation=b"\x00")
         assert isinstance(understood, ParsedCommand | Refusal)
         if isinstance(understood, Refusal):
             for message in respond(NODE, understood.verb, understood.reply_info, error=understood.error):
@@ -170,7 +170,7 @@ def test_ten_thousand_random_payloads_on_each_topic(topic: str):
 
 @given(st.binary(max_size=200), st.sampled_from(EVERY_TOPIC), st.text(max_size=20))
 def test_nothing_raises(payload: bytes, topic: str, reply_to: str):
-    assert heard(topic, payload, reply_to=reply_to) is not None
+    assert parsed(topic, payload, reply_to=reply_to) is not None
 
 
 def test_every_topic_that_is_documented_is_understood_and_subscribed():
@@ -215,7 +215,7 @@ def test_the_response_carries_the_transaction():
     ],
 )
 def test_a_response_topic_is_used_where_it_does_no_harm(reply_to: str, topics: list[str]):
-    command = heard("ferd/hall/request/reload", "", reply_to=reply_to, correlation=b"c")
+    command = parsed("ferd/hall/request/reload", "", reply_to=reply_to, correlation=b"c")
     assert isinstance(command, ParsedCommand)
     messages = respond(NODE, command.verb, command.reply_info)
     assert [message.topic for message in messages] == topics

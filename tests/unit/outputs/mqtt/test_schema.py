@@ -44,18 +44,18 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize("topic", [*PUBLISHED, *TAKEN], ids=ids)
-def test_examples_are_as_the_schema_says(topic: Topic[Any]):
+def test_examples_match_the_schema(topic: Topic[Any]):
     for example in topic.examples:
         if topic.taken:
-            told, where = encode(example), topic.at(**NAMES)
+            published, where = encode(example), topic.at(**NAMES)
         else:
             message = topic.message(example, **NAMES)
-            told, where = message.encoded(), message.topic
+            published, where = message.encoded(), message.topic
         assert topic_of(where) is topic
-        assert faults(where, told.decode()) == []
+        assert faults(where, published.decode()) == []
 
 
-def test_every_key_of_every_payload_says_what_it_means():
+def test_every_key_of_every_payload_has_a_description():
     for name, definition in schema()["$defs"].items():
         assert definition["description"], name
         for key, value in definition["properties"].items():
@@ -100,9 +100,9 @@ def test_the_judge_sees_what_is_wrong(topic: str, payload: str):
 
 
 def test_the_judge_sees_what_must_not_be_retained():
-    told = EVENT.message(EVENT.examples[0], **NAMES)
-    assert faults(told.topic, told.encoded().decode(), retained=False) == []
-    assert faults(told.topic, told.encoded().decode(), retained=True)
+    published = EVENT.message(EVENT.examples[0], **NAMES)
+    assert faults(published.topic, published.encoded().decode(), retained=False) == []
+    assert faults(published.topic, published.encoded().decode(), retained=True)
 
 
 WORDS = st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)

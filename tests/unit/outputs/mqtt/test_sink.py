@@ -302,9 +302,11 @@ def test_a_reload_reconnects_only_for_another_broker_or_without_a_connection(tmp
             broker.stop()
             wait_for(lambda: not sink.status.connected)
             kept = sink._publisher
+            kept.status = replace(kept.status, reconnects=7)
             same = snapshot(config(broker.port, discovery_prefix="ha"))
             sink.update(other, same, ())
             assert sink._publisher is not kept, "a reload tries again at once"
+            assert sink.status.reconnects == 7
             kept = sink._publisher
             changed_file = replace(same, files={"mqtt": (("password", 1, 2),)}, config=same.config.model_copy())
             sink.update(same, changed_file, ())

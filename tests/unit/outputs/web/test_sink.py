@@ -34,9 +34,9 @@ def sink():
     sink.stop()
 
 
-def answers(url):
+def answers(url, path="healthz", headers=None):
     try:
-        return httpx.get(f"{url}healthz").status_code == 200
+        return httpx.get(f"{url}{path}", headers=headers).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -91,10 +91,10 @@ def test_another_token_file_content_restarts_the_server(sink, tmp_path):
     token.write_text("another-token-of-enough-length")
     sink.update(first, replace(first, files={"web": ((str(token), 1, 1),)}), ())
     given = {"Authorization": "Bearer another-token-of-enough-length"}
-    wait_for(lambda: answers(address) and httpx.get(f"{address}api/state", headers=given).status_code == 200, 15)
+    wait_for(lambda: answers(address, "api/state", given), 15)
 
 
-@pytest.mark.parametrize(("token", "message"), [(None, "is not there"), ("short", "at least 16"), ("", "is empty")])
+@pytest.mark.parametrize(("token", "message"), [(None, "does not exist"), ("short", "at least 16"), ("", "is empty")])
 def test_a_wrong_token_file_is_refused(sink, tmp_path, token, message):
     file = tmp_path / "token"
     if token is not None:

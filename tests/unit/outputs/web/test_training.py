@@ -29,7 +29,7 @@ def _forgotten(shown):
         ("record", {"camera": "camera", "label": " "}, "1 to 32"),
         ("record", {"camera": "camera", "label": "x" * 33}, "1 to 32"),
         ("record", {"camera": "camera", "label": "a\nb"}, "1 to 32"),
-        ("train", {"name": "Mine!"}, "no name for the shelf"),
+        ("train", {"name": "Mine!"}, "is not a valid model name"),
         ("train", {"name": "expression"}, "comes with ferd"),
         ("train", {"name": "mine"}, "at least two classes"),
         ("train", {"name": "mine", "adapt": True}, "record neutral and happiness first"),

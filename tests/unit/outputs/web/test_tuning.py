@@ -11,6 +11,7 @@ from ferd.outputs.web.history import Recorder
 from ferd.outputs.web.tuning import apply_settings, replay, summarise
 from ferd.sources.demo import DemoScene
 from ferd.vision.loader import Models
+from ferd.vision.pipeline import Pipeline
 
 FILE = """\
 # the car's own
@@ -42,7 +43,7 @@ def config(file):
 def test_the_same_settings_give_the_same_labels():
     config = Config.model_validate({"fatigue": {"enabled": True}})
     parts = Models(config)
-    pipeline, recorder, demo = parts.pipeline(config.cameras["camera"]), Recorder(), DemoScene(fps=5)
+    pipeline, recorder, demo = Pipeline.of(parts, config, config.cameras["camera"]), Recorder(), DemoScene(fps=5)
     demo.open()
     for _ in range(60):
         recorder.add(pipeline.step(demo.read()))

@@ -25,15 +25,15 @@ def test_loopback_needs_none(bind):
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
-        ({"bind": "localhost"}, "is no address"),
+        ({"bind": "localhost"}, "is not an address"),
         ({"allowed_hosts": ["https://ferd.example"]}, "without https://"),
         ({"allowed_hosts": ["ferd.example:443"]}, "without a port"),
         ({"port": 0}, "greater than or equal to 1"),
         ({"max_connections": 1}, "greater than or equal to 4"),
     ],
 )
-def test_what_is_wrong_is_told(keys, told):
-    with pytest.raises(ValidationError, match=told):
+def test_wrong_values_are_refused(keys, message):
+    with pytest.raises(ValidationError, match=message):
         WebConfig(**keys)

@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_told_by_name_and_the_rest_is_judged(faces, capsy
     for name in (
         "text.jpg: does not decode",
         "empty.png: does not decode",
-        "boredom: no pictures",
+        "boredom: no images",
         "wall.png: no face",
     ):
         assert name in told.err
@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_told_by_name_and_the_rest_is_judged(faces, capsy
 def test_nothing_left_ends_with_1(tmp_path, capsys):
     (tmp_path / "happiness").mkdir()
     (tmp_path / "happiness/a.jpg").write_text("no picture")
-    assert "nothing was left to judge" in evaluated(capsys, str(tmp_path), code=1).err
+    assert "could be judged" in evaluated(capsys, str(tmp_path), code=1).err
 
 
 @pytest.mark.parametrize(("name", "message"), [("nowhere", "is not there"), ("file.txt", "neither a folder nor")])
@@ -80,7 +80,7 @@ def test_no_data_at_all(tmp_path, capsys, name, message):
 
 
 def test_a_folder_without_folders(tmp_path, capsys):
-    assert "One folder a label" in evaluated(capsys, str(tmp_path), code=1).err
+    assert "One folder per label" in evaluated(capsys, str(tmp_path), code=1).err
 
 
 @pytest.fixture

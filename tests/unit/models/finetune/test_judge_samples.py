@@ -55,6 +55,6 @@ def test_warnings_name_the_class_and_the_remedy():
     told = list(thin.warnings())
     assert told == [
         "tired: only 3 samples; 20 or more make it trustworthy",
-        "tired: 30 of 34 pictures passed over (no face): look at the camera, come closer, more light",
+        "tired: 30 of 34 images skipped (no face): look at the camera, come closer, more light",
     ]
     assert not list(Collected("good", crops=[crop()] * 60).warnings())

@@ -32,8 +32,8 @@ def evaluated(capsys, *arguments, code=0):
         ({"images": CROPS[:, :0, :0], "open": OPEN}, "they are (6, 0, 0)"),
         ({"images": np.zeros((6, 8, 8, 7), np.uint8), "open": OPEN}, "they are (6, 8, 8, 7)"),
         ({"images": CROPS}, "holds no open, only images"),
-        ({"images": CROPS[:0], "open": OPEN[:0]}, "nothing was left to judge"),
-        ({"images": np.array([1, None], object), "open": OPEN[:2]}, "is no whole .npz file"),
+        ({"images": CROPS[:0], "open": OPEN[:0]}, "could be judged"),
+        ({"images": np.array([1, None], object), "open": OPEN[:2]}, "is not a complete .npz file"),
     ],
 )
 def test_arrays_that_cannot_be_judged(tmp_path, capsys, arrays, message):
@@ -55,7 +55,7 @@ def test_a_truncated_archive(tmp_path, capsys, length, name):
     np.savez(tmp_path / "whole.npz", images=CROPS, open=OPEN)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:length])
     cv2.imwrite(str(tmp_path / "cut.png"), CROPS[0])
-    assert "cut.npz: is no whole .npz file" in evaluated(capsys, name, tmp_path / "cut.npz", code=1).err
+    assert "cut.npz: is not a complete .npz file" in evaluated(capsys, name, tmp_path / "cut.npz", code=1).err
 
 
 def test_half_a_folder_of_eyes(tmp_path, capsys):
@@ -65,7 +65,7 @@ def test_half_a_folder_of_eyes(tmp_path, capsys):
     (tmp_path / "open/bad.jpg").write_text("x")
     (tmp_path / "open/folder.png").mkdir()
     told = evaluated(capsys, "eyes", tmp_path, "--json")
-    for part in ("closed: no pictures", "winking: is neither open/ nor closed/", "bad.jpg: does not decode",
+    for part in ("closed: no images", "winking: is neither open/ nor closed/", "bad.jpg: does not decode",
                  "folder.png: is no file"):  # fmt: skip
         assert part in told.err
     assert json.loads(told.out)["n"] == 1
@@ -144,7 +144,7 @@ def test_points_are_judged_with_their_detector(tmp_path, capsys):
 
 def test_a_folder_of_folders_is_nothing_for_a_detector(tmp_path, capsys):
     (tmp_path / "happiness").mkdir()
-    assert "no pictures in it" in evaluated(capsys, "face", tmp_path, code=1).err
+    assert "no images in it" in evaluated(capsys, "face", tmp_path, code=1).err
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_folder_of_folders_is_nothing_for_a_detector(tmp_path, capsys):
         (np.ones(10, int), np.ones(5, int), np.zeros(5, int), "votes must be (N, 10)"),
         (np.full((5, 10), "a"), np.ones(5, int), np.zeros(5, int), "whole numbers"),
         (np.full((5, 10), np.nan), np.ones(5, int), np.zeros(5, int), "whole numbers"),
-        (np.ones((5, 10), int), np.ones(2, int), np.zeros(5, int), "not of one length"),
+        (np.ones((5, 10), int), np.ones(2, int), np.zeros(5, int), "differ in length"),
     ],
 )
 def test_ferplus_in_another_form(tmp_path, capsys, votes, split, twin, message):  # noqa: PLR0917
