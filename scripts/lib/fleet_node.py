@@ -1,4 +1,4 @@
-"""Simulated ferds for bench_fleet: the real Narrator, Board and Publisher, fed with a scripted face."""
+"""Simulate ferds for bench_fleet: the real EventBuilder, Outbox and Publisher with a scripted face."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from ferd import topics
 from ferd.config.models import MqttConfig
-from ferd.event_builder import EventBuilder, Published
+from ferd.event_builder import EventBuilder
 from ferd.outputs.home_assistant.discovery import Device, announcement
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.payloads import ONLINE, Info
+from ferd.payloads import ONLINE, Info, State
 from ferd.topics import Message
 from ferd.types import Box, Face, FaceReading, Reading, Track
 
@@ -27,11 +27,11 @@ CAMERA = "desk"
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 READINGS_A_SECOND = 2.0
 NOBODY = 0.15
-"""How often the next thing to see is an empty room."""
+"""Probability that an expression is followed by an empty room."""
 
 
 class Plan(NamedTuple):
-    """What one process simulates. ``every_s``: the mean time for which a face keeps its expression."""
+    """The nodes of one process. ``every_s``: mean seconds for which a face keeps its expression."""
 
     first: int
     count: int
@@ -42,23 +42,23 @@ class Plan(NamedTuple):
 
 
 @dataclass
-class Told:
-    """What the nodes of one process put on their boards, for the comparison with what arrived."""
+class Sent:
+    """What the nodes of one process put into their outboxes, for the comparison with what arrived."""
 
     events: list[str] = field(default_factory=list)
-    """Ids of those that must arrive."""
+    """Ids of the events that must arrive."""
     changes: list[str] = field(default_factory=list)
-    """Ids of changes of the expression: a camera over its budget makes one of several."""
+    """Ids of changes of the expression: a camera over its rate limit merges several into one."""
     states: dict[str, str] = field(default_factory=dict)
     online: list[tuple[str, float]] = field(default_factory=list)
-    """Node, and when (wall) the broker let it in."""
+    """Node, and when the broker accepted its connection (wall clock)."""
 
 
 class ScriptedFace:
-    """One person: comes, goes, and keeps each expression for a random time. Seeded, so every run sees the same."""
+    """One person who comes, goes, and keeps each expression for a random time. Seeded: each run sees the same."""
 
     def __init__(self, seed: int, every_s: float) -> None:
-        self._dice, self._every_s = random.Random(seed), every_s
+        self._random, self._every_s = random.Random(seed), every_s
         self._track, self._since, self._until = 0, 0.0, 0.0
         self._label: str | None = None
 
@@ -74,80 +74,81 @@ class ScriptedFace:
     def _next(self, t: float) -> None:
         was = self._label
         others = [label for label in LABELS if label != was]
-        self._label = None if was is not None and self._dice.random() < NOBODY else self._dice.choice(others)
+        self._label = None if was is not None and self._random.random() < NOBODY else self._random.choice(others)
         self._track += was is None
-        self._since, self._until = t, t + 1 + self._dice.expovariate(1 / self._every_s)
+        self._since, self._until = t, t + 1 + self._random.expovariate(1 / self._every_s)
 
 
 class Node:
-    def __init__(self, number: int, plan: Plan, told: Told) -> None:
+    def __init__(self, number: int, plan: Plan, sent: Sent) -> None:
         self.name = f"node-{number:04d}"
-        self._told = told
+        self._sent = sent
         self._face = ScriptedFace(number, plan.every_s)
-        self._published, self._builder = Published(), EventBuilder(self.name, CAMERA)
-        self._board = Outbox()
-        self._board.subscribe(self._note)
+        self._builder = EventBuilder(self.name, CAMERA)
+        self._state: State | None = None
+        self._outbox = Outbox()
+        self._outbox.subscribe(self._note)
         config = MqttConfig(host=plan.host, port=plan.port, discovery=plan.discovery)
         identity = f"ferd_{number:06x}"
-        self._publisher = Publisher(config, self.name, identity, self._board, cameras=[CAMERA])
-        self._introduce(identity, plan.discovery)
+        self._publisher = Publisher(config, self.name, identity, self._outbox, cameras=[CAMERA])
+        self._announce(identity, plan.discovery)
 
     def start(self) -> None:
         self._publisher.start()
 
-    def look(self, t: float) -> None:
-        before, self._published = self._published, self._builder.update(self._face.at(t), time.time())
-        names = {"node": self.name, "camera": CAMERA}
-        if self._published.state is not None and self._published.state != before.state:
-            self._put(topics.STATE.message(self._published.state, **names))
-        for event in self._published.events:
-            self._put(topics.EVENT.message(event, **names))
+    def step(self, t: float) -> None:
+        published = self._builder.update(self._face.at(t), time.time())
+        if published.state is not None and published.state != self._state:
+            self._state = published.state
+            self._put(topics.STATE.message(published.state, node=self.name, camera=CAMERA))
+        for event in published.events:
+            self._put(topics.EVENT.message(event, node=self.name, camera=CAMERA))
 
     def stop(self) -> None:
         self._publisher.stop()
 
-    def _introduce(self, identity: str, discovery: bool) -> None:
+    def _announce(self, identity: str, discovery: bool) -> None:
         self._put(topics.info_message(self.name, Info("0.1", "expression", LABELS, [CAMERA])))
         self._put(topics.camera_status_message(self.name, CAMERA, "online"))
         if discovery:
             self._put(announcement("homeassistant", Device(identity, self.name, [CAMERA], LABELS)))
 
     def _put(self, message: Message) -> None:
-        self._board.put(message, time.monotonic())
+        self._outbox.put(message, time.monotonic())
 
     def _note(self, message: Message) -> None:
         if message.topic == topics.camera_event(self.name, CAMERA):
             event = json.loads(message.encoded())
-            kept = self._told.changes if event["event_type"] == "expression_changed" else self._told.events
+            kept = self._sent.changes if event["event_type"] == "expression_changed" else self._sent.events
             kept.append(event["id"])
         elif message.topic == topics.camera_state(self.name, CAMERA):
-            self._told.states[message.topic] = message.encoded().decode()
+            self._sent.states[message.topic] = message.encoded().decode()
         elif message.topic == topics.node_status(self.name) and message.payload == ONLINE:
-            self._told.online.append((self.name, time.time()))
+            self._sent.online.append((self.name, time.time()))
 
 
 def simulate(plan: Plan, line: Connection) -> None:
-    """A process of its own. Sends "up", runs until it is told "quiet" (no more faces) and then "stop"; sends Told."""
-    logging.disable(logging.WARNING)  # each node would tell of the restart
-    told = Told()
-    nodes = [Node(plan.first + i, plan, told) for i in range(plan.count)]
+    """Run the nodes in a process of their own: send "up", step until "quiet" arrives, wait for "stop", send Sent."""
+    logging.disable(logging.WARNING)  # each node would log the restart of the broker
+    sent = Sent()
+    nodes = [Node(plan.first + i, plan, sent) for i in range(plan.count)]
     for node in nodes:
         node.start()
     line.send("up")
-    _look(nodes, line)
+    _run(nodes, line)
     line.send("quiet")
     line.recv()
     _stop_all(nodes)
-    line.send(told)
+    line.send(sent)
 
 
-def _look(nodes: Sequence[Node], line: Connection) -> None:
-    """Each node in its own rhythm, until somebody says something."""
+def _run(nodes: Sequence[Node], line: Connection) -> None:
+    """Step each node at its own times, until a command arrives."""
     begin, step = time.monotonic(), 1 / READINGS_A_SECOND
     turns = [(begin + step * i / len(nodes), i) for i in range(len(nodes))]
     while turns and not line.poll(max(0.0, turns[0][0] - time.monotonic())):
         at, i = heapq.heappop(turns)
-        nodes[i].look(at - begin)
+        nodes[i].step(at - begin)
         heapq.heappush(turns, (at + step, i))
     line.recv()
 
