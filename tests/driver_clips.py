@@ -17,6 +17,7 @@ from ferd.sources import demo
 from ferd.sources.face_warp import Look, WarpedPortrait
 from ferd.types import Frame, Image, Reading
 from ferd.vision.loader import Models
+from ferd.vision.pipeline import Pipeline
 
 LOOKS = {"shut": Look(lids=1.0), "yawn": Look(jaw=1.0), "laugh": Look(smile=1.0, teeth=1.0)}
 DRIVER = (300.0, 1.0)
@@ -57,7 +58,7 @@ def readings(frames: Iterator[Frame], config: str = "[fatigue]\nenabled = true\n
     path = folder / "ferd.toml"
     path.write_text(config)
     loaded = load_config(path, {})
-    pipeline = Models(loaded).pipeline(loaded.cameras["camera"])
+    pipeline = Pipeline.of(Models(loaded), loaded, loaded.cameras["camera"])
     return [pipeline.step(each) for each in frames]
 
 

@@ -138,8 +138,8 @@ def test_the_clock_jumps_by_an_hour():
         wall = 1e9 + t + (3600 if t > 15 else 0)
         levels.append(fatigue.level)
         results = () if fatigue.level == "none" else (Alert("fatigue", fatigue.level, fatigue.reason or "", t),)
-        builder.tell(Reading(t, fatigue=fatigue, alerts=results), wall)
-        events += [event for event in builder.events if event.event_type.startswith("alert")]
+        published = builder.update(Reading(t, fatigue=fatigue, alerts=results), wall)
+        events += [event for event in published.events if event.event_type.startswith("alert")]
     assert [event.event_type for event in events] == ["alert_began", "alert_ended"]
     assert events[1].held_s == pytest.approx(10, abs=1.5)
     assert levels[levels.index("alarm") :].index("none") > 60
