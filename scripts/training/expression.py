@@ -15,7 +15,7 @@ TRAINING = Training(
     takes="Takes two to three hours on two idle cores; see models/README.md. --epochs is the share of the usual "
     "epochs of every stage, 0 to 1: a trial.",
     needed=FERPLUS,
-    epochs=1.0,
+    epochs=72,
     recipe="training.recipe",
     curves="training.curves",
 )

@@ -41,19 +41,19 @@ class Shape:
     """Channels of the net; blocks are residual pairs of convolutions in each stage."""
 
     stem: int = 16
-    widths: tuple[int, ...] = (24, 48, 96)
+    widths: tuple[int, ...] = (32, 64, 112)
     blocks: tuple[int, ...] = (1, 1, 1)
     features: int = 192
-    dropout: float = 0.05
+    dropout: float = 0.1
 
 
-PUPIL = Shape()
+SHIPPED = Shape()
 
 
 class ExpressionNet(nn.Module):
     """(B, 1, 48, 48) normalised gray to (B, labels) logits."""
 
-    def __init__(self, shape: Shape = PUPIL, labels: int = len(TRAIN_LABELS)) -> None:
+    def __init__(self, shape: Shape = SHIPPED, labels: int = len(TRAIN_LABELS)) -> None:
         super().__init__()
         self.shape = shape
         layers: list[nn.Module] = [_conv(1, shape.stem), nn.ReLU()]
@@ -61,6 +61,7 @@ class ExpressionNet(nn.Module):
         for width, blocks in zip(shape.widths, shape.blocks, strict=True):
             layers += [_conv(before, width, stride=2), nn.ReLU()]
             layers += [Residual(width) for _ in range(blocks)]
+            layers += [nn.Dropout2d(shape.dropout)]  # whole channels: their neighbours would give a pixel away
             before = width
         layers += [_conv(before, shape.features, size=1), nn.ReLU()]
         self.body = nn.Sequential(*layers)
