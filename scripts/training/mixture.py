@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import LABELS, TRAIN_LABELS
-from training.worlds import BOX, EYES, UNCUT, Tile, World
+from training.worlds import BOX, EYES, MARGIN, UNCUT, Tile, World
 
 VICKSAM, HSEMOTION, HSEMOTION_RAF = slice(0, 7), slice(7, 14), slice(14, 21)  # columns of the teachers' word
 RARE = [TRAIN_LABELS.index(name) for name in ("fear", "disgust", "contempt")]
@@ -88,8 +88,8 @@ def targets_of(world: World, share: Share) -> tuple[NDArray[np.float32], NDArray
     said /= np.maximum(total, 1e-6)[:, None]
     rare = world.targets[:, RARE].sum(axis=1)  # which teachers overlook
     by_teacher = np.where(labelled, share.teacher * (1 - rare), 1.0)
-    by_teacher = np.where(total > 0.5, by_teacher, 0.0)[:, None]
-    known = labelled | (total > 0.5)
+    by_teacher = np.where(total > 0.1, by_teacher, 0.0)[:, None]
+    known = labelled | (total > 0.1)
     return (smoothed * (1 - by_teacher) + said * by_teacher).astype(np.float32), known
 
 
@@ -116,6 +116,5 @@ def judged_uncut(world: World) -> Judged:
 
 
 def inner(tiles: Tile) -> Tile:
-    from training.worlds import MARGIN
-
+    """The tiles without their margin."""
     return np.ascontiguousarray(tiles[:, MARGIN:-MARGIN, MARGIN:-MARGIN])

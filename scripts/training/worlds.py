@@ -10,7 +10,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ MARGIN = 6  # pixels of surroundings on each side of a tile, so that a shifted t
 WIDE = SIDE + 2 * MARGIN
 ZOOMED, PAD = 192, 32  # longest side while the face is searched, and the rim around it
 LOOSE = (0.9, 1.3)  # a cut by the box, in units of the cut that the card asks for
+WORD = 26  # columns of the teachers' word
 PER_PERSON = 24  # press photos: one film actor holds nearly all of disgust, in distorted copies
 
 Tile = NDArray[np.uint8]
@@ -53,7 +54,7 @@ class World:
     targets: NDArray[np.float32]  # (N, 8) over TRAIN_LABELS, rows of 0 without a label
     label: NDArray[np.int64]  # (N,) index into TRAIN_LABELS, -1 without one
     held: NDArray[np.bool_]  # (N,) people held back
-    word: NDArray[np.float32]  # (N, 26) the teachers' word, rows of 0 where it is missing
+    word: NDArray[np.float32]  # (N, WORD) the teachers' word, rows of 0 where it is missing
 
 
 def held_back(people: Iterable[str], every: int) -> set[str]:
@@ -189,7 +190,9 @@ SOURCES = (
         hashed=3,
     ),
     Source("rafdb", "rafdb.npz", lambda root: packed_pictures(root / "rafdb.npz"), 10, True),
-    Source("affectnet_ffhq", "affectnet_ffhq.npz", lambda root: packed_pictures(root / "affectnet_ffhq.npz"), 12, False),
+    Source(
+        "affectnet_ffhq", "affectnet_ffhq.npz", lambda root: packed_pictures(root / "affectnet_ffhq.npz"), 12, False
+    ),
     Source("kdef", "kdef", lambda root: folder_pictures(root / "kdef", lambda stem: stem[:4], LABELS), 6, True),
     Source(
         "ckplus48",
@@ -203,9 +206,11 @@ SOURCES = (
 )
 
 
-def load(source: Source, root: Path, words: dict[str, NDArray[np.float32]]) -> World:
+def load(source: Source, root: Path, words: Mapping[str, NDArray[np.float32]]) -> World:
     """Read, cut and label every picture of a set; pictures that do not decode are named and skipped."""
-    detector = yunet(root, (ZOOMED, ZOOMED))
+    detector = yunet(root, (ZOOMED, ZOOMED)) if any((root / "yunet").glob("*.onnx")) else None
+    if detector is None:
+        warn(f"{root / 'yunet'} holds no .onnx file: the faces of {source.name} are not searched, taken uncut at best")
     tiles: list[Tile] = []
     of: list[int] = []
     how: list[int] = []
@@ -219,7 +224,7 @@ def load(source: Source, root: Path, words: dict[str, NDArray[np.float32]]) -> W
         if seen[picture.person] > source.per_person:
             continue
         pixels = picture.pixels
-        face = find(pixels, detector)
+        face = find(pixels, detector) if detector else None
         spread = np.random.default_rng(zlib.crc32(picture.name.encode()))
         cuts = [(EYES, by_eyes(pixels, face)), (BOX, by_box(pixels, face, spread))] if face else []
         if source.tight or (picture.pixels.shape[0] <= 2 * SIDE and not face and picture.label):
@@ -240,8 +245,8 @@ def load(source: Source, root: Path, words: dict[str, NDArray[np.float32]]) -> W
     for row, index in zip(targets, label, strict=True):
         if index >= 0:
             row[index] = 1
-    nothing = np.zeros(26, np.float32)
-    word = np.array([words.get(f"{source.name}:{p.name}", nothing) for p in kept], np.float32).reshape(-1, 26)
+    nothing = np.zeros(WORD, np.float32)
+    word = np.array([words.get(f"{source.name}:{p.name}", nothing) for p in kept], np.float32).reshape(-1, WORD)
     return World(
         np.array(tiles, np.uint8).reshape(-1, WIDE, WIDE),
         np.array(of, np.int64),
@@ -253,22 +258,25 @@ def load(source: Source, root: Path, words: dict[str, NDArray[np.float32]]) -> W
     )
 
 
-def load_words(path: Path) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-    """The teachers' word: of FER+ in the order of its tiles, of the others by "SET:NAME"."""
+def load_words(path: Path) -> dict[str, NDArray[np.float32]]:
+    """What the teachers say: `ferplus` in the order of its tiles, one picture of the other sets by "SET:NAME"."""
     words: dict[str, NDArray[np.float32]] = {}
     with np.load(path, allow_pickle=False) as stored:
-        fer = stored["ferplus_word"].astype(np.float32)
         for key in stored.files:
-            if key.endswith("_name"):
+            rows = stored[key]
+            if key == "ferplus_word":
+                words["ferplus"] = rows.astype(np.float32)
+            elif key.endswith("_name"):
                 name = key.removesuffix("_name")
-                rows = stored[f"{name}_word"].astype(np.float32)
-                words |= {f"{name}:{n}": row for n, row in zip(stored[key], rows, strict=True)}
-    return fer, words
+                said = stored[f"{name}_word"].astype(np.float32)
+                words |= {f"{name}:{n}": row for n, row in zip(rows, said, strict=True)}
+    return words
 
 
-def load_votes(root: Path, word: NDArray[np.float32]) -> World:
+def load_votes(root: Path, words: Mapping[str, NDArray[np.float32]]) -> World:
     """FER+: pictures on which the crowd saw a face and an expression, with its votes; the public test is held back."""
     fer = load_ferplus(root)
+    word = words.get("ferplus", np.zeros((len(fer.tiles), WORD), np.float32))
     faces = fer.votes.sum(axis=1)
     keep = np.where(fer.validation, (fer.majority >= 0) & ~fer.duplicate, (faces > fer.others) & (faces > 0))
     votes = fer.votes[keep]
