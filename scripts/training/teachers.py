@@ -83,9 +83,7 @@ def open_teachers(folder: Path) -> list[tuple[slice, Teacher]]:
         ) as error:  # a broken file must not cost the word of the others
             warn(f"{folder / files[0]}: {error}: goes on without this teacher")
     if not teachers:
-        raise MissingDataError(
-            f"{folder} holds no teacher that can be used. Needed is {VICKSAM}, {HSEMOTION} or {INTEL}"
-        )
+        raise MissingDataError(f"{folder} holds no usable teacher: {VICKSAM}, {HSEMOTION} or {INTEL} is needed")
     return teachers
 
 
