@@ -25,6 +25,8 @@ def test_the_wheel_carries_code_models_and_cards(wheel):
     for name in (
         "ferd/models/expression.tflite",
         "ferd/models/expression.json",
+        "ferd/models/expression-ferplus.tflite",
+        "ferd/models/expression-ferplus.json",
         "ferd/pipeline.py",
         "ferd/py.typed",
         "ferd/units/ferd.service",
