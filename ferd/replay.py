@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ferd.camera.source import Source
-from ferd.data import Box, Face, FaceReading, Fatigue, Frame, Reading, Signals, Track
 from ferd.errors import SourceEnded, SourceError
-from ferd.mind.watch import Watch
-from ferd.pipeline import Mind, Scores
-from ferd.publish.message import Message
-from ferd.publish.narrator import Narrator
-from ferd.publish.topics import EVENT
+from ferd.event_builder import EventBuilder
+from ferd.outputs.mqtt.message import Message
+from ferd.outputs.mqtt.topics import EVENT
+from ferd.policy.alert_engine import AlertEngine
+from ferd.sources.base import Source
+from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track
+from ferd.vision.pipeline import ExpressionSmoother, Scores
 
 SIGNALS = ("eyes_closed", "mouth_open", "nod")
 """The keys of a face's signals, as Signals has them."""
@@ -38,7 +38,7 @@ def frames(source: Source) -> Iterator[Frame]:
             return
 
 
-def lines(readings: Iterable[Reading], narrator: Narrator) -> Iterator[dict[str, Any]]:
+def lines(readings: Iterable[Reading], narrator: EventBuilder) -> Iterator[dict[str, Any]]:
     """What `replay --jsonl` prints: the reading, and what would be published. Wall time begins in 1970 at t = 0."""
     for reading in readings:
         messages = narrator.tell(reading, reading.t)
@@ -57,7 +57,7 @@ def to_json(line: dict[str, Any]) -> str:
     return json.dumps(line, separators=(",", ":"), ensure_ascii=False)
 
 
-def read_trace(path: Path, labels: Iterable[str], mind: Mind, watch: Watch) -> Iterator[Reading]:
+def read_trace(path: Path, labels: Iterable[str], mind: ExpressionSmoother, watch: AlertEngine) -> Iterator[Reading]:
     """The readings of a trace. Raises SourceError with the line that is wrong."""
     labels = tuple(labels)
     empty = True
@@ -102,13 +102,15 @@ def _events(messages: Iterable[Message]) -> list[dict[str, Any]]:
     return [json.loads(m.payload) for m in messages if EVENT.names_in(m.topic)]
 
 
-def _reading(line: dict[str, Any], labels: tuple[str, ...], mind: Mind, seen: dict[int, Track]) -> Reading:
+def _reading(
+    line: dict[str, Any], labels: tuple[str, ...], mind: ExpressionSmoother, seen: dict[int, Track]
+) -> Reading:
     t = float(line["t"])
     if not 0 <= t < LONGEST_S:
         raise ValueError(f"t is {t}")
     tracks: list[Track] = []
     scores: dict[int, Scores] = {}
-    signals: dict[int, Signals] = {}
+    signals: dict[int, EyeMouthState] = {}
     for face in line["faces"]:
         number = int(face["track"])
         fresh = bool(face["scores"])
@@ -123,7 +125,7 @@ def _reading(line: dict[str, Any], labels: tuple[str, ...], mind: Mind, seen: di
         tracks.append(track)
         if fresh:
             scores[number] = np.array([float(face["scores"][label]) for label in labels], np.float32)
-            signals[number] = Signals(*(_number(face.get(key)) for key in SIGNALS))
+            signals[number] = EyeMouthState(*(_number(face.get(key)) for key in SIGNALS))
     main = line["main"]
     return Reading(t, mind(t, tracks, scores, signals), None if main is None else int(main))
 

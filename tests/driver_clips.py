@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from drivers import Act
 
-from ferd.camera import demo
-from ferd.camera.puppet import Look, Puppet
 from ferd.config import load_config
-from ferd.data import Frame, Picture, Reading
-from ferd.pipeline import Parts
+from ferd.sources import demo
+from ferd.sources.face_warp import Look, WarpedPortrait
+from ferd.types import Frame, Image, Reading
+from ferd.vision.pipeline import Models
 
 LOOKS = {"shut": Look(lids=1.0), "yawn": Look(jaw=1.0), "laugh": Look(smile=1.0, teeth=1.0)}
 DRIVER = (300.0, 1.0)
@@ -25,12 +25,12 @@ PASSENGER = (520.0, 1.7)
 
 
 @functools.cache
-def _puppet() -> Puppet:
-    return Puppet(demo.load_portrait())
+def _puppet() -> WarpedPortrait:
+    return WarpedPortrait(demo.load_portrait())
 
 
 @functools.cache
-def _portrait(what: str) -> Picture:
+def _portrait(what: str) -> Image:
     return _puppet().portrait(LOOKS.get(what, Look()))
 
 
@@ -57,11 +57,11 @@ def readings(frames: Iterator[Frame], config: str = "[fatigue]\nenabled = true\n
     path = folder / "ferd.toml"
     path.write_text(config)
     loaded = load_config(path, {})
-    pipeline = Parts(loaded).pipeline(loaded.cameras["camera"])
+    pipeline = Models(loaded).pipeline(loaded.cameras["camera"])
     return [pipeline.step(each) for each in frames]
 
 
-def _draw(image: Picture, t: float, what: str, place: tuple[float, float]) -> None:
+def _draw(image: Image, t: float, what: str, place: tuple[float, float]) -> None:
     way = demo.posture(t, *place)
     person = cv2.warpAffine(_portrait(what), way, (demo.WIDTH, demo.HEIGHT), flags=cv2.INTER_LINEAR)
     alpha = cv2.warpAffine(_puppet().alpha, way, (demo.WIDTH, demo.HEIGHT), flags=cv2.INTER_LINEAR)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ferd.data import LEVELS, Fatigue, Signals
-from ferd.mind.fatigue import FatiguePolicy, Limits
+from ferd.policy.drowsiness import DrowsinessLimits, DrowsinessPolicy
+from ferd.types import LEVELS, EyeMouthState, Fatigue
 
 What = Literal["shut", "down", "aside", "away", "yawn", "laugh", "talk", "dark glasses"]
 
@@ -56,12 +56,12 @@ def times(seconds: float, fps: float, rng: random.Random, reader: Reader, jitter
             yield (i + 0.5 + rng.uniform(-jitter, jitter) / 2) / fps
 
 
-def signals(now: set[What], rng: random.Random, reader: Reader) -> Signals | None:
+def signals(now: set[What], rng: random.Random, reader: Reader) -> EyeMouthState | None:
     """What one frame gives. None: no face."""
     if "away" in now or rng.random() < reader.missed:
         return None
     mouth = 0.97 if now & {"yawn", "laugh"} else rng.choice([0.02, 0.1, 0.6]) if "talk" in now else 0.02
-    return Signals(_eyes(now, rng, reader), mouth)
+    return EyeMouthState(_eyes(now, rng, reader), mouth)
 
 
 def _eyes(now: set[What], rng: random.Random, reader: Reader) -> float | None:
@@ -79,11 +79,17 @@ def _eyes(now: set[What], rng: random.Random, reader: Reader) -> float | None:
 
 
 def watch(
-    acts: Sequence[Act], seconds: float, fps: float, reader: Reader, seed: int = 0, *, limits: Limits | None = None
+    acts: Sequence[Act],
+    seconds: float,
+    fps: float,
+    reader: Reader,
+    seed: int = 0,
+    *,
+    limits: DrowsinessLimits | None = None,
 ) -> list[tuple[float, Fatigue]]:
     """The policy over a scene, frame by frame."""
     rng = random.Random(seed)
-    policy = FatiguePolicy(limits or Limits())
+    policy = DrowsinessPolicy(limits or DrowsinessLimits())
     rest, current, told = sorted(acts, key=lambda act: -act.start), [], []
     for t in times(seconds, fps, rng, reader):
         while rest and rest[-1].start <= t:

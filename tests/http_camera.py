@@ -11,7 +11,7 @@ from typing import Any
 
 import cv2
 
-from ferd.camera.demo import NEUTRAL_AT, render
+from ferd.sources.demo import NEUTRAL_AT, render
 
 
 class HttpCamera:

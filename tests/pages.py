@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 from brokers import free_port, wait_for
 
-from ferd.camera.demo import picture
-from ferd.camera.fake import FakeCamera, play
 from ferd.config import Config
-from ferd.daemon import Daemon
-from ferd.data import Frame
+from ferd.engine import Engine
+from ferd.sources.demo import picture
+from ferd.sources.fake import FakeCamera, play
+from ferd.types import Frame
 
 
 class Portrait(FakeCamera):
@@ -29,7 +29,7 @@ class Portrait(FakeCamera):
 
 
 class RunningPage:
-    def __init__(self, daemon: Daemon, port: int) -> None:
+    def __init__(self, daemon: Engine, port: int) -> None:
         self.daemon, self.port = daemon, port
         self.url = f"http://127.0.0.1:{port}"
         self.client = httpx.Client(base_url=self.url, timeout=20)
@@ -59,7 +59,7 @@ def page(web: Mapping[str, Any] | None = None, *, file: Path | None = None, **se
             **sections,
         }
     )
-    daemon = Daemon(config, open_camera=lambda _camera: Portrait([play(3600)], fps=10), file=file)
+    daemon = Engine(config, open_camera=lambda _camera: Portrait([play(3600)], fps=10), file=file)
     thread = threading.Thread(target=daemon.run)
     thread.start()
     running = RunningPage(daemon, port)

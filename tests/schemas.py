@@ -8,9 +8,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from ferd.publish.message import Topic
-from ferd.publish.schema import schema
-from ferd.publish.topics import PUBLISHED, TAKEN
+from ferd.outputs.mqtt.message import Topic
+from ferd.outputs.mqtt.schema import schema
+from ferd.outputs.mqtt.topics import PUBLISHED, TAKEN
 
 
 def topic_of(topic: str) -> Topic[Any] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ferd.config import load_config
 from ferd.errors import FerdError
-from ferd.paths import is_file
+from ferd.fs import is_file
 
 HELP = "measure time and memory: each stage, the whole chain, and its floor"
 MORE = """
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ferd.bench import measure
+    from ferd.evaluation.bench import measure
 
     config = load_config(args.config, os.environ)
     if args.frames < 1:
@@ -51,7 +51,7 @@ def _picture(file: Path | None) -> Any:
     import cv2
 
     if file is None:
-        from ferd.camera.demo import picture
+        from ferd.sources.demo import picture
 
         return picture()
     image = cv2.imread(str(file)) if is_file(file) else None

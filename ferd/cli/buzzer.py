@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ferd.buzzer.panel import Panel, has_pins, open_panel
-from ferd.buzzer.patterns import KINDS, Output, Pattern, draw
 from ferd.config import BuzzerConfig, load_config
 from ferd.errors import ConfigError
+from ferd.outputs.buzzer.output import BuzzerOutput, has_pins, open_output
+from ferd.outputs.buzzer.patterns import KINDS, Output, Pattern, draw
 
 HELP = "play the buzzer's patterns, list them, or switch it off"
 MORE = """
@@ -60,7 +60,7 @@ def _test(args: argparse.Namespace) -> int:
     config = _with_options(load_config(args.config, os.environ).buzzer, args)
     patterns = _chosen(config.playable, args.pattern)
     logs.set_up()  # where there are no pins, what would sound is told here
-    panel = open_panel(config, lambda: print("the button was pressed"))
+    panel = open_output(config, lambda: print("the button was pressed"))
     try:
         panel.show(Output(watching=True))
         for pattern in patterns:
@@ -88,7 +88,7 @@ def _chosen(patterns: Mapping[str, Pattern], name: str | None) -> list[Pattern]:
     return [patterns[name]]
 
 
-def _play(panel: Panel, pattern: Pattern) -> None:
+def _play(panel: BuzzerOutput, pattern: Pattern) -> None:
     """The pattern once, or for ROUNDS_S where it is shorter."""
     length_s = max(pattern.length_s, ROUNDS_S)
     began = time.monotonic()
@@ -109,7 +109,7 @@ def _players(config: BuzzerConfig, pattern: Pattern) -> str:
 
 def _off(args: argparse.Namespace) -> int:
     """Fine where there is nothing to switch off, so that a service without a buzzer does not fail by it."""
-    from ferd.buzzer import claims
+    from ferd.outputs.buzzer import pin_state as claims
 
     pins = claims.noted()
     if pins is None:
@@ -124,10 +124,10 @@ def _off(args: argparse.Namespace) -> int:
         return 0
     numbers = ", ".join(str(pin) for pin, _high in pins)
     if not has_pins():
-        open_panel(BuzzerConfig(pin=pins[0][0]), lambda: None).close()
+        open_output(BuzzerConfig(pin=pins[0][0]), lambda: None).close()
         print(f"no GPIO here: nothing to switch off (GPIO {numbers})")
         return 0
-    from ferd.buzzer.pin import switch_off
+    from ferd.outputs.buzzer.pin import switch_off
 
     switch_off(pins)
     claims.clear()

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ferd.camera.find import find_cameras
+    from ferd.sources.discovery import find_cameras
 
     found = find_cameras()
     if args.json:

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from ferd.config import load_config
-from ferd.config.load import SYSTEM_FILE
+from ferd.config.loader import SYSTEM_FILE
 from ferd.config.source import redact
-from ferd.paths import exists
+from ferd.fs import exists
 
 HELP = "validate a configuration: every error with its line, key and remedy"
 MORE = """
@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ferd.pipeline import Parts
-    from ferd.publish.home_assistant import identity
-    from ferd.publish.target import target_of
+    from ferd.outputs.home_assistant.discovery import identity
+    from ferd.outputs.mqtt.broker_settings import broker_settings
+    from ferd.vision.pipeline import Models
 
     config = load_config(args.file, os.environ)
-    parts = Parts(config)
-    target = target_of(config.mqtt)
+    parts = Models(config)
+    target = broker_settings(config.mqtt)
     file = args.file or (SYSTEM_FILE if exists(SYSTEM_FILE) else "the defaults (there is no file)")
     print(f"{file}: fine")
     print(f"  node      {config.node.name}")
@@ -42,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"  model     {parts.classifier.bundle.name}: {', '.join(parts.classifier.labels)}")
     if config.fatigue.enabled:
         limits = config.fatigue
-        seconds = f"{limits.shut_notice_s:g}, {limits.shut_warning_s:g} and {limits.shut_alarm_s:g} s"
+        seconds = (
+            f"{limits.eyes_closed_notice_s:g}, {limits.eyes_closed_warning_s:g} and {limits.eyes_closed_alarm_s:g} s"
+        )
         print(f"  fatigue   eyes shut for {seconds}: notice, warning, alarm")
     if config.alerts:
         print(f"  alerts    {', '.join(alert.name for alert in config.alerts)}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from ferd.config.schema import Config
-from ferd.config.show import default_toml
+from ferd.config.models import Config
+from ferd.config.template import default_toml
 
 HELP = "print a commented configuration, or its JSON Schema"
 MORE = """

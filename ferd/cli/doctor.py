@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ferd.errors import EXIT_CONFIG, EXIT_FAILED, ConfigError
 
 if TYPE_CHECKING:
-    from ferd.doctor.finding import Finding, Verdict
+    from ferd.diagnostics.finding import Finding, Verdict
 
 HELP = "examine camera, models, pins, broker and board: what is wrong, and what to do"
 MORE = """
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ferd.config import Config, load_config
-    from ferd.doctor.examine import EXAMINATIONS, examine
-    from ferd.doctor.finding import error, ok, worst
+    from ferd.diagnostics.examine import EXAMINATIONS, examine
+    from ferd.diagnostics.finding import error, ok, worst
 
     if unknown := [part for part in args.only or [] if part not in EXAMINATIONS]:
         print(f"ferd: doctor knows no part {unknown[0]}; known: {', '.join(EXAMINATIONS)}", file=sys.stderr)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ferd.errors import FerdError
 
 if TYPE_CHECKING:
-    from ferd.model.add.convert import Int8Converter
-    from ferd.model.bundle import Bundle
+    from ferd.models.bundle import Bundle
+    from ferd.models.importer.convert import Int8Converter
 
 HELP = "put a model of your own on the shelf: a Teachable Machine export as downloaded, or any TFLite classifier"
 MORE = """
@@ -50,9 +50,9 @@ def add_remove_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add(args: argparse.Namespace) -> int:
     from ferd.cli.model_show import print_facts
-    from ferd.model.add.adopt import Wishes, adopt
-    from ferd.model.store import check_name, name_from
-    from ferd.paths import expand
+    from ferd.fs import expand
+    from ferd.models.importer.adopt import Wishes, adopt
+    from ferd.models.store import check_name, name_from
 
     source = expand(args.file)
     wishes = Wishes(args.name or name_from(source), args.input, args.labels, args.values, args.replace)
@@ -76,9 +76,9 @@ def _converter(pictures: Path | None, values: str | None, source: Path) -> Int8C
     """None without pictures: an export that has to be converted is then refused, with the remedy."""
     if pictures is None:
         return None
-    from ferd.evaluate.samples import PICTURES, read_picture
-    from ferd.model.add.convert import Int8Converter, read_pictures
-    from ferd.paths import expand, is_dir
+    from ferd.evaluation.samples import PICTURES, read_picture
+    from ferd.fs import expand, is_dir
+    from ferd.models.importer.convert import Int8Converter, read_pictures
 
     folder = expand(pictures)
     if not is_dir(folder):
@@ -96,7 +96,7 @@ def _warn(bundle: Bundle) -> None:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from ferd.model.store import remove
+    from ferd.models.store import remove
 
     for path in remove(args.name):
         print(f"removed {path}")

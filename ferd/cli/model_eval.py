@@ -15,10 +15,10 @@ from ferd.config import DetectorConfig, load_config
 from ferd.errors import FerdError
 
 if TYPE_CHECKING:
-    from ferd.evaluate.faces import FaceVerdict
-    from ferd.evaluate.judge import Verdict
-    from ferd.evaluate.samples import Samples
-    from ferd.model.bundle import Bundle
+    from ferd.evaluation.faces import FaceVerdict
+    from ferd.evaluation.judge import Verdict
+    from ferd.evaluation.samples import Samples
+    from ferd.models.bundle import Bundle
 
 HELP = "how good a model is: accuracy, recall, calibration, and what another lamp does to it"
 MORE = """
@@ -55,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ferd.model.shelf import find_bundle
+    from ferd.models.registry import find_bundle
 
     # Recall counts faces from 40 pixels on; a detector may see such a face a little smaller.
-    config = load_config(None, os.environ).detector.model_copy(update={"min_face": LEAST_FACE})
+    config = load_config(None, os.environ).detector.model_copy(update={"min_face_px": LEAST_FACE})
     if args.name in ("haar", "yunet"):
         return _detector(config.model_copy(update={"kind": args.name}), args)
     bundle = find_bundle(args.name)
@@ -73,28 +73,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _detector(config: DetectorConfig, args: argparse.Namespace) -> int:
-    from ferd.evaluate.faces import evaluate_detector
-    from ferd.face.detect import make_detector
+    from ferd.evaluation.faces import evaluate_detector
+    from ferd.vision.detectors.base import make_detector
 
     _refuse(args, "a face detector", "detect", "stress", "plot", "mouth")
     return _tell_figures(evaluate_detector(make_detector(config), args.data, _seen), args)
 
 
 def _own_detector(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
-    from ferd.evaluate.faces import evaluate_detector
-    from ferd.face.own import FaceDetector
-    from ferd.face.points import with_points
+    from ferd.evaluation.faces import evaluate_detector
+    from ferd.vision.detectors.ferd import FerdDetector
+    from ferd.vision.points import with_points
 
     _refuse(args, "a face detector", "detect", "stress", "plot", "mouth")
-    detector = with_points(FaceDetector(bundle, config.min_face))
+    detector = with_points(FerdDetector(bundle, config.min_face_px))
     return _tell_figures(evaluate_detector(detector, args.data, _seen), args)
 
 
 def _eyes(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
-    from ferd.evaluate.eyes import evaluate_eyes, needs_points
-    from ferd.evaluate.photograph import LEAST
-    from ferd.face.detect import make_detector
-    from ferd.face.eyes import EyeReader
+    from ferd.evaluation.eyes import evaluate_eyes, needs_points
+    from ferd.evaluation.photograph import LEAST
+    from ferd.vision.detectors.base import make_detector
+    from ferd.vision.eyes import EyeReader
 
     _refuse(args, "the eyes model", "detect", "stress")
     detector, thorough = make_detector(config), make_detector(config, LEAST)
@@ -104,7 +104,7 @@ def _eyes(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> i
     verdict = evaluate_eyes(EyeReader(bundle), detector, thorough, args.data, what=what, seen=_seen)
     code = _tell_figures(verdict, args)
     if args.plot and verdict.verdict:
-        from ferd.evaluate.plot import draw
+        from ferd.evaluation.plot import draw
 
         draw(verdict.verdict, f"{bundle.name} on {args.data.name}", args.plot)
     return code
@@ -146,11 +146,11 @@ def _refuse(args: argparse.Namespace, kind: str, *options: str) -> None:
 
 
 def _classifier(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
-    from ferd.evaluate.run import detected, evaluate, whole
-    from ferd.evaluate.samples import read_samples
-    from ferd.evaluate.stress import STRESSES
-    from ferd.face.detect import make_detector
-    from ferd.model.classify import Classifier
+    from ferd.evaluation.run import detected, evaluate, whole
+    from ferd.evaluation.samples import read_samples
+    from ferd.evaluation.stress import STRESSES
+    from ferd.vision.classifier import Classifier
+    from ferd.vision.detectors.base import make_detector
 
     _refuse(args, "a classifier", "mouth")
     classifier = Classifier(bundle)
@@ -162,7 +162,7 @@ def _classifier(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace
     _tell_problems(samples.problems)
     _tell_verdicts(plain, verdicts, samples, args)
     if args.plot:
-        from ferd.evaluate.plot import draw
+        from ferd.evaluation.plot import draw
 
         draw(plain, f"{bundle.name} on {args.data.name}", args.plot)
     return 0

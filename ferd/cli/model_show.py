@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ferd.model.bundle import Bundle, InputSpec
-    from ferd.model.runtime import Network
+    from ferd.models.bundle import Bundle, InputSpec
+    from ferd.models.runtime import Network
 
 HEADLINES = {
     "accuracy": "right",
@@ -36,7 +36,7 @@ def add_show_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(as_json: bool) -> int:
-    from ferd.model.shelf import list_bundles, state_dir
+    from ferd.models.registry import list_bundles, state_dir
 
     bundles = list(list_bundles())
     if as_json:
@@ -83,7 +83,7 @@ def _headlines(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _show(name: str, as_json: bool) -> int:
-    from ferd.model.shelf import find_bundle
+    from ferd.models.registry import find_bundle
 
     facts = _facts(find_bundle(name))
     if as_json:
@@ -111,19 +111,19 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         "input": f"{spec.width}x{spec.height} {spec.colour} {network.input.dtype}",
         "output": f"{bundle.output} {network.outputs[0].dtype}, temperature {bundle.temperature:g}",
         "runtime": network.runtime,
-        "intact": bundle.vouched_for if bundle.card else None,
+        "intact": bundle.checksum_ok if bundle.card else None,
     } | {key: value for key, value in bundle.card.items() if key not in known}
 
 
 def _loaded(bundle: Bundle) -> tuple[Network, InputSpec]:
-    from ferd.face.own import FaceDetector
-    from ferd.face.points import PointReader
-    from ferd.model.classify import Classifier
-    from ferd.model.runtime import Network
+    from ferd.models.runtime import Network
+    from ferd.vision.classifier import Classifier
+    from ferd.vision.detectors.ferd import FerdDetector
+    from ferd.vision.points import PointModel
 
     if bundle.kind in ("face", "points") and bundle.input is not None:
         # Both check that file and card belong together.
-        FaceDetector(bundle, min_face=0) if bundle.kind == "face" else PointReader(bundle)
+        FerdDetector(bundle, min_face_px=0) if bundle.kind == "face" else PointModel(bundle)
         return Network(bundle.path), bundle.input
     classifier = Classifier(bundle)
     return classifier.network, classifier.input

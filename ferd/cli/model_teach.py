@@ -15,14 +15,14 @@ from ferd.errors import FerdError
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from ferd.camera.source import Source
     from ferd.config import CameraConfig, Config
-    from ferd.model.teach.adapt import Adapted
-    from ferd.model.teach.features import FeatureNet
-    from ferd.model.teach.gather import Gatherer
-    from ferd.model.teach.keep import Taught
-    from ferd.model.teach.samples import Collected, Verdict
-    from ferd.model.teach.session import Report
+    from ferd.models.finetune.adapt import Adapted
+    from ferd.models.finetune.collect import SampleCollector
+    from ferd.models.finetune.features import FeatureNet
+    from ferd.models.finetune.keep import SavedDataset
+    from ferd.models.finetune.samples import Collected, Verdict
+    from ferd.models.finetune.train import Report
+    from ferd.sources.base import Source
 
 HELP = "teach new classes on this device, from the camera or from folders of pictures"
 MORE = """
@@ -56,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ferd.config import load_config
-    from ferd.model.shelf import find_bundle
-    from ferd.model.store import check_name
-    from ferd.model.teach.features import FeatureNet
+    from ferd.models.finetune.features import FeatureNet
+    from ferd.models.registry import find_bundle
+    from ferd.models.store import check_name
 
     name = args.name or ("mine" if args.adapt else None)
     if name is None:
@@ -78,11 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _collect(args: argparse.Namespace, config: Config, net: FeatureNet, progress: Progress) -> list[Collected]:
-    from ferd.face.detect import make_detector
-    from ferd.model.teach.adapt import LABELS
-    from ferd.model.teach.gather import Gatherer, class_folders
+    from ferd.models.finetune.adapt import LABELS
+    from ferd.models.finetune.collect import SampleCollector, class_folders
+    from ferd.vision.detectors.base import make_detector
 
-    gatherer = Gatherer(net.bundle, make_detector(config.detector))
+    gatherer = SampleCollector(net.bundle, make_detector(config.detector))
     if args.folder is not None:
         folders = class_folders(args.folder.expanduser())
         return [
@@ -98,9 +98,10 @@ def _collect(args: argparse.Namespace, config: Config, net: FeatureNet, progress
 def _teach(
     args: argparse.Namespace, name: str, collected: Sequence[Collected], net: FeatureNet, progress: Progress
 ) -> Report:
-    from ferd.model.bundle import sha256_of
-    from ferd.model.teach import keep, session
-    from ferd.model.teach.samples import flips_allowed
+    from ferd.models.bundle import sha256_of
+    from ferd.models.finetune import keep
+    from ferd.models.finetune import train as session
+    from ferd.models.finetune.samples import flips_allowed
 
     base = sha256_of(net.bundle.path)
     before = [] if args.fresh else keep.load(name, base)
@@ -112,7 +113,7 @@ def _teach(
     flip = flips_allowed(labels)
     if not flip:
         progress.console.print("a class speaks of a side: no mirror images are used")
-    lessons: list[Taught] = [*kept, *(session.to_features(net, one, flip=flip) for one in collected)]
+    lessons: list[SavedDataset] = [*kept, *(session.to_features(net, one, flip=flip) for one in collected)]
     bar = progress.add_task("training", total=1.0)
     report = session.teach(name, lessons, net, replace=True, tick=lambda done: progress.update(bar, completed=done))
     progress.update(bar, completed=1.0)
@@ -123,7 +124,8 @@ def _teach(
 
 
 def _adapt(name: str, collected: Sequence[Collected], net: FeatureNet) -> Adapted:
-    from ferd.model.teach import adapt, session
+    from ferd.models.finetune import adapt
+    from ferd.models.finetune import train as session
 
     session.check([one.label for one in collected], [len(one.crops) for one in collected])
     if {one.label for one in collected} != set(adapt.LABELS):
@@ -132,12 +134,12 @@ def _adapt(name: str, collected: Sequence[Collected], net: FeatureNet) -> Adapte
     return adapt.adapt(name, lessons, net, replace=True)
 
 
-def _read(gatherer: Gatherer, folder: Path, progress: Progress) -> Collected:
+def _read(gatherer: SampleCollector, folder: Path, progress: Progress) -> Collected:
     bar = progress.add_task(folder.name, total=sum(1 for _ in folder.iterdir()))
     return gatherer.from_folder(folder, lambda _one, _verdict: progress.advance(bar))
 
 
-def _record(gatherer: Gatherer, label: str, source: Source, wanted: int, progress: Progress) -> Collected:
+def _record(gatherer: SampleCollector, label: str, source: Source, wanted: int, progress: Progress) -> Collected:
     """One class from the camera: a countdown, then samples with a live count and what is wrong with the picture."""
     bar = progress.add_task(label, total=wanted)
     for left in range(COUNTDOWN_S, 0, -1):
@@ -153,7 +155,7 @@ def _record(gatherer: Gatherer, label: str, source: Source, wanted: int, progres
         problem = "" if verdict == "good" else f" [yellow]{verdict}[/]"
         progress.update(bar, completed=len(one.crops), description=f"{label}{problem}")
 
-    from ferd.model.teach.gather import live
+    from ferd.models.finetune.collect import live
 
     frames = live(source, lambda: time.monotonic() - last_good > PATIENCE_S)
     collected = gatherer.from_camera(label, frames, wanted, tell)
@@ -164,8 +166,8 @@ def _record(gatherer: Gatherer, label: str, source: Source, wanted: int, progres
 @contextmanager
 def open_camera(source: str | None, config: Config) -> Iterator[tuple[CameraConfig, Source]]:
     """The first configured camera, or `source` in its place, opened; closed again at the end."""
-    from ferd.camera.open import open_source
     from ferd.config.source import check_source
+    from ferd.sources.factory import open_source
 
     camera = next(iter(config.cameras.values()))
     if source is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ferd.data import FaceReading, Reading
+    from ferd.types import FaceReading, Reading
 
 HELP = "watch a model work: live bars of what it sees"
 MORE = """
@@ -33,11 +33,11 @@ def run(args: argparse.Namespace) -> int:
 
     from ferd.cli.model_teach import open_camera
     from ferd.config import ExpressionConfig, load_config
-    from ferd.pipeline import Parts
+    from ferd.vision.pipeline import Models
 
     config = load_config(args.config, os.environ)
     config = config.model_copy(update={"expression": ExpressionConfig(model=args.name)})
-    parts = Parts(config)
+    parts = Models(config)
     reading: Reading | None = None
     with open_camera(args.source, config) as (camera, source):
         pipeline = parts.pipeline(camera)

@@ -13,7 +13,7 @@ from ferd.config import Config, load_config
 from ferd.errors import FerdError
 
 if TYPE_CHECKING:
-    from ferd.publish.entities import Device
+    from ferd.outputs.home_assistant.entities import Device
 
 HELP = "what ferd says over MQTT (schema), and removing it from the broker (purge)"
 MORE = """
@@ -43,20 +43,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _schema(args: argparse.Namespace) -> int:
-    from ferd.publish.schema import schema
-    from ferd.publish.schema_page import page
+    from ferd.outputs.mqtt.schema import schema
+    from ferd.outputs.mqtt.schema_page import page
 
     print(page() if args.markdown else json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", end="")
     return 0
 
 
 def _purge(args: argparse.Namespace) -> int:
-    from ferd.publish.home_assistant import identity
-    from ferd.publish.purge import clear, find, known
-    from ferd.publish.target import target_of
+    from ferd.outputs.home_assistant.discovery import identity
+    from ferd.outputs.mqtt.broker_settings import broker_settings
+    from ferd.outputs.mqtt.purge import clear, find, known
 
     config = load_config(args.config, os.environ)
-    target = target_of(broker_arguments.broker(config.mqtt, args))
+    target = broker_settings(broker_arguments.broker(config.mqtt, args))
     node, prefix = args.node or config.node.name, config.mqtt.discovery_prefix
     own = identity(config.node.id) if node == config.node.name else None
     found = find(target, node, prefix, own)
@@ -89,7 +89,7 @@ def _purge(args: argparse.Namespace) -> int:
 
 
 def _device(config: Config, identity: str) -> Device:
-    from ferd.publish.entities import Device
+    from ferd.outputs.home_assistant.entities import Device
 
     alerts = [alert.name for alert in config.alerts]
     return Device(identity, config.node.name, tuple(config.cameras), (), alerts=alerts, fatigue=True, buzzer=True)

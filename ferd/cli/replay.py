@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ferd.cli.replay_fatigue import rows
-    from ferd.evaluate.fatigue_plot import draw
+    from ferd.evaluation.fatigue_plot import draw
     from ferd.replay import to_json
 
     config = load_config(args.config, os.environ)
@@ -73,22 +73,22 @@ def _kept(lines: Iterator[dict[str, Any]], kept: list[dict[str, Any]] | None) ->
 
 
 def _lines(config: Config, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    from ferd.camera.open import open_source
     from ferd.config.source import redact
     from ferd.errors import SourceError
-    from ferd.paths import exists, expand
-    from ferd.pipeline import Mind, Parts, run
-    from ferd.publish.narrator import Narrator
+    from ferd.event_builder import EventBuilder
+    from ferd.fs import exists, expand
     from ferd.replay import frames, lines, read_trace
+    from ferd.sources.factory import open_source
+    from ferd.vision.pipeline import ExpressionSmoother, Models, run
 
     path = expand(args.source)
     if not exists(path) and args.source != "demo":
         raise SourceError(f"{redact(args.source)}: no such file or folder. replay reads recordings, not cameras")
-    parts = Parts(config, signals=args.jsonl)
+    parts = Models(config, signals=args.jsonl)
     pipeline = parts.pipeline(CameraConfig(source=args.source))
-    narrator = Narrator(config.node.name, "replay")
+    narrator = EventBuilder(config.node.name, "replay")
     if path.suffix == ".jsonl":
-        mind = Mind(parts.classifier.labels, pipeline.rules)
+        mind = ExpressionSmoother(parts.classifier.labels, pipeline.rules)
         yield from lines(read_trace(path, parts.classifier.labels, mind, pipeline.watch), narrator)
         return
     source = open_source(CameraConfig(source=args.source, fps=args.fps), live=False)

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferd.config import CameraConfig, Config, MqttConfig, load_config
-from ferd.config.load import SYSTEM_FILE
+from ferd.config.loader import SYSTEM_FILE
 from ferd.config.source import check_source
 from ferd.config.web import WebConfig
 from ferd.errors import EXIT_RESTART, ConfigError
-from ferd.paths import exists
+from ferd.fs import exists
 
 if TYPE_CHECKING:
-    from ferd.daemon import Daemon
-    from ferd.publish.mqtt import Protocol
-    from ferd.publish.topics import Message
+    from ferd.engine import Engine
+    from ferd.outputs.mqtt.client import Protocol
+    from ferd.outputs.mqtt.topics import Message
 
 HELP = "run the daemon: read expressions from the cameras and publish them"
 MORE = """
@@ -66,9 +66,9 @@ def run(args: argparse.Namespace) -> int:
     logs.set_up(logging.DEBUG if args.verbose else logging.INFO)
     if args.trying:
         return _try(config, _file(args.config))
-    from ferd.daemon import Daemon
+    from ferd.engine import Engine
 
-    daemon = Daemon(config, load=load, file=_file(args.config))
+    daemon = Engine(config, load=load, file=_file(args.config))
     _listen_to_signals(daemon)
     return _restart() if daemon.run() else 0
 
@@ -97,7 +97,7 @@ def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
         raise ConfigError(f"--source: {error}") from None
 
 
-def _listen_to_signals(daemon: Daemon) -> None:
+def _listen_to_signals(daemon: Engine) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: daemon.stop())
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
@@ -108,13 +108,13 @@ def _listen_to_signals(daemon: Daemon) -> None:
 
 def _try(config: Config, file: Path | None) -> int:
     """A first look: everything that is missing is replaced, and said."""
-    from ferd.camera.open import open_source
     from ferd.cli import logs
-    from ferd.daemon import Daemon
+    from ferd.engine import Engine
+    from ferd.sources.factory import open_source
 
     with _broker(config) as (mqtt, protocol, broker_line):
         config = config.model_copy(update={"mqtt": mqtt, "web": _web(config.web)})
-        daemon = Daemon(
+        daemon = Engine(
             config,
             open_camera=lambda camera: open_source(camera, live=True, demo=True),
             protocol=protocol,
@@ -161,7 +161,7 @@ def _web(config: WebConfig) -> WebConfig:
 @contextmanager
 def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
     """The configured broker, or the one on this machine, or a new one in this process."""
-    from ferd.publish.embedded import EmbeddedBroker, is_broker_there
+    from ferd.outputs.mqtt.embedded import EmbeddedBroker, is_broker_there
 
     mqtt = config.mqtt
     configured = bool({"host", "port"} & mqtt.model_fields_set)
@@ -182,7 +182,7 @@ def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
 
 
 @contextmanager
-def _screen(daemon: Daemon, head: list[str]) -> Iterator[logging.Handler]:
+def _screen(daemon: Engine, head: list[str]) -> Iterator[logging.Handler]:
     """The live screen; yields a handler that shows the last log line in its foot instead of breaking it up."""
     from rich.live import Live
 
@@ -208,7 +208,7 @@ def _screen(daemon: Daemon, head: list[str]) -> Iterator[logging.Handler]:
         end()
 
 
-def _camera_lines(daemon: Daemon) -> list[str]:
+def _camera_lines(daemon: Engine) -> list[str]:
     """What each camera really is, and what that means where it is none."""
     lines = []
     for name, source in daemon.camera_names().items():

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ferd.paths import exists, expand
+    from ferd.fs import exists, expand
     from ferd.upgrade import Upgrade
 
     if os.geteuid() != 0:

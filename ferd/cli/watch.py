@@ -29,10 +29,10 @@ def run(args: argparse.Namespace) -> int:
     from rich.live import Live
 
     from ferd.cli.screen import Screen
-    from ferd.publish.listen import listen
-    from ferd.publish.target import target_of
+    from ferd.outputs.mqtt.broker_settings import broker_settings
+    from ferd.outputs.mqtt.listen import listen
 
-    target = target_of(broker_arguments.broker(load_config(args.config, os.environ).mqtt, args))
+    target = broker_settings(broker_arguments.broker(load_config(args.config, os.environ).mqtt, args))
     for warning in target.warnings:
         print(f"ferd: {warning}", file=sys.stderr)
     topics = [f"ferd/{args.node or '+'}/#"]

@@ -3,9 +3,8 @@
 from ferd.config.alerts import AlertConfig
 from ferd.config.buzzer import BuzzerConfig
 from ferd.config.fatigue import FatigueConfig
-from ferd.config.load import load_config
-from ferd.config.mqtt import MqttConfig
-from ferd.config.schema import (
+from ferd.config.loader import load_config
+from ferd.config.models import (
     CameraConfig,
     Config,
     DetectorConfig,
@@ -13,6 +12,7 @@ from ferd.config.schema import (
     NodeConfig,
     SmoothingConfig,
 )
+from ferd.config.mqtt import MqttConfig
 
 __all__ = [
     "AlertConfig",

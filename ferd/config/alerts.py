@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ferd.buzzer.patterns import SILENT
 from ferd.config.types import Flag, Fraction, Number, Seconds, Section
 from ferd.errors import ConfigError
-from ferd.publish.names import slug
+from ferd.outputs.buzzer.patterns import SILENT
+from ferd.outputs.mqtt.names import slug
 
 FATIGUE = "fatigue"
 """The name of the alert that the fatigue policy gives."""

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import ErrorDetails
 
-from ferd.buzzer.patterns import BUILT_IN, DEFAULTS, LEVELS_OWN, MAX_HZ, MIN_HZ, SILENT, Kind, Pattern, pattern
 from ferd.config.types import Flag, Name, Number, Seconds, Section, Whole
 from ferd.errors import ConfigError
+from ferd.outputs.buzzer.patterns import BUILT_IN, DEFAULTS, LEVELS_OWN, MAX_HZ, MIN_HZ, SILENT, Kind, Pattern, pattern
 
 Pin = Annotated[Whole, Field(ge=2, le=27)]  # 0 and 1 are for the EEPROM of a HAT
 # Checked by `pattern`, whose words are clearer than those of a union of types.
@@ -60,15 +60,15 @@ class BuzzerConfig(Section):
     """For how long the button silences notices, warnings and "the camera is lost"."""
     snooze_silences_alarm: Flag = False
     """Whether a snooze (by button or MQTT) silences the alarm level too."""
-    lamp_watching: Pin | None = None
+    status_led_pin: Pin | None = None
     """GPIO (BCM) number of a lamp that is lit while every camera is watching."""
-    lamp_level: Pin | None = None
+    alert_led_pin: Pin | None = None
     """GPIO (BCM) number of a lamp: steady for a notice, blinking for a warning, flashing for an alarm."""
 
     @property
     def pins(self) -> dict[str, int]:
         """The pins in use, by their keys."""
-        keys = ("pin", "button", "lamp_watching", "lamp_level")
+        keys = ("pin", "button", "status_led_pin", "alert_led_pin")
         return {key: number for key in keys if (number := getattr(self, key)) is not None}
 
     @property

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from ferd.config.schema import Config
+from ferd.config.models import Config
 
 Keys = tuple[str | int, ...]
 

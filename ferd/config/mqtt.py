@@ -34,18 +34,18 @@ class MqttConfig(Section):
     """Certificate with which ferd shows who it is, where the broker asks for one (PEM)."""
     key_file: File | None = None
     """Private key of `cert_file` (PEM, without a passphrase). Default: it stands in `cert_file` as well."""
-    insecure: Flag = False
-    """Encrypt without looking at the broker's certificate: anybody on the way can read and change everything. For
-    a test only; each start warns."""
+    tls_verify: Flag = True
+    """Check the broker's certificate. false: encrypt without checking, so anybody on the network path can read and
+    change everything. For a test only; each start logs a warning."""
     discovery: Literal[True, False, "device", "components"] = True
     """Announce the entities to Home Assistant: true (or "device") in one document; "components" in one for each entity,
     for versions before 2024.11; false not at all."""
     discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
     """Home Assistant's discovery prefix."""
-    journal: Flag = False
+    persist_events: Flag = False
     """Keep events on disk until the broker has acknowledged them, so that they outlive a broker that is away for long,
     a restart and a power cut. Without it they wait at most a minute, in memory."""
-    journal_events: Annotated[Whole, Field(ge=16, le=100_000)] = 10_000
+    persist_max_events: Annotated[Whole, Field(ge=16, le=100_000)] = 10_000
     """The journal keeps so many events at most, on disk (0.3 kB each) and in memory (0.7 kB); then the oldest go."""
 
     @property
@@ -59,11 +59,11 @@ class MqttConfig(Section):
     def _certificates(self) -> MqttConfig:
         if self.username is not None and self.username_file is not None:
             raise ValueError("username and username_file are both set: remove one of them")
-        names = ("ca_file", "cert_file", "key_file", "insecure")
-        if not self.tls and (given := [name for name in names if getattr(self, name)]):
+        given = [name for name in ("ca_file", "cert_file", "key_file") if getattr(self, name)]
+        if not self.tls and (given := [*given, *([] if self.tls_verify else ["tls_verify"])]):
             raise ValueError(f"{given[0]} is set but the connection is not encrypted: set tls = true")
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key_file is set but cert_file is not: set both")
-        if self.insecure and self.ca_file is not None:
-            raise ValueError("insecure switches off the check that ca_file is for: remove insecure")
+        if not self.tls_verify and self.ca_file is not None:
+            raise ValueError("tls_verify = false turns off the check that ca_file is for: remove tls_verify")
         return self

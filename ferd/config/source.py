@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ferd.paths import exists
+from ferd.fs import exists
 
 SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
 FORMS = (

@@ -35,13 +35,13 @@ class WebConfig(Section):
     token_file: File | None = None
     """File whose first line is the token, 16 characters or more, that lets people in. Not set: no token is asked for,
     and only this machine can reach the page."""
-    hosts: Annotated[list[str], AfterValidator(_host_names)] = Field(default_factory=list)
+    allowed_hosts: Annotated[list[str], AfterValidator(_host_names)] = Field(default_factory=list)
     """More names under which the page is reached, such as that of a reverse proxy. This machine's own are known."""
-    https: Flag = False
+    secure_cookies: Flag = False
     """true behind a reverse proxy that speaks TLS: the login cookie is then never sent without it."""
-    fps: Annotated[Whole, Field(ge=1, le=30)] = 10
+    max_fps: Annotated[Whole, Field(ge=1, le=30)] = 10
     """Pictures a second at most that a looker gets. None is encoded while nobody looks."""
-    connections: Annotated[Whole, Field(ge=4, le=1000)] = 64
+    max_connections: Annotated[Whole, Field(ge=4, le=1000)] = 64
     """Connections at a time at most."""
 
     @property

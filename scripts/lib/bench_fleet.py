@@ -31,7 +31,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ferd.publish.limits import PAUSE_S
+from ferd.outputs.mqtt.token_bucket import PAUSE_S
 
 HOST = "127.0.0.1"
 CONNECT_WITHIN_S = 180.0

@@ -81,10 +81,10 @@ def phase(ferd: Ferd, lookers: int, seconds: float, sent: Any) -> dict[str, Any]
     """CPU in points of a core and in ms a frame, frames a second and memory while so many look."""
     group = Lookers(ferd.port, lookers, "desk", sent) if lookers else None
     time.sleep(SETTLES_S)
-    frames, cpu, began = ferd.camera()["frames"], ferd.cpu_s(), time.monotonic()
+    frames, cpu, began = ferd.sources()["frames"], ferd.cpu_s(), time.monotonic()
     time.sleep(seconds)
     took, cpu = time.monotonic() - began, ferd.cpu_s() - cpu
-    rss, frames = ferd.rss_mb(), ferd.camera()["frames"] - frames
+    rss, frames = ferd.rss_mb(), ferd.sources()["frames"] - frames
     seen = group.close() if group else {}
     each = 1000 * cpu / max(1, frames)
     return {"lookers": lookers, "cpu": 100 * cpu / took, "ms": each, "fps": frames / took, "rss": rss, **seen}
@@ -98,12 +98,12 @@ def crowd(ferd: Ferd, seconds: float) -> dict[str, float]:
             line = socket.create_connection(("127.0.0.1", ferd.port), 5)
             lines.append(line)
     slow = connect(ferd.port, "/api/live?camera=desk")
-    frames, began = ferd.camera()["frames"], time.monotonic()
+    frames, began = ferd.sources()["frames"], time.monotonic()
     while time.monotonic() - began < seconds:
         with suppress(OSError):
             slow.recv(1)
         time.sleep(1)
-    rate = (ferd.camera()["frames"] - frames) / (time.monotonic() - began)
+    rate = (ferd.sources()["frames"] - frames) / (time.monotonic() - began)
     for line in [*lines, slow]:
         line.close()
     return {"fps": rate, "connections": len(lines)}

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 
 from ferd.config import SmoothingConfig
-from ferd.evaluate.samples import Sample, read_samples
-from ferd.mind.smooth import Rules, Smoother
-from ferd.model.classify import Classifier
-from ferd.model.shelf import find_bundle
+from ferd.evaluation.samples import Sample, read_samples
+from ferd.models.registry import find_bundle
+from ferd.policy.smoothing import Smoother, SmoothingRules
+from ferd.vision.classifier import Classifier
 
 RATES = (5, 10, 30)
 LOST = 0.1
@@ -134,7 +134,7 @@ def exponential(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | 
 
 
 def ours(scene: Scene, labels: Sequence[str]) -> list[tuple[float, str | None]]:
-    smoother = Smoother(labels, Rules(**SmoothingConfig().model_dump()))
+    smoother = Smoother(labels, SmoothingRules(**SmoothingConfig().model_dump()))
     return [(t, smoother.update(t, p).label) for t, p in scene.frames]
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ferd.camera.open import open_source
 from ferd.config import CameraConfig, Config
-from ferd.data import Frame, Reading
-from ferd.pipeline import Parts
 from ferd.replay import frames
+from ferd.sources.factory import open_source
+from ferd.types import Frame, Reading
+from ferd.vision.pipeline import Models
 
 FPS = 10
 COLOURS = {  # BGR
@@ -40,7 +40,7 @@ def main(out: Path) -> None:
 
 
 def read_scene() -> list[tuple[Frame, Reading]]:
-    pipeline = Parts(Config()).pipeline(CameraConfig())
+    pipeline = Models(Config()).pipeline(CameraConfig())
     source = open_source(CameraConfig(source="demo", fps=FPS), live=False)
     source.open()
     return [(frame, pipeline.step(frame)) for frame in frames(source)]

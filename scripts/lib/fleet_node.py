@@ -14,13 +14,13 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from ferd.config.mqtt import MqttConfig
-from ferd.data import Box, Face, FaceReading, Reading, Track
-from ferd.publish import topics
-from ferd.publish.board import Board
-from ferd.publish.home_assistant import Device, announcement
-from ferd.publish.narrator import Narrator
-from ferd.publish.publisher import Publisher
-from ferd.publish.topics import Info, Message
+from ferd.event_builder import EventBuilder
+from ferd.outputs.home_assistant.discovery import Device, announcement
+from ferd.outputs.mqtt import topics
+from ferd.outputs.mqtt.outbox import Outbox
+from ferd.outputs.mqtt.publisher import Publisher
+from ferd.outputs.mqtt.topics import Info, Message
+from ferd.types import Box, Face, FaceReading, Reading, Track
 
 CAMERA = "desk"
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -83,8 +83,8 @@ class Node:
         self.name = f"node-{number:04d}"
         self._told = told
         self._face = ScriptedFace(number, plan.every_s)
-        self._narrator = Narrator(self.name, CAMERA)
-        self._board = Board()
+        self._narrator = EventBuilder(self.name, CAMERA)
+        self._board = Outbox()
         self._board.subscribe(self._note)
         config = MqttConfig(host=plan.host, port=plan.port, discovery=plan.discovery)
         identity = f"ferd_{number:06x}"

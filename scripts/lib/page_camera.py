@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.camera.demo import DURATION_S, render
+from ferd.sources.demo import DURATION_S, render
 
 CELL, BITS = 8, 16
 """The number stands in the top left corner: a row of black and white cells of so many pixels."""

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.face.crop import Crop, Relation
+from ferd.vision.align import Crop, Relation
 from training.data import SIDE, load_ferplus
 
 TILES_MEASURED = 1200

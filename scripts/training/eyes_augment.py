@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ferd.face.eyes import CONTRAST, LEAST_SPREAD
+from ferd.vision.eyes import CONTRAST, LEAST_SPREAD
 from training.eyes_data import CROP, OTHER, TILE
 from training.eyes_net import SIDE
 from training.net import MEAN, STD
@@ -22,7 +22,7 @@ def centre(tiles: Tensor) -> Tensor:
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """ferd.face.eyes.level, then the card's mean and std; (B, 1, H, W) in 0..1."""
+    """ferd.vision.eyes.level, then the card's mean and std; (B, 1, H, W) in 0..1."""
     mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
     spread = pixels.std(dim=(1, 2, 3), keepdim=True, correction=0).clamp(min=LEAST_SPREAD / 255)
     levelled = ((pixels - mean) * (CONTRAST / 255) / spread + 128 / 255).clamp(0, 1)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ferd.data import Points
-from ferd.face.eyes import LABELS, cut_square, squares
+from ferd.types import Landmarks
+from ferd.vision.eyes import LABELS, crop_regions, cut_square
 
 CROP, TILE = 48, 64
 EYE_CLOSED, EYE_OPEN, MOUTH_CLOSED, MOUTH_OPEN, OTHER = range(5)
@@ -121,13 +121,13 @@ def _faces(folder: Path) -> Tiles:
         face = json.loads(line)
         gray, points = _turned(folder, folder / face["file"], as_points(face["points"]))
         label = EYE_OPEN if face["eyes"] == "open" else EYE_CLOSED
-        for square in squares(points)[:2]:
+        for square in crop_regions(points)[:2]:
             pairs.append((tile_at(gray, square), label))
             groups.append(face["file"])
     return _tiles("faces", pairs, groups, parts=3)
 
 
-def _turned(folder: Path, file: Path, points: Points) -> tuple[Tile, Points]:
+def _turned(folder: Path, file: Path, points: Landmarks) -> tuple[Tile, Landmarks]:
     """The picture in gray, turned by the eighth of a circle at which YuNet is surest, and its points."""
     picture = cv2.imread(str(file))
     best, best_score = (cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), points), 0.0
@@ -150,7 +150,7 @@ def _drivers(folder: Path) -> Tiles:
     for name, label in (("yawn", MOUTH_OPEN), ("no-yawn", MOUTH_CLOSED)):
         for file in sorted((folder / "drivers" / name).glob("*.jpg")):
             if (points := _found(folder, file)) is not None:
-                pairs.append((tile_at(_gray(file), squares(points).mouth), label))
+                pairs.append((tile_at(_gray(file), crop_regions(points).mouth), label))
     made = _tiles("drivers", pairs, [str(n) for n in range(len(pairs))], power=1.0)
     return Tiles(made.name, made.tiles, made.labels, made.weights, np.ones(len(pairs), bool))
 
@@ -183,14 +183,14 @@ def _others(folder: Path) -> Tiles:
         for number in numbers:
             file = folder / "drivers" / name / f"{number:03}.jpg"
             if (points := _found(folder, file)) is not None:
-                for square in squares(points)[:2]:
+                for square in crop_regions(points)[:2]:
                     add(_gray(file), square, f"glasses {number // 10}")
     return _tiles("others", pairs, groups, power=1.0)
 
 
-def _beside(points: Points, rng: np.random.Generator) -> list[tuple[float, float, float, float]]:
+def _beside(points: Landmarks, rng: np.random.Generator) -> list[tuple[float, float, float, float]]:
     """Squares on a face or just beside it that show neither a whole eye nor the mouth."""
-    where = squares(points)
+    where = crop_regions(points)
     side, roll = where.right_eye[2], where.right_eye[3]
     middle = np.array(points.nose)
     found: list[tuple[float, float, float, float]] = []
@@ -214,8 +214,8 @@ def twins(tiles: list[Tile]) -> NDArray[np.int64]:
     return group.astype(np.int64)
 
 
-def as_points(values: list[float]) -> Points:
-    return Points(*zip(values[::2], values[1::2], strict=True))
+def as_points(values: list[float]) -> Landmarks:
+    return Landmarks(*zip(values[::2], values[1::2], strict=True))
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -223,7 +223,7 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows / (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6)
 
 
-def _found(folder: Path, file: Path) -> Points | None:
+def _found(folder: Path, file: Path) -> Landmarks | None:
     """The points of the largest face, by YuNet."""
     picture = cv2.imread(str(file))
     row = None if picture is None else _largest(folder, picture)

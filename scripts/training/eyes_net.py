@@ -1,4 +1,4 @@
-"""The eyes net: 32x32 gray in, logits of ferd.face.eyes.LABELS out; 2.4 million plain multiply-adds."""
+"""The eyes net: 32x32 gray in, logits of ferd.vision.eyes.LABELS out; 2.4 million plain multiply-adds."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ferd.face.eyes import level
+from ferd.vision.eyes import normalise_contrast
 from training.eyes_augment import augment, centre
 from training.eyes_data import CROP, TILE, Tiles, sources
 from training.eyes_net import SIDE, EyesNet
@@ -86,4 +86,4 @@ def _inputs(tiles: Tensor, count: int) -> np.ndarray:
     """(count, 32, 32) uint8 as the reader hands them to the file."""
     edge = (TILE - CROP) // 2
     crops = tiles.numpy()[:count, edge:-edge, edge:-edge]
-    return np.stack([level(cv2.resize(c, (SIDE, SIDE), interpolation=cv2.INTER_AREA)) for c in crops])
+    return np.stack([normalise_contrast(cv2.resize(c, (SIDE, SIDE), interpolation=cv2.INTER_AREA)) for c in crops])

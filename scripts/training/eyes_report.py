@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 from torch import nn
 
-from ferd.data import Face, Frame
 from ferd.errors import FerdError
-from ferd.evaluate.photograph import LEAST, surest
-from ferd.face import eyes, score
-from ferd.face.detect import Detector
-from ferd.face.eyes import LABELS, EyeReader, Part, level
-from ferd.face.own import FaceDetector
-from ferd.face.points import with_points
-from ferd.face.yunet import YunetDetector
-from ferd.model.bundle import read_bundle
+from ferd.evaluation.photograph import LEAST, surest
+from ferd.models.bundle import read_bundle
+from ferd.types import Face, Frame
+from ferd.vision import eyes, score
+from ferd.vision.detectors.base import Detector
+from ferd.vision.detectors.ferd import FerdDetector
+from ferd.vision.detectors.yunet import YunetDetector
+from ferd.vision.eyes import LABELS, EyeOrMouth, EyeReader, normalise_contrast
+from ferd.vision.points import with_points
 from training import card
 from training.eyes_data import CROP, OTHER, SUNGLASSES, TILE, Tiles, held_back
 from training.eyes_net import SIDE
@@ -55,7 +55,7 @@ TRAINED_ON = [
 Answers = list[tuple[str, str | None, bool]]
 Find = Callable[[Any], tuple[Any, Face] | None]
 """The face in a picture, and that picture."""
-Read = Callable[[Any], Part | None]
+Read = Callable[[Any], EyeOrMouth | None]
 """What the eyes in a picture say."""
 LEAST_FACE = 32  # pixels, as `ferd model eval`
 
@@ -90,7 +90,7 @@ def detectors(folder: Path, models: Path) -> Iterator[tuple[Detector, Detector]]
     """Our own, where it has been trained, and the teacher, where the data folder has it; each as it is and thorough."""
     try:
         face = read_bundle(models / "face.tflite")
-        yield with_points(FaceDetector(face, LEAST_FACE)), with_points(FaceDetector(face, LEAST_FACE, LEAST))
+        yield with_points(FerdDetector(face, LEAST_FACE)), with_points(FerdDetector(face, LEAST_FACE, LEAST))
     except FerdError as error:
         print(f"without our own detector: {error}")
     for file in (folder / "yunet").glob("*.onnx"):
@@ -117,16 +117,16 @@ def yawns(reader: EyeReader, find: Find, folder: Path) -> Answers:
     return answers
 
 
-def told(part: Part, what: str) -> str:
+def told(part: EyeOrMouth, what: str) -> str:
     high, low = ("closed", "open") if what in ("eye", "eyes") else ("open", "closed")
     return high if part.share > 0.5 else low
 
 
-def _answer(reader: EyeReader, part: Part | None, what: str) -> tuple[str | None, bool]:
+def _answer(reader: EyeReader, part: EyeOrMouth | None, what: str) -> tuple[str | None, bool]:
     return (None, False) if part is None else (told(part, what), reader.sure(part))
 
 
-def _read(reader: EyeReader, seen: tuple[Any, Face] | None, what: str) -> Part | None:
+def _read(reader: EyeReader, seen: tuple[Any, Face] | None, what: str) -> EyeOrMouth | None:
     if seen is None or seen[1].points is None:
         return None
     read = reader(seen[0], seen[1].points)
@@ -166,7 +166,7 @@ def _at_sight(reader: EyeReader, find: Find) -> Read:
 
 def _thoroughly(reader: EyeReader, detector: Detector) -> Read:
     return lambda picture: surest(
-        detector, picture, lambda look, face: _read(reader, (look, face), "eyes") or Part(0.5, 0.0)
+        detector, picture, lambda look, face: _read(reader, (look, face), "eyes") or EyeOrMouth(0.5, 0.0)
     )
 
 
@@ -178,7 +178,7 @@ def _temperature(path: Path, held: dict[str, Tiles]) -> float:
         picked = slice(0, None, max(1, len(tiles.tiles) // 200))
         for tile, label in zip(tiles.tiles[picked], tiles.labels[picked], strict=True):
             small = cv2.resize(tile[edge:-edge, edge:-edge], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-            crops.append(level(np.asarray(small, np.uint8)))
+            crops.append(normalise_contrast(np.asarray(small, np.uint8)))
             labels.append(label)
     return fit_temperature(run_file(path, np.stack(crops), MEAN, STD), np.array(labels))
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ferd.data import Face
+from ferd.types import Face
 from training.face_teacher import Labelled, Teacher, by_file, labelled, read
 
 HELD_PARTS = 6  # one group in so many is kept for validation

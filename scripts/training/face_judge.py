@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ferd.data import Box, Face, Points
-from ferd.face import score
-from ferd.face.own import decode, letterbox, merge
+from ferd.types import Box, Face, Landmarks
+from ferd.vision import score
+from ferd.vision.detectors.ferd import decode, letterbox, weighted_nms
 from training.face_data import Data, HeldFace
 from training.face_net import HEIGHT, WIDTH
 from training.face_scene import CELLS
@@ -85,11 +85,11 @@ def resemblance(net: nn.Module, pictures: np.ndarray) -> list[float]:
 
 def _decoded(values: np.ndarray, scale: float) -> list[Face]:
     picked = values[:, 0] > np.log(LOWEST / (1 - LOWEST))
-    rows = merge(decode(values[picked], CELLS[picked]))
+    rows = weighted_nms(decode(values[picked], CELLS[picked]))
     faces = []
     for row in rows:
         numbers = [float(v) / scale for v in row[1:]]
-        points = Points(*zip(numbers[4::2], numbers[5::2], strict=True))
+        points = Landmarks(*zip(numbers[4::2], numbers[5::2], strict=True))
         faces.append(Face(Box(*numbers[:4]), points, float(row[0])))
     return [face for face in faces if max(face.box.w, face.box.h) >= MIN_FACE]
 
@@ -110,7 +110,7 @@ def rolled(picture: np.ndarray, true: list[Face], degrees: float) -> tuple[np.nd
         points = None
         if face.points:
             moved = np.array(face.points) @ matrix[:, :2].T + matrix[:, 2]
-            points = Points(*((float(x), float(y)) for x, y in moved))
+            points = Landmarks(*((float(x), float(y)) for x, y in moved))
         faces.append(Face(Box(float(middle[0] - w), float(middle[1] - h), float(2 * w), float(2 * h)), points))
     return turned, faces
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ferd.face.own import VALUES
+from ferd.vision.detectors.ferd import VALUES
 
 WIDTH, HEIGHT = 320, 256
 
@@ -56,7 +56,7 @@ class FaceNet(nn.Module):
             nn.init.constant_(head.bias[:1], -4.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, 256, 320) normalised gray -> (B, cells, 15), cells in the order of ferd.face.own.grid."""
+        """(B, 1, 256, 320) normalised gray -> (B, cells, 15), cells in the order of ferd.vision.detectors.ferd.grid."""
         fine = self.fine(self.early(x))
         middle = self.middle(fine)
         coarse = self.coarse(middle)

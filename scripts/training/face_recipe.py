@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from ferd.face.own import PLACE_UNIT, SIZE_UNIT, letterbox
+from ferd.vision.detectors.ferd import PLACE_UNIT, SIZE_UNIT, letterbox
 from training.face_data import Data, load
 from training.face_judge import Judge, resemblance
 from training.face_loop import Plan, fit, plot

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 from torch import nn
 
-from ferd.data import Face, Frame
-from ferd.face import score, yunet
-from ferd.face.detect import Detector
-from ferd.face.own import FaceDetector
-from ferd.model.bundle import read_bundle
+from ferd.models.bundle import read_bundle
+from ferd.types import Face, Frame
+from ferd.vision import score
+from ferd.vision.detectors import yunet
+from ferd.vision.detectors.base import Detector
+from ferd.vision.detectors.ferd import FerdDetector
 from training import card
 from training.face_data import Data, HeldFace
 from training.face_judge import ALARMS, LOWEST, MIN_FACE, above, rolled
@@ -57,11 +58,11 @@ Change = Callable[[np.ndarray, list[Face]], tuple[np.ndarray, list[Face]]]
 def report(path: Path, net: nn.Module, data: Data, folder: Path) -> None:
     content = _card(path, multiply_adds(net, (HEIGHT, WIDTH)))
     card.write(path.with_suffix(".json"), content)
-    first_look = FaceDetector(read_bundle(path), MIN_FACE, threshold=LOWEST)
+    first_look = FerdDetector(read_bundle(path), MIN_FACE, threshold=LOWEST)
     teacher = yunet.YunetDetector(next((folder / "yunet").glob("*.onnx")), MIN_FACE, 0.3)
     content["threshold"] = round(_threshold(first_look, data) + 0.0005, 3)
     card.write(path.with_suffix(".json"), content)
-    content["figures"] = figures = judge(FaceDetector(read_bundle(path), MIN_FACE), data)
+    content["figures"] = figures = judge(FerdDetector(read_bundle(path), MIN_FACE), data)
     content["figures"]["yunet"] = judge(teacher, data, _threshold(teacher, data))
     content["figures"]["protocol"] = PROTOCOL
     card.write(path.with_suffix(".json"), content)

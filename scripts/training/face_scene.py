@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.face.own import PLACE_UNIT, SIZE_UNIT, grid
+from ferd.vision.detectors.ferd import PLACE_UNIT, SIZE_UNIT, grid
 from training.face_degrade import degrade
 from training.face_net import HEIGHT, WIDTH
 from training.face_teacher import Gray, Labelled

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.data import Box, Face, Points
-from ferd.face import score
+from ferd.types import Box, Face, Landmarks
+from ferd.vision import score
 
 UNSURE, SURE = 0.5, 0.75  # the teacher's score: below the first it says nothing, from the second on it is believed
 AGREE, NEAR = 0.75, 0.06  # overlap, point error
@@ -120,10 +120,10 @@ def looked_at_again(told: list[Face], seen: list[Face]) -> Doubted:
 def _shifted(face: Face, by: float) -> Face:
     x, y, w, h = face.box
     assert face.points
-    return Face(Box(x + by, y + by, w, h), Points(*((px + by, py + by) for px, py in face.points)), face.score)
+    return Face(Box(x + by, y + by, w, h), Landmarks(*((px + by, py + by) for px, py in face.points)), face.score)
 
 
 def _face(values: NDArray[np.float32], factor: float) -> Face:
     """A row of YuNet's, scaled."""
     x, y, w, h, *places = (float(v) * factor for v in values[:14])
-    return Face(Box(x, y, w, h), Points(*zip(places[::2], places[1::2], strict=True)), float(values[14]))
+    return Face(Box(x, y, w, h), Landmarks(*zip(places[::2], places[1::2], strict=True)), float(values[14]))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ferd.face.points import AROUND as CUT
-from ferd.face.points import SIDE
+from ferd.vision.points import AROUND as CUT
+from ferd.vision.points import SIDE
 from training.points_data import TILE, Tiles
 
 MIRRORED = torch.tensor([1, 0, 2, 4, 3])  # right and left are the subject's own

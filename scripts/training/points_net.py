@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ferd.face.points import SIDE
+from ferd.vision.points import SIDE
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

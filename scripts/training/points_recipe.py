@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ferd.face.points import AROUND, LABELS, SIDE
-from ferd.model.runtime import Network
+from ferd.models.runtime import Network
+from ferd.vision.points import AROUND, LABELS, SIDE
 from training import card
 from training.face_data import load
 from training.face_loop import Plan, fit, plot

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.data import Picture
+from ferd.types import Image
 from training import card
 from training.data import LABELS, TRAIN_LABELS
 from training.fit import accuracy
@@ -112,7 +112,7 @@ def _accuracy(path: Path, tiles: NDArray[np.uint8], labels: NDArray[np.int64]) -
     return float((run_file(path, tiles, MEAN, STD).argmax(axis=1) == labels).mean())
 
 
-def _spoilt(tiles: NDArray[np.uint8], spoil: Callable[[Picture], Picture]) -> NDArray[np.uint8]:
+def _spoilt(tiles: NDArray[np.uint8], spoil: Callable[[Image], Image]) -> NDArray[np.uint8]:
     return np.stack([spoil(tile) for tile in tiles])
 
 

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.data import Box, Face, Points
-from ferd.face.crop import Crop, Relation, cut
+from ferd.types import Box, Face, Landmarks
+from ferd.vision.align import Crop, Relation, cut
 from training.crop import CROP, largest, yunet
 from training.data import LABELS, SIDE, TRAIN_LABELS, load_ferplus
 
@@ -137,7 +137,7 @@ def find(picture: Tile, detector: cv2.FaceDetectorYN) -> Face | None:
     if face is None:
         return None
     places = ((face[4:14].reshape(5, 2) - PAD) / zoom).tolist()
-    return Face(Box(*(float(v) for v in (face[:4] - [PAD, PAD, 0, 0]) / zoom)), Points(*((x, y) for x, y in places)))
+    return Face(Box(*(float(v) for v in (face[:4] - [PAD, PAD, 0, 0]) / zoom)), Landmarks(*((x, y) for x, y in places)))
 
 
 def by_eyes(picture: Tile, face: Face) -> Tile:

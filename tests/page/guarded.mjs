@@ -45,13 +45,13 @@ await story("no camera: the page says so, why, and what to do", async () => {
 
 await story("a file that ferd may not write: the change is shown, with what to paste and what to type", async () => {
   await page.click("#tab-tune");
-  await page.waitForSelector("input[name=tau_s]");
-  await page.focus("input[name=tau_s]");
+  await page.waitForSelector("input[name=time_constant_s]");
+  await page.focus("input[name=time_constant_s]");
   await page.keyboard.press("ArrowRight");
   await page.click("#diff");
   await page.waitForSelector("#saving .by-hand");
   const words = await page.textContent("#saving");
-  assert.match(words, /\+tau_s = /);
+  assert.match(words, /\+time_constant_s = /);
   assert.match(words, /sudoedit .*ferd\.toml\nsudo systemctl reload ferd/);
   assert.equal(await page.locator("#saving .write").count(), 0);
   assert.deepEqual(await serious(page, "by hand"), []);

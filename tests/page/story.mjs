@@ -80,17 +80,17 @@ await story("the mouse over the timeline tells the moment, and the day is there"
 await story("another threshold, tried on the last minutes, used, and written with its comments", async () => {
   await page.click("#tab-tune");
   await until(page, () => /told/.test(document.getElementById("compare-text").textContent));
-  await page.focus("input[name=hold_s]");
+  await page.focus("input[name=min_hold_s]");
   for (let i = 0; i < 20; i += 1) await page.keyboard.press("ArrowRight");
   await page.waitForTimeout(1500);
   await page.screenshot({ path: `${shots}/tune.png` });
   await page.click("#use");
   await until(page, () => document.getElementById("tune-said").textContent.startsWith("In use"));
-  await page.focus("input[name=tau_s]");
+  await page.focus("input[name=time_constant_s]");
   await page.keyboard.press("ArrowRight");
   await page.click("#diff");
-  await until(page, () => document.querySelector("#saving .patch")?.textContent.includes("+tau_s"));
-  assert.match(await page.textContent("#saving .patch"), /\+hold_s/, "what is in use already is saved as well");
+  await until(page, () => document.querySelector("#saving .patch")?.textContent.includes("+time_constant_s"));
+  assert.match(await page.textContent("#saving .patch"), /\+min_hold_s/, "what is in use already is saved as well");
   await page.screenshot({ path: `${shots}/tune-change.png` });
   await page.click("#saving .write");
   await until(page, () => document.getElementById("tune-said").textContent.startsWith("Written"));

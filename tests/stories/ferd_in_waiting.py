@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import ferd.cli.run
-import ferd.daemon  # noqa: F401
+import ferd.engine  # noqa: F401
 from ferd.cli.main import main
 
 go = Path(sys.argv.pop(1))

@@ -7,10 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "camera"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "unit/sources"))
 import picamera2_stand_in as stand_in
 
-import ferd.recovery
+import ferd.restart_history
 from ferd.cli.main import main
 
 well = Path(sys.argv.pop(1)).exists()
@@ -29,5 +29,5 @@ class Camera(stand_in.Picamera2):
 
 stand_in.Picamera2 = Camera
 sys.modules["picamera2"] = stand_in
-ferd.recovery.HANGS_S = 1.0
+ferd.restart_history.HANGS_S = 1.0
 sys.exit(main())

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ferd.__main__ import main
-from ferd.data import Alert
-from ferd.pipeline import Pipeline
+from ferd.types import Alert
+from ferd.vision.pipeline import Pipeline
 
 
 def made_up(t):

@@ -16,11 +16,12 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ferd.config import MqttConfig
-from ferd.data import Box, Face, FaceReading, Reading, Track
-from ferd.publish import mqtt, publisher, topics
-from ferd.publish.backoff import Backoff
-from ferd.publish.board import Board
-from ferd.publish.narrator import Narrator
+from ferd.event_builder import EventBuilder
+from ferd.outputs.mqtt import client as mqtt
+from ferd.outputs.mqtt import publisher, topics
+from ferd.outputs.mqtt.backoff import Backoff
+from ferd.outputs.mqtt.outbox import Outbox
+from ferd.types import Box, Face, FaceReading, Reading, Track
 
 START_S = 20.0
 NODE = "ferd/test-pi"
@@ -103,7 +104,7 @@ def test_a_frozen_broker_is_noticed_and_told_the_last_values_when_it_thaws(tmp_p
     """In fast motion: pings after 1 s instead of 20. It neither answers nor hangs up."""
     monkeypatch.setattr(mqtt, "KEEPALIVE_S", 1)
     monkeypatch.setattr(publisher, "ANSWER_WAITS_S", {"5": 0.5, "3.1.1": 0.5})
-    board = Board()
+    board = Outbox()
     config = MqttConfig(host=broker.host, port=broker.port)
     sender = publisher.Publisher(config, "hall", "ferd_abcdef", board, backoff=Backoff(0.2, 1.0))
     sender.start()
@@ -130,7 +131,7 @@ def test_a_frozen_broker_is_noticed_and_told_the_last_values_when_it_thaws(tmp_p
 
 def test_an_hour_of_a_restless_face(tmp_path):
     """In fast motion, from the readings to what goes to the broker: within the budget, and the end is right."""
-    chance, narrator, board = random.Random(8322), Narrator("hall", "desk"), Board()
+    chance, narrator, board = random.Random(8322), EventBuilder("hall", "desk"), Outbox()
     sent, now, expression, since = [], 0.0, "joy", 0.0
     while now < 3600:
         if chance.random() < 0.2:

@@ -17,7 +17,7 @@ NODE = "ferd/test-pi"
 BUZZER = """
 [buzzer]
 pin = 18
-lamp_watching = 23
+status_led_pin = 23
 alarm = "continuous"
 warning = "continuous"
 warning_every_s = 0
@@ -146,7 +146,7 @@ def test_the_broker_goes_during_an_alarm(car, tmp_path):
         car.alert("fatigue alarm default")
         wait_for(lambda: car.sounds == ["on"], 5, daemon.log)
         broker.stop()
-        wait_for(lambda: "ferd.publish.mqtt: lost" in daemon.log, 10, daemon.log)
+        wait_for(lambda: "ferd.outputs.mqtt.client: lost" in daemon.log, 10, daemon.log)
         assert car.sounds == ["on"], "it sounds on"
         car.alert()
         wait_for(lambda: car.sounds == ["on", "off"], 5, "open eyes end it without a broker")
@@ -209,7 +209,7 @@ def test_another_pattern_by_reload(car):
         wait_for(lambda: car.watching == ["on"], START_S, daemon.log)
         car.alert("fatigue alarm default")
         wait_for(lambda: car.sounds == ["on"], 5, daemon.log)
-        car.config.write_text("[buzzer]\npin = 18\nlamp_watching = 23\n")
+        car.config.write_text("[buzzer]\npin = 18\nstatus_led_pin = 23\n")
         daemon.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "plays=urgent" in daemon.log, 10, daemon.log)
         wait_for(lambda: len(car.sounds) > 6, 5, daemon.log)

@@ -101,7 +101,7 @@ def test_every_request_is_answered_with_its_transaction(tmp_path, broker, ear):
         assert answer(ear, "log_level", {"level": "debug"})["status"] == "ok"
         assert answer(ear, "reload")["data"] == {"changed": ""}
         before = len(ear.payloads(f"{NODE}/info"))
-        assert answer(ear, "rebirth")["status"] == "ok"
+        assert answer(ear, "republish")["status"] == "ok"
         wait_for(lambda: len(ear.payloads(f"{NODE}/info")) == before + 1)
         wrong = answer(ear, "log_level", {"level": "shout"})
         assert (wrong["status"], wrong["error"]) == ("error", "send one of debug, info, warning, error")
@@ -130,7 +130,7 @@ def test_ten_thousand_random_payloads(tmp_path, broker, ear):
     """On all command topics, as fast as the broker takes them: no exception, nothing done, and it listens on."""
     chance = random.Random(8322)
     switches = [f"{NODE}/camera/{it}/set" for it in ("enabled", "buzzer", "sensitivity")]
-    topics = [*switches, *(f"{NODE}/request/{it}" for it in ("restart", "rebirth", "snooze", "reload", "log_level"))]
+    topics = [*switches, *(f"{NODE}/request/{it}" for it in ("restart", "republish", "snooze", "reload", "log_level"))]
     with running(tmp_path, broker) as daemon:
         ear.wait(f"{NODE}/camera/status", "online", START_S)
         for _ in range(10_000):
@@ -170,7 +170,7 @@ def test_a_reload_builds_anew_what_changed_and_nothing_else(tmp_path, broker, ea
     with ferd("run", "--config", str(file), folder=tmp_path) as daemon:
         ear.wait(f"{NODE}/camera/status", "online", START_S)
         file.write_text(
-            CONFIG.format(port=broker.port) + '[cameras.door]\nsource = "demo"\n[smoothing]\nhold_s = 0.3\n'
+            CONFIG.format(port=broker.port) + '[cameras.door]\nsource = "demo"\n[smoothing]\nmin_hold_s = 0.3\n'
         )
         daemon.process.send_signal(signal.SIGHUP)
         ear.wait(f"{NODE}/door/status", "online", START_S)

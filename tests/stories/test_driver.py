@@ -19,9 +19,9 @@ from drivers import (
     watch,
 )
 
-from ferd.data import Alert, Fatigue, Reading
-from ferd.mind.fatigue import FatiguePolicy, Limits
-from ferd.publish.narrator import Narrator
+from ferd.event_builder import EventBuilder
+from ferd.policy.drowsiness import DrowsinessLimits, DrowsinessPolicy
+from ferd.types import Alert, Fatigue, Reading
 
 HOUR = 3600.0
 
@@ -132,7 +132,7 @@ def test_a_tired_driver_yawns():
 
 def test_the_clock_jumps_by_an_hour():
     """NTP sets the wall clock in the middle of an alarm: the policy does not know it, and the alarm goes on."""
-    policy, narrator = FatiguePolicy(Limits()), Narrator("pi", "car")
+    policy, narrator = DrowsinessPolicy(DrowsinessLimits()), EventBuilder("pi", "car")
     events, levels = [], []
     for t, fatigue in watch([Act(10, 20, "shut")], 30, 10, LOSSY):
         wall = 1e9 + t + (3600 if t > 15 else 0)

@@ -9,7 +9,7 @@ import pytest
 from brokers import Ear, free_port, mosquitto, wait_for
 from ferd_process import broker_environ, ferd
 
-from ferd.camera.demo import SCRIPT
+from ferd.sources.demo import SCRIPT
 
 EXPRESSION_S = 15.0
 """So long may a first expression take here: ferd starts, and the demo's person is there."""
@@ -77,7 +77,7 @@ def test_the_broker_goes_and_a_new_one_comes(tmp_path):
             with Ear(broker.port) as ear:
                 for topic in ("status", "info", "camera/status", "camera/state"):
                     ear.wait(f"ferd/test-pi/{topic}", timeout_s=20)
-            assert daemon.log.count("ferd.publish.mqtt: lost") == 1
+            assert daemon.log.count("ferd.outputs.mqtt.client: lost") == 1
 
 
 def test_no_broker_at_all_and_it_runs_and_says_so_once(tmp_path):

@@ -9,10 +9,10 @@ from brokers import Ear, mosquitto, wait_for
 from ferd_process import broker_environ, ferd
 from tflite_files import classifier
 
-from ferd.camera.demo import SCRIPT, render
 from ferd.cli.main import main
-from ferd.model.classify import Classifier
-from ferd.model.shelf import find_bundle
+from ferd.models.registry import find_bundle
+from ferd.sources.demo import SCRIPT, render
+from ferd.vision.classifier import Classifier
 
 
 @pytest.fixture
@@ -30,7 +30,10 @@ def test_a_teachable_machine_export_from_download_to_mqtt(home, capsys):
     assert main(["model", "add", str(zipped), "--name", "mood"]) == 0
     assert 'model = "mood" under [expression]' in capsys.readouterr().out
     with mosquitto(home) as broker, Ear(broker.port) as ear:
-        environ = broker_environ(broker.port) | {"FERD_EXPRESSION__MODEL": "mood", "FERD_SMOOTHING__ENTER": "0.3"}
+        environ = broker_environ(broker.port) | {
+            "FERD_EXPRESSION__MODEL": "mood",
+            "FERD_SMOOTHING__ON_THRESHOLD": "0.3",
+        }
         with ferd("run", "--source", "demo", folder=home, environ=environ):
             assert json.loads(ear.wait("ferd/test-pi/info", timeout_s=15))["labels"] == ["Happy", "Sad"]
             states = "ferd/test-pi/camera/state"

@@ -64,7 +64,7 @@ def refused_topics(folder: Path) -> Iterator[Trouble]:
 @contextmanager
 def no_broker(folder: Path) -> Iterator[Trouble]:
     with mosquitto(folder, started=False) as broker:
-        yield broker.port, ["journal = true"], "absent"
+        yield broker.port, ["persist_events = true"], "absent"
 
 
 @pytest.mark.parametrize("trouble", [wrong_password, wrong_authority, refused_topics, no_broker])

@@ -50,7 +50,7 @@ def wait_for_events(daemon: Ferd, folder: Path, count: int) -> list[str]:
 
 def test_two_kills_while_the_broker_is_away_lose_nothing(tmp_path: Path):
     with mosquitto(tmp_path, started=False) as broker:
-        environ = broker_environ(broker.port) | {"FERD_MQTT__JOURNAL": "true"}
+        environ = broker_environ(broker.port) | {"FERD_MQTT__PERSIST_EVENTS": "true"}
         with ferd("run", "--source", "demo", folder=tmp_path, environ=environ) as daemon:
             first = wait_for_events(daemon, tmp_path, 2)
             daemon.stop(signal.SIGKILL)
@@ -74,7 +74,7 @@ def test_two_kills_while_the_broker_is_away_lose_nothing(tmp_path: Path):
 
 def test_a_clean_stop_without_a_broker_keeps_them_too(tmp_path: Path):
     with mosquitto(tmp_path, started=False) as broker:
-        environ = broker_environ(broker.port) | {"FERD_MQTT__JOURNAL": "true"}
+        environ = broker_environ(broker.port) | {"FERD_MQTT__PERSIST_EVENTS": "true"}
         with ferd("run", "--source", "demo", folder=tmp_path, environ=environ) as daemon:
             wait_for_events(daemon, tmp_path, 1)
             assert daemon.stop() == 0
@@ -98,7 +98,7 @@ def test_a_spoilt_file_is_told_and_nothing_stops(tmp_path: Path):
     (tmp_path / "ferd").mkdir()
     (tmp_path / "ferd" / "journal.db").write_text("no database at all, but longer than a header " * 50)
     with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
-        environ = broker_environ(broker.port) | {"FERD_MQTT__JOURNAL": "true"}
+        environ = broker_environ(broker.port) | {"FERD_MQTT__PERSIST_EVENTS": "true"}
         with ferd("run", "--source", "demo", folder=tmp_path, environ=environ) as daemon:
             wait_for(lambda: told(ear), START_S)
             assert daemon.log.count("begins anew") == 1

@@ -31,18 +31,18 @@ def test_a_wrong_authority_is_told_and_mended_by_a_reload(tmp_path: Path):
             assert "connected" not in daemon.log
             shutil.copy(authority.file, tmp_path / "ca.pem")
             daemon.process.send_signal(signal.SIGHUP)
-            wait_for(lambda: "ferd.publish.mqtt: connected" in daemon.log, START_S, daemon.log)
+            wait_for(lambda: "ferd.outputs.mqtt.client: connected" in daemon.log, START_S, daemon.log)
             assert daemon.log.count("untrusted") == 1
             assert daemon.stop() == 0
 
 
 def test_insecure_is_warned_of_at_each_start_and_by_check(tmp_path: Path):
     with mosquitto(tmp_path, tls=Authority(tmp_path).sign("broker", "DNS:elsewhere", days=-1)) as broker:
-        file = configuration(tmp_path, broker.port, "insecure = true")
+        file = configuration(tmp_path, broker.port, "tls_verify = false")
         with ferd("run", "--config", str(file), folder=tmp_path) as daemon:
-            wait_for(lambda: "ferd.publish.mqtt: connected" in daemon.log, START_S, daemon.log)
-            assert daemon.log.count("mqtt.insecure is set") == 1
+            wait_for(lambda: "ferd.outputs.mqtt.client: connected" in daemon.log, START_S, daemon.log)
+            assert daemon.log.count("mqtt.tls_verify is false") == 1
             assert daemon.stop() == 0
         with ferd("check", str(file), folder=tmp_path) as check:
             assert check.process.wait(60) == 0
-            assert "warning   mqtt.insecure is set" in check.log
+            assert "warning   mqtt.tls_verify is false" in check.log

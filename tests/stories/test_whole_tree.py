@@ -7,7 +7,7 @@ from brokers import Ear, mosquitto, wait_for
 from ferd_process import ferd
 from schemas import faults, topic_of
 
-from ferd.publish.topics import DISCOVERY, DISCOVERY_COMPONENT, PUBLISHED
+from ferd.outputs.mqtt.topics import DISCOVERY, DISCOVERY_COMPONENT, PUBLISHED
 
 START_S = 30.0
 NODE = "ferd/test-pi"

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ferd.model.runtime import Network
-from ferd.model.shelf import find_bundle
+from ferd.models.registry import find_bundle
+from ferd.models.runtime import Network
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 MODEL = MODELS / "expression.tflite"

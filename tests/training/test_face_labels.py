@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ferd.data import Box, Face, Points
+from ferd.types import Box, Face, Landmarks
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -21,7 +21,7 @@ def teacher(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def face(x: float, score: float = 0.9) -> Face:
-    points = Points(*((x + px, 10.0 + py) for px, py in ((10, 12), (30, 12), (20, 22), (12, 32), (28, 32))))
+    points = Landmarks(*((x + px, 10.0 + py) for px, py in ((10, 12), (30, 12), (20, 22), (12, 32), (28, 32))))
     return Face(Box(x, 10.0, 40.0, 50.0), points, score)
 
 

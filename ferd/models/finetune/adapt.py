@@ -1,0 +1,113 @@
+"""Personal calibration: a rest face that reads as sad, put right by a minute of one's own faces.
+
+A person shifts the scores of all their faces alike: heavy lids, a mouth that points down. So one number a label is
+learned and added to the logits, nothing else changes. It is learned on two expressions only, and a strong prior keeps
+it from forbidding the others: `PRIOR` samples' worth of belief that nothing is to be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ferd.errors import FerdError
+from ferd.models.bundle import Bundle, sha256_of
+from ferd.models.finetune.features import FeatureNet
+from ferd.models.finetune.keep import SavedDataset
+from ferd.models.finetune.linear_probe import Adam, softmax
+from ferd.models.finetune.tflite_edit import Head, head_of, with_head
+from ferd.models.runtime import Network
+from ferd.models.store import store
+
+LABELS = ("neutral", "happiness")
+PRIOR = 10.0
+MOST = 2.0
+"""No label is moved by more than this, in logits after the temperature: a factor of 7 in its odds."""
+ROUNDS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """`before` and `after`: share right of the held-out half. `shift`: what each label gained, in logits."""
+
+    bundle: Bundle
+    before: float
+    after: float
+    shift: dict[str, float]
+    held_out: int
+
+
+def adapt(name: str, lessons: Sequence[SavedDataset], net: FeatureNet, *, replace: bool = False) -> Adapted:
+    """Learn on the first half of each class, measure on the second, store a corrected copy of the network.
+
+    Raises FerdError when the network lacks one of LABELS, or the classes are not these.
+    """
+    labels = net.bundle.labels
+    if missing := [label for label in LABELS if label not in labels]:
+        raise FerdError(f"{net.bundle.name} has no label {' and no label '.join(missing)}; adapt ferd's own expression")
+    old = head_of(net.model)
+    logits, truth, held = _halves(lessons, old, labels)
+    logits /= net.bundle.temperature
+    shift = learn(logits[~held], truth[~held], len(labels))
+    before, after = (float((values.argmax(axis=1) == truth)[held].mean()) for values in (logits, logits + shift))
+    head = Head(old.weights, (old.bias + net.bundle.temperature * shift).astype(np.float32))
+    features = np.concatenate([lesson.features.reshape(-1, lesson.features.shape[-1]) for lesson in lessons])
+    told = {label: round(float(value), 2) for label, value in zip(labels, shift, strict=True)}
+    with TemporaryDirectory(prefix="ferd-adapt-") as folder:
+        file = Path(folder) / "adapted.tflite"
+        file.write_bytes(with_head(net.model, head, _reaching(features, old)))
+        Network(file)  # what cannot be loaded is not stored
+        card = net.bundle.card | {
+            "name": name,
+            "adapted": {
+                "shift": told,
+                "held_out": int(held.sum()),
+                "before": round(before, 4),
+                "after": round(after, 4),
+            },
+            "not_for": "Anyone but the person it was adapted to.",
+            "sha256": sha256_of(file),
+            "created": datetime.now(UTC).date().isoformat(),
+        }
+        return Adapted(store(file, card, replace=replace), before, after, told, int(held.sum()))
+
+
+def learn(logits: NDArray[np.floating], truth: NDArray[np.int64], labels: int) -> NDArray[np.floating]:
+    """What to add to each logit (labels,): the most likely shift under a normal prior around none, bounded by MOST."""
+    shift, steps = np.zeros(labels), Adam(0.02)
+    wanted = np.eye(labels)[truth]
+    counts = np.bincount(truth, minlength=labels)
+    weight = (1 / np.maximum(counts, 1))[truth][:, None] * len(truth) / max(1, (counts > 0).sum())
+    for _ in range(ROUNDS):
+        error = ((softmax(logits + shift) - wanted) * weight).sum(axis=0) + PRIOR * shift
+        shift = np.clip(shift - steps(error / (len(truth) + PRIOR)), -MOST, MOST)
+    centred: NDArray[np.floating] = shift - shift.mean()
+    return centred
+
+
+def _halves(
+    lessons: Sequence[SavedDataset], head: Head, labels: Sequence[str]
+) -> tuple[NDArray[np.floating], NDArray[np.int64], NDArray[np.bool_]]:
+    """Logits and labels of the plain samples, and which of them are held out: the second half of each class."""
+    plain = [lesson.features[:, 0] for lesson in lessons]
+    logits = np.concatenate(plain) @ head.weights.T + head.bias
+    truth = np.repeat([labels.index(lesson.label) for lesson in lessons], [len(rows) for rows in plain])
+    held = np.concatenate([np.arange(len(rows)) >= len(rows) / 2 for rows in plain])
+    return logits.astype(np.float64), truth, held
+
+
+def _reaching(features: NDArray[np.float32], head: Head) -> NDArray[np.float32]:
+    """The samples, and for each label one made-up face that is as sure of it as the surest sample is of its own.
+
+    Two expressions do not show how far the logits of the others reach, and the output's steps must hold them.
+    """
+    most = float((features @ head.weights.T + head.bias).max())
+    norms = (head.weights**2).sum(axis=1)
+    made = head.weights * ((most - head.bias) / norms)[:, None]
+    return np.concatenate([features, made.astype(np.float32)])

@@ -1,0 +1,300 @@
+"""The entities that Home Assistant shows for one ferd.
+
+Two things that Home Assistant does shape this page (its mqtt/entity.py and mqtt/discovery.py, 2024.3 to 2026.11):
+a payload of an availability topic that is neither "available" nor "not available" is passed over, so "disabled" must
+be made one of them; and a template that renders "None" shows a sensor as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ferd.outputs.mqtt import topics
+from ferd.outputs.mqtt.names import slug
+from ferd.outputs.mqtt.topics import Json
+from ferd.types import LEVELS
+
+NONE = "None"
+DIAGNOSTIC = "diagnostic"
+CONFIG = "config"
+HIDDEN = {"enabled_by_default": False}
+"""For what only some want to see: a user switches it on at the entity."""
+NO_VALUE = "{}"
+"""What a button sends: a request without a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What is announced. ``labels``: the expressions that the model knows. ``alerts``: the names of the alert rules.
+
+    ``fatigue``: it is watched for. ``buzzer``: there is one.
+    """
+
+    identity: str
+    node: str
+    cameras: Sequence[str]
+    labels: Sequence[str]
+    model: str = "expression sensor"
+    alerts: Sequence[str] = ()
+    fatigue: bool = False
+    buzzer: bool = False
+
+
+def entities(device: Device) -> dict[str, Json]:
+    """All entities by their key, which stays the same when the node is renamed; "platform" says what each is."""
+    found: dict[str, Json] = {}
+    for camera in device.cameras:
+        found.update(_seen(_Camera(device, camera)))
+        found.update(_alerts(_Camera(device, camera)))
+        found.update(_controls(_Camera(device, camera)))
+    found.update(_node(device))
+    return found
+
+
+class _Camera:
+    """Makes entities of one camera. ``seen``: available while it gives pictures, else as long as ferd runs."""
+
+    def __init__(self, device: Device, name: str) -> None:
+        self.device, self.name = device, name
+
+    def at(self, topic: topics.Topic[Any]) -> str:
+        return topic.at(node=self.device.node, camera=self.name)
+
+    def seen(self, platform: str, what: str, **more: object) -> tuple[str, Json]:
+        status = {
+            "topic": self.at(topics.CAMERA_STATUS),
+            "value_template": "{{ 'online' if value == 'online' else 'offline' }}",
+        }
+        return self._entity(platform, what, [_running(self.device), status], more)
+
+    def control(self, platform: str, what: str, **more: object) -> tuple[str, Json]:
+        """What can be set while the camera is switched off or broken as well."""
+        return self._entity(platform, what, [_running(self.device)], more)
+
+    def _entity(self, platform: str, what: str, availability: list[Json], more: Json) -> tuple[str, Json]:
+        # A camera's name has no underscore, `what` no hyphen: no two entities have one key.
+        called = more.pop("name", what.replace("_", " "))
+        key, name = f"{self.name}_{what}", f"{self.name} {called}"
+        return _entity(
+            self.device, platform, key, f"{self.name}_{slug(called)}", name=name, availability=availability, more=more
+        )
+
+
+def _seen(camera: _Camera) -> Iterator[tuple[str, Json]]:
+    """What a camera sees, and how well."""
+    state = camera.at(topics.STATE)
+    yield camera.seen(
+        "sensor",
+        "expression",
+        icon="mdi:emoticon-outline",
+        device_class="enum",
+        options=list(camera.device.labels),
+        state_topic=state,
+        value_template=_value("expression"),
+    )
+    yield camera.seen(
+        "binary_sensor",
+        "face",
+        device_class="occupancy",
+        state_topic=state,
+        value_template="{{ 'ON' if value_json.faces > 0 else 'OFF' }}",
+    )
+    yield camera.seen(
+        "event",
+        "event",
+        icon="mdi:emoticon-happy-outline",
+        event_types=list(topics.EVENT_TYPES),
+        state_topic=camera.at(topics.EVENT),
+    )
+    yield camera.seen(
+        "sensor",
+        "confidence",
+        **HIDDEN,
+        icon="mdi:percent",
+        state_class="measurement",
+        unit_of_measurement="%",
+        state_topic=state,
+        value_template=_percent("confidence"),
+    )
+    yield camera.seen(
+        "sensor",
+        "people",
+        **HIDDEN,
+        icon="mdi:account-multiple",
+        state_class="measurement",
+        state_topic=state,
+        value_template="{{ value_json.faces }}",
+    )
+    yield camera.seen(
+        "sensor",
+        "frame_rate",
+        **HIDDEN,
+        icon="mdi:speedometer",
+        entity_category=DIAGNOSTIC,
+        state_class="measurement",
+        unit_of_measurement="fps",
+        state_topic=topics.NODE_HEALTH.at(node=camera.device.node),
+        value_template=f"{{{{ (value_json.cameras['{camera.name}'] | default({{}})).fps | default('{NONE}') }}}}",
+    )
+
+
+def _alerts(camera: _Camera) -> Iterator[tuple[str, Json]]:
+    """A binary sensor for every alert that can hold, and the measures of fatigue."""
+    for name in camera.device.alerts:
+        yield _alert(camera, name, icon="mdi:bell-alert-outline")
+    if not camera.device.fatigue:
+        return
+    yield _alert(camera, "fatigue", device_class="safety")
+    yield camera.seen(
+        "sensor",
+        "drowsiness",
+        icon="mdi:sleep",
+        device_class="enum",
+        options=list(LEVELS),
+        state_topic=camera.at(topics.FATIGUE),
+        value_template="{{ value_json.level }}",
+    )
+    yield camera.seen(
+        "sensor",
+        "eye_closure",
+        icon="mdi:eye-off-outline",
+        state_class="measurement",
+        unit_of_measurement="%",
+        state_topic=camera.at(topics.FATIGUE),
+        value_template=_percent("perclos"),
+    )
+
+
+def _alert(camera: _Camera, name: str, **more: object) -> tuple[str, Json]:
+    short = slug(name)
+    return camera.seen(
+        "binary_sensor",
+        f"alert_{short.replace('-', '_')}",
+        name=name,
+        **more,
+        state_topic=camera.at(topics.ALERT),
+        value_template=f"{{{{ 'ON' if '{short}' in value_json.active else 'OFF' }}}}",
+    )
+
+
+def _controls(camera: _Camera) -> Iterator[tuple[str, Json]]:
+    """What a user may set. Available while ferd runs: a camera that is switched off must be switched on again."""
+    yield camera.control(
+        "switch",
+        "enabled",
+        name="camera" if camera.name != "camera" else "enabled",
+        icon="mdi:camera",
+        state_topic=camera.at(topics.ENABLED),
+        command_topic=camera.at(topics.SET_ENABLED),
+    )
+    yield camera.control(
+        "number",
+        "sensitivity",
+        icon="mdi:tune-variant",
+        entity_category=CONFIG,
+        min=0,
+        max=100,
+        step=1,
+        mode="slider",
+        state_topic=camera.at(topics.SENSITIVITY),
+        command_topic=camera.at(topics.SET_SENSITIVITY),
+    )
+    if camera.device.buzzer:
+        yield camera.control(
+            "switch",
+            "buzzer",
+            icon="mdi:bullhorn",
+            entity_category=CONFIG,
+            state_topic=camera.at(topics.BUZZER),
+            command_topic=camera.at(topics.SET_BUZZER),
+        )
+
+
+def _node(device: Device) -> Iterator[tuple[str, Json]]:
+    """What belongs to the whole node: requests, and how it is."""
+
+    def of_node(platform: str, what: str, **more: object) -> tuple[str, Json]:
+        name = what.replace("_", " ")
+        return _entity(device, platform, what, what, name=name, availability=[_running(device)], more=more)
+
+    health = topics.NODE_HEALTH.at(node=device.node)
+    if device.buzzer:
+        yield of_node(
+            "button",
+            "snooze",
+            icon="mdi:bell-sleep-outline",
+            command_topic=topics.SNOOZE.at(node=device.node),
+            payload_press=NO_VALUE,
+        )
+    yield of_node(
+        "button",
+        "restart",
+        entity_category=DIAGNOSTIC,
+        device_class="restart",
+        command_topic=topics.RESTART.at(node=device.node),
+        payload_press=NO_VALUE,
+    )
+    yield of_node(
+        "sensor",
+        "temperature",
+        **HIDDEN,
+        entity_category=DIAGNOSTIC,
+        device_class="temperature",
+        state_class="measurement",
+        unit_of_measurement="°C",
+        state_topic=health,
+        value_template=_value("temperature_c"),
+    )
+    yield of_node(
+        "binary_sensor",
+        "throttled",
+        **HIDDEN,
+        entity_category=DIAGNOSTIC,
+        device_class="problem",
+        state_topic=health,
+        value_template=(
+            f"{{{{ '{NONE}' if value_json.throttled is none else 'ON' if value_json.throttled else 'OFF' }}}}"
+        ),
+    )
+    yield of_node(
+        "sensor",
+        "last_restart",
+        **HIDDEN,
+        entity_category=DIAGNOSTIC,
+        device_class="timestamp",
+        state_topic=health,
+        value_template="{{ value_json.started }}",
+    )
+
+
+def _entity(
+    device: Device, platform: str, key: str, called: str, *, name: str, availability: list[Json], more: Json
+) -> tuple[str, Json]:
+    """One entity. Two availability topics need the mode "all".
+
+    ``called``: what a Home Assistant that knows no default_entity_id (2025.4 does not) makes of ``name``, so that an
+    entity has the same entity id everywhere.
+    """
+    return key, {
+        "platform": platform,
+        "unique_id": f"{device.identity}_{key}",
+        "default_entity_id": f"{platform}.{device.node}_{called}".replace("-", "_"),
+        "name": name,
+        "availability": availability,
+        "availability_mode": "all",
+        **more,
+    }
+
+
+def _running(device: Device) -> Json:
+    return {"topic": topics.NODE_STATUS.at(node=device.node)}
+
+
+def _value(key: str) -> str:
+    return f"{{{{ value_json.{key} if value_json.{key} is not none else '{NONE}' }}}}"
+
+
+def _percent(key: str) -> str:
+    return f"{{{{ (value_json.{key} * 100) | round | int if value_json.{key} is not none else '{NONE}' }}}}"

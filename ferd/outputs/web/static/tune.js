@@ -1,0 +1,147 @@
+// Sliders whose settings are tried on the last minutes, beside what was told.
+
+import { $, css, el, sharp } from "./dom.js";
+import { get, post } from "./api.js";
+import { Saving } from "./save.js";
+import { colourOf, LEVEL_COLOURS } from "./colours.js";
+
+const NONE = 255;
+const KNOBS = {
+  smoothing: [
+    ["time_constant_s", "calmer, and later (seconds)", 0, 2, 0.05], ["on_threshold", "taken up from", 0, 1, 0.01], ["off_threshold", "dropped below", 0, 1, 0.01],
+    ["switch_ratio", "times as probable as the held one", 1, 10, 0.05], ["min_hold_s", "must stay ahead for (seconds)", 0, 3, 0.05],
+  ],
+  fatigue: [
+    ["eyes_closed_notice_s", "eyes shut: notice (seconds)", 0.75, 6, 0.05], ["eyes_closed_warning_s", "eyes shut: warning (seconds)", 0.75, 8, 0.05],
+    ["eyes_closed_alarm_s", "eyes shut: alarm (seconds)", 0.75, 10, 0.05], ["perclos_notice", "PERCLOS: notice", 0.01, 1, 0.01],
+    ["perclos_warning", "PERCLOS: warning", 0.01, 1, 0.01], ["unseen_after_s", "eyes not seen: notice (seconds)", 0, 60, 1],
+  ],
+};
+
+export class Tune {
+  constructor() {
+    this.replay = this.replay.bind(this);
+    this.saving = new Saving($("saving"), {
+      changes: () => this.changes(this.settings.saved),
+      said: (words) => { $("tune-said").textContent = words; },
+      done: (words) => this.settled(words),
+    });
+    $("use").addEventListener("click", () => this.use());
+    $("diff").addEventListener("click", () => this.saving.show());
+    $("reset").addEventListener("click", () => this.load());
+    $("sliders").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  async load(camera = this.camera) {
+    this.camera = camera;
+    this.settings = await get("/api/tune");
+    this.values = structuredClone(this.settings);
+    this.saving.hide();
+    $("tune-said").textContent = "";
+    $("diff").disabled = !this.settings.file;
+    $("diff").title = this.settings.file ?? "ferd runs without a configuration file";
+    const groups = [this.group("Smoothing", "smoothing", this.values.smoothing)];
+    if (this.values.fatigue.enabled) groups.push(this.group("Fatigue", "fatigue", this.values.fatigue));
+    for (const alert of this.values.alerts) groups.push(this.alert(alert));
+    $("sliders").replaceChildren(...groups);
+    if (!this.result) $("compare-text").textContent = "Going through the last minutes …";
+    await this.replay();
+  }
+
+  group(title, section, values) {
+    return el("fieldset", { class: "group" }, el("legend", {}, title),
+      ...KNOBS[section].map(([key, words, low, high, step]) => this.slider(values, this.settings[section], key, words, low, high, step)));
+  }
+
+  alert(alert) {
+    const before = this.settings.alerts.find((other) => other.name === alert.name);
+    const knobs = [["above", "above", 0, 1, 0.01], ["below", "below", 0, 1, 0.01], ["for_s", "for (seconds)", 0, 60, 0.5]];
+    return el("fieldset", { class: "group" }, el("legend", {}, `Alert: ${alert.name}`),
+      ...knobs.filter(([key]) => alert[key] !== null).map(([key, ...rest]) => this.slider(alert, before, key, ...rest)));
+  }
+
+  slider(values, before, key, words, low, high, step) {
+    const input = el("input", { type: "range", min: low, max: Math.max(high, values[key]), step, value: values[key], name: key });
+    const shown = el("output", {}, String(values[key]));
+    const label = el("label", { class: "slider" }, el("span", {}, words), shown, input);
+    input.addEventListener("input", () => {
+      values[key] = Number(input.value);
+      shown.textContent = input.value;
+      label.classList.toggle("changed", values[key] !== before[key]);
+      this.saving.hide();
+      clearTimeout(this.timer);
+      this.timer = setTimeout(this.replay, 250);
+    });
+    return label;
+  }
+
+  // What differs from `base`: what holds now, or what the file says.
+  changes(base = this.settings) {
+    const differing = (now, before) => Object.fromEntries(Object.entries(now).filter(([key, value]) => value !== before[key]));
+    const alerts = this.values.alerts.map((alert) => ({ ...differing(alert, base.alerts.find((other) => other.name === alert.name) ?? alert), name: alert.name }));
+    return { smoothing: differing(this.values.smoothing, base.smoothing), fatigue: differing(this.values.fatigue, base.fatigue),
+      alerts: alerts.filter((alert) => Object.keys(alert).length > 1) };
+  }
+
+  async replay() {
+    if (!this.camera) return;
+    try {
+      this.result = await post(`/api/cameras/${this.camera}/replay`, this.changes());
+      this.draw();
+    } catch (error) {
+      $("compare-text").textContent = error.message;
+    }
+  }
+
+  draw() {
+    const { told, would, labels, width_s: width } = this.result;
+    const [context, wide, tall] = sharp($("compare"));
+    if (!told.label.length) $("compare-text").textContent = "Nothing was read yet: there is nothing to try the settings on.";
+    if (!wide || !told.label.length) return;
+    const left = 92, count = Math.max(1, told.label.length), across = wide - left;
+    const x = (i) => left + (i * across) / count;
+    context.font = "13px system-ui, sans-serif";
+    const rows = labels.length + 1, room = (tall - 18) / rows, half = (room - 6) / 2;
+    [...labels, "alerts"].forEach((name, r) => {
+      const top = r * room;
+      context.fillStyle = css("--card");
+      context.fillRect(left, top, across, room - 4);
+      context.fillStyle = css("--text");
+      context.fillText(name, 0, top + room / 2 + 2);
+      [told, would].forEach((strip, which) => {
+        const isAlert = r === labels.length;
+        context.globalAlpha = which ? 1 : 0.5;
+        for (let i = 0; i < count; i++) {
+          if (isAlert ? !strip.level[i] : strip.label[i] !== r) continue;
+          context.fillStyle = isAlert ? LEVEL_COLOURS[strip.level[i]] : colourOf(name, r);
+          const from = Math.floor(x(i)); // whole pixels: no seams between neighbours
+          context.fillRect(from, top + which * (half + 1), Math.max(1, Math.floor(x(i + 1)) - from), half);
+        }
+        context.globalAlpha = 1;
+      });
+    });
+    context.fillStyle = css("--quiet");
+    context.fillText(`${(count * width).toFixed(0)} s ago`, left, tall - 3);
+    context.fillText("now", left + across - context.measureText("now").width, tall - 3);
+    const changesOf = (strip) => strip.label.filter((value, i) => i && value !== strip.label[i - 1]).length;
+    const unsure = (strip) => (strip.label.filter((value) => value === NONE).length * width).toFixed(0);
+    $("compare-text").textContent =
+      `Upper halves: told. Lower: with these settings. Changes: ${changesOf(told)} told, ${changesOf(would)} now; without an expression ${unsure(told)} s and ${unsure(would)} s of ${(count * width).toFixed(0)} s.`;
+  }
+
+  async use() {
+    try {
+      await post("/api/tune/use", this.changes());
+      await this.settled("In use, until the next reload or restart.");
+    } catch (error) {
+      $("tune-said").textContent = error.message;
+    }
+  }
+
+  // What was asked for holds with ferd's next turn; then the sliders stand where it stands.
+  async settled(words) {
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await this.load();
+    $("tune-said").textContent = words;
+  }
+}

@@ -1,0 +1,189 @@
+"""The value types that join the steps of the pipeline.
+
+Times are in seconds. ``t`` is the source's own time line (monotonic for a camera, position for a file), never
+the wall clock. Sizes and positions are in pixels of the source picture. All types are frozen: a step makes a
+new value, it does not change the one it was handed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+class Box(NamedTuple):
+    """An axis-parallel rectangle: left, top, width, height in pixels."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    @property
+    def area(self) -> float:
+        return self.w * self.h
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.x + self.w / 2, self.y + self.h / 2
+
+    def overlap(self, other: Box) -> float:
+        """Intersection over union, 0 to 1."""
+        w = min(self.x + self.w, other.x + other.w) - max(self.x, other.x)
+        h = min(self.y + self.h, other.y + other.h) - max(self.y, other.y)
+        if w <= 0 or h <= 0:
+            return 0.0
+        both = w * h
+        return both / (self.area + other.area - both)
+
+
+class Landmarks(NamedTuple):
+    """Five landmarks, each (x, y) in pixels. Right and left are the subject's own, as in YuNet."""
+
+    right_eye: tuple[float, float]
+    left_eye: tuple[float, float]
+    nose: tuple[float, float]
+    mouth_right: tuple[float, float]
+    mouth_left: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source.
+
+    ``image``: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. ``small``: the same view in gray at a lower resolution,
+    where the camera delivers one for free (picamera2's low-resolution stream); None elsewhere. ``jpeg``: the picture
+    as the camera sent it, where that was a JPEG of just this view.
+    """
+
+    t: float
+    image: Image
+    small: Image | None = None
+    jpeg: bytes | None = None
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face found in one frame. ``score`` is the detector's own confidence, 0 to 1 (1 where it has none)."""
+
+    box: Box
+    points: Landmarks | None = None
+    score: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A face followed over time. ``id`` counts up from 1 and is never used twice in a run."""
+
+    id: int
+    face: Face
+    born: float
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class EyeMouthState:
+    """What one frame says of one face's eyes and mouth. None: cannot be seen (sunglasses, a turned head, too small).
+
+    ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``nod``: how far the nose stands
+    below the middle of the eyes, in eye distances: it grows while the head sinks.
+    """
+
+    eyes_closed: float | None = None
+    mouth_open: float | None = None
+    nod: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReading:
+    """What one frame says of one tracked face.
+
+    ``scores``: calibrated probabilities of this frame by label. ``smooth``: the same after the time filter.
+    ``belief``: how likely each label is after all frames so far, which decides what is held; not calibrated.
+    ``expression``: the label that is held (None while none is). ``since``: when it was told. ``signals``: None where
+    nobody asked for them, or in a frame in which the track was not seen.
+    """
+
+    track: Track
+    scores: dict[str, float]
+    smooth: dict[str, float]
+    expression: str | None
+    confidence: float | None
+    since: float
+    signals: EyeMouthState | None = None
+    belief: dict[str, float] = field(default_factory=dict)
+
+
+Level = Literal["none", "notice", "warning", "alarm"]
+LEVELS: tuple[Level, ...] = ("none", "notice", "warning", "alarm")
+"""How urgent an alert is, from least to most."""
+LEVELS_OWN = "default"
+"""In place of a pattern's name: the one that the level plays unless said otherwise (`notice`, … in [buzzer])."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fatigue:
+    """How tired the main face is. ``awareness``: 1 wide awake to 0.
+
+    ``perclos``: share of the observed part of the last 60 s with eyes at least 80 % closed; ``observed``: how much
+    of these 60 s was observed, 0 to 1. ``blinks``: a minute. ``blink_s``: mean length. ``longest_s``: the longest
+    closure of the window. ``yawns``: in the last 5 minutes. None: too little was observed to say.
+    """
+
+    awareness: float
+    level: Level
+    reason: str | None
+    perclos: float | None
+    observed: float
+    blinks: float | None
+    blink_s: float | None
+    longest_s: float
+    yawns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that holds now. ``name``: "fatigue" or the rule's. ``reason``: "eyes_closed", "perclos", "not_seen" or
+    "eyes_not_seen"; of a rule the label that held, "faces_absent" or "faces_present". ``since``: the source's time at
+    which this level began. ``pattern``: what the buzzer plays, LEVELS_OWN for what [buzzer] says for the level, None
+    for silence. ``awareness``: of fatigue only. ``mqtt``: it is told on MQTT.
+    """
+
+    name: str
+    level: Level
+    reason: str
+    since: float
+    pattern: str | None = None
+    awareness: float | None = None
+    mqtt: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one frame of one camera says: all tracked faces, and which of them is the main one (a track id).
+
+    ``fatigue``: None where it is off. ``alerts``: all that hold now, the worst first.
+    """
+
+    t: float
+    faces: tuple[FaceReading, ...] = field(default=())
+    main: int | None = None
+    fatigue: Fatigue | None = None
+    alerts: tuple[Alert, ...] = ()
+
+    @property
+    def main_face(self) -> FaceReading | None:
+        return next((face for face in self.faces if face.track.id == self.main), None)

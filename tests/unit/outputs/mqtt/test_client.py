@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from brokers import Ear, Mosquitto, mosquitto, wait_for
+
+from ferd.outputs.mqtt.broker_settings import BrokerSettings
+from ferd.outputs.mqtt.client import MqttConnection, Protocol, Wake
+from ferd.outputs.mqtt.topics import Message
+
+STATUS = "ferd/hall/status"
+WILL = Message(STATUS, b"offline", retain=True, qos=1)
+ONLINE = Message(STATUS, b"online", retain=True, qos=1)
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path) as broker:
+        yield broker
+
+
+def turn_until(link: MqttConnection, happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 5
+    while not happened():
+        assert time.monotonic() < until, link.ended
+        link.turn(0.1)
+
+
+@contextmanager
+def linked(broker: Mosquitto, protocol: Protocol) -> Iterator[MqttConnection]:
+    wake = Wake()
+    link = MqttConnection(BrokerSettings(broker.host, broker.port), protocol, "ferd_abcdef-hall", wake, will=WILL)
+    try:
+        link.open()
+        turn_until(link, lambda: link.connected)
+        link.send(ONLINE, time.monotonic())
+        turn_until(link, lambda: not link.unacked)
+        yield link
+    finally:
+        link.close()
+        wake.close()
+
+
+def test_a_killed_socket_makes_the_broker_say_offline(broker: Mosquitto):
+    with linked(broker, "3.1.1"):
+        pass
+    with Ear(broker.port) as ear:
+        ear.wait(STATUS, "offline")
+
+
+def test_with_mqtt_5_who_is_back_in_time_was_never_offline_and_who_is_not_is_after_three_seconds(broker: Mosquitto):
+    with Ear(broker.port) as ear:
+        with linked(broker, "5"):
+            pass
+        time.sleep(0.5)
+        with linked(broker, "5"):
+            time.sleep(3.2)
+            assert ear.payloads(STATUS) == ["online", "online"]
+        gone = time.monotonic()
+        ear.wait(STATUS, "offline", timeout_s=6)
+        assert time.monotonic() - gone > 1.5
+
+
+def test_who_leaves_has_no_will(broker: Mosquitto):
+    with Ear(broker.port) as ear:
+        with linked(broker, "3.1.1") as link:
+            link.leave()
+        time.sleep(0.3)
+        assert ear.payloads(STATUS) == ["online"]
+
+
+def test_the_wake_ends_the_waiting(broker: Mosquitto):
+    with linked(broker, "5") as link:
+        link._wake.set()
+        begin = time.monotonic()
+        link.turn(5)
+        assert time.monotonic() - begin < 1
+        link._wake.close()
+        link._wake.set()
+
+
+def test_an_event_expires_at_the_broker(broker: Mosquitto):
+    with linked(broker, "5") as link:
+        message = Message("ferd/hall/desk/event", b"{}", retain=True, qos=1, expires_s=1)
+        link.send(message, 0)  # retained for this test only, so that it can be looked for later
+        turn_until(link, lambda: not link.unacked)
+        time.sleep(2.1)
+        with Ear(broker.port) as ear:
+            ear.wait(STATUS)
+            assert ear.payloads(message.topic) == []
+
+
+def test_a_lost_line_ends_the_link_and_keeps_what_was_not_acknowledged(broker: Mosquitto):
+    with linked(broker, "5") as link:
+        broker.freeze()
+        link.send(WILL, 7.0)
+        broker.stop()
+        wait_for(lambda: link.turn(0.1) or link.ended is not None)
+        assert not link.connected
+        assert list(link.unacked.values()) in ([], [(7.0, WILL)])

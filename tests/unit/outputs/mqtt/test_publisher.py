@@ -1,0 +1,476 @@
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brokers import Ear, Mosquitto, free_port, mosquitto, wait_for
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from ferd.config.mqtt import MqttConfig
+from ferd.outputs.mqtt import publisher as module
+from ferd.outputs.mqtt import topics
+from ferd.outputs.mqtt.backoff import Backoff
+from ferd.outputs.mqtt.client import MqttConnection, Protocol
+from ferd.outputs.mqtt.embedded import EmbeddedBroker, is_broker_there
+from ferd.outputs.mqtt.outbox import Outbox
+from ferd.outputs.mqtt.publisher import Publisher
+from ferd.outputs.mqtt.requests import IncomingMessage, ReplyInfo, respond
+from ferd.outputs.mqtt.topics import Event, Info, Message, State
+
+STATUS, STATE, EVENT = "ferd/hall/status", "ferd/hall/desk/state", "ferd/hall/desk/event"
+DISCOVERY = "homeassistant/device/ferd_abcdef/config"
+
+
+@pytest.fixture(autouse=True)
+def _log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "ferd.outputs.mqtt.client")
+
+
+@pytest.fixture
+def board() -> Outbox:
+    board = Outbox()
+    board.put(topics.info_message("hall", Info("0.1", "expression", ["joy"], ["desk"])), now())
+    board.put(topics.camera_status_message("hall", "desk", "online"), now())
+    put_state(board, 1)
+    return board
+
+
+def now() -> float:
+    return time.monotonic()
+
+
+def put_state(board: Outbox, seq: int) -> None:
+    board.put(topics.state_message("hall", "desk", State("joy", 0.8, 1, 0.0, seq)), now())
+
+
+def put_event(board: Outbox, name: str) -> None:
+    event = Event("face_left", name, 1, None, None, None, 3.0, 0.0)
+    board.put(topics.event_message("hall", "desk", event), now())
+
+
+@contextmanager
+def publishing(port: int, board: Outbox, **more: Any) -> Iterator[Publisher]:
+    config = MqttConfig(host="127.0.0.1", port=port, **more)
+    publisher = Publisher(config, "hall", "ferd_abcdef", board, cameras=["desk"], backoff=Backoff(0.1, 0.3))
+    publisher.start()
+    try:
+        yield publisher
+    finally:
+        begin = now()
+        publisher.stop()
+        assert now() - begin < 1.5
+
+
+def connected(publisher: Publisher) -> None:
+    wait_for(lambda: publisher.status.connected, 10, f"not connected: {publisher.status}")
+
+
+def lines(caplog: pytest.LogCaptureFixture, word: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.getMessage().startswith(word)]
+
+
+def test_who_subscribes_later_finds_everything_retained(tmp_path: Path, board: Outbox):
+    with mosquitto(tmp_path) as broker, publishing(broker.port, board) as publisher:
+        connected(publisher)
+        assert publisher.status.protocol == "5"
+        with Ear(broker.port) as before:
+            before.wait(STATE)
+        with Ear(broker.port) as ear:
+            ear.wait(STATE)
+            assert {(topic, retained) for topic, _, retained in ear.heard} == {
+                (STATUS, True),
+                ("ferd/hall/info", True),
+                ("ferd/hall/desk/status", True),
+                (STATE, True),
+            }
+            put_event(board, "now")
+            assert json.loads(ear.wait(EVENT))["id"] == "now"
+            assert ear.heard[-1][2] is False
+
+
+def test_a_clean_stop_says_offline_last(tmp_path: Path, board: Outbox):
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        with publishing(broker.port, board) as publisher:
+            ear.wait(STATE)
+        ear.wait(STATUS, "offline")
+        assert [topic for topic, payload, _ in ear.heard if payload == "offline"] == ["ferd/hall/desk/status", STATUS]
+        assert ear.heard[-1][0] == STATUS
+        assert publisher.status.reason == "stopped"
+        publisher.stop()
+
+
+def test_a_new_broker_gets_the_last_values_again(tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture):
+    with mosquitto(tmp_path) as broker, publishing(broker.port, board) as publisher:
+        connected(publisher)
+        publisher._diary.backoff = Backoff(1, chance=lambda: 1.0)  # time for the ear to be there first
+        broker.stop()
+        wait_for(lambda: not publisher.status.connected)
+        for seq in range(2, 9):
+            put_state(board, seq)
+            put_event(board, str(seq))
+        broker.start()
+        with Ear(broker.port) as ear:
+            wait_for(lambda: len(ear.payloads(EVENT)) == 7, 10)
+            assert json.loads(ear.wait(STATE))["seq"] == 8
+            assert len(ear.payloads(STATE)) == 1
+            assert ear.wait(STATUS) == "online"
+            ear.wait("ferd/hall/info")
+        assert publisher.status.reconnects == 1
+        assert len(lines(caplog, "lost")) == 1
+        assert len(lines(caplog, "connected")) == 2
+
+
+def test_no_broker_at_the_start_is_told_once(tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture):
+    with mosquitto(tmp_path, started=False) as broker, publishing(broker.port, board) as publisher:
+        time.sleep(1)
+        assert len(lines(caplog, "absent")) == 1
+        assert "refused" in publisher.status.reason
+        broker.start()
+        connected(publisher)
+        assert publisher.status.reconnects == 0
+
+
+def test_a_wrong_password_is_told_once_and_never_written(
+    tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.DEBUG)
+    password_file = tmp_path / "password"
+    password_file.write_text("wr0ng\n")
+    with mosquitto(tmp_path, users={"ferd": "right"}) as broker:
+        settings = {"username": "ferd", "password_file": password_file}
+        with publishing(broker.port, board, **settings) as publisher:
+            wait_for(lambda: lines(caplog, "refused"))
+            time.sleep(0.8)
+            assert not publisher.status.connected
+        assert len(lines(caplog, "refused")) == 1
+        assert "password_file" in lines(caplog, "refused")[0]
+        assert "wr0ng" not in caplog.text
+        password_file.write_text("right\n")
+        with publishing(broker.port, board, **settings) as publisher:
+            connected(publisher)
+
+
+def test_the_embedded_broker_is_reached_with_the_older_protocol(
+    board: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(module.ANSWER_WAITS_S, "5", 0.5)
+    broker = EmbeddedBroker(free_port())
+    broker.start()
+    try:
+        assert is_broker_there(broker.host, broker.port)
+        with Ear(broker.port) as ear, publishing(broker.port, board) as publisher:
+            ear.wait(STATE)
+            assert publisher.status.protocol == "3.1.1"
+        with publishing(broker.port, board) as publisher:
+            connected(publisher)
+    finally:
+        broker.stop()
+    assert not is_broker_there(broker.host, broker.port)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_broker_that_was_slow_once_is_asked_for_version_5_again(
+    tmp_path: Path, board: Outbox, monkeypatch: pytest.MonkeyPatch
+):
+    with mosquitto(tmp_path) as broker:
+        monkeypatch.setitem(module.ANSWER_WAITS_S, "5", 0.0)
+        with publishing(broker.port, board) as publisher:
+            connected(publisher)
+            assert publisher.status.protocol == "3.1.1"
+            monkeypatch.undo()
+            broker.stop()
+            wait_for(lambda: not publisher.status.connected)
+            broker.start()
+            connected(publisher)
+            assert publisher.status.protocol == "5"
+
+
+def test_who_says_online_listens_already(tmp_path: Path, board: Outbox, monkeypatch: pytest.MonkeyPatch):
+    """A command that is sent on the word `online` would be lost."""
+    did: list[str] = []
+    for name in ("listen", "send"):
+        real = getattr(MqttConnection, name)
+        monkeypatch.setattr(
+            MqttConnection, name, lambda *a, _n=name, _r=real, **more: (did.append(_n), _r(*a, **more))[1]
+        )
+    with mosquitto(tmp_path) as broker:
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        publisher = Publisher(config, "hall", "ferd_abcdef", board, on_command=lambda _heard: None)
+        publisher.start()
+        connected(publisher)
+        publisher.stop()
+    assert did.index("send") == did.count("listen") == 3
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_frozen_broker_does_not_hold_up_the_stop(tmp_path: Path, board: Outbox, when: str):
+    with mosquitto(tmp_path) as broker:
+        if when == "before":
+            broker.freeze()
+        with publishing(broker.port, board) as publisher:
+            if when == "after":
+                connected(publisher)
+                broker.freeze()
+                put_state(board, 2)
+            time.sleep(0.2)
+
+
+def test_an_error_of_ours_ends_the_connection_not_the_thread(
+    tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, publishing(broker.port, board) as publisher:
+        ear.wait(STATE)
+        with monkeypatch.context() as patch:
+            patch.setattr(board, "due", lambda *_: 1 / 0)
+            wait_for(lambda: lines(caplog, "broken"))
+        connected(publisher)
+        put_event(board, "later")
+        ear.wait(EVENT)
+
+
+def test_discovery_is_sent_again_when_home_assistant_was_born(
+    tmp_path: Path, board: Outbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "BIRTH_WAITS_S", (0.2, 0.3))
+    board.put(topics.discovery_message("homeassistant", "ferd_abcdef", {}), now())
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, publishing(broker.port, board):
+        ear.wait(DISCOVERY)
+        time.sleep(0.2)
+        ear.say("homeassistant/status", "offline")
+        ear.say("homeassistant/status", "online")
+        wait_for(lambda: ear.payloads(DISCOVERY) == ["{}", "{}"])
+
+
+def test_all_is_sent_again_after_the_next_connect_when_asked(
+    tmp_path: Path, board: Outbox, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "BIRTH_WAITS_S", (0.2, 0.3))
+    again: list[bool] = []
+    monkeypatch.setattr(board, "tell_again", lambda: again.append(True))
+    with mosquitto(tmp_path, started=False) as broker, publishing(broker.port, board) as publisher:
+        publisher.say_twice()
+        broker.start()
+        wait_for(lambda: again == [True], 10)
+
+
+def test_who_is_taken_over_again_and_again_goes_on_under_another_id(
+    tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture
+):
+    """Two clients with one id would kick each other out for ever."""
+    with mosquitto(tmp_path) as broker:
+        thief = Client(CallbackAPIVersion.VERSION2, "ferd_abcdef-hall", reconnect_on_failure=True)
+        thief.reconnect_delay_set(1, 1)
+        with publishing(broker.port, board) as publisher:
+            connected(publisher)
+            thief.connect(broker.host, broker.port)
+            thief.loop_start()
+            try:
+                wait_for(lambda: lines(caplog, "goes on under another id"), 20)
+                wait_for(lambda: publisher.status.connected and thief.is_connected())
+                reconnects = publisher.status.reconnects
+                time.sleep(1.5)
+                assert (publisher.status.connected, publisher.status.reconnects) == (True, reconnects)
+            finally:
+                thief.disconnect()
+                thief.loop_stop()
+    assert len(lines(caplog, "no connection lasts")) == 1
+
+
+def test_a_broker_that_answers_pings_but_takes_nothing_is_given_up(
+    board: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(module, "ACKNOWLEDGED_WITHIN_S", 0.5)
+    with deaf_broker() as port, publishing(port, board) as publisher:
+        connected(publisher)
+        wait_for(lambda: lines(caplog, "lost"))
+        assert "nothing acknowledged" in lines(caplog, "lost")[0]
+        wait_for(lambda: publisher.status.reconnects >= 1, what="the client is built anew")
+
+
+def test_offline_that_somebody_else_said_of_us_is_corrected(tmp_path: Path, board: Outbox):
+    """A last will of an older connection, or of another ferd that had our name."""
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, publishing(broker.port, board) as publisher:
+        connected(publisher)
+        ear.wait(STATUS, "online")
+        ear.say(STATUS, "offline", retain=True)
+        wait_for(lambda: ear.payloads(STATUS)[-2:] == ["offline", "online"])
+        ear.say(STATUS, "offline", retain=True)
+        time.sleep(0.5)
+        assert ear.payloads(STATUS)[-1] == "offline", "not more than once in ten seconds: that would be a war"
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_commands_are_heard_and_retained_ones_are_not(tmp_path: Path, board: Outbox, protocol: Protocol):
+    heard: list[IncomingMessage] = []
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        ear.say("ferd/hall/desk/enabled/set", "OFF", retain=True)
+        ear.say("ferd/hall/request/restart", "", retain=False)
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        publisher = Publisher(config, "hall", "ferd_abcdef", board, prefer=protocol, on_command=heard.append)
+        publisher.start()
+        try:
+            ear.wait(STATUS, "online")
+            ear.say("ferd/hall/desk/enabled/set", "ON", retain=True)
+            ear.say("ferd/hall/request/reload", "now")
+            ear.say("ferd/door/request/reload", "not for us")
+            wait_for(lambda: len(heard) >= 2)
+            time.sleep(0.2)
+        finally:
+            publisher.stop()
+    assert [(it.topic, it.payload) for it in heard] == [
+        ("ferd/hall/desk/enabled/set", b"ON"),  # to us it comes live, whoever subscribes later gets it retained
+        ("ferd/hall/request/reload", b"now"),
+    ]
+
+
+def test_a_request_says_where_its_response_is_to_go(tmp_path: Path, board: Outbox):
+    heard: list[IncomingMessage] = []
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        publisher = Publisher(config, "hall", "ferd_abcdef", board, on_command=heard.append)
+        publisher.start()
+        try:
+            ear.wait(STATUS, "online")
+            answers = ask_with_mqtt_5(
+                broker.port, "ferd/hall/request/reload", "my/answers", b"\x00\xff", board=board, heard=heard
+            )
+        finally:
+            publisher.stop()
+    assert (heard[0].reply_to, heard[0].correlation) == ("my/answers", b"\x00\xff")
+    assert answers == [b"\x00\xff"]
+
+
+def test_what_was_put_last_is_said_before_the_good_bye(tmp_path: Path, board: Outbox):
+    """The response to a request for a restart."""
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        with publishing(broker.port, board) as publisher:
+            connected(publisher)
+            board.put(Message("ferd/hall/response/restart", b"{}", qos=1, expires_s=60), now())
+        ear.wait(STATUS, "offline")
+        assert ear.payloads("ferd/hall/response/restart") == ["{}"]
+
+
+def test_last_words_replace_the_good_bye(tmp_path: Path, board: Outbox):
+    with mosquitto(tmp_path) as broker:
+        config = MqttConfig(host="127.0.0.1", port=broker.port)
+        publisher = Publisher(config, "hall", "ferd_abcdef", board)
+        publisher.start()
+        connected(publisher)
+        publisher.stop([Message(topic, b"", retain=True, qos=1) for topic in [*board.clear(), STATUS]])
+        with Ear(broker.port) as ear:
+            ear.say("end", "")
+            ear.wait("end")
+            assert [topic for topic, _, retained in ear.heard if retained] == []
+
+
+def ask_with_mqtt_5(
+    port: int, topic: str, reply_to: str, correlation: bytes, *, board: Outbox, heard: list[IncomingMessage]
+) -> list[bytes]:
+    """Asks, answers for the daemon, and gives the correlation data of what came back."""
+    answers: list[bytes] = []
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+    client.on_message = lambda _c, _u, message: answers.append(message.properties.CorrelationData)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        wait_for(client.is_connected)
+        client.subscribe(reply_to)
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.ResponseTopic, properties.CorrelationData = reply_to, correlation
+        client.publish(topic, b"", properties=properties)
+        wait_for(lambda: heard)
+        asked = ReplyInfo(None, heard[0].reply_to, heard[0].correlation)
+        for message in respond("hall", "reload", asked):
+            board.put(message, now())
+        wait_for(lambda: answers)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    return answers
+
+
+@contextmanager
+def deaf_broker() -> Iterator[int]:
+    """Takes every connection, welcomes it (MQTT 5) and answers pings, and acknowledges nothing."""
+    stopping = threading.Event()
+
+    def serve(line: socket.socket) -> None:
+        with line, suppress(OSError):
+            line.settimeout(0.1)
+            line.recv(4096)
+            line.sendall(b"\x20\x03\x00\x00\x00")
+            while not stopping.is_set():
+                with suppress(TimeoutError):
+                    if not (said := line.recv(4096)):
+                        return
+                    if said.endswith(b"\xc0\x00"):
+                        line.sendall(b"\xd0\x00")
+
+    def accept() -> None:
+        while not stopping.is_set():
+            with suppress(TimeoutError):
+                threads.append(threading.Thread(target=serve, args=[server.accept()[0]]))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        threads = [threading.Thread(target=accept)]
+        threads[0].start()
+        yield server.getsockname()[1]
+        stopping.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_what_the_acl_refuses_is_told_once(tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture):
+    with (
+        mosquitto(tmp_path, acl="topic write ferd/hall/status\n") as broker,
+        publishing(broker.port, board, discovery=False),
+    ):
+        wait_for(lambda: lines(caplog, f"publish refused topic={STATE}"))
+        put_state(board, 2)
+        time.sleep(1.2)
+        assert len(lines(caplog, f"publish refused topic={STATE}")) == 1
+
+
+def test_tls_and_a_certificate_that_nobody_knows(tmp_path: Path, board: Outbox, caplog: pytest.LogCaptureFixture):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *curve, "-keyout", key, "-out", cert, *name], check=True, capture_output=True
+    )
+    with mosquitto(tmp_path, tls=(cert, key)) as broker:
+        with publishing(broker.port, board, tls=True, ca_file=cert) as publisher:
+            connected(publisher)
+        with publishing(broker.port, board, tls=True):
+            wait_for(lambda: lines(caplog, "untrusted"))
+
+
+def test_a_start_and_stop_without_any_broker_is_quick(board: Outbox):
+    with publishing(free_port(), board):
+        pass
+
+
+@pytest.fixture(name="broker")
+def _broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with mosquitto(tmp_path) as broker:
+        yield broker
+
+
+def test_a_probe_knows_a_broker(broker: Mosquitto):
+    assert is_broker_there(broker.host, broker.port)
+    broker.freeze()
+    assert not is_broker_there(broker.host, broker.port, timeout_s=0.2)
