@@ -14,7 +14,7 @@ TRAINING = Training(
     what=__doc__,
     takes="Takes an hour on two cores that know bfloat16, three on others; see models/README.md.",
     needed=FERPLUS,
-    epochs=70,
+    epochs=60,
     recipe="training.recipe",
     curves="training.curves",
 )

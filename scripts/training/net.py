@@ -40,8 +40,7 @@ class Residual(nn.Module):
 class Shape:
     """Channels of the net; blocks are residual pairs of convolutions in each stage."""
 
-    stem: int = 16
-    widths: tuple[int, ...] = (32, 64, 112)
+    widths: tuple[int, ...] = (32, 64, 128)
     blocks: tuple[int, ...] = (1, 1, 1)
     features: int = 192
     dropout: float = 0.1
@@ -56,10 +55,11 @@ class ExpressionNet(nn.Module):
     def __init__(self, shape: Shape = SHIPPED, labels: int = len(TRAIN_LABELS)) -> None:
         super().__init__()
         self.shape = shape
-        layers: list[nn.Module] = [_conv(1, shape.stem), nn.ReLU()]
-        before = shape.stem
+        layers: list[nn.Module] = []
+        before = 1
         for width, blocks in zip(shape.widths, shape.blocks, strict=True):
-            layers += [_conv(before, width, stride=2), nn.ReLU()]
+            # At full size the many pixels cost more time than their few multiply-adds say: none is computed there.
+            layers += [_conv(before, width, stride=2, size=5 if before == 1 else 3), nn.ReLU()]
             layers += [Residual(width) for _ in range(blocks)]
             layers += [nn.Dropout2d(shape.dropout)]  # whole channels: their neighbours would give a pixel away
             before = width

@@ -193,7 +193,7 @@ SOURCES = (
     Source(
         "affectnet_ffhq", "affectnet_ffhq.npz", lambda root: packed_pictures(root / "affectnet_ffhq.npz"), 12, False
     ),
-    Source("kdef", "kdef", lambda root: folder_pictures(root / "kdef", lambda stem: stem[:4], LABELS), 6, True),
+    Source("kdef", "kdef", lambda root: folder_pictures(root / "kdef", lambda stem: stem[1:4], LABELS), 6, True),
     Source(
         "ckplus48",
         "ckplus48",

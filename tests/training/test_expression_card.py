@@ -91,7 +91,7 @@ def test_the_card_names_the_terms_of_every_set(card: dict[str, Any]) -> None:
 def test_the_file_that_saw_none_of_the_research_sets_is_there_by_its_own_name() -> None:
     bundle = find_bundle("expression-ferplus")
     assert bundle.name == "expression-ferplus"
-    assert bundle.vouched_for
+    assert bundle.checksum_ok
     names = [source["name"] for source in bundle.card["trained_on"]]
     assert names == ["FER2013 with FER+ labels", "gray press photos", "faces without a label"]
     assert Network(bundle.path).outputs[0].shape == (1, len(bundle.labels))
