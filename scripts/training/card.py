@@ -48,7 +48,7 @@ SETS = {
     },
     "kdef": {
         "name": "KDEF",
-        "what": "468 frontal portraits of 34 people, seven expressions posed",
+        "what": "461 frontal portraits of 33 people, seven expressions posed",
         "licence": RESEARCH,
     },
     "ckplus48": {
