@@ -52,11 +52,13 @@ class Average:
 class Run:
     """What one training holds between its steps."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, start: ExpressionNet | None = None) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.folder = folder
         self.net = ExpressionNet(settings.shape).to(memory_format=torch.channels_last)
+        if start:
+            self.net.load_state_dict(start.state_dict())
         self.average = Average(self.net, settings.average)
         self.optimizer = torch.optim.SGD(_groups(self.net, settings.decay), settings.rate, momentum=0.9, nesterov=True)
         self.epochs = 0

@@ -49,11 +49,17 @@ def accuracy(net: torch.nn.Module, judged: Judged) -> float:
 
 
 def fit(
-    settings: Settings, sample: Sample, judged: Mapping[str, Judged], folder: Path, *, resume: bool = True
+    settings: Settings,
+    sample: Sample,
+    judged: Mapping[str, Judged],
+    folder: Path,
+    *,
+    start: ExpressionNet | None = None,
+    resume: bool = True,
 ) -> ExpressionNet:
     """Train on the sample, or go on where the checkpoint in the folder stopped; returns the averaged net."""
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(settings, folder)
+    run = Run(settings, folder, start)
     curve = folder / "curve.csv"
     if not (resume and run.load()):
         curve.write_text(",".join(["epoch", "rate", "loss", *judged]) + "\n")

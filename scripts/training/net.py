@@ -40,10 +40,11 @@ class Residual(nn.Module):
 class Shape:
     """Channels of the net; blocks are residual pairs of convolutions in each stage."""
 
-    widths: tuple[int, ...] = (32, 64, 128)
+    stem: int = 16
+    widths: tuple[int, ...] = (24, 48, 96)
     blocks: tuple[int, ...] = (1, 1, 1)
     features: int = 192
-    dropout: float = 0.1
+    dropout: float = 0.05
 
 
 SHIPPED = Shape()
@@ -55,11 +56,10 @@ class ExpressionNet(nn.Module):
     def __init__(self, shape: Shape = SHIPPED, labels: int = len(TRAIN_LABELS)) -> None:
         super().__init__()
         self.shape = shape
-        layers: list[nn.Module] = []
-        before = 1
+        layers: list[nn.Module] = [_conv(1, shape.stem), nn.ReLU()]
+        before = shape.stem
         for width, blocks in zip(shape.widths, shape.blocks, strict=True):
-            # At full size the many pixels cost more time than their few multiply-adds say: none is computed there.
-            layers += [_conv(before, width, stride=2, size=5 if before == 1 else 3), nn.ReLU()]
+            layers += [_conv(before, width, stride=2), nn.ReLU()]
             layers += [Residual(width) for _ in range(blocks)]
             layers += [nn.Dropout2d(shape.dropout)]  # whole channels: their neighbours would give a pixel away
             before = width

@@ -1,4 +1,7 @@
-"""The whole recipe: sets of pictures, the net, the int8 file, its figures and its card."""
+"""The whole recipe: sets of pictures, the net, the int8 file, its figures and its card.
+
+The net begins with the weights of expression-ferplus, which saw web faces and press photos only.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,24 @@ from training.mixture import Sample, inner, sample
 from training.net import SHIPPED, shipped
 from training.quantise import CALIBRATION_PICTURES, quantise
 from training.report import report
+from training.sources import REPO, MissingDataError
+from training.start import net_of
+
+START = REPO / "models" / "expression-ferplus.tflite"  # knows web faces and press photos, none of the other sets
 
 
 def train(options: argparse.Namespace, folder: Path) -> None:
+    if not START.exists():
+        raise MissingDataError(f"missing: {START}, whose weights the training begins with: restore it")
     torch.set_num_threads(options.threads)
     begun = time.monotonic()
     found = worlds(folder, options.work)
     for name, world in found.items():
         print(f"{name}: {len(world.label)} pictures, {len(world.tiles)} tiles, {world.held.sum()} held back")
     learnt, judged = sample(found), judged_by_set(found)
-    settings = Settings(SHIPPED, options.epochs, pictures=len(learnt))
-    net = shipped(fit(settings, learnt, judged, options.work / "net", resume=not options.fresh))
+    settings = Settings(SHIPPED, options.epochs, rate=0.05, average=0.998, strength=0.6, pictures=len(learnt))
+    start = net_of(START, SHIPPED, calibration(learnt))
+    net = shipped(fit(settings, learnt, judged, options.work / "net", start=start, resume=not options.fresh))
 
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "expression.tflite"

@@ -56,7 +56,7 @@ def report(path: Path, net: ExpressionNet, judged: Mapping[str, Judged], worlds:
         std=STD,
         temperature=temperature,
         macs=macs,
-        trained_on=[card.SETS[name] for name in worlds],
+        trained_on=[*(card.SETS[name] for name in worlds), card.BEFORE],
     )
     card.write(path.with_suffix(".json"), content)
     _show(content, figures["ferplus"], path)
