@@ -5,24 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
+JPEG = (25, 80)  # quality of a webcam's stream
 
 
-def augment(pixels: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """(B, 1, 48, 48) in 0..1 to the same shape; strength 1 is full, 0 is a flip only."""
+def augment(pixels: Tensor, strength: float, generator: torch.Generator, side: int) -> Tensor:
+    """(B, 1, H, W) in 0..1 with a margin to (B, 1, side, side); strength 1 is full, 0 is a flip only."""
     g = generator
-    out = _flip_and_place(pixels, strength, g)
+    out = _flip_and_place(pixels, strength, g, side)
     if strength <= 0:
         return out
-    out = _some(out, 0.25 * strength, _low_resolution, g)
-    out = _some(out, 0.25 * strength, _blur, g)
+    out = _some(out, 0.3 * strength, _low_resolution, g)
+    out = _some(out, 0.2 * strength, _blur, g)
     out = _light(out, strength, g)
     out = _some(out, 0.3 * strength, _noise, g)
-    out = _some(out, 0.35 * strength, _cover, g)
+    out = _some(out, 0.15 * strength, _jpeg, g)
+    out = _some(out, 0.3 * strength, _cover, g)
     return out.clamp(0, 1)
 
 
@@ -38,15 +42,16 @@ def _some(x: Tensor, share: float, change: Change, g: torch.Generator) -> Tensor
     return x
 
 
-def _flip_and_place(x: Tensor, strength: float, g: torch.Generator) -> Tensor:
+def _flip_and_place(x: Tensor, strength: float, g: torch.Generator, side: int) -> Tensor:
     """Flip, roll, scale, stretch and shift: detectors cut no face twice alike."""
     n = len(x)
     flip = torch.where(torch.rand(n, generator=g) < 0.5, -1.0, 1.0)
+    inner = side / x.shape[-1]  # without the margin
     angle = _uniform(n, -16, 16, g) * strength * math.pi / 180
-    scale = 1 + _uniform(n, -0.16, 0.16, g) * strength
-    stretch = 1 + _uniform(n, -0.06, 0.06, g) * strength
-    shift_x = _uniform(n, -0.18, 0.18, g) * strength  # of half a side
-    shift_y = _uniform(n, -0.18, 0.18, g) * strength
+    scale = (1 + _uniform(n, -0.16, 0.16, g) * strength) * inner
+    stretch = 1 + _uniform(n, -0.08, 0.08, g) * strength
+    shift_x = _uniform(n, -0.18, 0.18, g) * strength * inner  # of half a side
+    shift_y = _uniform(n, -0.18, 0.18, g) * strength * inner
     cos, sin = torch.cos(angle), torch.sin(angle)
     theta = torch.stack(
         [
@@ -55,7 +60,7 @@ def _flip_and_place(x: Tensor, strength: float, g: torch.Generator) -> Tensor:
         ],
         dim=1,
     )
-    grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
+    grid = functional.affine_grid(theta, [n, 1, side, side], align_corners=False)
     return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
@@ -98,6 +103,17 @@ def _side_lamp(x: Tensor, g: torch.Generator) -> Tensor:
 
 def _noise(x: Tensor, g: torch.Generator) -> Tensor:
     return x + torch.randn(x.shape, generator=g) * 0.03
+
+
+def _jpeg(x: Tensor, g: torch.Generator) -> Tensor:
+    """The blocks of a compressed stream, which do not begin at the face's corner."""
+    out = x.clone()
+    for row, quality in zip(out, torch.randint(*JPEG, (len(x),), generator=g).tolist(), strict=True):
+        tile = (row[0].clamp(0, 1) * 255).byte().numpy()
+        coded = cv2.imencode(".jpg", tile, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
+        row[0] = torch.from_numpy(decoded).float() / 255
+    return out
 
 
 def _cover(x: Tensor, g: torch.Generator) -> Tensor:

@@ -17,14 +17,13 @@ class Settings:
 
     shape: Shape
     epochs: int
+    steps: int = 250  # of an epoch
     batch: int = 128
     rate: float = 0.1
     decay: float = 5e-4
     warm_epochs: int = 1
-    average: float = 0.998
-    strength: float = 0.65  # of the augmentation
-    mixed: float = 0.0  # share of the pictures that another one shines through (mixup, arXiv 1710.09412)
-    teacher_share: float = 0.0  # of the target; the rest are the crowd's votes
+    average: float = 0.999
+    strength: float = 0.7  # of the augmentation
     seed: int = 8322
     pictures: int = 0
 

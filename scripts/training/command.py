@@ -49,17 +49,15 @@ class Training:
         """The exit code. `instead` may do something else with the data, and says so by True."""
         folder = data_folder(options.data)
         try:
-            if not options.plot:
-                require(folder, self.needed)
+            if options.plot:
+                print(_module(self.curves).plot(options.work))
+                return 0
+            require(folder, self.needed)
+            if not options.check_data and not instead(options, folder):
+                _module(self.recipe).train(options, folder)
         except MissingDataError as error:
             print(f"{self.name}: {error}", file=sys.stderr)
             return 1
-        if options.check_data:
-            return 0
-        if options.plot:
-            print(_module(self.curves).plot(options.work))
-        elif not instead(options, folder):
-            _module(self.recipe).train(options, folder)
         return 0
 
 

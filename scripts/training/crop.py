@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.models.preprocess import Crop, Relation
-from training.data import SIDE, load_ferplus, training_sample
+from training.data import SIDE, load_ferplus
 
 TILES_MEASURED = 1200
 ZOOM = 4
@@ -79,7 +79,8 @@ def measure(tiles: NDArray[np.uint8], folder: Path) -> dict[str, Any]:
 
 def print_measured(folder: Path) -> None:
     """What the constants above were rounded from."""
-    tiles = training_sample(load_ferplus(folder)).tiles
+    fer = load_ferplus(folder)
+    tiles = fer.tiles[~fer.validation]
     picked = np.random.default_rng(1).choice(len(tiles), TILES_MEASURED, replace=False)
     print(json.dumps(measure(tiles[picked], folder), indent=2))
 

@@ -20,14 +20,13 @@ def plot(work: Path) -> Path:
         epochs = [int(row["epoch"]) for row in rows]
         name = path.parent.name
         left.plot(epochs, [float(row["loss"]) for row in rows], label=name)
-        right.plot(epochs, [float(row["accuracy"]) for row in rows], label=name)
-        photos = [float(row.get("accuracy_photos_whole") or "nan") for row in rows]  # older curves lack it
-        right.plot(epochs, photos, linestyle=":", label=f"{name}, uncut photos")
+        for key in [key for key in rows[0] if key not in ("epoch", "rate", "loss")] if rows else []:
+            right.plot(epochs, [float(row[key]) for row in rows], label=key)
     left.set(xlabel="epoch", ylabel="training loss")
-    right.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0.5, 1))
+    right.set(xlabel="epoch", ylabel="accuracy, people held back", ylim=(0.3, 1))
     for axes in (left, right):
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(fontsize=7)
     figure.tight_layout()
     target = work / "curves.png"
     figure.savefig(target, dpi=110)

@@ -1,14 +1,15 @@
-"""FER2013 tiles with FER+ votes, and press photos cut the same way, as uint8 arrays."""
+"""FER2013 tiles with FER+ votes, as uint8 arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from training.sources import MissingDataError
 
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 TRAIN_LABELS = (*LABELS, "contempt")  # trained with 8, shipped with 7
@@ -31,28 +32,11 @@ class Ferplus:
     duplicate: NDArray[np.bool_]  # validation pictures with an identical twin in train
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Pictures with soft targets over TRAIN_LABELS that sum to 1."""
-
-    tiles: NDArray[np.uint8]
-    targets: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.tiles)
-
-    def __add__(self, other: Sample) -> Sample:
-        return Sample(
-            np.concatenate([self.tiles, other.tiles]),
-            np.concatenate([self.targets, other.targets]),
-        )
-
-
 def load_ferplus(folder: Path) -> Ferplus:
     labels = np.load(folder / "ferplus.npz")
     mosaic = cv2.imread(str(folder / "ferplus.webp"), cv2.IMREAD_GRAYSCALE)
     if mosaic is None:
-        raise ValueError(f"{folder / 'ferplus.webp'} is not a picture that OpenCV can read")
+        raise MissingDataError(f"{folder / 'ferplus.webp'} is not a picture that OpenCV can read: fetch it again")
     count = len(labels["votes"])
     grid = mosaic.reshape(-1, SIDE, PER_ROW, SIDE).transpose(0, 2, 1, 3)
     tiles = np.ascontiguousarray(grid.reshape(-1, SIDE, SIDE)[:count])
@@ -72,39 +56,3 @@ def load_ferplus(folder: Path) -> Ferplus:
         validation=labels["split"] == 1,
         duplicate=labels["duplicate_in_train"].astype(bool),
     )
-
-
-def training_sample(fer: Ferplus) -> Sample:
-    """Train pictures on which the crowd saw a face and an expression, with its votes."""
-    faces = fer.votes.sum(axis=1)
-    keep = ~fer.validation & (faces > fer.others) & (faces > 0)
-    votes = fer.votes[keep]
-    return Sample(fer.tiles[keep], votes / votes.sum(axis=1, keepdims=True))
-
-
-def with_more_of(sample: Sample, times: Mapping[str, int]) -> Sample:
-    """A sample in which the pictures of rare labels (that most people named) come so many times."""
-    whole = sample
-    for name, count in times.items():
-        rows = sample.targets[:, LABELS.index(name)] > 0.4
-        again = Sample(sample.tiles[rows], sample.targets[rows])
-        whole = sum([again] * (count - 1), whole)
-    return whole
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Validation pictures with one clear label each."""
-
-    tiles: NDArray[np.uint8]
-    labels: NDArray[np.int64]  # index into TRAIN_LABELS: contempt is 7 and can only be wrong
-    duplicate: NDArray[np.bool_]
-
-    def without_duplicates(self) -> Judged:
-        keep = ~self.duplicate
-        return Judged(self.tiles[keep], self.labels[keep], self.duplicate[keep])
-
-
-def validation_pictures(fer: Ferplus) -> Judged:
-    keep = fer.validation & (fer.majority >= 0)
-    return Judged(fer.tiles[keep], fer.majority[keep], fer.duplicate[keep])

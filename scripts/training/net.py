@@ -47,13 +47,13 @@ class Shape:
     dropout: float = 0.05
 
 
-PUPIL = Shape()
+SHIPPED = Shape()
 
 
 class ExpressionNet(nn.Module):
     """(B, 1, 48, 48) normalised gray to (B, labels) logits."""
 
-    def __init__(self, shape: Shape = PUPIL, labels: int = len(TRAIN_LABELS)) -> None:
+    def __init__(self, shape: Shape = SHIPPED, labels: int = len(TRAIN_LABELS)) -> None:
         super().__init__()
         self.shape = shape
         layers: list[nn.Module] = [_conv(1, shape.stem), nn.ReLU()]
@@ -61,6 +61,7 @@ class ExpressionNet(nn.Module):
         for width, blocks in zip(shape.widths, shape.blocks, strict=True):
             layers += [_conv(before, width, stride=2), nn.ReLU()]
             layers += [Residual(width) for _ in range(blocks)]
+            layers += [nn.Dropout2d(shape.dropout)]  # whole channels: their neighbours would give a pixel away
             before = width
         layers += [_conv(before, shape.features, size=1), nn.ReLU()]
         self.body = nn.Sequential(*layers)

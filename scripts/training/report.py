@@ -2,88 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ferd.types import Image
 from training import card
-from training.cache import Pictures
-from training.data import LABELS, TRAIN_LABELS, Judged
+from training.data import LABELS, TRAIN_LABELS
 from training.fit import accuracy
-from training.judge import Figures, calibration_error, fit_temperature, judge, run_file, softmax
+from training.judge import Figures, calibration_error, fit_temperature_over, judge, run_file, softmax
+from training.mixture import Judged
 from training.net import MEAN, STD, ExpressionNet, multiply_adds
 from training.stress import STRESSES
+from training.worlds import World
 
 FILLED = [LABELS.index(name) for name in ("anger", "happiness", "sadness", "surprise", "neutral")]
+FEW = 60  # pictures: a set of fewer has no say in the temperature
+NO_SAY = ("photos uncut",)  # the same people as photos
 
 
-def report(path: Path, net: ExpressionNet, data: Pictures) -> Figures:
-    """Figures of the file beside those of the float net that it came from."""
-    judged = data.validation
-    logits = run_file(path, judged.tiles, MEAN, STD)
-    kept, labels = logits[~judged.duplicate], judged.labels[~judged.duplicate]
-    first = np.arange(len(labels)) % 2 == 0
-    fitted = first & (labels < len(LABELS))
-    temperature = fit_temperature(kept[fitted], labels[fitted])
-    right = kept.argmax(axis=1) == labels
-    error = calibration_error(softmax(kept, temperature)[~first], right[~first])
-    figures = replace(judge(kept, labels), ece=error)
+@dataclass(frozen=True)
+class Answers:
+    """What the file says to the pictures of one set."""
 
-    clear = judged.without_duplicates()
-    more = {
-        "accuracy_float": accuracy(net, clear),
-        "accuracy_with_duplicates": float((logits.argmax(axis=1) == judged.labels).mean()),
-        **_on_photos(path, data),
+    logits: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+
+def report(path: Path, net: ExpressionNet, judged: Mapping[str, Judged], worlds: Mapping[str, World]) -> None:
+    """Figures of the file, set by set, beside those of the float net that it came from."""
+    answers = {
+        name: Answers(run_file(path, part.tiles, MEAN, STD), part.labels)
+        for name, part in judged.items()
+        if len(part.labels)
     }
-    stress = {name: _accuracy(path, _spoilt(clear, spoil)) for name, spoil in STRESSES.items()}
+    temperature = common_temperature(answers)
+    figures = {name: judge(said.logits, said.labels, temperature) for name, said in answers.items()}
+    votes = judged["ferplus"]
+    more = {"accuracy_float": accuracy(net, votes), **_on_photos(figures)}
+    stress = {name: _accuracy(path, _spoilt(votes.tiles, spoil), votes.labels) for name, spoil in STRESSES.items()}
     macs = multiply_adds(net)
-    sources = ((card.FERPLUS, data.votes), (card.PHOTOS, data.photos), (card.UNLABELLED, data.unlabelled))
     content = card.card(
         path,
-        figures,
-        more,
+        figures["ferplus"],
+        more | {"ece": second_half_error(answers["ferplus"], temperature)},
+        by_set(answers, figures, temperature),
         stress,
         mean=MEAN,
         std=STD,
         temperature=temperature,
         macs=macs,
-        trained_on=[source for source, sample in sources if len(sample)],
+        trained_on=[*(card.SETS[name] for name in worlds), card.BEFORE],
     )
     card.write(path.with_suffix(".json"), content)
-    _show(figures, more | stress, temperature, macs, path)
-    return figures
+    _show(content, figures["ferplus"], path)
 
 
-def _on_photos(path: Path, data: Pictures) -> dict[str, float]:
+def common_temperature(answers: Mapping[str, Answers]) -> float:
+    """One temperature over every second picture of all sets; each set has the same say."""
+    parts = []
+    for name, said in answers.items():
+        use = (np.arange(len(said.labels)) % 2 == 0) & (said.labels < len(LABELS))
+        if len(said.labels) >= FEW and name not in NO_SAY:
+            parts.append((said.logits[use], said.labels[use]))
+    return fit_temperature_over(parts)
+
+
+def second_half_error(said: Answers, temperature: float) -> float:
+    """Calibration error over the pictures that had no say in the temperature."""
+    other = np.arange(len(said.labels)) % 2 == 1
+    right = said.logits.argmax(axis=1) == said.labels
+    return calibration_error(softmax(said.logits, temperature)[other], right[other])
+
+
+def by_set(
+    answers: Mapping[str, Answers], figures: Mapping[str, Figures], temperature: float
+) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "accuracy": round(told.accuracy, 4),
+            "ece": round(second_half_error(answers[name], temperature), 4),
+            "n": told.n,
+            "recall": recall_by_label(told),
+        }
+        for name, told in figures.items()
+    }
+
+
+def recall_by_label(told: Figures) -> dict[str, float]:
+    """Recall of the labels that the set has."""
+    return {name: round(value, 4) for name, value in zip(LABELS, told.recall, strict=True) if not np.isnan(value)}
+
+
+def _on_photos(figures: Mapping[str, Figures]) -> dict[str, float]:
     """Accuracy by cut, and the mean recall of the labels that have more than a handful of people."""
-    figures = {}
-    for name, held in (("photos", data.held.cut), ("photos_whole", data.held.whole)):
-        if len(held.labels):
-            told = judge(run_file(path, held.tiles, MEAN, STD), held.labels)
-            figures[f"accuracy_{name}"] = told.accuracy
-            figures[f"mean_recall_{name}"] = float(np.nanmean(np.array(told.recall)[FILLED]))
-    return figures
+    told = {}
+    for name, key in (("photos", "photos"), ("photos uncut", "photos_whole")):
+        if name in figures:
+            told[f"accuracy_{key}"] = figures[name].accuracy
+            told[f"mean_recall_{key}"] = float(np.nanmean(np.array(figures[name].recall)[FILLED]))
+    return told
 
 
-def _accuracy(path: Path, judged: Judged) -> float:
-    return float((run_file(path, judged.tiles, MEAN, STD).argmax(axis=1) == judged.labels).mean())
+def _accuracy(path: Path, tiles: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
+    return float((run_file(path, tiles, MEAN, STD).argmax(axis=1) == labels).mean())
 
 
-def _spoilt(judged: Judged, spoil: Callable[[Image], Image]) -> Judged:
-    return replace(judged, tiles=np.stack([spoil(tile) for tile in judged.tiles]))
+def _spoilt(tiles: NDArray[np.uint8], spoil: Callable[[Image], Image]) -> NDArray[np.uint8]:
+    return np.stack([spoil(tile) for tile in tiles])
 
 
-def _show(figures: Figures, more: dict[str, float], temperature: float, macs: int, path: Path) -> None:
-    print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB, {macs / 1e6:.1f} MMAC")
-    print(f"accuracy (int8)                {figures.accuracy:.4f}  over {figures.n} pictures")
-    for name, value in more.items():
-        print(f"{name:<30} {value:.4f}")
-    print(f"{'ece':<30} {figures.ece:.4f}  at temperature {temperature}")
-    print("\nrecall   " + "".join(f"{name[:8]:>10}" for name in LABELS))
-    print("         " + "".join(f"{value:>10.3f}" for value in figures.recall))
-    print("\nconfusion (rows: the crowd, columns: the model)")
-    for name, row in zip(TRAIN_LABELS, figures.confusion, strict=False):
+def _show(content: Mapping[str, Any], votes: Figures, path: Path) -> None:
+    figures = content["figures"]
+    print(f"{path.name}: {path.stat().st_size / 1024:.0f} KiB, {content['macs'] / 1e6:.1f} MMAC")
+    print(f"temperature {content['temperature']}; float on FER+ {figures['accuracy_float']:.4f}")
+    print(f"\n{'':<16}{'n':>6}{'right':>8}{'ece':>8}" + "".join(f"{name[:8]:>10}" for name in LABELS))
+    for name, told in figures["sets"].items():
+        recall = "".join(f"{told['recall'].get(label, float('nan')):>10.2f}" for label in LABELS)
+        print(f"{name:<16}{told['n']:>6}{told['accuracy']:>8.3f}{told['ece']:>8.3f}{recall}")
+    print("\nFER+, seen worse: " + ", ".join(f"{name} {value:.3f}" for name, value in figures["stress"].items()))
+    print("\nFER+ confusion (rows: the crowd, columns: the model)")
+    for name, row in zip(TRAIN_LABELS, votes.confusion, strict=False):
         print(f"{name:<9}" + "".join(f"{int(count):>10}" for count in row))

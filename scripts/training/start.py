@@ -1,4 +1,4 @@
-"""The float net of a finished int8 file, so that a training can go on from what ships."""
+"""The float net of a finished int8 file, so that a training can continue from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
     pairs = [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[0], nn.Conv2d)]
     wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [(len(LABELS), shape.features)]
     if wanted != [tuple(weight.shape) for weight, _ in layers]:
-        raise ValueError(f"{path} is not a net of the shape {shape}: without it there, --fresh trains from nothing")
+        raise ValueError(f"{path} is not a net of the shape {shape}")
     with torch.no_grad():
         for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
             conv.weight.copy_(weight)

@@ -25,6 +25,8 @@ def test_the_wheel_carries_code_models_and_cards(wheel):
     for name in (
         "ferd/model_files/expression.tflite",
         "ferd/model_files/expression.json",
+        "ferd/model_files/expression-ferplus.tflite",
+        "ferd/model_files/expression-ferplus.json",
         "ferd/vision/pipeline.py",
         "ferd/py.typed",
         "ferd/units/ferd.service",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ferd.models.registry import find_bundle
 from ferd.models.runtime import Network
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -31,7 +32,7 @@ def test_labels_are_the_seven_in_their_fixed_order(card: dict[str, Any]) -> None
 
 def test_the_file_is_small_enough_for_a_zero(card: dict[str, Any]) -> None:
     assert MODEL.stat().st_size < 600_000
-    assert card["macs"] <= 25_000_000
+    assert card["macs"] <= 40_000_000
 
 
 def test_the_file_takes_and_gives_what_the_card_says(card: dict[str, Any]) -> None:
@@ -56,10 +57,13 @@ def test_black_and_white_lie_within_the_range_of_the_input(card: dict[str, Any])
 
 def test_figures_hold_what_is_promised(card: dict[str, Any]) -> None:
     figures = card["figures"]
-    assert figures["accuracy"] >= 0.80
+    assert figures["accuracy"] >= 0.84
     assert abs(figures["accuracy"] - figures["accuracy_float"]) < 0.01
-    assert figures["ece"] < 0.05
+    assert figures["ece"] < 0.08
     assert set(figures["recall"]) == set(card["labels"])
+    for name, least in {"rafdb": 0.75, "kdef": 0.8, "ckplus48": 0.8}.items():
+        assert figures["sets"][name]["accuracy"] >= least
+        assert figures["sets"][name]["ece"] < 0.1
 
 
 def test_the_crop_puts_the_eyes_in_the_upper_half(card: dict[str, Any]) -> None:
@@ -75,3 +79,19 @@ def test_the_card_names_its_limits(card: dict[str, Any]) -> None:
     assert "5(1)(f)" in card["not_for"]
     assert card["licence"] == "Apache-2.0"
     assert all({"name", "what", "licence"} == set(entry) for entry in card["trained_on"])
+
+
+def test_the_card_names_the_terms_of_every_set(card: dict[str, Any]) -> None:
+    licences = {entry["name"].split(" ")[0]: entry["licence"] for entry in card["trained_on"]}
+    for name in ("RAF-DB", "AffectNet", "KDEF", "CK+", "JAFFE"):
+        assert "non-commercial" in licences[name]
+    assert "CC BY-NC-SA" in licences["AffectNet"]
+
+
+def test_the_file_that_saw_none_of_the_research_sets_is_there_by_its_own_name() -> None:
+    bundle = find_bundle("expression-ferplus")
+    assert bundle.name == "expression-ferplus"
+    assert bundle.checksum_ok
+    names = [source["name"] for source in bundle.card["trained_on"]]
+    assert names == ["FER2013 with FER+ labels", "gray press photos", "faces without a label"]
+    assert Network(bundle.path).outputs[0].shape == (1, len(bundle.labels))
