@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ferd.models.preprocess import Crop, Relation
 from ferd.types import Box, Face, Landmarks
-from ferd.vision.align import Crop, Relation, cut
+from ferd.vision.align import cut
 from training.crop import CROP, largest, yunet
 from training.data import LABELS, SIDE, TRAIN_LABELS, load_ferplus
 
