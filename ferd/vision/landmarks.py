@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ferd.models.bundle import Bundle
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
@@ -49,6 +50,9 @@ UPPER, LOWER = (1, 2, 3), (7, 6, 5)
 LEAST_FACE = 24.0
 """Smallest extent of a face in pixels of the picture that is read; below it there is nothing to measure."""
 PRESENT = 0.5
+CONTRAST, LEAST_SPREAD = 48.0, 5.0
+"""Crops are brought to mean 128 and this standard deviation; flat ones are not amplified further than from the second:
+they would be noise. Infrared pictures spread over 10 to 20 of the 256 steps only."""
 LEAST_COSINE = 0.5
 """A head turned by more than 60 degrees counts as turned by 60 where its eye distance is the unit of a measure."""
 
@@ -160,21 +164,38 @@ def cut(image: Image, crop: Crop, size: int = SIDE) -> Image:
     )
 
 
+def normalise(crop: Image) -> Image:
+    """Return the crop with mean 128 and the standard deviation CONTRAST."""
+    mean, spread = (float(v[0, 0]) for v in cv2.meanStdDev(crop))
+    gain = CONTRAST / max(spread, LEAST_SPREAD)
+    table = np.clip(np.rint((np.arange(256) - mean) * gain + 128), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(crop, table), np.uint8)
+
+
 class LandmarkModel:
     """The landmarks model, loaded. Not safe for use from two threads at once."""
 
-    def __init__(self, path: Path, *, mean: float = 0.5, std: float = 0.25) -> None:
-        """Load the file. Raises ModelError when it is broken or of another shape."""
+    def __init__(self, bundle: Bundle) -> None:
+        """Load the file. Raises ModelError when it is broken or no landmarks model of this shape."""
         from ferd.errors import ModelError
+        from ferd.models import sandbox
         from ferd.models.runtime import Network
 
-        self.network = Network(path)
-        if self.network.input.shape != (1, SIDE, SIDE, 1) or self.network.outputs[0].shape != (1, VALUES):
+        if bundle.labels != LABELS or bundle.input is None:
             raise ModelError(
-                f"{path}: takes {self.network.input.shape} and gives {self.network.outputs[0].shape}, "
-                f"a landmarks model (1, {SIDE}, {SIDE}, 1) and (1, {VALUES}); install the file that belongs to ferd"
+                f"{bundle.path}: its card does not name ferd's {len(LABELS)} landmarks; install ferd's own"
             )
-        values = (np.arange(256, dtype=np.float32) / 255 - np.float32(mean)) / np.float32(std)
+        if not bundle.checksum_ok and (reason := sandbox.probe(bundle.path)):
+            raise ModelError(f"{bundle.path}: {reason.removeprefix(f'{bundle.path}: ')}. Copy it again")
+        self.network = Network(bundle.path)
+        shapes = self.network.input.shape, self.network.outputs[0].shape
+        if shapes != ((1, SIDE, SIDE, 1), (1, VALUES)):
+            raise ModelError(
+                f"{bundle.path}: maps {shapes[0]} to {shapes[1]} where (1, {SIDE}, {SIDE}, 1) to (1, {VALUES}) is "
+                "expected; file and card are of different versions"
+            )
+        spec = bundle.input
+        values = (np.arange(256, dtype=np.float32) / 255 - np.float32(spec.mean)) / np.float32(spec.std)
         self._lookup = self.network.input.quantise(values)
 
     def read(self, image: Image, where: Sequence[float] | LandmarkReading | Crop) -> LandmarkReading | None:
@@ -191,7 +212,7 @@ class LandmarkModel:
 
     def values(self, crop: Image) -> NDArray[np.float32]:
         """Return the network's outputs, (VALUES,) float32, for a crop of (SIDE, SIDE) gray."""
-        stored = self.network.invoke(cv2.LUT(crop, self._lookup)[None, :, :, None])
+        stored = self.network.invoke(self._lookup[normalise(crop)][None, :, :, None])
         return self.network.outputs[0].dequantise(stored).reshape(-1)
 
     def __repr__(self) -> str:
@@ -225,7 +246,7 @@ def readable(image: Image, crop: Crop) -> bool:
     half = crop.side / 2
     across = min(crop.x + half, width) - max(crop.x - half, 0)
     down = min(crop.y + half, height) - max(crop.y - half, 0)
-    return across > 0 and down > 0 and across * down >= crop.side**2 / 2
+    return bool(across > 0 and down > 0 and across * down >= crop.side**2 / 2)
 
 
 def _crop(where: Any) -> Crop | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ferd.vision.landmarks import ANGLE, AROUND, LABELS, LEFT_EYE, RIGHT_EYE, SIDE
+from ferd.vision.landmarks import ANGLE, AROUND, CONTRAST, LABELS, LEAST_SPREAD, LEFT_EYE, RIGHT_EYE, SIDE
 from training.landmarks_data import EMPTY, ROOM, TILE, UNIT
 
 IN_VIEW, GONE = 0.9, 0.5  # share of the points inside the crop from which on it is a face; up to which it is none
@@ -153,8 +153,8 @@ def together(parts: list[Batch]) -> Batch:
 def make(faces: Faces, nothing: Tensor, size: int, g: torch.Generator) -> Batch:
     """A batch to learn from: 3 of 4 faces as tracking places them, the rest is beside faces or without any."""
     off, none = size // 10, size // 7
-    picked = torch.multinomial(faces.weights, size - off - none, generator=g)
-    roomy = torch.multinomial((faces.room > ROOM).double(), off, generator=g)
+    picked = torch.multinomial(faces.weights, size - off - none, replacement=True, generator=g)
+    roomy = torch.multinomial((faces.room > ROOM).double(), off, replacement=True, generator=g)
     batch = together(
         [
             cut(faces, picked, tracked(len(picked), g)),
@@ -172,9 +172,10 @@ def degrade(batch: Batch, g: torch.Generator) -> Batch:
     covered = (hidden * batch.seen).sum(1) / batch.seen.sum(1).clamp(min=1)
     pixels = _light(pixels[:, None], g)
     pixels = _blur(pixels, g)
-    pixels = pixels + torch.randn(pixels.shape, generator=g) * _each(_uniform((len(batch),), 0, 1, g) ** 2 * 0.08)
+    grain = _uniform((len(batch),), 0, 1, g) ** 3 * 0.045
+    pixels = pixels + torch.randn(pixels.shape, generator=g) * _each(grain)
     return Batch(
-        (pixels[:, 0].clamp(0, 1) * 255).round().to(torch.uint8),
+        level(pixels[:, 0]),
         batch.points,
         batch.angles,
         batch.unit,
@@ -185,17 +186,30 @@ def degrade(batch: Batch, g: torch.Generator) -> Batch:
 
 
 def plain(batch: Batch) -> Batch:
-    """The batch as it was cut, in whole pixel values."""
-    pixels = (batch.pixels.clamp(0, 1) * 255).round().to(torch.uint8)
-    return Batch(pixels, *(getattr(batch, name) for name in list(Batch.__dataclass_fields__)[1:]))
+    """The batch as it was cut."""
+    return Batch(level(batch.pixels), *(getattr(batch, name) for name in list(Batch.__dataclass_fields__)[1:]))
+
+
+def level(x: Tensor) -> Tensor:
+    """(n, SIDE, SIDE) of 0 to 1 as whole pixel values of the brightness and contrast that the model is given."""
+    pixels = (x.clamp(0, 1) * 255).round()
+    std, mean = torch.std_mean(pixels, dim=(1, 2), correction=0)
+    gain = CONTRAST / std.clamp(min=LEAST_SPREAD)
+    return ((pixels - mean[:, None, None]) * gain[:, None, None] + 128).round().clamp(0, 255).to(torch.uint8)
 
 
 def glasses(x: Tensor, points: Tensor, present: Tensor, g: torch.Generator, share: float = 0.22) -> Tensor:
     """Draw glasses on some faces: frames of many forms; lenses clear, gray, dark, mirroring or with glare."""
-    n = len(x)
-    worn = (torch.rand(n, generator=g) < share).float() * present
+    worn = (torch.rand(len(x), generator=g) < share) & (present > 0)
     if not worn.any():
         return x
+    x = x.clone()
+    x[worn] = _worn(x[worn], points[worn], g)
+    return x
+
+
+def _worn(x: Tensor, points: Tensor, g: torch.Generator) -> Tensor:
+    n = len(x)
     eyes = torch.stack([points[:, RIGHT_EYE].mean(1), points[:, LEFT_EYE].mean(1)], 1)
     between = eyes[:, 1] - eyes[:, 0]
     apart = between.norm(dim=1).clamp(min=0.2)
@@ -204,7 +218,7 @@ def glasses(x: Tensor, points: Tensor, present: Tensor, g: torch.Generator, shar
     at = torch.stack([ticks.view(1, -1).expand(SIDE, -1), ticks.view(-1, 1).expand(-1, SIDE)], -1)
     wide = apart * _uniform((n,), 0.3, 0.43, g)
     high = wide * _uniform((n,), 0.55, 1.0, g)
-    power = torch.where(torch.rand(n, generator=g) < 0.5, 2.0, 4.0)[:, None, None]
+    round_ones = (torch.rand(n, generator=g) < 0.5)[:, None, None]
     lower = _uniform((n,), -0.02, 0.1, g) * apart
     depth = torch.full((n, SIDE, SIDE), 9.0)
     sides = []
@@ -212,7 +226,8 @@ def glasses(x: Tensor, points: Tensor, present: Tensor, g: torch.Generator, shar
         away = at[None] - eyes[:, eye, None, None]
         u = (away * along[:, None, None]).sum(-1)
         v = away[..., 1] * along[:, 0, None, None] - away[..., 0] * along[:, 1, None, None] - lower[:, None, None]
-        d = ((u / wide[:, None, None]).abs() ** power + (v / high[:, None, None]).abs() ** power) ** (1 / power)
+        across, down = (u / wide[:, None, None]).square(), (v / high[:, None, None]).square()
+        d = torch.where(round_ones, across + down, (across.square() + down.square()).sqrt()).sqrt()
         depth = torch.minimum(depth, d)
         sides.append((u, v))
     u0, v0 = sides[0]
@@ -220,7 +235,7 @@ def glasses(x: Tensor, points: Tensor, present: Tensor, g: torch.Generator, shar
     temples = (u0 < -wide[:, None, None]) | (u0 > (apart + wide)[:, None, None])
     level = (v0 + 0.25 * high[:, None, None]).abs()
     thick = apart * _uniform((n,), 0.02, 0.1, g)
-    bars = ((bridge | (temples & (level < 9))) & (level < thick[:, None, None] * 0.5)).float()
+    bars = ((bridge | temples) & (level < thick[:, None, None] * 0.5)).float()
     frame = torch.sigmoid((thick / wide)[:, None, None] * 12 - (depth - 1).abs() * 24)
     frame = torch.maximum(frame, bars)
     frame = frame * (torch.rand(n, generator=g) < 0.85).float()[:, None, None]  # some have no rim
@@ -230,57 +245,59 @@ def glasses(x: Tensor, points: Tensor, present: Tensor, g: torch.Generator, shar
     shade = torch.where(kind < 0.8, _uniform((n,), 0, 0.25, g), _uniform((n,), 0.3, 1.0, g))[:, None, None]
     mirror = x[torch.randperm(n, generator=g)].roll(int(torch.randint(SIDE, (1,), generator=g)), 2)
     shown = torch.where((kind > 0.9)[:, None, None], 0.5 * shade + 0.6 * mirror, shade)
-    x = torch.lerp(x, shown, lens * (tint * worn)[:, None, None])
+    x = torch.lerp(x, shown, lens * tint[:, None, None])
     glare = torch.rand(n, generator=g) < 0.35
     slope, offset = _uniform((n,), -1.5, 1.5, g), _uniform((n,), -0.6, 0.6, g) * wide
     band = torch.zeros_like(x)
     for u, v in sides:
         off = (u + slope[:, None, None] * v - offset[:, None, None]).abs()
         band = torch.maximum(band, torch.sigmoid(12 - 24 * off / (wide * 0.5)[:, None, None]) * lens)
-    power_of_glare = _uniform((n,), 0.3, 1.0, g) * glare.float() * worn
+    power_of_glare = _uniform((n,), 0.3, 1.0, g) * glare.float()
     x = torch.lerp(x, torch.ones_like(x), band * power_of_glare[:, None, None])
     ink = torch.where(torch.rand(n, generator=g) < 0.75, _uniform((n,), 0, 0.3, g), _uniform((n,), 0.4, 1, g))
-    return torch.lerp(x, ink[:, None, None].expand_as(x), frame * worn[:, None, None])
+    return torch.lerp(x, ink[:, None, None].expand_as(x), frame)
 
 
 def _cover(x: Tensor, points: Tensor, g: torch.Generator, share: float = 0.25) -> tuple[Tensor, Tensor]:
     """Hands, cups, hair: one or two blobs or bars of plain gray, or of another picture. Also which points they hide."""
+    hidden = torch.zeros(points.shape[:2], dtype=torch.bool)
+    x = x.clone()
+    for _ in range(2):
+        worn = torch.rand(len(x), generator=g) < share * 0.7
+        if worn.any():
+            other = x[torch.randperm(len(x), generator=g)[: int(worn.sum())]]
+            x[worn], under = _blob(x[worn], other, points[worn], g)
+            hidden[worn] |= under
+    return x, hidden.float()
+
+
+def _blob(x: Tensor, other: Tensor, points: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
     n = len(x)
     ticks = (torch.arange(SIDE) + 0.5) / (SIDE / 2) - 1
     at = torch.stack([ticks.view(1, -1).expand(SIDE, -1), ticks.view(-1, 1).expand(-1, SIDE)], -1).reshape(1, -1, 2)
-    hidden = torch.zeros(points.shape[:2], dtype=torch.bool)
-    for _ in range(2):
-        worn = torch.rand(n, generator=g) < share * 0.7
-        centre = _uniform((n, 1, 2), -0.9, 0.9, g)
-        axes = _uniform((n, 2), 0.08, 0.5, g)
-        turn = _uniform((n,), 0, math.pi, g)
-        power = torch.where(torch.rand(n, generator=g) < 0.5, 2.0, 8.0)
+    centre, axes = _uniform((n, 1, 2), -0.9, 0.9, g), _uniform((n, 2), 0.08, 0.5, g)
+    turn = _uniform((n,), 0, math.pi, g)[:, None]
+    round_ones = torch.rand(n, generator=g)[:, None] < 0.5
 
-        def inside(
-            where: Tensor, centre: Tensor = centre, axes: Tensor = axes, turn: Tensor = turn, power: Tensor = power
-        ) -> Tensor:
-            away = where - centre
-            u = away[..., 0] * turn.cos()[:, None] + away[..., 1] * turn.sin()[:, None]
-            v = away[..., 1] * turn.cos()[:, None] - away[..., 0] * turn.sin()[:, None]
-            return (u / axes[:, :1]).abs() ** power[:, None] + (v / axes[:, 1:]).abs() ** power[:, None] < 1
+    def inside(where: Tensor) -> Tensor:
+        away = where - centre
+        u = (away[..., 0] * turn.cos() + away[..., 1] * turn.sin()).abs() / axes[:, :1]
+        v = (away[..., 1] * turn.cos() - away[..., 0] * turn.sin()).abs() / axes[:, 1:]
+        return torch.where(round_ones, u.square() + v.square(), torch.maximum(u, v)) < 1
 
-        mask = inside(at.expand(n, -1, -1)).view(n, SIDE, SIDE) & worn[:, None, None]
-        hidden |= inside(points) & worn[:, None]
-        other = x[torch.randperm(n, generator=g)].roll(
-            (int(torch.randint(SIDE, (1,), generator=g)), int(torch.randint(SIDE, (1,), generator=g))), (1, 2)
-        )
-        gray = torch.rand(n, generator=g)[:, None, None].expand_as(x)
-        skin = torch.rand(n, generator=g)[:, None, None] < 0.6
-        x = torch.where(mask, torch.where(skin, other, gray), x)
-    return x, hidden.float()
+    mask = inside(at.expand(n, -1, -1)).view(n, SIDE, SIDE)
+    shift = torch.randint(SIDE, (2,), generator=g).tolist()
+    gray = torch.rand(n, generator=g)[:, None, None].expand_as(x)
+    skin = torch.rand(n, generator=g)[:, None, None] < 0.6
+    return torch.where(mask, torch.where(skin, other.roll(shift, (1, 2)), gray), x), inside(points)
 
 
 def _light(x: Tensor, g: torch.Generator) -> Tensor:
     n = len(x)
     x = x.clamp(1e-3, 1) ** _each(torch.exp(_uniform((n,), -0.7, 0.7, g)))
-    flat = _each((torch.rand(n, generator=g) < 0.5).float())
+    flat = _each((torch.rand(n, generator=g) < 0.4).float())
     low = _uniform((n,), 0, 0.3, g)
-    high = low + torch.exp(_uniform((n,), math.log(0.1), math.log(0.9), g))
+    high = low + torch.exp(_uniform((n,), math.log(0.15), math.log(0.9), g))
     x = torch.where(flat > 0, _each(low) + x * _each(high - low), x)
     way = torch.rand(n, generator=g) * 2 * math.pi
     ticks = torch.linspace(-1, 1, SIDE)

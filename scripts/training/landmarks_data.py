@@ -13,11 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from ferd.vision.landmarks import cut
-from training.face_data import HELD_EYE_STATE, HELD_PARTS, person
-from training.face_data import _same as group_drivers
 from training.face_teacher import Teacher
 from training.landmarks_teacher import Label, LandmarkTeacher
 
@@ -65,6 +62,8 @@ class Found:
 
 def collect(folder: Path, path: Path, *, workers: int = 2) -> None:
     """Label all pictures and write the cache. Raises TeacherError when the teacher's file cannot be used."""
+    from tqdm import tqdm
+
     LandmarkTeacher(folder)  # a broken file is reported here, not by each worker
     jobs = list(all_jobs(folder))
     with multiprocessing.get_context("spawn").Pool(workers, _begin, (folder,)) as pool:
@@ -98,6 +97,9 @@ def save(path: Path, jobs: list[Job], found: list[Found]) -> None:
 
 def all_jobs(folder: Path) -> Iterator[Job]:
     """All pictures of all sources that are there. Held back are whole people, where the source names them."""
+    from training.face_data import HELD_EYE_STATE, HELD_PARTS, person
+    from training.face_data import _same as group_drivers
+
     for file in sorted({json.loads(line)["file"] for line in _lines(folder / "faces.jsonl")}):
         yield Job("faces", file, aside(person(file), HELD_PARTS), folder / file)
     for file in sorted((folder / "no_faces").glob("*.jpg")):
@@ -229,6 +231,3 @@ def _read(job: Job) -> Image | None:
     raw = np.frombuffer(job.packed, np.uint8) if job.packed else np.fromfile(str(job.file), np.uint8)
     image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
     return None if image is None else np.asarray(image, np.uint8)
-
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
 
 from ferd.vision.landmarks import LABELS, LEFT_EYE, LIP_LOWER, LIP_UPPER, LOWER, RIGHT_EYE, UPPER
 from training.face_loop import Plan, fit, plot
@@ -24,15 +26,39 @@ from training.quantise import CALIBRATION_PICTURES
 
 BATCH = 128
 BETA = 0.02  # eye distances: below it, errors are the teacher's own
-SOURCE_WEIGHT = {"drivers": 5.0, "infrared": 5.0, "eye_state": 4.0, "photos": 1.0, "kdef": 0.7, "affectnet_ffhq": 0.6}
+SOURCE_WEIGHT = {  # how often a face is drawn: where ferd is used, and few
+    "drivers": 5.0,
+    "infrared": 5.0,
+    "eye_state": 4.0,
+    "photos": 1.0,
+    "kdef": 0.7,
+    "affectnet_ffhq": 0.6,
+}
 SHUT, AGAPE = 0.07, 0.35  # eye distances: apertures of lids and mouth that are rare in pictures
 POINT_WEIGHT = torch.tensor(
-    [2.0 if "eye" in n or "iris" in n else 0.7 if n.startswith(("jaw", "cheek")) or "brow" in n else 1.2 for n in LABELS]
+    [
+        2.0 if "eye" in n or "iris" in n else 0.7 if n.startswith(("jaw", "cheek")) or "brow" in n else 1.2
+        for n in LABELS
+    ]
 )
 PAIRS = (
     *((eye.start + up, eye.start + low) for eye in (RIGHT_EYE, LEFT_EYE) for up, low in zip(UPPER, LOWER, strict=True)),
     (LIP_UPPER, LIP_LOWER),
 )
+
+
+class Batches(IterableDataset[tuple[Tensor, Batch]]):
+    """The batches of one epoch, from its own seed: resuming changes nothing."""
+
+    def __init__(self, faces: Faces, nothing: Tensor, steps: int, seed: int) -> None:
+        self.faces, self.nothing, self.steps, self.seed = faces, nothing, steps, seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Batch]]:
+        torch.set_num_threads(1)
+        g = torch.Generator().manual_seed(self.seed)
+        for _ in range(self.steps):
+            batch = make(self.faces, self.nothing, BATCH, g)
+            yield to_input(batch.pixels), batch
 
 
 def labels(options: argparse.Namespace, folder: Path) -> Path:
@@ -51,11 +77,10 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     print(f"{len(learned)} faces and {len(nothing)} crops without one to learn from, {len(held.faces)} to judge by")
     plan = Plan("landmarks", options.epochs, len(learned) // BATCH, BATCH, rate=3e-3, average=0.998)
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Batch]]:
-        g = torch.Generator().manual_seed(plan.seed * 10_000 + epoch)
-        for _ in range(plan.steps):
-            batch = make(learned, nothing, BATCH, g)
-            yield to_input(batch.pixels), batch
+    def batches(epoch: int) -> DataLoader[tuple[Tensor, Batch]]:
+        # Another process makes the batches: they take half as long as the net's own step.
+        made = Batches(learned, nothing, plan.steps, plan.seed * 10_000 + epoch)
+        return DataLoader(made, batch_size=None, num_workers=1, prefetch_factor=4)
 
     net = fit(LandmarksNet(), plan, options.work, batches, loss, lambda n: judge(n, held), resume=not options.fresh)
     plot(options.work)

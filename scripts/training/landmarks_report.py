@@ -79,7 +79,7 @@ def judge(net: nn.Module, held: Held) -> dict[str, float]:
     said, nothing_said = run_net(net, batch.pixels), run_net(net, nothing.pixels)
     figures = face_figures(said, batch, held)
     names = ("frontal", "turned", "yaw", "pitch", "lids_correlation", "eyes_auc")
-    return {name: figures[name] for name in names} | presence_figures(said, nothing_said, nothing)
+    return {name: figures[name] for name in names} | presence_figures(said, nothing_said)
 
 
 def run_net(net: nn.Module, pixels: Tensor) -> Tensor:
@@ -150,14 +150,16 @@ def face_figures(said: Tensor, batch: Batch, held: Held) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items()}
 
 
-def presence_figures(said: Tensor, nothing_said: Tensor, nothing: Batch) -> dict[str, float]:
+def presence_figures(said: Tensor, nothing_said: Tensor) -> dict[str, float]:
     faces, empty_right = float((said[:, 0] > 0).float().mean()), float((nothing_said[:, 0] <= 0).float().mean())
     return {"presence": (faces + empty_right) / 2, "presence_faces": faces, "presence_nothing": empty_right}
 
 
 def apertures(points: Tensor, unit: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Lids (mean of both eyes) and mouth, in eye distances."""
-    both = [(points[:, eye][:, list(LOWER)] - points[:, eye][:, list(UPPER)]).norm(dim=2) for eye in (RIGHT_EYE, LEFT_EYE)]
+    both = [
+        (points[:, eye][:, list(LOWER)] - points[:, eye][:, list(UPPER)]).norm(dim=2) for eye in (RIGHT_EYE, LEFT_EYE)
+    ]
     mouth = (points[:, LIP_LOWER] - points[:, LIP_UPPER]).norm(dim=1)
     return (torch.cat(both, 1).mean(dim=1) / unit).numpy(), (mouth / unit).numpy()
 
@@ -185,7 +187,7 @@ def report(path: Path, net: nn.Module, held: Held, folder: Path, *, faces: int) 
     network = Network(path)
     batch, nothing = faces_batch(held), nothing_batch(held)
     said, nothing_said = run_file(network, batch.pixels), run_file(network, nothing.pixels)
-    figures = face_figures(said, batch, held) | presence_figures(said, nothing_said, nothing)
+    figures = face_figures(said, batch, held) | presence_figures(said, nothing_said)
     steady = faces_batch(held, 0.3)
     near = face_figures(run_file(network, steady.pixels), steady, held)
     figures |= {f"{name}_steady": near[name] for name in ("frontal", "turned", "eyes_auc")}

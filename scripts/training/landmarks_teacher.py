@@ -108,9 +108,7 @@ class LandmarkTeacher:
         points = mesh[list(PICKED), :2]
         _, extent = _middle(points, roll)
         apart = mesh[[33, 133]].mean(axis=0) - mesh[[263, 362]].mean(axis=0)
-        return Label(
-            points.astype(np.float32), yaw, pitch, roll, extent, float(np.linalg.norm(apart)), presence, noise
-        )
+        return Label(points.astype(np.float32), yaw, pitch, roll, extent, float(np.linalg.norm(apart)), presence, noise)
 
     def pose(self, mesh: Array) -> tuple[float, float, float]:
         """Yaw, pitch, roll in degrees: the turn that takes the canonical face onto the mesh (weighted Kabsch)."""
