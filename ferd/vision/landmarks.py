@@ -133,7 +133,7 @@ def crop_of_box(box: Sequence[float], roll: float = 0.0) -> Crop:
     return Crop(x + w / 2 + down.real, y + h / 2 + down.imag, BOX_SCALE * AROUND * max(w, h), roll)
 
 
-BOX_DOWN, BOX_SCALE = 0.06, 0.88
+BOX_DOWN, BOX_SCALE = 0.13, 0.8
 """How the landmarks lie in the boxes of ferd's detector and YuNet: their middle lower by a share of the height, their
 extent as a share of the longer side (medians of the training pictures)."""
 

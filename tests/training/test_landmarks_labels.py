@@ -64,7 +64,7 @@ def test_a_teacher_file_that_is_no_archive_is_reported_with_the_remedy(teacher: 
     with pytest.raises(teacher.TeacherError, match="is missing: put MediaPipe's"):
         teacher.read_task(file)
     file.write_bytes(b"<html>not found</html>")
-    with pytest.raises(teacher.TeacherError, match="is not a face_landmarker.task"):
+    with pytest.raises(teacher.TeacherError, match="is not a face_landmarker"):
         teacher.read_task(file)
 
 
