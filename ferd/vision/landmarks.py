@@ -115,6 +115,12 @@ def mouth_aperture(points: Points, yaw: float = 0.0) -> float:
     return float(np.hypot(*(points[LIP_LOWER] - points[LIP_UPPER]))) / max(eye_distance(points, yaw), 1e-3)
 
 
+def five(points: Points) -> Points:
+    """Return (5, 2): the eyes' middles, the nose's tip and the corners of the mouth, right before left."""
+    eyes = points[RIGHT_EYE].mean(axis=0), points[LEFT_EYE].mean(axis=0)
+    return np.stack([*eyes, points[NOSE_TIP], points[MOUTH_RIGHT], points[MOUTH_LEFT]]).astype(np.float32)
+
+
 def crop_of_points(points: Points, roll: float) -> Crop:
     """Return the crop for the next frame: a square around the landmarks, turned upright by `roll` degrees."""
     turn = complex(math.cos(math.radians(roll)), -math.sin(math.radians(roll)))
@@ -201,11 +207,18 @@ class LandmarkModel:
     def read(self, image: Image, where: Sequence[float] | LandmarkReading | Crop) -> LandmarkReading | None:
         """Read the face at a detector's box (x, y, width, height), at the landmarks of the frame before, or in a crop.
 
-        `image`: (H, W) gray, uint8. Returns None when the face cannot be read: too small, mostly outside of the
-        picture, numbers that are not finite. `presence` below PRESENT in the result: this is no face (any more).
+        `image`: (H, W) gray, uint8. A face at a box is read twice, the second time at its own landmarks. Returns None
+        when the face cannot be read: too small, mostly outside of the picture, numbers that are not finite. A
+        `presence` below PRESENT in the result means that the crop shows no face (any more).
         """
         crop = _crop(where)
-        if crop is None or not readable(image, crop):
+        result = None if crop is None else self._look(image, crop)
+        if result is None or isinstance(where, (LandmarkReading, Crop)) or result.presence < PRESENT:
+            return result
+        return self._look(image, crop_of_points(result.points, result.roll)) or result
+
+    def _look(self, image: Image, crop: Crop) -> LandmarkReading | None:
+        if not readable(image, crop):
             return None
         values = self.values(cut(image, crop))
         return reading(values, crop) if np.isfinite(values).all() else None

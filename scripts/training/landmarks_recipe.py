@@ -102,6 +102,7 @@ def load(path: Path) -> tuple[Faces, Tensor, Held]:
         every = Faces(torch.from_numpy(data["tiles"]), points, pose, torch.from_numpy(data["room"]), weights)
         empty, empty_held = torch.from_numpy(data["empty"]), data["empty_held"]
         details = {name: data[name] for name in ("source", "eyes", "name", "size", "boxes")}
+        details["roll"] = data["pose"][:, 2]
     kept = Held(_part(every, held), empty[empty_held], **{name: value[held] for name, value in details.items()})
     return _part(every, ~held), empty[~empty_held], kept
 

@@ -22,10 +22,15 @@ from ferd.vision.landmarks import (
     LIP_LOWER,
     LIP_UPPER,
     LOWER,
+    PRESENT,
     RIGHT_EYE,
     SIDE,
     UPPER,
     VALUES,
+    Crop,
+    crop_of_box,
+    crop_of_points,
+    reading,
 )
 from training import card
 from training.fit import to_input
@@ -70,6 +75,7 @@ class Held:
     name: NDArray[np.str_]
     size: NDArray[np.float32]
     boxes: NDArray[np.float32]
+    roll: NDArray[np.float32]  # of the head in its picture, degrees
 
 
 def judge(net: nn.Module, held: Held) -> dict[str, float]:
@@ -196,6 +202,7 @@ def report(path: Path, net: nn.Module, held: Held, folder: Path, *, faces: int) 
     figures |= {f"{name}_degraded": rough[name] for name in ("frontal", "turned")}
     plain_net = face_figures(run_net(net, batch.pixels), batch, held)
     figures |= {f"{name}_float": plain_net[name] for name in ("frontal", "turned")}
+    figures |= in_use(network, held)
     figures["ms"] = milliseconds(network, batch.pixels[0])
     content = {
         "name": "landmarks",
@@ -222,6 +229,48 @@ def report(path: Path, net: nn.Module, held: Held, folder: Path, *, faces: int) 
     assert network.outputs[0].shape == (1, VALUES)
     card.write(path.with_suffix(".json"), content)
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+def in_use(network: Network, held: Held) -> dict[str, float]:
+    """As ferd reads a new face: by the detector's box, then once more by the landmarks just read."""
+    box, roll = held.boxes, held.roll
+    crops = []
+    for (x, y, side), tilt in zip(box.tolist(), roll.tolist(), strict=True):
+        # Tiles are upright and the box is not: in the tile it lies turned the other way round.
+        still = crop_of_box((-side / 2, -side / 2, side, side))
+        turn = complex(np.cos(np.radians(tilt)), -np.sin(np.radians(tilt)))
+        moved = complex(still.x, still.y) * turn
+        crops.append(Crop(x + moved.real, y + moved.imag, still.side, -tilt))
+    figures = {}
+    for look in ("first_look", "in_use"):
+        values = run_file(network, plain(cut(held.faces, torch.arange(len(crops)), place_of(crops))).pixels).numpy()
+        seen = [reading(v, crop) for v, crop in zip(values, crops, strict=True)]
+        points = torch.from_numpy(np.stack([r.points for r in seen]))
+        angles = torch.tensor([[r.yaw, r.pitch, r.roll] for r in seen]) / ANGLE
+        still_batch = Batch(
+            *(
+                torch.empty(0),
+                held.faces.points,
+                torch.cat([held.faces.pose[:, :2] / ANGLE, torch.zeros(len(seen), 1)], 1),
+            ),
+            *(held.faces.pose[:, 2], torch.empty(0), torch.empty(0), torch.empty(0)),
+        )
+        said = torch.cat([torch.zeros(len(seen), 1), angles, points.flatten(1)], 1)
+        found = face_figures(said, still_batch, held)
+        names = ("frontal", "turned", "drivers", "infrared", "yaw", "pitch", "roll", "lids_correlation")
+        figures |= {f"{look}_{name}": found[name] for name in names}
+        figures[f"{look}_presence"] = float(np.mean([r.presence > PRESENT for r in seen]))
+        lids = np.array([(r.right_aperture + r.left_aperture) / 2 for r in seen])
+        known = held.eyes > 0
+        opened = held.eyes[known] == EYES.index("open")
+        figures[f"{look}_eyes_auc"], figures[f"{look}_eyes_right"] = auc(lids[known], opened), best(lids[known], opened)
+        crops = [crop_of_points(r.points, r.roll) for r in seen]
+    return figures
+
+
+def place_of(crops: list[Crop]) -> Place:
+    values = torch.tensor([list(crop) for crop in crops])
+    return Place(values[:, :2], values[:, 2] / 2, torch.deg2rad(values[:, 3]), torch.ones(len(crops)))
 
 
 def cut_again(held: Held) -> Batch:

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ from ferd.vision.landmarks import (
     crop_of_points,
     cut,
     eye_distance,
+    five,
     index,
     lid_apertures,
     mouth_aperture,
@@ -88,6 +90,11 @@ def test_the_next_crop_is_the_same_in_the_face_however_it_is_turned(roll):
     moved = complex(still.x - 200, still.y - 150) * complex(math.cos(math.radians(roll)), math.sin(math.radians(roll)))
     assert complex(turned.x - 200, turned.y - 150) == pytest.approx(moved, abs=0.1)
     assert still.side == pytest.approx(AROUND * 220, rel=1e-3)
+
+
+def test_the_crop_of_a_box_lies_lower_and_is_turned_about_its_middle():
+    assert crop_of_box((100, 100, 80, 100)) == pytest.approx((140, 163, 112, 0))
+    assert crop_of_box((100, 100, 80, 100), 90) == pytest.approx((127, 150, 112, 90))
 
 
 @pytest.mark.parametrize("roll", [0, 30, -120])
@@ -175,3 +182,124 @@ def portrait():
 @pytest.fixture(scope="module")
 def box():
     return 178.6, 122.5, 174.6, 213.6
+
+
+@pytest.fixture(scope="module")
+def found(model, portrait, box):
+    return model.read(portrait, box)
+
+
+def test_the_portrait_is_read(found):
+    """The five points that YuNet finds there; a frontal face with open eyes, smiling with shut lips or teeth."""
+    assert found.presence > 0.9
+    told = [(224.1, 194.2), (306.8, 190.9), (267.5, 236.6), (233.0, 274.5), (305.4, 271.3)]
+    off = np.hypot(*(five(found.points) - told).T)
+    assert off.max() < 0.12 * eye_distance(found.points)
+    assert abs(found.yaw) < 15
+    assert abs(found.roll) < 10
+    assert found.right_aperture > 0.08
+    assert found.left_aperture > 0.08
+
+
+def test_following_stays_where_it_is(model, portrait, found):
+    """Twenty looks, each in the crop of the one before, do not drift."""
+    seen = found
+    for _ in range(20):
+        seen = model.read(portrait, seen)
+    assert seen.presence > 0.9
+    off = np.hypot(*(seen.points - found.points).T).mean()
+    assert off < 0.04 * eye_distance(found.points)
+
+
+@pytest.mark.parametrize("degrees", [-30, -15, 15, 30])
+def test_a_tilted_head_is_followed(model, portrait, found, degrees):
+    """OpenCV turns counterclockwise for positive degrees: the head's roll falls by as much."""
+    middle = tuple(float(v) for v in found.points.mean(axis=0))
+    matrix = cv2.getRotationMatrix2D(middle, degrees, 1.0)
+    turned = cv2.warpAffine(portrait, matrix, portrait.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    seen = model.read(turned, found)
+    seen = model.read(turned, seen)
+    assert seen.presence > 0.9
+    assert seen.roll == pytest.approx(found.roll - degrees, abs=5)
+    true = found.points @ matrix[:, :2].T + matrix[:, 2]
+    assert np.hypot(*(seen.points - true).T).mean() < 0.08 * eye_distance(found.points)
+
+
+def test_a_mirror_turns_the_signs(model, portrait, found, box):
+    x, y, w, h = box
+    seen = model.read(np.ascontiguousarray(portrait[:, ::-1]), (portrait.shape[1] - x - w, y, w, h))
+    assert seen.yaw == pytest.approx(-found.yaw, abs=6)
+    assert seen.roll == pytest.approx(-found.roll, abs=4)
+    assert seen.pitch == pytest.approx(found.pitch, abs=6)
+    assert five(seen.points)[0, 0] == pytest.approx(portrait.shape[1] - five(found.points)[1, 0], abs=6)
+
+
+@pytest.mark.parametrize("place", [(0, 0, 100, 100), (400, 420, 110, 150), (20, 420, 110, 150)])
+def test_beside_the_face_there_is_none(model, portrait, place):
+    seen = model.read(portrait, place)
+    assert seen is None or seen.presence < PRESENT
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_covered_lens_shows_no_face(model, level):
+    flat = np.full((480, 640), level, np.uint8)
+    assert model.read(flat, (200, 100, 150, 200)).presence < PRESENT
+
+
+def test_noise_shows_no_face(model):
+    noise = np.random.default_rng(4).integers(0, 256, (480, 640)).astype(np.uint8)
+    assert model.read(noise, (200, 100, 150, 200)).presence < PRESENT
+
+
+def test_a_dark_flat_picture_is_read_as_the_bright_one(model, portrait, found, box):
+    dark = (portrait / 6 + 4).astype(np.uint8)
+    seen = model.read(dark, box)
+    assert seen.presence > 0.9
+    assert np.hypot(*(seen.points - found.points).T).mean() < 0.04 * eye_distance(found.points)
+
+
+@pytest.mark.parametrize(
+    "box", [(100, 100, 20, 26), (-500, 100, 100, 100), (100, 100, math.nan, 50), (0, 0, 0, 0), (100, 100, -50, -50)]
+)
+def test_a_box_that_cannot_be_read_gives_nothing(model, portrait, box):
+    assert model.read(portrait, box) is None
+
+
+def test_landmarks_that_are_not_finite_give_nothing(model, portrait, found):
+    broken = replace(found, points=np.full_like(found.points, np.nan))
+    assert model.read(portrait, broken) is None
+
+
+def test_a_face_at_the_edge_of_the_picture_is_cut_off_without_an_error(model, portrait, box):
+    x, y, w, h = box
+    for left in range(0, 400, 40):
+        part = np.ascontiguousarray(portrait[:, left:])
+        seen = model.read(part, (x - left, y, w, h))
+        assert seen is None or np.isfinite(seen.points).all()
+
+
+def test_card_and_file_belong_together(model):
+    bundle = read_bundle(FILE)
+    assert bundle.kind == "landmarks"
+    assert bundle.checksum_ok
+    assert bundle.card["around"] == AROUND
+    assert FILE.stat().st_size <= 250_000
+    assert bundle.card["macs"] <= 8_000_000
+
+
+def test_a_model_of_an_older_shape_is_refused(tmp_path):
+    shutil.copy(shipped_dir() / "points.tflite", tmp_path / "landmarks.tflite")
+    card = json.loads(FILE.with_suffix(".json").read_text(encoding="utf-8")) | {"sha256": ""}
+    (tmp_path / "landmarks.json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ModelError, match="of different versions"):
+        LandmarkModel(read_bundle(tmp_path / "landmarks.tflite"))
+    (tmp_path / "landmarks.json").write_text(json.dumps(card | {"labels": ["a", "b"]}), encoding="utf-8")
+    with pytest.raises(ModelError, match="does not name ferd's 40 landmarks"):
+        LandmarkModel(read_bundle(tmp_path / "landmarks.tflite"))
+
+
+def test_a_truncated_file_is_refused(tmp_path):
+    (tmp_path / "landmarks.tflite").write_bytes(FILE.read_bytes()[:50_000])
+    shutil.copy(FILE.with_suffix(".json"), tmp_path)
+    with pytest.raises(ModelError, match="Copy it again"):
+        LandmarkModel(read_bundle(tmp_path / "landmarks.tflite"))
