@@ -150,7 +150,7 @@ def loss(said: Tensor, batch: Batch) -> Tensor:
     pose = (turn * face).sum() / face.sum().clamp(min=1)
     logits = functional.binary_cross_entropy_with_logits(said[:, 0], face, reduction="none")
     presence = (logits * batch.sure).sum() / batch.sure.sum().clamp(min=1)
-    return 10 * place + 40 * gap + 2 * pose + 2 * presence
+    return 10 * place + 25 * gap + 2 * pose + 2 * presence
 
 
 def _part(faces: Faces, rows: np.ndarray) -> Faces:
