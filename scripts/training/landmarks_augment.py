@@ -68,10 +68,10 @@ class Place:
 
 def tracked(n: int, g: torch.Generator, strength: float = 1.0) -> Place:
     """As the landmarks of the frame before place the crop: mostly well, sometimes off by up to 15 % of the side."""
-    wide = (torch.rand(n, generator=g) < 0.4)[:, None]
+    wide = (torch.rand(n, generator=g) < 0.3)[:, None]
     shift = torch.where(wide, _uniform((n, 2), -0.21, 0.21, g), torch.randn(n, 2, generator=g) * 0.05)
     zoom = torch.where(wide[:, 0], _uniform((n,), -0.22, 0.22, g), torch.randn(n, generator=g) * 0.06)
-    tilted = torch.rand(n, generator=g) < 0.4
+    tilted = torch.rand(n, generator=g) < 0.3
     turn = torch.where(tilted, _uniform((n,), -0.61, 0.61, g), torch.randn(n, generator=g) * 0.12)
     flip = torch.where(torch.rand(n, generator=g) < 0.5, -1.0, 1.0)
     return Place(shift * strength, AROUND / 2 * torch.exp(zoom * strength), turn * strength, flip)

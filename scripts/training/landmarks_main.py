@@ -28,7 +28,7 @@ TRAINING = Training(
         Source("kdef", "KDEF in one folder a label", needed=False),
         Source("jaffe", "JAFFE in one folder a label", needed=False),
     ),
-    epochs=58,
+    epochs=86,
     recipe="training.landmarks_recipe",
 )
 

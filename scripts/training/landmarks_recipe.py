@@ -97,7 +97,7 @@ def load(path: Path) -> tuple[Faces, Tensor, Held]:
         held = data["held"]
         points = torch.from_numpy(data["points"])
         pose = torch.from_numpy(data["pose"])[:, [0, 1, 3, 4]]
-        corrected(points, pose[:, 2], data["eyes"])
+        corrected(points, pose[:, 2], np.where(held, 0, data["eyes"]))
         weights = sampling(points, pose, data["source"])
         every = Faces(torch.from_numpy(data["tiles"]), points, pose, torch.from_numpy(data["room"]), weights)
         empty, empty_held = torch.from_numpy(data["empty"]), data["empty_held"]
