@@ -63,7 +63,8 @@ def test_figures_hold_what_is_promised(card: dict[str, Any]) -> None:
     assert set(figures["recall"]) == set(card["labels"])
     for name, least in {"rafdb": 0.75, "kdef": 0.8, "ckplus48": 0.8}.items():
         assert figures["sets"][name]["accuracy"] >= least
-        assert figures["sets"][name]["ece"] < 0.1
+        # Of 87 pictures in 15 bins a perfectly calibrated model measures 0.08 or so.
+        assert figures["sets"][name]["ece"] < (0.08 if figures["sets"][name]["n"] > 500 else 0.15)
 
 
 def test_the_crop_puts_the_eyes_in_the_upper_half(card: dict[str, Any]) -> None:
