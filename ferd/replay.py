@@ -21,7 +21,7 @@ from ferd.sources.base import Source
 from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 
-EYE_MOUTH_KEYS = {"eyes_closed": "eyes_closed", "mouth_open": "mouth_open", "nod": "nod"}
+EYE_MOUTH_KEYS = {"eyes_closed": "eyes_closed", "mouth_open": "mouth_open", "nod": "head_pitch"}
 """Keys of a face in a trace -> attributes of EyeMouthState."""
 MAX_T = 1e9
 """Seconds, about thirty years. Larger times in a trace are errors."""

@@ -101,13 +101,13 @@ class Track:
 class EyeMouthState:
     """What one frame says of one face's eyes and mouth. None: cannot be seen (sunglasses, a turned head, too small).
 
-    ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``nod``: how far the nose stands
+    ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``head_pitch``: how far the nose stands
     below the middle of the eyes, in eye distances: it grows while the head sinks.
     """
 
     eyes_closed: float | None = None
     mouth_open: float | None = None
-    nod: float | None = None
+    head_pitch: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def _signals(state: EyeMouthState) -> dict[str, Any]:
     return {
         "eyes_closed": _rounded(state.eyes_closed),
         "mouth_open": _rounded(state.mouth_open),
-        "nod": _rounded(state.nod),
+        "nod": _rounded(state.head_pitch),
     }
 
 
