@@ -101,8 +101,8 @@ class Track:
 class EyeMouthState:
     """What one frame says of one face's eyes and mouth. None: cannot be seen (sunglasses, a turned head, too small).
 
-    ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``head_pitch``: how far the nose stands
-    below the middle of the eyes, in eye distances: it grows while the head sinks.
+    ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``head_pitch``: how far the nose
+    stands below the middle of the eyes, in eye distances: it grows while the head sinks.
     """
 
     eyes_closed: float | None = None

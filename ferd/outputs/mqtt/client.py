@@ -185,6 +185,9 @@ class MqttConnection:
         line: Any = self._client.socket()
         if line is not None:
             line.close()
+        # The callbacks are methods of ours: without the cycle the client, with its pair of sockets, is freed at once.
+        client = self._client
+        client.on_connect = client.on_disconnect = client.on_message = client.on_publish = client.on_subscribe = None
 
     def _build(self, client_id: str, will: Message | None) -> Client:
         new = self.protocol == "5"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,3 +104,19 @@ def test_a_lost_line_ends_the_link_and_keeps_what_was_not_acknowledged(broker: M
         wait_for(lambda: link.run_once(0.1) or link.ended is not None)
         assert not link.connected
         assert list(link.unacked.values()) in ([], [(7.0, WILL)])
+
+
+def test_a_connection_that_is_over_holds_no_descriptor(broker: Mosquitto):
+    """Each reconnect kept paho's pair of sockets until the next garbage collection."""
+    with linked(broker, "5"):
+        pass
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            with linked(broker, "5"):
+                pass
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
