@@ -126,6 +126,24 @@ def test_under_systemd_a_restart_is_an_exit_that_systemd_answers(tmp_path, broke
         ear.wait(f"{NODE}/status", "offline")
 
 
+def test_a_flood_of_commands_ends_in_the_last_one(tmp_path, broker, ear):
+    """1,500 slider steps used to end somewhere in the middle, and a flood of ON and OFF in either state."""
+    with running(tmp_path, broker) as daemon:
+        ear.wait(f"{NODE}/camera/status", "online", START_S)
+        for number in range(1500):
+            ear.say(f"{NODE}/camera/sensitivity/set", str(number % 100))
+            ear.say(f"{NODE}/camera/buzzer/set", "ON" if number % 2 else "OFF")
+        ear.say(f"{NODE}/camera/sensitivity/set", "77")
+        ear.say(f"{NODE}/camera/buzzer/set", "OFF")
+        for topic, value in (("sensitivity", "77"), ("buzzer", "OFF")):
+            state = f"{NODE}/camera/{topic}/state"
+            wait_for(lambda: ear.payloads(state)[-1:] == [value], 20, str(ear.heard[-5:]))  # noqa: B023
+        time.sleep(1.5)
+        assert ear.payloads(f"{NODE}/camera/sensitivity/state")[-1] == "77"
+        assert daemon.log.count("command verb=") < 200, "a flood must not fill the log"
+        assert "dropped" not in daemon.log
+
+
 def test_ten_thousand_random_payloads(tmp_path, broker, ear):
     """On all command topics, as fast as the broker takes them: no exception, nothing done, and it listens on."""
     chance = random.Random(8322)
