@@ -235,7 +235,7 @@ class Application:
 
     def _shut_down(self) -> None:
         for worker in self._workers.values():
-            worker.ask_to_stop()  # they close side by side while the broker is told
+            worker.ask_to_stop()  # they close side by side while the broker learns of it
         self._engine.stop()
         for worker in self._workers.values():
             worker.stop()

@@ -124,7 +124,7 @@ class CommandHandler:
 
 
 def answer(command: Command, error: str | None, data: Mapping[str, object] | None = None) -> None:
-    """Answer whoever waits for it, if anybody does."""
+    """Answer the sender if one waits for it."""
     if command.reply is None:
         return
     try:

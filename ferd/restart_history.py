@@ -130,7 +130,7 @@ class RestartPolicy:
         return None
 
     def note(self, camera: str, reason: str, now: float) -> bool:
-        """Note a restart before it is made. Returns False when that fails: uncounted, it could repeat for ever."""
+        """Note a restart before it is made. Returns False when that fails: uncounted, it could repeat without end."""
         self._histories[camera] = self.history(camera).restarted(now, reason)
         if self._file is None:
             return False

@@ -1,7 +1,7 @@
 """Describe the whole daemon at one moment, and the sinks that react to the difference between two moments.
 
 The engine makes one immutable `Snapshot` per tick. Every output is a `Sink`: it compares the snapshot before with the
-one after and does what changed. Nobody is told of a transition by hand.
+one after and does what changed. No transition is passed on by hand.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Snapshot:
         throttled: the board is throttled, so half of the frames are analysed.
         ready: every camera has delivered a frame, failed once, or is switched off.
         commanded: (camera, switch) that were set since the snapshot before: their state is published again although
-            nothing changed, so that whoever asked sees the result.
+            nothing changed, so that the sender sees the result.
         identity: the node's identity towards Home Assistant.
     """
 

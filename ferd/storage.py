@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 class StorageThread:
     """Run jobs one after another, in the order in which they were submitted.
 
-    Pass `submit` to whoever writes files. Before `start` and after `stop` a job runs at once, in the caller's thread:
-    nothing is lost when the daemon is built or torn down. A job that raises is logged.
+    Pass `submit` to the code that writes files. Before `start` and after `stop` a job runs at once, in the caller's
+    thread: nothing is lost when the daemon is built or torn down. A job that raises is logged.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""The value types that join the steps of the pipeline.
+"""Define the value types that join the steps of the pipeline.
 
 Times are in seconds. ``t`` is the source's own time line (monotonic for a camera, position for a file), never
 the wall clock. Sizes and positions are in pixels of the source picture. All types are frozen: a step makes a
-new value, it does not change the one it was handed.
+new value and does not change its input.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Landmarks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a source.
+    """Hold one picture of a source.
 
     ``image``: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. ``small``: the same view in gray at a lower resolution,
     where the camera delivers one for free (picamera2's low-resolution stream); None elsewhere. ``jpeg``: the picture
@@ -99,7 +99,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class EyeMouthState:
-    """What one frame says of one face's eyes and mouth. None: cannot be seen (sunglasses, a turned head, too small).
+    """Describe the eyes and mouth of one face in one frame. None: cannot be seen (sunglasses, a turned head, too small).
 
     ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``head_pitch``: how far the nose
     stands below the middle of the eyes, in eye distances: it grows while the head sinks.
@@ -112,12 +112,12 @@ class EyeMouthState:
 
 @dataclass(frozen=True, slots=True)
 class FaceReading:
-    """What one frame says of one tracked face.
+    """Describe one tracked face in one frame.
 
     ``scores``: calibrated probabilities of this frame by label. ``smooth``: the same after the time filter.
     ``belief``: how likely each label is after all frames so far, which decides what is held; not calibrated.
-    ``expression``: the label that is held (None while none is). ``since``: when it was told. ``signals``: None where
-    nobody asked for them, or in a frame in which the track was not seen.
+    ``expression``: the label that is held (None while none is). ``since``: when it was first published.
+    ``signals``: None where no policy needs them, or in a frame in which the track was not seen.
     """
 
     track: Track
@@ -134,16 +134,16 @@ Level = Literal["none", "notice", "warning", "alarm"]
 LEVELS: tuple[Level, ...] = ("none", "notice", "warning", "alarm")
 """How urgent an alert is, from least to most."""
 LEVELS_OWN = "default"
-"""In place of a pattern's name: the one that the level plays unless said otherwise (`notice`, … in [buzzer])."""
+"""In place of a pattern's name: the pattern that [buzzer] configures for the level (`notice`, `warning`, `alarm`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fatigue:
-    """How tired the main face is. ``awareness``: 1 wide awake to 0.
+    """Describe how tired the main face is. ``awareness``: 1 wide awake to 0.
 
     ``perclos``: share of the observed part of the last 60 s with eyes at least 80 % closed; ``observed``: how much
     of these 60 s was observed, 0 to 1. ``blinks``: a minute. ``blink_s``: mean length. ``longest_s``: the longest
-    closure of the window. ``yawns``: in the last 5 minutes. None: too little was observed to say.
+    closure of the window. ``yawns``: in the last 5 minutes. None: too little was observed.
     """
 
     awareness: float
@@ -159,10 +159,10 @@ class Fatigue:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert that holds now. ``name``: "fatigue" or the rule's. ``reason``: "eyes_closed", "perclos", "not_seen" or
+    """Describe an alert that holds now. ``name``: "fatigue" or the rule's. ``reason``: "eyes_closed", "perclos", "not_seen" or
     "eyes_not_seen"; of a rule the label that held, "faces_absent" or "faces_present". ``since``: the source's time at
-    which this level began. ``pattern``: what the buzzer plays, LEVELS_OWN for what [buzzer] says for the level, None
-    for silence. ``awareness``: of fatigue only. ``mqtt``: it is told on MQTT.
+    which this level began. ``pattern``: what the buzzer plays, LEVELS_OWN for the pattern of the level, None
+    for silence. ``awareness``: of fatigue only. ``mqtt``: it is published on MQTT.
     """
 
     name: str
@@ -176,7 +176,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one frame of one camera says: all tracked faces, and which of them is the main one (a track id).
+    """Describe one frame of one camera: all tracked faces, and which of them is the main one (a track id).
 
     ``fatigue``: None where it is off. ``alerts``: all that hold now, the worst first.
     """

@@ -42,7 +42,7 @@ class Adapted:
     held_out: int
 
 
-def adapt(name: str, lessons: Sequence[SavedDataset], net: FeatureNet, *, replace: bool = False) -> Adapted:
+def adapt(name: str, datasets: Sequence[SavedDataset], net: FeatureNet, *, replace: bool = False) -> Adapted:
     """Learn on the first half of each class, measure on the second, install a corrected copy of the network.
 
     Raises FerdError when the network lacks one of LABELS, or the classes are not these.
@@ -51,12 +51,12 @@ def adapt(name: str, lessons: Sequence[SavedDataset], net: FeatureNet, *, replac
     if missing := [label for label in LABELS if label not in labels]:
         raise FerdError(f"{net.bundle.name} has no label {' and no label '.join(missing)}; adapt ferd's own expression")
     old = head_of(net.model)
-    logits, truth, held = _halves(lessons, old, labels)
+    logits, truth, held = _halves(datasets, old, labels)
     logits /= net.bundle.temperature
     shift = learn(logits[~held], truth[~held], len(labels))
     before, after = (float((values.argmax(axis=1) == truth)[held].mean()) for values in (logits, logits + shift))
     head = Head(old.weights, (old.bias + net.bundle.temperature * shift).astype(np.float32))
-    features = np.concatenate([lesson.features.reshape(-1, lesson.features.shape[-1]) for lesson in lessons])
+    features = np.concatenate([dataset.features.reshape(-1, dataset.features.shape[-1]) for dataset in datasets])
     shifts = {label: round(float(value), 2) for label, value in zip(labels, shift, strict=True)}
     with TemporaryDirectory(prefix="ferd-adapt-") as folder:
         file = Path(folder) / "adapted.tflite"
@@ -91,12 +91,12 @@ def learn(logits: NDArray[np.floating], truth: NDArray[np.int64], labels: int) -
 
 
 def _halves(
-    lessons: Sequence[SavedDataset], head: Head, labels: Sequence[str]
+    datasets: Sequence[SavedDataset], head: Head, labels: Sequence[str]
 ) -> tuple[NDArray[np.floating], NDArray[np.int64], NDArray[np.bool_]]:
     """Return logits and labels of the samples, and which of them are held out: the second half of each class."""
-    plain = [lesson.features[:, 0] for lesson in lessons]
+    plain = [dataset.features[:, 0] for dataset in datasets]
     logits = np.concatenate(plain) @ head.weights.T + head.bias
-    truth = np.repeat([labels.index(lesson.label) for lesson in lessons], [len(rows) for rows in plain])
+    truth = np.repeat([labels.index(dataset.label) for dataset in datasets], [len(rows) for rows in plain])
     held = np.concatenate([np.arange(len(rows)) >= len(rows) / 2 for rows in plain])
     return logits.astype(np.float64), truth, held
 

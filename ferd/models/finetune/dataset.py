@@ -111,13 +111,13 @@ def load(name: str, base: str) -> list[SavedDataset]:
         raise FerdError(f"{path}: is damaged ({error}). Record all classes again (--fresh)") from None
 
 
-def save(name: str, base: str, lessons: Sequence[SavedDataset]) -> Path:
+def save(name: str, base: str, datasets: Sequence[SavedDataset]) -> Path:
     """Save the samples of a model as features, and return the file."""
     path = features_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {"base": np.array(base), "labels": np.array([lesson.label for lesson in lessons])}
-    for n, lesson in enumerate(lessons):
-        arrays |= {f"features{n}": lesson.features, f"names{n}": np.array(lesson.names)}
+    arrays: dict[str, Any] = {"base": np.array(base), "labels": np.array([dataset.label for dataset in datasets])}
+    for n, dataset in enumerate(datasets):
+        arrays |= {f"features{n}": dataset.features, f"names{n}": np.array(dataset.names)}
     new = path.with_suffix(".new.npz")
     np.savez_compressed(new, **arrays)
     new.replace(path)

@@ -69,19 +69,19 @@ def check(classes: Sequence[str], counts: Sequence[int]) -> None:
 
 def train_model(
     name: str,
-    lessons: Sequence[SavedDataset],
+    datasets: Sequence[SavedDataset],
     net: FeatureNet,
     *,
     replace: bool = False,
     tick: Callable[[float], None] = lambda _done: None,
 ) -> Report:
     """Train, write, judge and install a model. Raises FerdError or ModelError; then nothing was installed."""
-    labels = tuple(lesson.label for lesson in lessons)
-    check(labels, [len(lesson.names) for lesson in lessons])
-    joined = _joined(lessons)
+    labels = tuple(dataset.label for dataset in datasets)
+    check(labels, [len(dataset.names) for dataset in datasets])
+    joined = _joined(datasets)
     held = held_out(joined, HELD_OUT_SHARE)
     head, temperature = train(joined.only(~held), len(labels), tick)
-    plain = [features[:, 0] for features in (lesson.features for lesson in lessons)]
+    plain = [features[:, 0] for features in (dataset.features for dataset in datasets)]
     samples = np.concatenate(plain)
     truth = np.repeat(np.arange(len(labels)), [len(rows) for rows in plain])
     with TemporaryDirectory(prefix="ferd-teach-") as folder:
@@ -89,9 +89,9 @@ def train_model(
         file.write_bytes(with_head(net.model, head, joined.features))
         Network(file)  # raises when it cannot be loaded
         scores = softmax((samples @ head.weights.T + head.bias) / temperature)
-        report = _judge(scores[held], truth[held], labels, [n for k in lessons for n in k.names], held)
+        report = _judge(scores[held], truth[held], labels, [n for k in datasets for n in k.names], held)
         figures = {"accuracy": round(report[0], 4), "n": int(held.sum()), "protocol": _PROTOCOL}
-        counts = {taught.label: len(taught.names) for taught in lessons}
+        counts = {taught.label: len(taught.names) for taught in datasets}
         card = _card(name, net.bundle, temperature, counts) | {"figures": figures, "sha256": sha256_of(file)}
         bundle = store(file, card, replace=replace)
     return Report(bundle, *report, taught=int((~held).sum()), held_out=int(held.sum()))
@@ -100,12 +100,12 @@ def train_model(
 _PROTOCOL = "the last fifth of each class's samples, held out of the training"
 
 
-def _joined(lessons: Sequence[SavedDataset]) -> Dataset:
-    features = np.concatenate([lesson.features.reshape(-1, lesson.features.shape[-1]) for lesson in lessons])
+def _joined(datasets: Sequence[SavedDataset]) -> Dataset:
+    features = np.concatenate([dataset.features.reshape(-1, dataset.features.shape[-1]) for dataset in datasets])
     labels = np.repeat(
-        np.arange(len(lessons)), [lesson.features.shape[0] * lesson.features.shape[1] for lesson in lessons]
+        np.arange(len(datasets)), [dataset.features.shape[0] * dataset.features.shape[1] for dataset in datasets]
     )
-    views = np.concatenate([np.full(len(lesson.names), lesson.features.shape[1]) for lesson in lessons])
+    views = np.concatenate([np.full(len(dataset.names), dataset.features.shape[1]) for dataset in datasets])
     return Dataset(features, labels, np.repeat(np.arange(len(views)), views))
 
 

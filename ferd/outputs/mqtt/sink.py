@@ -226,7 +226,7 @@ class MqttSink:
     ) -> list[Message]:
         """Order: a camera is online before its first reading, and offline after its alerts have ended.
 
-        A switch in ``commanded`` is published although it did not change, so that whoever set it sees the result.
+        A switch in ``commanded`` is published although it did not change, so that the sender sees the result.
         """
         names = {"node": self._node, "camera": new.name}
         status = published_status(new)
