@@ -99,7 +99,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class EyeMouthState:
-    """Describe the eyes and mouth of one face in one frame. None: cannot be seen (sunglasses, a turned head, too small).
+    """Describe eyes and mouth of one face in one frame. None: cannot be seen (sunglasses, turned head, too small).
 
     ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``head_pitch``: how far the nose
     stands below the middle of the eyes, in eye distances: it grows while the head sinks.
@@ -159,7 +159,9 @@ class Fatigue:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Describe an alert that holds now. ``name``: "fatigue" or the rule's. ``reason``: "eyes_closed", "perclos", "not_seen" or
+    """Describe an alert that holds now.
+
+    ``name``: "fatigue" or the rule's. ``reason``: "eyes_closed", "perclos", "not_seen" or
     "eyes_not_seen"; of a rule the label that held, "faces_absent" or "faces_present". ``since``: the source's time at
     which this level began. ``pattern``: what the buzzer plays, LEVELS_OWN for the pattern of the level, None
     for silence. ``awareness``: of fatigue only. ``mqtt``: it is published on MQTT.
