@@ -12,9 +12,9 @@ from training.sources import FERPLUS
 TRAINING = Training(
     name="train-expression",
     what=__doc__,
-    takes="Takes a quarter of an hour on two cores that know bfloat16, more on others; see models/README.md.",
+    takes="Takes 20 minutes on two cores that know bfloat16, more on others; see models/README.md.",
     needed=FERPLUS,
-    epochs=12,
+    epochs=24,
     recipe="training.recipe",
     curves="training.curves",
 )
