@@ -6,7 +6,6 @@ The net begins with the weights of expression-ferplus, which saw web faces and p
 from __future__ import annotations
 
 import argparse
-import copy
 import time
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.between import between
 from training.cache import judged_by_set, worlds
 from training.checkpoint import Settings
 from training.fit import fit
@@ -25,7 +23,6 @@ from training.report import report
 from training.sources import REPO, MissingDataError
 from training.start import net_of
 
-SHARE = 0.8  # of the trained weights in what ships; the rest are the first ones, which know FER+ and photos better
 START = REPO / "models" / "expression-ferplus.tflite"  # knows web faces and press photos, none of the other sets
 
 
@@ -40,9 +37,7 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     learnt, judged = sample(found), judged_by_set(found)
     settings = Settings(SHIPPED, options.epochs, rate=0.05, average=0.998, strength=0.6, pictures=len(learnt))
     start = net_of(START, SHIPPED, calibration(learnt))
-    begin = copy.deepcopy(start)
-    end = fit(settings, learnt, judged, options.work / "net", start=start, resume=not options.fresh)
-    net = shipped(between(begin, end, SHARE, learnt))
+    net = shipped(fit(settings, learnt, judged, options.work / "net", start=start, resume=not options.fresh))
 
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "expression.tflite"
