@@ -27,7 +27,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test by its folder: unit, integration or story."""
+    """Mark every test by its folder: unit, integration or story; those that start a broker, and a few more, as slow."""
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
         item.add_marker({"unit": "unit", "stories": "story"}.get(folder, "integration"))
+        if hasattr(item.module, "mosquitto") or item.path.stem in ("test_app", "test_camera_worker", "test_drowsiness"):
+            item.add_marker("slow")
