@@ -108,15 +108,6 @@ class Application:
         self._loading: ModelLoading | None = None
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        return self._model_info.labels
-
-    @property
-    def page(self) -> str | None:
-        """The page's address; None while there is none."""
-        return self._web.address
-
-    @property
     def snapshot(self) -> Snapshot | None:
         """The latest snapshot; may be read from any thread."""
         return self._engine.snapshot

@@ -365,10 +365,6 @@ def info_message(node: str, info: Info) -> Message:
     return NODE_INFO.message(info, node=node)
 
 
-def health_message(node: str, health: Health) -> Message:
-    return NODE_HEALTH.message(health, node=node)
-
-
 def camera_status_message(node: str, camera: str, status: CameraStatus) -> Message:
     return CAMERA_STATUS.message(status, node=node, camera=camera)
 

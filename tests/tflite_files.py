@@ -21,7 +21,7 @@ def classifier(shape=(1, 16, 16, 3), classes=3, dtype="float32", *, outputs=1, h
 
 
 def hanging(low, high, shape=(1, 32, 32, 1), classes=3):
-    """A float classifier that loops for ever on every input whose mean lies between `low` and `high`."""
+    """A float classifier that loops without end on every input whose mean lies between `low` and `high`."""
     file = _File(shape=shape, classes=classes, dtype="float32", half=False, softmax=True, rng=np.random.default_rng(1))
     file.loop_while_mean_between(low, high)
     return file.build(1)

@@ -6,7 +6,6 @@ import cv2
 
 from ferd.config.models import Config, check_labels
 from ferd.errors import ConfigError, ModelError
-from ferd.models.bundle import sha256_of
 from ferd.models.registry import find_bundle
 from ferd.vision.classifier import Classifier
 from ferd.vision.detectors.base import Detector
@@ -37,9 +36,7 @@ class Models:
         Raises:
             ConfigError, ModelError: something is missing, broken or does not fit; with the remedy.
         """
-        self._config, self._signals = config, signals
         self.classifier = Classifier(find_bundle(config.expression.model))
-        self._digest = sha256_of(self.classifier.bundle.path)
         self.check_alerts(config)
         full_frame = self.classifier.input.of == "frame"
         self.detector: Detector = FullFrameDetector() if full_frame else make_detector(config.detector)
@@ -53,17 +50,6 @@ class Models:
     def labels(self) -> tuple[str, ...]:
         """Labels of the expression model."""
         return self.classifier.labels
-
-    def serve(self, config: Config) -> bool:
-        """Whether these models are the ones that another configuration needs: none has to be loaded for it.
-
-        Raises:
-            ConfigError, ModelError: the expression model that it names cannot be found.
-        """
-        bundle = find_bundle(config.expression.model)
-        same_model = bundle == self.classifier.bundle and sha256_of(bundle.path) == self._digest
-        needs_eyes = config.fatigue.enabled and self.eyes is None
-        return same_model and config.detector == self._config.detector and not needs_eyes
 
     def check_alerts(self, config: Config) -> None:
         """Raise ConfigError when an alert names a label that the expression model does not have."""

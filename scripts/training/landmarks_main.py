@@ -44,7 +44,7 @@ def teachers(options: argparse.Namespace, folder: Path) -> bool:
 
 def main() -> int:
     parser = TRAINING.parser()
-    parser.add_argument("--teachers", action="store_true", help="only make the labels anew, in --work, and stop")
+    parser.add_argument("--teachers", action="store_true", help="only make the labels again, in --work, and stop")
     return TRAINING.run(parser.parse_args(), teachers)
 
 

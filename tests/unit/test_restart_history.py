@@ -91,7 +91,7 @@ def test_a_note_that_cannot_be_read_is_reported_and_dropped(tmp_path, text, capl
 
 
 def test_without_a_note_no_restart(tmp_path, caplog):
-    """It could go on for ever, since nobody would count."""
+    """It could repeat without end, since nothing would count it."""
     (tmp_path / "file").touch()
     policy = RestartPolicy(tmp_path / "file" / FILE)
     assert not policy.note("desk", "hangs", 1.0)

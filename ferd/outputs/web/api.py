@@ -173,7 +173,7 @@ async def live(socket: WebSocket, web: Web) -> None:
     finally:
         web.frames.leave(viewer)
         with suppress(Exception):
-            async with asyncio.timeout(1):  # a client that does not read would hold it up for ever
+            async with asyncio.timeout(1):  # a client that does not read would block it without end
                 await socket.close()
 
 
