@@ -79,12 +79,37 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class LandmarkReading:
+    """What the landmarks model reads from one face.
+
+    ``points``: (40, 2) float32 in pixels of the picture, named in ferd/vision/landmarks.py. ``presence``: probability
+    that the crop shows a face. ``yaw``, ``pitch``, ``roll``: degrees. ``right_aperture``, ``left_aperture``: distance
+    of the lids, ``mouth_aperture``: distance of the inner lips, in units of the eye distance that this head would have
+    if it faced the camera.
+    """
+
+    points: NDArray[np.float32]
+    presence: float
+    yaw: float
+    pitch: float
+    roll: float
+    right_aperture: float
+    left_aperture: float
+    mouth_aperture: float
+
+
+@dataclass(frozen=True, slots=True)
 class Face:
-    """A face found in one frame. ``score`` is the detector's own confidence, 0 to 1 (1 where it has none)."""
+    """A face found in one frame.
+
+    ``score``: the detector's own confidence, 0 to 1 (1 where it has none). ``landmarks``: None where no landmarks model
+    is used or the face could not be read.
+    """
 
     box: Box
     points: Landmarks | None = None
     score: float = 1.0
+    landmarks: LandmarkReading | None = None
 
 
 @dataclass(frozen=True, slots=True)

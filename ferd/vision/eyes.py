@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ferd.errors import ModelError
 from ferd.models.bundle import Bundle
-from ferd.types import EyeMouthState, Image, Landmarks
+from ferd.types import EyeMouthState, Face, Image, Landmarks
 from ferd.vision.align import cut_turned
 from ferd.vision.classifier import Classifier
 from ferd.vision.geometry import head_pitch
@@ -175,10 +175,12 @@ class EyeMouthReader:
     def __init__(self, eyes: EyeReader) -> None:
         self._eyes = eyes
 
-    def __call__(self, image: Image, points: Landmarks) -> EyeMouthState:
-        """Read a face. `image`: (H, W, 3) BGR or (H, W) gray, uint8; `points` in its pixels."""
-        read = self._eyes(image, points)
-        return EyeMouthState(self._if_sure(read.eyes), self._if_sure(read.mouth), head_pitch(points))
+    def __call__(self, image: Image, face: Face) -> EyeMouthState:
+        """Read a face. `image`: (H, W, 3) BGR or (H, W) gray, uint8."""
+        if face.points is None:
+            return EyeMouthState()
+        read = self._eyes(image, face.points)
+        return EyeMouthState(self._if_sure(read.eyes), self._if_sure(read.mouth), head_pitch(face.points))
 
     def _if_sure(self, part: EyeMouthReading) -> float | None:
         return part.share if self._eyes.sure(part) else None

@@ -8,12 +8,13 @@ head tilts clockwise in the picture. Right and left in the names of the landmark
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from ferd.types import LandmarkReading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,25 +75,6 @@ class Crop(NamedTuple):
     y: float
     side: float
     roll: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class LandmarkReading:
-    """What the model reads from one crop.
-
-    `points`: (40, 2) float32 in pixels of the picture. `presence`: probability that the crop shows a face. Angles in
-    degrees. `right_aperture`, `left_aperture`: distance of the lids, `mouth_aperture`: distance of the inner lips, in
-    units of the eye distance that this head would have if it faced the camera.
-    """
-
-    points: Points
-    presence: float
-    yaw: float
-    pitch: float
-    roll: float
-    right_aperture: float
-    left_aperture: float
-    mouth_aperture: float
 
 
 def eye_distance(points: Points, yaw: float = 0.0) -> float:

@@ -14,7 +14,7 @@ from ferd.config.models import CameraConfig, Config
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.primary_face import StickyPrimaryFace
 from ferd.policy.smoothing import SmoothingRules
-from ferd.types import EyeMouthState, Face, FaceReading, Frame, Image, Landmarks, Reading, Track
+from ferd.types import EyeMouthState, Face, FaceReading, Frame, Image, Reading, Track
 from ferd.vision.align import cut, middle_square
 from ferd.vision.classifier import Classifier
 from ferd.vision.detectors.base import Detector, outside_zones
@@ -27,7 +27,7 @@ from ferd.vision.tracker import PrimaryFace, Tracker
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ReadEyes = Callable[[Image, Landmarks], EyeMouthState]
+ReadEyes = Callable[[Image, Face], EyeMouthState]
 Smooth = Callable[
     [float, Sequence[Track], Mapping[int, Scores], Mapping[int, EyeMouthState]],
     tuple[FaceReading, ...],
@@ -73,7 +73,7 @@ class Pipeline:
         track: (t, faces) -> tracks.
         crop: (image, face) -> the model's input image.
         classify: input image -> probabilities.
-        read_eyes: (image, landmarks) -> state of eyes and mouth; None where no policy needs it.
+        read_eyes: (image, face) -> state of eyes and mouth; None where no policy needs it.
         smooth: (t, tracks, scores, states of eyes and mouth) -> readings of the faces.
         main_face: (t, tracks) -> id of the main track.
         watch: reading -> the same with fatigue and alerts.
@@ -158,8 +158,7 @@ class Pipeline:
             scores[track.id] = call("classify", self.classify, image)
         if self.read_eyes:
             for track in seen:
-                points = track.face.points
-                states[track.id] = call("eyes", self.read_eyes, frame.image, points) if points else EyeMouthState()
+                states[track.id] = call("eyes", self.read_eyes, frame.image, track.face)
         readings = call("smooth", self.smooth, frame.t, tracks, scores, states)
         return call("alerts", self.watch, Reading(frame.t, readings, self.main_face(frame.t, tracks)))
 
