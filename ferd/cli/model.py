@@ -178,9 +178,9 @@ def _loaded(bundle: Bundle) -> tuple[Network, InputSpec]:
     from ferd.models.runtime import Network
     from ferd.vision.classifier import Classifier
     from ferd.vision.detectors.ferd import FerdDetector
-    from ferd.vision.points import LandmarkModel
+    from ferd.vision.landmarks import LandmarkModel
 
-    if bundle.kind in ("face", "points") and bundle.input is not None:
+    if bundle.kind in ("face", "landmarks") and bundle.input is not None:
         # Both constructors check that file and card fit together.
         FerdDetector(bundle, min_face_px=0) if bundle.kind == "face" else LandmarkModel(bundle)
         return Network(bundle.path), bundle.input

@@ -40,7 +40,7 @@ class Bundle:
 
     @property
     def kind(self) -> str:
-        """Purpose of the model: "expression" (any classifier of faces), "face", "eyes" or "points"."""
+        """Purpose of the model: "expression" (any classifier of faces), "face", "eyes" or "landmarks"."""
         return str(self.card.get("kind", "expression"))
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ from ferd.types import EyeMouthState, Face, FaceReading, Frame, Image, Reading, 
 from ferd.vision.align import cut, middle_square
 from ferd.vision.classifier import Classifier
 from ferd.vision.detectors.base import Detector, outside_zones
+from ferd.vision.detectors.landmarked import LandmarkedDetector
+from ferd.vision.follow import FaceFollower
 from ferd.vision.images import to_input_colour
 from ferd.vision.loader import Models
 from ferd.vision.rules import alert_rules, drowsiness_limits, make_alert_engine, smoothing_rules
@@ -33,7 +35,14 @@ Smooth = Callable[
     tuple[FaceReading, ...],
 ]
 
-STEPS = ("prepare", "detect", "track", "crop", "classify", "eyes", "smooth", "alerts")
+
+class Call(Protocol):
+    """Call the function of a step: `StepTimings.call`, or without measuring it."""
+
+    def __call__(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+STEPS = ("prepare", "follow", "detect", "track", "crop", "classify", "eyes", "smooth", "alerts")
 """The timed steps of the chain, in order. `crop`, `classify` and `eyes` run once for each face."""
 
 
@@ -46,7 +55,7 @@ class StepTimings:
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
 
-    def call(self, step: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function, and record how long it took."""
         started = time.perf_counter()
         result = function(*args, **kwargs)
@@ -69,6 +78,7 @@ class Pipeline:
 
     Attributes:
         prepare: frame -> frame, in gray where no step needs colours.
+        follow: finds the faces by their landmarks, and by the detector now and then; None: by `detect` in each frame.
         detect: frame -> faces.
         track: (t, faces) -> tracks.
         crop: (image, face) -> the model's input image.
@@ -92,6 +102,7 @@ class Pipeline:
     ) -> None:
         """Build the chain. With fatigue in `watch`, the main face is the driver, who is not replaced easily."""
         self.prepare: Callable[[Frame], Frame]
+        self.follow: FaceFollower | None
         self.detect: Callable[[Frame], list[Face]]
         self.crop: Callable[[Image, Face], Image]
         self.classify: Callable[[Image], Scores]
@@ -148,7 +159,7 @@ class Pipeline:
         """Take one frame through the chain. Frames come with rising `t`."""
         call = self.timings.call if self.timings else _call
         frame = call("prepare", self.prepare, frame)
-        faces = outside_zones(call("detect", self.detect, frame), self._ignore_zones)
+        faces = outside_zones(self._find(frame, call), self._ignore_zones)
         tracks = call("track", self.track, frame.t, faces)
         seen = [track for track in tracks if track.seen >= frame.t]
         scores = {}
@@ -162,11 +173,24 @@ class Pipeline:
         readings = call("smooth", self.smooth, frame.t, tracks, scores, states)
         return call("alerts", self.watch, Reading(frame.t, readings, self.main_face(frame.t, tracks)))
 
+    def _find(self, frame: Frame, call: Call) -> list[Face]:
+        follower = self.follow
+        if follower is None:
+            return call("detect", self.detect, frame)
+        call("follow", follower.follow, frame)
+        if follower.due(frame.t):
+            follower.add(frame, call("detect", self.detect, frame))
+        return follower.faces
+
     def _set_models(self, detector: Detector, classifier: Classifier, read_eyes: ReadEyes | None) -> None:
         spec, bundle = classifier.input, classifier.bundle
         all_gray = detector.gray and spec.colour == "gray"
         self.prepare = GrayFrames() if all_gray else _unchanged
         self.detect = detector
+        self.follow = None
+        if isinstance(detector, LandmarkedDetector):
+            self.detect = detector.detector
+            self.follow = FaceFollower(detector)
         if spec.of == "frame":
             self.crop = lambda image, _face: to_input_colour(middle_square(image, spec.size), spec)
         else:
@@ -203,5 +227,5 @@ def _unchanged(frame: Frame) -> Frame:
     return frame
 
 
-def _call(_step: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def _call(_step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     return function(*args, **kwargs)

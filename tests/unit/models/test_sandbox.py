@@ -46,7 +46,7 @@ def python_that(tmp_path, monkeypatch, command):
     monkeypatch.setattr(sys, "executable", str(fake))
 
 
-@pytest.mark.parametrize("name", ["expression", "face", "eyes", "points"])
+@pytest.mark.parametrize("name", ["expression", "face", "eyes", "landmarks"])
 def test_the_shipped_models_pass(name):
     assert sandbox.probe(shipped_dir() / f"{name}.tflite") is None
 
