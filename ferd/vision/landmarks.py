@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.types import LandmarkReading
+from ferd.types import LandmarkReading, Landmarks
 from ferd.vision.images import to_gray
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ PRESENT = 0.5
 CONTRAST, LEAST_SPREAD = 48.0, 5.0
 """Crops are brought to mean 128 and this standard deviation; flat ones are not amplified further than from the second:
 they would be noise. Infrared pictures spread over 10 to 20 of the 256 steps only."""
+LEAST_UNIT = 1e-3
+"""Pixels that the eye distance counts as at least: no division by zero where all landmarks lie in one place."""
 LEAST_COSINE = 0.5
 """A head turned by more than 60 degrees counts as turned by 60 where its eye distance is the unit of a measure."""
 
@@ -80,8 +82,7 @@ class Crop(NamedTuple):
 
 def eye_distance(points: Points, yaw: float = 0.0) -> float:
     """Return the distance of the eyes' middles in pixels as if the head faced the camera."""
-    between = points[LEFT_EYE].mean(axis=0) - points[RIGHT_EYE].mean(axis=0)
-    return float(np.hypot(*between)) / max(math.cos(math.radians(yaw)), LEAST_COSINE)
+    return _eye_distance(_places(points), yaw)
 
 
 def lid_apertures(points: Points, yaw: float = 0.0) -> tuple[float, float]:
@@ -89,29 +90,30 @@ def lid_apertures(points: Points, yaw: float = 0.0) -> tuple[float, float]:
 
     Signed across the line between the eye's corners, so that noise of a shut eye averages to zero over time.
     """
-    unit = max(eye_distance(points, yaw), 1e-3)
-    return _gap(points[RIGHT_EYE], 1.0) / unit, _gap(points[LEFT_EYE], -1.0) / unit
+    places = _places(points)
+    unit = max(_eye_distance(places, yaw), LEAST_UNIT)
+    return _gap(places[RIGHT_EYE], 1.0) / unit, _gap(places[LEFT_EYE], -1.0) / unit
 
 
 def mouth_aperture(points: Points, yaw: float = 0.0) -> float:
     """Return the distance of the inner lips in eye distances: a yawn has 0.6 and more."""
-    return float(np.hypot(*(points[LIP_LOWER] - points[LIP_UPPER]))) / max(eye_distance(points, yaw), 1e-3)
+    places = _places(points)
+    return abs(places[LIP_LOWER] - places[LIP_UPPER]) / max(_eye_distance(places, yaw), LEAST_UNIT)
 
 
-FIVE_OFFSET = np.array(
-    [[0.013, 0.014], [-0.02, 0.011], [-0.004, 0.034], [0.019, 0.029], [-0.02, 0.019]], dtype=np.float32
-)
-"""How far these five lie beside YuNet's, in eye distances along and across the eyes' line: medians of 533 frontal
-faces. The other models' crops were cut by points like YuNet's."""
+FIVE_OFFSET = (0.013 + 0.014j, -0.020 + 0.011j, -0.004 + 0.034j, 0.019 + 0.029j, -0.020 + 0.019j)
+"""How far these five lie beside YuNet's, in eye distances along (x) and across (y) the eyes' line: medians of 533
+frontal faces. The other models' crops were cut by points like YuNet's."""
 
 
-def five(points: Points) -> Points:
-    """Return (5, 2): the eyes' middles, the nose's tip and the corners of the mouth, right before left, as YuNet."""
-    eyes = points[RIGHT_EYE].mean(axis=0), points[LEFT_EYE].mean(axis=0)
-    along = eyes[1] - eyes[0]
-    turn = np.array([along, [-along[1], along[0]]])
-    places = np.stack([*eyes, points[NOSE_TIP], points[MOUTH_RIGHT], points[MOUTH_LEFT]])
-    return np.asarray(places - FIVE_OFFSET @ turn, np.float32)
+def five(points: Points) -> Landmarks:
+    """Return the eyes' middles, the nose's tip and the corners of the mouth, where YuNet would see them."""
+    places = _places(points)
+    right, left = _middle(places[RIGHT_EYE]), _middle(places[LEFT_EYE])
+    along = left - right
+    where = (right, left, places[NOSE_TIP], places[MOUTH_RIGHT], places[MOUTH_LEFT])
+    moved = (place - off * along for place, off in zip(where, FIVE_OFFSET, strict=True))
+    return Landmarks(*((place.real, place.imag) for place in moved))
 
 
 def crop_of_points(points: Points, roll: float) -> Crop:
@@ -164,10 +166,16 @@ def cut(image: Image, crop: Crop, size: int = SIDE) -> Image:
 
 def normalise(crop: Image) -> Image:
     """Return the crop with mean 128 and the standard deviation CONTRAST."""
+    return np.asarray(cv2.LUT(crop, _contrast_table(crop)), np.uint8)
+
+
+def _contrast_table(crop: Image) -> Image:
     mean, spread = (float(v[0, 0]) for v in cv2.meanStdDev(crop))
     gain = CONTRAST / max(spread, LEAST_SPREAD)
-    table = np.clip(np.rint((np.arange(256) - mean) * gain + 128), 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(crop, table), np.uint8)
+    return np.asarray(np.clip(np.rint((GRAYS - np.float32(mean)) * np.float32(gain) + 128), 0, 255), np.uint8)
+
+
+GRAYS = np.arange(256, dtype=np.float32)
 
 
 class LandmarkModel:
@@ -217,7 +225,7 @@ class LandmarkModel:
 
     def values(self, crop: Image) -> NDArray[np.float32]:
         """Return the network's outputs, (VALUES,) float32, for a crop of (SIDE, SIDE) gray."""
-        stored = self.network.invoke(self._lookup[normalise(crop)][None, :, :, None])
+        stored = self.network.invoke(cv2.LUT(crop, self._lookup[_contrast_table(crop)])[None, :, :, None])
         return self.network.outputs[0].dequantise(stored).reshape(-1)
 
     def __repr__(self) -> str:
@@ -227,19 +235,21 @@ class LandmarkModel:
 def reading(values: NDArray[np.float32], crop: Crop) -> LandmarkReading:
     """Return what the network's outputs mean in the picture that the crop was cut from."""
     turn = crop.side / 2 * complex(math.cos(math.radians(crop.roll)), math.sin(math.radians(crop.roll)))
-    places = _complex(values[4:].reshape(-1, 2)) * turn + complex(crop.x, crop.y)
-    points = np.stack([places.real, places.imag], axis=1).astype(np.float32)
-    yaw, pitch, roll = (float(v) * ANGLE for v in values[1:4])
-    right, left = lid_apertures(points, yaw)
+    logit, *angles = values[:4].tolist()
+    yaw, pitch, roll = (value * ANGLE for value in angles)
+    matrix = np.array([[turn.real, turn.imag], [-turn.imag, turn.real]], np.float32)
+    points = values[4:].reshape(-1, 2) @ matrix + np.array([crop.x, crop.y], np.float32)
+    places = _places(points)
+    unit = max(_eye_distance(places, yaw), LEAST_UNIT)
     return LandmarkReading(
         points,
-        1 / (1 + math.exp(-max(-60.0, min(60.0, float(values[0]))))),
+        1 / (1 + math.exp(-max(-60.0, min(60.0, logit)))),
         yaw,
         pitch,
         (roll + crop.roll + 180) % 360 - 180,
-        right,
-        left,
-        mouth_aperture(points, yaw),
+        _gap(places[RIGHT_EYE], 1.0) / unit,
+        _gap(places[LEFT_EYE], -1.0) / unit,
+        abs(places[LIP_LOWER] - places[LIP_UPPER]) / unit,
     )
 
 
@@ -262,12 +272,26 @@ def _crop(where: Any) -> Crop | None:
     return crop_of_box(where)
 
 
-def _gap(eye: Points, outwards: float) -> float:
+def _gap(eye: Sequence[complex], outwards: float) -> float:
     """Return the mean distance of the lids in pixels, positive when the upper lid lies above the lower one."""
     across = (eye[4] - eye[0]) * outwards  # towards the right side of an upright picture
-    length = max(float(np.hypot(*across)), 1e-6)
-    down = np.array([-across[1], across[0]], np.float32) / np.float32(length)
-    return float(((eye[list(LOWER)] - eye[list(UPPER)]) @ down).mean())
+    down = across * 1j / max(abs(across), 1e-6)
+    gaps = [(eye[low] - eye[up]) * down.conjugate() for up, low in zip(UPPER, LOWER, strict=True)]
+    return sum(gap.real for gap in gaps) / len(gaps)
+
+
+def _eye_distance(places: Sequence[complex], yaw: float) -> float:
+    between = abs(_middle(places[LEFT_EYE]) - _middle(places[RIGHT_EYE]))
+    return between / max(math.cos(math.radians(yaw)), LEAST_COSINE)
+
+
+def _middle(eye: Sequence[complex]) -> complex:
+    return sum(eye) / len(eye)
+
+
+def _places(points: Points) -> list[complex]:
+    """Return the points as plain complex numbers: for this few numpy takes three times as long."""
+    return [complex(x, y) for x, y in points.tolist()]
 
 
 def _complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:

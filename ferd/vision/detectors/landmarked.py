@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ferd.models.registry import find_installed
-from ferd.types import Face, Frame, Image, LandmarkReading, Landmarks
+from ferd.types import Face, Frame, Image, LandmarkReading
 from ferd.vision.detectors.base import Detector
 from ferd.vision.geometry import head_roll
 from ferd.vision.landmarks import NAME, PRESENT, LandmarkModel, crop_of_box, five
@@ -51,7 +51,7 @@ class LandmarkedDetector:
 
 def with_reading(face: Face, reading: LandmarkReading) -> Face:
     """Return the face with a reading and the five points that follow from it."""
-    return replace(face, points=Landmarks(*((float(x), float(y)) for x, y in five(reading.points))), landmarks=reading)
+    return replace(face, points=five(reading.points), landmarks=reading)
 
 
 def with_landmarks(detector: Detector) -> Detector:

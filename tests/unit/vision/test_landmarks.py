@@ -199,7 +199,7 @@ def test_the_portrait_is_read(found):
     """The five points that YuNet finds there; a frontal face with open eyes, smiling with shut lips or teeth."""
     assert found.presence > 0.9
     told = [(224.1, 194.2), (306.8, 190.9), (267.5, 236.6), (233.0, 274.5), (305.4, 271.3)]
-    off = np.hypot(*(five(found.points) - told).T)
+    off = np.hypot(*(np.array(five(found.points)) - told).T)
     assert off.max() < 0.12 * eye_distance(found.points)
     assert abs(found.yaw) < 15
     assert abs(found.roll) < 10
@@ -237,7 +237,7 @@ def test_a_mirror_turns_the_signs(model, portrait, found, box):
     assert seen.yaw == pytest.approx(-found.yaw, abs=6)
     assert seen.roll == pytest.approx(-found.roll, abs=4)
     assert seen.pitch == pytest.approx(found.pitch, abs=6)
-    assert five(seen.points)[0, 0] == pytest.approx(portrait.shape[1] - five(found.points)[1, 0], abs=6)
+    assert five(seen.points).right_eye[0] == pytest.approx(portrait.shape[1] - five(found.points).left_eye[0], abs=6)
 
 
 @pytest.mark.parametrize("place", [(0, 0, 100, 100), (400, 420, 110, 150), (20, 420, 110, 150)])
