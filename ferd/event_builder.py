@@ -16,9 +16,11 @@ from ferd.payloads import (
     AlertEvent,
     AlertEventType,
     AlertState,
+    AnyEvent,
     Event,
     EventType,
     FatigueState,
+    GestureEvent,
     State,
     iso,
 )
@@ -57,7 +59,7 @@ class Published:
     state: State | None = None
     alert: AlertState | None = None
     fatigue: FatigueState | None = None
-    events: tuple[Event | AlertEvent, ...] = ()
+    events: tuple[AnyEvent, ...] = ()
 
 
 class EventBuilder:
@@ -94,10 +96,11 @@ class EventBuilder:
         transitions = self._alerts.update(reading.alerts, reading.t, self._now, wall)
         before = self._state
         state = self._next_state(reading, wall)
-        events: tuple[Event | AlertEvent, ...] = (
+        events: tuple[AnyEvent, ...] = (
             *self._alert_events(transitions, wall),
             *self._appeared(reading, wall, at_once=before is None),
             *self._expression_changed(before, state, wall),
+            *self._gestures(reading, wall),
             *self._left(reading, wall),
         )
         if state != before:
@@ -113,12 +116,12 @@ class EventBuilder:
             return self._published()
         transitions = self._alerts.update((), self._t, self._now, wall, "camera_lost")
         self._fatigue.lost(self._now)
-        events: list[Event | AlertEvent] = [*self._alert_events(transitions, wall)]
+        events: list[AnyEvent] = [*self._alert_events(transitions, wall)]
         for t in (self._t, self._t + self._hold_s):
             events += self.update(Reading(t), wall).events
         return self._published(tuple(events))
 
-    def _published(self, events: tuple[Event | AlertEvent, ...] = ()) -> Published:
+    def _published(self, events: tuple[AnyEvent, ...] = ()) -> Published:
         return Published(self._state, self._alerts.state, self._fatigue.state, events)
 
     def _move_to(self, t: float) -> None:
@@ -218,6 +221,13 @@ class EventBuilder:
         return [
             AlertEvent(it.event_type, self._next_id(wall), it.name, it.level, it.reason, it.held_s, it.cause, wall)
             for it in transitions
+        ]
+
+    def _gestures(self, reading: Reading, wall: float) -> list[GestureEvent]:
+        return [
+            GestureEvent("gesture", self._next_id(wall), one.name, one.track, one.track == reading.main, wall)
+            for one in reading.gestures
+            if one.t == reading.t
         ]
 
     def _next_id(self, wall: float) -> str:

@@ -26,12 +26,14 @@ CameraStatus = Literal["online", "offline", "disabled"]
 Switch = Literal["ON", "OFF"]
 EventType = Literal["expression_changed", "face_appeared", "face_left"]
 AlertEventType = Literal["alert_began", "alert_ended"]
-EVENT_TYPES: tuple[EventType | AlertEventType, ...] = (
+GestureEventType = Literal["gesture"]
+EVENT_TYPES: tuple[EventType | AlertEventType | GestureEventType, ...] = (
     "expression_changed",
     "face_appeared",
     "face_left",
     "alert_began",
     "alert_ended",
+    "gesture",
 )
 Transaction = str | int | float | None
 Throttling = Literal["under_voltage", "frequency_capped", "throttled", "soft_temperature_limit"]
@@ -152,6 +154,27 @@ class AlertEvent(Payload):
     """alert_ended: "over" when its condition ended, "camera_lost" when the camera stopped delivering frames."""
     at: Wall
     """When it happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class GestureEvent(Payload):
+    """A face made a gesture."""
+
+    event_type: GestureEventType
+    """What happened."""
+    id: str
+    """Unique event id; use it to discard duplicates."""
+    gesture: str
+    """The gesture: one of `use` in [gestures]. Right and left are the person's own."""
+    track: int
+    """Number of the face; it stays the same while the face is tracked."""
+    main: bool
+    """Whether it is the main face."""
+    at: Wall
+    """When it was completed."""
+
+
+AnyEvent = Event | AlertEvent | GestureEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,12 +127,15 @@ class EyeMouthState:
     """Describe eyes and mouth of one face in one frame. None: cannot be seen (sunglasses, turned head, too small).
 
     ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``head_pitch``: how far the nose
-    stands below the middle of the eyes, in eye distances: it grows while the head sinks.
+    stands below the middle of the eyes, in eye distances: it grows while the head sinks. ``right_closed``,
+    ``left_closed``: each eye alone, the subject's own.
     """
 
     eyes_closed: float | None = None
     mouth_open: float | None = None
     head_pitch: float | None = None
+    right_closed: float | None = None
+    left_closed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +205,20 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Gesture:
+    """A gesture that a face made. ``t``: the source's time of the frame that completed it."""
+
+    name: str
+    track: int
+    t: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """Describe one frame of one camera: all tracked faces, and which of them is the main one (a track id).
 
-    ``fatigue``: None where it is off. ``alerts``: all that hold now, the worst first.
+    ``fatigue``: None where it is off. ``alerts``: all that hold now, the worst first. ``gestures``: those of the last
+    two seconds, the oldest first; those of this frame have its ``t``.
     """
 
     t: float
@@ -213,6 +226,7 @@ class Reading:
     main: int | None = None
     fatigue: Fatigue | None = None
     alerts: tuple[Alert, ...] = ()
+    gestures: tuple[Gesture, ...] = ()
 
     @property
     def main_face(self) -> FaceReading | None:

@@ -20,6 +20,7 @@ Examples:
   ferd replay clip.jsonl                     a trace again, without the video: to try other [smoothing] settings
   ferd replay pictures/ --fps 5              a folder, five pictures per second, in natural order
   ferd replay drive.mp4 --fatigue            watch the driver: measures once a second, and the alerts
+  ferd replay clip.mp4 --gestures            winks, nods and other gestures, as they are completed
   ferd replay drive.mp4 --plot drive.png     the same as a plot: eyes, PERCLOS, awareness, levels
 
 The same input gives the same bytes. t is in seconds of the source; box is [x, y, w, h] in its pixels. scores are this
@@ -37,6 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help='a video file, a folder of pictures, a trace (.jsonl), or "demo"')
     parser.add_argument("--jsonl", action="store_true", help="print one JSON object for each analysed frame")
     parser.add_argument("--fatigue", action="store_true", help="watch the main face for drowsiness")
+    parser.add_argument("--gestures", action="store_true", help="recognise gestures, and print them")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot the fatigue measures (needs matplotlib)")
     add_config_option(parser)
     parser.add_argument("--fps", type=float, default=10.0, help="pictures per second of a folder (default: 10)")
@@ -52,12 +54,17 @@ def _run(args: argparse.Namespace) -> int:
     fatigue = args.fatigue or args.plot is not None
     if fatigue:
         config = config.model_copy(update={"fatigue": config.fatigue.model_copy(update={"enabled": True})})
+    if args.gestures:
+        config = config.model_copy(update={"gestures": config.gestures.model_copy(update={"enabled": True})})
     kept: list[Line] = []
     lines = _kept(_lines(config, args), kept if args.plot else None)
     if args.jsonl:
         for line in lines:
             print(to_json(line))
         sys.stdout.flush()
+    elif args.gestures:
+        for row in gesture_rows(_with_progress(lines, args.source)):
+            print(row)
     elif fatigue:
         for row in fatigue_rows(_with_progress(lines, args.source)):
             print(row)
@@ -167,6 +174,20 @@ def fatigue_rows(lines: Iterable[Line]) -> Iterator[str]:
             shown = now
     counts = (f"{rises[level]} {level}{'' if rises[level] == 1 else 's'}" for level in ("notice", "warning", "alarm"))
     yield "alerts: " + ", ".join(counts)
+
+
+def gesture_rows(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield text for people: each gesture as it is completed, and how often each came."""
+    counts = Counter[str]()
+    end = 0.0
+    for line in lines:
+        end = line["t"]
+        for event in line["events"]:
+            if event["event_type"] == "gesture":
+                counts[event["gesture"]] += 1
+                yield f"{end:7.1f}s  {event['gesture']} (face {event['track']})"
+    found = ", ".join(f"{name} {count}" for name, count in counts.items())
+    yield f"gestures in {end:.1f} s: {found or 'none'}"
 
 
 def _measures(line: Line) -> str:

@@ -30,6 +30,7 @@ from pydantic_core import ErrorDetails
 from ferd.config.source import check_source
 from ferd.errors import ConfigError
 from ferd.names import slug
+from ferd.policy.gestures import MOST_S, RELIABLE, GestureName
 from ferd.policy.sound_patterns import (
     BUILT_IN,
     DEFAULTS,
@@ -200,6 +201,43 @@ class FatigueConfig(Section):
         return self
 
 
+# ---- [gestures] ----
+
+
+def _no_twins(names: list[GestureName]) -> list[GestureName]:
+    return list(dict.fromkeys(names))
+
+
+class GesturesConfig(Section):
+    enabled: Flag = False
+    """Recognise gestures of the faces and publish them as events. Not for safety or emergencies: docs/gestures.md."""
+    use: Annotated[list[GestureName], Field(min_length=1), AfterValidator(_no_twins)] = Field(
+        default_factory=lambda: list(RELIABLE)
+    )
+    """The gestures that are recognised. Also: "double_blink", "mouth_open", "smile", "brows_up", which people make
+    while they talk and laugh too."""
+    hold_s: dict[GestureName, Annotated[Number, Field(gt=0, le=10)]] = Field(default_factory=dict)
+    """For how long a gesture is held, in seconds, where it differs: {wink_left = 0.4, tilt_right = 1.0}. Not for
+    "nod" and "shake"."""
+    sensitivity: Annotated[Number, Field(ge=0.5, le=2.0)] = 1.0
+    """Movements of head, mouth and brows count this many times as large: above 1 for small movements."""
+    cooldown_s: Annotated[Number, Field(ge=0, le=60)] = 1.0
+    """After a gesture, none is recognised for this long."""
+    wake: Literal["", "look"] | GestureName = ""
+    """Gestures count only after this one, or after looking at the camera for a second ("look"). "": always."""
+    wake_s: Annotated[Number, Field(ge=1, le=600)] = 8.0
+    """For how long they count then; each gesture begins this time anew."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> GesturesConfig:
+        for name, seconds in self.hold_s.items():
+            if name in ("nod", "shake"):
+                raise ValueError(f'hold_s: "{name}" is a movement and not held: leave it out')
+            if (most := MOST_S.get(name)) is not None and seconds >= most:
+                raise ValueError(f"hold_s: {name} = {seconds:g} can never be: it ends within {most:g} s")
+        return self
+
+
 # ---- [[alerts]] ----
 
 FATIGUE = "fatigue"
@@ -217,6 +255,8 @@ class Condition(Section):
     """True while it is below this. Without a face a label is neither above nor below."""
     faces: Literal["absent", "present"] | None = None
     """True while no face, or at least one, is visible."""
+    gesture: GestureName | None = None
+    """True for two seconds after the main face made this gesture; needs gestures.enabled."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Condition:
@@ -236,12 +276,14 @@ class AlertConfig(Section):
     """True while it is below this. Without a face a label is neither above nor below."""
     faces: Literal["absent", "present"] | None = None
     """True while no face, or at least one, is visible."""
+    gesture: GestureName | None = None
+    """True for two seconds after the main face made this gesture; needs gestures.enabled."""
     all: list[Condition] = Field(default_factory=list)
     """Instead of one condition: a list, all of which must be true. [{label = "sadness", above = 0.5}, …]"""
     any: list[Condition] = Field(default_factory=list)
     """Instead of one condition: a list, one of which is enough."""
     for_s: Seconds = 5.0
-    """The condition must be true for this long before the alert begins."""
+    """The condition must be true for this long before the alert begins. With a gesture: at once, where not set."""
     cooldown_s: Annotated[Number, Field(ge=0, le=86400)] = 60.0
     """After the alert has ended, it cannot begin again for this long."""
     level: Literal["notice", "warning", "alarm"] = "notice"
@@ -255,26 +297,38 @@ class AlertConfig(Section):
     def _one_form(self) -> AlertConfig:
         single = has_own_condition(self)
         if single + bool(self.all) + bool(self.any) != 1:
-            raise ValueError("exactly one of these is needed: label (with above or below), faces, all, any")
+            raise ValueError("exactly one of these is needed: label (with above or below), faces, gesture, all, any")
         if single and (problem := _condition_problem(self)):
             raise ValueError(problem)
+        if self.gestures and "for_s" in self.model_fields_set and self.for_s > 1:
+            raise ValueError("a gesture is a moment: set for_s = 0, or leave it out")
         return self
+
+    @property
+    def gestures(self) -> set[str]:
+        """The gestures that its conditions name."""
+        return {one.gesture for one in self.conditions if one.gesture is not None}
 
     @property
     def conditions(self) -> Sequence[Condition]:
         """The conditions of the rule as a list; one element where the condition is written in the rule itself."""
         if has_own_condition(self):
-            return [Condition(label=self.label, above=self.above, below=self.below, faces=self.faces)]
+            return [
+                Condition(label=self.label, above=self.above, below=self.below, faces=self.faces, gesture=self.gesture)
+            ]
         return self.all or self.any
 
 
 def has_own_condition(rule: Condition | AlertConfig) -> bool:
     """Return whether a condition is written in the rule itself, not in `all` or `any`."""
-    return any(value is not None for value in (rule.label, rule.above, rule.below, rule.faces))
+    return any(value is not None for value in (rule.label, rule.above, rule.below, rule.faces, rule.gesture))
 
 
 def _condition_problem(rule: Condition | AlertConfig) -> str | None:
     bounds = (rule.above is not None) + (rule.below is not None)
+    if rule.gesture is not None:
+        alone = rule.label is None and not bounds and rule.faces is None
+        return None if alone else "gesture stands alone: leave out label, above, below and faces"
     if rule.faces is not None:
         return "faces stands alone: leave out label, above and below" if rule.label is not None or bounds else None
     if rule.label is None:
@@ -554,12 +608,23 @@ class Config(Section):
     expression: ExpressionConfig = Field(default_factory=ExpressionConfig)
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig)
     fatigue: FatigueConfig = Field(default_factory=FatigueConfig)
+    gestures: GesturesConfig = Field(default_factory=GesturesConfig)
     alerts: Annotated[list[AlertConfig], AfterValidator(_distinct_names), Field(max_length=32)] = Field(
         default_factory=list
     )
     buzzer: BuzzerConfig = Field(default_factory=BuzzerConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     web: WebConfig = Field(default_factory=WebConfig)
+
+    @model_validator(mode="after")
+    def _gestures_are_recognised(self) -> Config:
+        for alert in self.alerts:
+            for name in sorted(alert.gestures):
+                if not self.gestures.enabled:
+                    raise ValueError(f'alerts: "{alert.name}": needs gestures: set enabled = true in [gestures]')
+                if name not in self.gestures.use:
+                    raise ValueError(f'alerts: "{alert.name}": {name} is not recognised: add it to use in [gestures]')
+        return self
 
     @model_validator(mode="after")
     def _patterns_exist(self) -> Config:

@@ -180,7 +180,13 @@ class EyeMouthReader:
         if face.points is None:
             return EyeMouthState()
         read = self._eyes(image, face.points)
-        return EyeMouthState(self._if_sure(read.eyes), self._if_sure(read.mouth), head_pitch(face.points))
+        return EyeMouthState(
+            self._if_sure(read.eyes),
+            self._if_sure(read.mouth),
+            head_pitch(face.points),
+            right_closed=self._if_sure(read.right_eye),
+            left_closed=self._if_sure(read.left_eye),
+        )
 
     def _if_sure(self, part: EyeMouthReading) -> float | None:
         return part.share if self._eyes.sure(part) else None

@@ -22,7 +22,8 @@ from ferd.vision.detectors.landmarked import LandmarkedDetector
 from ferd.vision.follow import FaceFollower
 from ferd.vision.images import to_input_colour
 from ferd.vision.loader import Models
-from ferd.vision.rules import alert_rules, drowsiness_limits, make_alert_engine, smoothing_rules
+from ferd.vision.rules import alert_rules, drowsiness_limits, gesture_rules, make_alert_engine, smoothing_rules
+from ferd.vision.track_gestures import GestureWatch
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 from ferd.vision.tracker import PrimaryFace, Tracker
 
@@ -42,7 +43,7 @@ class Call(Protocol):
     def __call__(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
-STEPS = ("prepare", "follow", "detect", "track", "crop", "classify", "eyes", "smooth", "alerts")
+STEPS = ("prepare", "follow", "detect", "track", "crop", "classify", "eyes", "smooth", "gestures", "alerts")
 """The timed steps of the chain, in order. `crop`, `classify` and `eyes` run once for each face."""
 
 
@@ -86,6 +87,7 @@ class Pipeline:
         read_eyes: (image, face) -> state of eyes and mouth; None where no policy needs it.
         smooth: (t, tracks, scores, states of eyes and mouth) -> readings of the faces.
         main_face: (t, tracks) -> id of the main track.
+        gestures: reading -> the same with gestures; None where they are off.
         watch: reading -> the same with fatigue and alerts.
         timings: measures the steps while it is set.
     """
@@ -99,6 +101,7 @@ class Pipeline:
         *,
         read_eyes: ReadEyes | None = None,
         watch: AlertEngine | None = None,
+        gestures: GestureWatch | None = None,
     ) -> None:
         """Build the chain. With fatigue in `watch`, the main face is the driver, who is not replaced easily."""
         self.prepare: Callable[[Frame], Frame]
@@ -110,6 +113,7 @@ class Pipeline:
         self._ignore_zones = camera.ignore_zones
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
         self.watch = watch or AlertEngine(None, ())
+        self.gestures = gestures
         self.main_face: Callable[[float, Sequence[Track]], int | None] = (
             StickyPrimaryFace() if self.watch.fatigue else PrimaryFace()
         )
@@ -127,13 +131,15 @@ class Pipeline:
             camera,
             read_eyes=models.eyes,
             watch=make_alert_engine(config),
+            gestures=GestureWatch(rules, mirror=camera.mirror) if (rules := gesture_rules(config)) else None,
         )
 
     def use(self, config: Config, camera: CameraConfig) -> None:
-        """Take over the rules of a changed configuration: [smoothing], [fatigue], [[alerts]] and `ignore_zones`.
+        """Take over the rules of a changed configuration: [smoothing], [fatigue], [gestures], [[alerts]] and
+        `ignore_zones`.
 
         Tracks, held expressions, PERCLOS, the person's baseline and running alerts go on. Models stay as they are; for
-        other models, or for fatigue where no eyes were read so far, call `swap_models` first.
+        other models, or for fatigue or gestures where no eyes were read so far, call `swap_models` first.
         """
         self._smoother.use(smoothing_rules(config))
         fatigue_was_on = self.watch.fatigue is not None
@@ -141,6 +147,11 @@ class Pipeline:
         if fatigue_was_on != config.fatigue.enabled:
             self.main_face = StickyPrimaryFace() if config.fatigue.enabled else PrimaryFace()
         self._ignore_zones = camera.ignore_zones
+        rules = gesture_rules(config)
+        if rules and self.gestures:
+            self.gestures.use(rules, mirror=camera.mirror)
+        else:
+            self.gestures = GestureWatch(rules, mirror=camera.mirror) if rules else None
 
     def swap_models(self, models: Models) -> None:
         """Go on with other models. Tracks and alerts go on; held expressions do while the labels are the same."""
@@ -171,7 +182,10 @@ class Pipeline:
             for track in seen:
                 states[track.id] = call("eyes", self.read_eyes, frame.image, track.face)
         readings = call("smooth", self.smooth, frame.t, tracks, scores, states)
-        return call("alerts", self.watch, Reading(frame.t, readings, self.main_face(frame.t, tracks)))
+        reading = Reading(frame.t, readings, self.main_face(frame.t, tracks))
+        if self.gestures:
+            reading = call("gestures", self.gestures, reading)
+        return call("alerts", self.watch, reading)
 
     def _find(self, frame: Frame, call: Call) -> list[Face]:
         follower = self.follow

@@ -12,8 +12,8 @@ from readings import alert, face, fatigue, reading
 
 from ferd.event_builder import CONFIDENCE_STEP, FATIGUE_EVERY_S, NOTICEABLE
 from ferd.names import slug
-from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, State
-from ferd.types import LEVELS, Alert, Fatigue, Reading
+from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, GestureEvent, State
+from ferd.types import LEVELS, Alert, Fatigue, Gesture, Reading
 
 
 def update_all(builder: Recorder, *readings: Reading) -> list[Payload]:
@@ -43,6 +43,15 @@ def test_the_first_reading_is_published_at_once():
         }
     ]
     assert events(published) == []
+
+
+def test_a_gesture_is_published_once():
+    builder = Recorder()
+    nod = Gesture("nod", 1, 1.0)
+    made = [replace(reading(t, face()), gestures=(nod,) if t >= 1 else ()) for t in (0.0, 0.5, 1.0, 1.5)]
+    found = [json.loads(it.to_json()) for it in update_all(builder, *made) if isinstance(it, GestureEvent)]
+    assert [(event["gesture"], event["track"], event["main"]) for event in found] == [("nod", 1, True)]
+    assert found[0]["at"] == "1970-01-01T00:00:01.000Z"
 
 
 def test_a_smile_comes_and_goes():

@@ -23,7 +23,7 @@ from ferd.outputs.mqtt.event_store import EventStore, Storage
 from ferd.outputs.mqtt.outbox import Observer, Outbox
 from ferd.outputs.mqtt.publisher import MqttStatus, Publisher
 from ferd.outputs.mqtt.requests import CommandReceiver
-from ferd.payloads import AlertEvent, CameraStatus, Event, FatigueState, Health, Info
+from ferd.payloads import AlertEvent, AnyEvent, CameraStatus, FatigueState, Health, Info
 from ferd.settings_store import CameraSettings
 from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, Snapshot, section_changed
 from ferd.topics import (
@@ -219,7 +219,7 @@ class MqttSink:
         self,
         old: CameraSnapshot | None,
         new: CameraSnapshot,
-        events: Sequence[Event | AlertEvent],
+        events: Sequence[AnyEvent],
         commanded: Collection[str],
         *,
         resumed: bool,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ferd.payloads import AlertEvent, Event
+from ferd.payloads import AnyEvent
 from ferd.snapshot import CameraEvent, Snapshot
 from ferd.types import LEVELS, Box, EyeMouthState, Face, Reading, Track
 
@@ -226,7 +226,7 @@ class LoggedEvent:
     node: str
     camera: str
     wall: float
-    payload: Event | AlertEvent
+    payload: AnyEvent
 
     def to_dict(self) -> dict[str, Any]:
         """The published JSON, with the camera, the node and ``told_at``."""

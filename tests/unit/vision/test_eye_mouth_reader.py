@@ -27,7 +27,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def read(detector):
-    return make_eye_reader(detector, required=True)
+    return make_eye_reader(detector, "fatigue")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,6 @@ def test_eyes_in_one_place_say_nothing():
 
 @pytest.mark.parametrize("name", ["haar", "whole"])
 def test_a_detector_without_points_cannot_watch(name):
-    assert make_eye_reader(Named(name), required=False) is None
+    assert make_eye_reader(Named(name), None) is None
     with pytest.raises(ConfigError, match=r"fatigue\.enabled"):
-        make_eye_reader(Named(name), required=True)
+        make_eye_reader(Named(name), "fatigue")

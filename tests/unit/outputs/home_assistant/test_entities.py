@@ -68,6 +68,23 @@ def test_entity_ids_are_those_that_older_versions_make_of_the_names():
     assert len(set(made.values())) == len(made)
 
 
+def test_gestures_are_an_event_entity_and_device_triggers():
+    found = entities(replace(PLAIN, gestures=["wink_left", "nod"]))
+    assert found["desk_gesture"]["event_types"] == ["wink_left", "nod"]
+    wink = {"event_type": "gesture", "gesture": "wink_left", "main": True}
+    other = {"event_type": "gesture", "gesture": "nod", "main": False}
+    came = {"event_type": "face_appeared", "track": 1}
+    event = NativeEnvironment().from_string(found["desk_gesture"]["value_template"].replace("| tojson", "| string"))
+    assert event.render(value_json=wink) == {"event_type": "wink_left"}
+    assert not event.render(value_json=other)
+    assert not event.render(value_json=came)
+    trigger = found["desk_trigger_wink_left"]
+    assert (trigger["platform"], trigger["automation_type"]) == ("device_automation", "trigger")
+    assert (trigger["type"], trigger["subtype"]) == ("wink left", "desk")
+    assert render(trigger, wink) == trigger["payload"] == "wink_left"
+    assert render(trigger, other) not in ("wink_left", "nod")
+
+
 def test_full_names_only():
     """No abbreviation and no "~": what stands here is found in Home Assistant's documentation."""
     assert all(re.fullmatch(r"[a-z]{3,}(_[a-z]+)*", key) for entity in entities(FULL).values() for key in entity)
