@@ -7,8 +7,9 @@ new value and does not change its input.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,30 +53,139 @@ class Landmarks(NamedTuple):
     mouth_left: tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An image that is made when it is first needed, and then kept.
+
+    `shape`: its height and width, known before it is made. `make` may be called by any thread, and in a race twice.
+    """
+
+    __slots__ = ("_image", "_make", "shape")
+
+    def __init__(self, shape: tuple[int, int], make: Callable[[], Image]) -> None:
+        self.shape = shape
+        self._make: Callable[[], Image] | None = make
+        self._image: Image | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether the image exists already."""
+        return self._image is not None
+
+    def get(self) -> Image:
+        """Return the image. Raises what `make` raises."""
+        image, make = self._image, self._make
+        if image is None:
+            assert make is not None
+            image = self._image = make()
+            self._make = None  # it may hold what the image was made from
+        return image
+
+
+class _ImageField:
+    """A field of a Frame that holds an image or a Deferred, and always gives the image."""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    @overload
+    def __get__(self, frame: None, owner: type) -> None: ...
+    @overload
+    def __get__(self, frame: Frame, owner: type) -> Image: ...
+    def __get__(self, frame: Frame | None, owner: type) -> Image | None:
+        if frame is None:
+            raise AttributeError("has no default")
+        value = frame.__dict__[self._name]
+        return value.get() if isinstance(value, Deferred) else value
+
+    def __set__(self, frame: Frame, value: Image | Deferred) -> None:
+        frame.__dict__[self._name] = value
+
+
+class _OptionalImageField:
+    """The same for an image that a frame need not have: None where it has none."""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = f"_{name}"
+
+    def __get__(self, frame: Frame | None, owner: type) -> Image | None:
+        value = None if frame is None else frame.__dict__[self._name]
+        return value.get() if isinstance(value, Deferred) else value
+
+    def __set__(self, frame: Frame, value: Image | Deferred | None) -> None:
+        frame.__dict__[self._name] = value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
-    """Hold one picture of a source.
+    """Hold one picture of a source. Its images may be given as Deferred: they are decoded when they are first read.
 
     ``image``: (H, W, 3) uint8 BGR, or (H, W) uint8 gray. ``small``: the same view in gray at a lower resolution,
-    where the camera delivers one for free (picamera2's low-resolution stream); None elsewhere. ``jpeg``: the picture
-    as the camera sent it, where that was a JPEG of just this view. ``captured_at``: monotonic seconds
-    (``time.monotonic``) at which the driver captured the image or, where it does not say, the read returned; None for
-    recordings.
+    where that costs less than ``image`` (picamera2's low-resolution stream, a JPEG decoded at a smaller scale); None
+    elsewhere. ``jpeg``: the picture as the camera sent it, where that was a JPEG of just this view. ``captured_at``:
+    monotonic seconds (``time.monotonic``) at which the driver captured the image or, where it does not say, the read
+    returned; None for recordings. ``gray``: ``image`` in gray where the source has it at a lower cost than by
+    conversion (a luma plane, a JPEG); None elsewhere. ``encoded``: the bytes that the camera sent for this picture,
+    also of a view that was turned since.
     """
 
     t: float
-    image: Image
-    small: Image | None = None
+    image: _ImageField = _ImageField()
+    small: _OptionalImageField = _OptionalImageField()
     jpeg: bytes | None = None
     captured_at: float | None = None
+    gray: _OptionalImageField = _OptionalImageField()
+    encoded: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Frame(t={self.t}, {self.width}x{self.height})"
 
     @property
     def width(self) -> int:
-        return int(self.image.shape[1])
+        return int(self._stored("image").shape[1])
 
     @property
     def height(self) -> int:
-        return int(self.image.shape[0])
+        return int(self._stored("image").shape[0])
+
+    @property
+    def luma(self) -> Image:
+        """The picture in gray where the source has it in gray, else as it is: what costs least to get."""
+        gray = self.gray
+        return self.image if gray is None else gray
+
+    def as_gray(self) -> Frame | None:
+        """Return this frame with a gray `image`, decoded when it is read. None where it has to be converted."""
+        image, gray = self._stored("image"), self._stored("gray")
+        if gray is None:
+            return self if isinstance(image, np.ndarray) and image.ndim == 2 else None
+        return Frame(self.t, gray, self._stored("small"), captured_at=self.captured_at, encoded=self.encoded)
+
+    def captured(self, at: float) -> Frame:
+        """Return this frame with another ``captured_at``, without decoding it."""
+        images = self._stored("image"), self._stored("small"), self._stored("gray")
+        return Frame(self.t, images[0], images[1], self.jpeg, at, images[2], self.encoded)
+
+    def transformed(self, change: Callable[[Image], Image], size: Callable[[int, int], tuple[int, int]]) -> Frame:
+        """Return this frame with changed images, each changed when it is read.
+
+        Args:
+            change: makes the new image of an old one.
+            size: makes the new (height, width) of the old ones.
+        """
+
+        def later(value: Any) -> Any:
+            if value is None:
+                return None
+            make = value.get if isinstance(value, Deferred) else lambda: value
+            return Deferred(size(*value.shape[:2]), lambda: change(make()))
+
+        images = (later(self._stored(name)) for name in ("image", "small", "gray"))
+        image, small, gray = images
+        return Frame(self.t, image, small, None, self.captured_at, gray, self.encoded)
+
+    def _stored(self, name: str) -> Any:
+        """The image or Deferred of a field, without decoding it."""
+        return self.__dict__[f"_{name}"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,8 +168,6 @@ def _without_secrets(keys: Keys, value: object) -> str:
     """The value for a message, without what is a secret or may be one that was written to the wrong place."""
     if any(str(key).startswith("pass") for key in keys):
         return "***"
-    if isinstance(value, str) and "@" in value and "://" not in value:
-        return repr(f"***@{value.rpartition('@')[2]}")
     return repr(redact(value) if isinstance(value, str) else value)
 
 
@@ -177,8 +175,9 @@ def _did_you_mean(keys: Keys) -> str:
     section = section_of(keys)
     known = list(section.model_fields) if section else []
     key = str(keys[-1])
-    if key.startswith("pass") and key != "password_file" and "password_file" in known:
-        return "Secrets are not kept in the configuration: write it to a file of its own and name that in password_file"
+    file = next((name for name in known if name.endswith("password_file")), None)
+    if key.startswith("pass") and file is not None:
+        return f"Secrets are not kept in the configuration: write it to a file of its own and name that in {file}"
     if close := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"Did you mean {close[0]}?"
     return f"Known here: {', '.join(known)}" if known else "`ferd config default` lists all keys"

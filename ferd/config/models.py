@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from ferd.config.source import check_source
+from ferd.config.source import check_source, is_address, login_of
 from ferd.errors import ConfigError
 from ferd.names import slug
 from ferd.policy.gestures import MOST_S, RELIABLE, GestureName
@@ -97,6 +97,22 @@ def _rectangles(value: list[tuple[int, int, int, int]]) -> list[tuple[int, int, 
     return value
 
 
+_ASPECT = re.compile(r"(\d{1,4}(?:\.\d{1,4})?):(\d{1,4}(?:\.\d{1,4})?)")
+
+
+def _aspect(text: str) -> str:
+    match = _ASPECT.fullmatch(text.strip())
+    if not match or not (float(match[1]) and float(match[2]) and 1 / 5 <= float(match[1]) / float(match[2]) <= 5):
+        raise ValueError('write width and height as two numbers, such as "16:9"')
+    return text.strip()
+
+
+def aspect_ratio(text: str) -> float:
+    """Return width divided by height of a valid `aspect`: 1.78 for "16:9"."""
+    width, _, height = text.partition(":")
+    return float(width) / float(height)
+
+
 RESERVED = ("request", "response")
 """Topic levels of the node itself (ferd/<node>/request/…), which no camera can use as its name."""
 
@@ -112,8 +128,8 @@ CameraName = Annotated[Name, AfterValidator(_not_reserved)]
 
 class CameraConfig(Section):
     source: Annotated[str, AfterValidator(check_source)] = "auto"
-    """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a folder of pictures,
-    "rtsp://…", "http://…" or "demo"."""
+    """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a picture or a folder of
+    pictures, "rtsp://…", "http://…" (MJPEG, a snapshot or video) or "demo"."""
     width: Annotated[Whole, Field(ge=64, le=4096)] = 640
     """Requested width of the picture, in pixels."""
     height: Annotated[Whole, Field(ge=48, le=4096)] = 480
@@ -122,6 +138,27 @@ class CameraConfig(Section):
     """Requested frames per second. Frames that the board cannot analyse in time are skipped and counted."""
     rotate: Literal[0, 90, 180, 270] = 0
     """Rotate the picture clockwise, in degrees."""
+    aspect: Annotated[str, AfterValidator(_aspect)] | None = None
+    """Width to height of the picture as it should look, such as "16:9" or "4:3", for cameras that send squeezed
+    pictures. Not set: as the camera or file says. Applied before `rotate`."""
+    max_megapixels: Annotated[Number, Field(ge=0.1, le=200)] = 64
+    """Larger pictures are refused before they are decoded."""
+    source_password_file: File | None = None
+    """File whose first line is the password of the address in `source`, which then contains the user only:
+    "rtsp://USER@HOST/PATH". A systemd credential is such a file: /run/credentials/ferd.service/NAME."""
+    tls_verify: Flag = True
+    """Check the certificate of an https:// or rtsps:// camera. false: accept any, as cameras often sign their own."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> CameraConfig:
+        if self.source_password_file is not None:
+            user, password = login_of(self.source) if is_address(self.source) else ("", "")
+            if password or not user:
+                raise ValueError(
+                    'source_password_file needs the user, and no password, in source: "rtsp://USER@HOST/PATH"'
+                )
+        return self
+
     mirror: Flag = False
     """Swap left and right, as in a mirror."""
     ignore_zones: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = Field(default_factory=list)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ferd.types import Image
+from ferd.errors import PictureError
+from ferd.types import Frame, Image
 
 STEP = 8
 """Every 8th pixel of every 8th row is compared first; the whole image only when those are all equal."""
@@ -18,6 +20,9 @@ FIRST_FRAME_S = 30.0
 """From the start of opening to the first frame. Pi cameras take 2 s, network cameras that wake up first 20 s."""
 FRAME_S = 2.0
 """Between two frames."""
+FROZEN_S = 5.0
+LAST_FEW = 4
+"""A frozen camera may repeat the pictures of all its buffers in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Timing:
 
     first_frame_s: float = FIRST_FRAME_S
     frame_s: float = FRAME_S
-    frozen_s: float = 5.0
+    frozen_s: float = FROZEN_S
     """How long images may be bit-identical: sensor noise never lets two be equal."""
     shortest_wait_s: float = 1.0
     longest_wait_s: float = 30.0
@@ -38,7 +43,9 @@ class Timing:
     def of(cls, fps: float) -> Timing:
         """Limits for a source that is asked for `fps` frames per second: slow ones may take three frame intervals."""
         slow_s = 3 / fps
-        return cls(first_frame_s=max(FIRST_FRAME_S, slow_s), frame_s=max(FRAME_S, slow_s))
+        return cls(
+            first_frame_s=max(FIRST_FRAME_S, slow_s), frame_s=max(FRAME_S, slow_s), frozen_s=max(FROZEN_S, slow_s)
+        )
 
 
 class StallDetector:
@@ -51,11 +58,14 @@ class StallDetector:
         self._changed_at = now
         self._image: Image | None = None
         self._sample: Image | None = None
+        self._encoded: deque[bytes] = deque(maxlen=LAST_FEW)
+        self._repeated: bytes | None = None
+        self._repeats_plain = False
 
-    def frame(self, now: float, image: Image, *, noisy: bool) -> None:
-        """Note that `image` arrived at `now`. Images of a `noisy` source must change; a film may hold one."""
+    def frame(self, now: float, frame: Frame, *, noisy: bool) -> None:
+        """Note that `frame` arrived at `now`. Images of a `noisy` source must change; a film may hold one."""
         self._last_at = now
-        if not noisy or self._is_new(image):
+        if not noisy or (self._is_new(frame.luma) if frame.encoded is None else self._was_not_sent(frame)):
             self._changed_at = now
 
     def failure(self, now: float, opening_s: float = 0.0) -> str | None:
@@ -79,6 +89,16 @@ class StallDetector:
             return self._opened_at + max(self._timing.first_frame_s, opening_s) - now
         return self._last_at + self._timing.frame_s - now
 
+    def _was_not_sent(self, frame: Frame) -> bool:
+        """Compare what the camera sent, so that the picture need not be decoded."""
+        assert frame.encoded is not None
+        if frame.encoded not in self._encoded:
+            self._encoded.append(frame.encoded)
+            return True
+        if self._repeated != frame.encoded:
+            self._repeated, self._repeats_plain = frame.encoded, _is_plain(frame)
+        return self._repeats_plain
+
     def _is_new(self, image: Image) -> bool:
         # Copied: a source may fill the same array again and again.
         sample = image[::STEP, ::STEP].copy()
@@ -87,9 +107,17 @@ class StallDetector:
         if before is None or last is None or not np.array_equal(before, sample):
             return True
         if sample.min() == sample.max():
-            # One colour all over: a covered lens, or a dark room after JPEG has removed the noise. Not frozen.
-            return True
+            return True  # as in _is_plain
         return last is not image and not np.array_equal(last, image)
+
+
+def _is_plain(frame: Frame) -> bool:
+    """Whether a frame is of one colour: a covered lens, or a dark room after JPEG removed the noise. Not frozen."""
+    try:
+        image = frame.luma if frame.small is None else frame.small
+    except PictureError:
+        return False
+    return bool(image.min() == image.max())
 
 
 def retry_delay(attempt: int, timing: Timing, jitter: Callable[[float, float], float] = random.uniform) -> float:

@@ -7,20 +7,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ferd.errors import PictureError
 from ferd.models.preprocess import InputSpec
+from ferd.pictures import PICTURE_SUFFIXES, read_picture
 from ferd.types import Image
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = PICTURE_SUFFIXES
 
 
 def read_image(file: Path) -> Image | None:
-    """Read a file as BGR uint8 (H, W, 3). Returns None when it is missing or does not decode."""
+    """Read a file as BGR uint8 (H, W, 3). Returns None when it is missing, too large or does not decode."""
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
-    except OSError:
+        return read_picture(file)
+    except PictureError:
         return None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 def to_gray(image: Image) -> Image:

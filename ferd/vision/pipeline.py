@@ -225,8 +225,8 @@ class GrayFrames:
         self._gray: Image | None = None
 
     def __call__(self, frame: Frame) -> Frame:
-        if frame.image.ndim == 2:
-            return frame
+        if (gray := frame.as_gray()) is not None:
+            return gray
         self._gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY, self._gray), np.uint8)
         return replace(frame, image=self._gray, jpeg=None)
 
