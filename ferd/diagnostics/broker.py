@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,7 @@ from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.errors import ConfigError, FerdError
 from ferd.fs import exists
 from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings, explain
-from ferd.outputs.mqtt.client import MqttConnection, Wake
+from ferd.outputs.mqtt.client import MqttConnection, TooLargeError, Wake
 from ferd.outputs.mqtt.listen import connect
 from ferd.outputs.mqtt.requests import IncomingMessage
 from ferd.topics import Message
@@ -154,6 +155,8 @@ def _login(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
             return
         try:
             yield ok("broker", f"{settings}, MQTT {connection.protocol}")
+            for text in connection.limits.restrictions():
+                yield warning("broker", text, "see the broker's configuration")
             session = _Session(connection, received, refused)
             yield from _round_trip(session, config.node.name)
             if config.mqtt.discovery:
@@ -230,9 +233,10 @@ def _size(session: _Session, config: Config) -> Iterator[Finding]:
     )
     payload = secrets.token_hex(8).encode().ljust(size, b".")
     session.refused.clear()
-    session.connection.send(Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1), time.monotonic())
-
-    session.wait(ROUND_TRIP_TIMEOUT_S, lambda: bool(session.refused) or session.came_back(payload))
+    probe = Message(f"ferd/{config.node.name}/request/doctor!", payload, qos=1)
+    with suppress(TooLargeError):  # the broker named its limit: it does not come through
+        session.connection.send(probe, time.monotonic())
+        session.wait(ROUND_TRIP_TIMEOUT_S, lambda: bool(session.refused) or session.came_back(payload))
     what = f"{size / 1000:.1f} kB, as large as the discovery document"
     if session.came_back(payload):
         yield ok("message size", f"{what}, comes through")

@@ -7,10 +7,13 @@ itself, and paho's own thread is not used: an exception in a callback would kill
 
 from __future__ import annotations
 
+import logging
 import select
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Literal
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, error_string
@@ -22,6 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.requests import IncomingMessage
+from ferd.outputs.mqtt.server_limits import ServerLimits, packet_size
 from ferd.topics import Message
 
 Protocol = Literal["5", "3.1.1"]
@@ -32,15 +36,31 @@ IN_FLIGHT = 16
 SESSION_EXPIRES_S = 60
 WILL_DELAY_S = 3
 """With MQTT 5 the broker delays the last will: a client that is back in time was never offline."""
+MAX_INCOMING = 65_536
+"""Bytes of a packet that is read: the longest command has 4 kB. A longer one is discarded while it arrives."""
+_DISCARD_BYTES = 65_536
 
 LOST = "connection lost"
 _UNSPECIFIED = 0x80
 _BAD_CREDENTIALS = (0x86, 0x87)  # "Bad user name or password", "Not authorized": MQTT 5, section 3.2.2.2
 _UNSUPPORTED_PROTOCOL = (0x81, 0x82, 0x84)  # "Malformed packet", "Protocol error", "Unsupported protocol version"
+_WILL_REFUSED = (0x9A, 0x9B)  # "Retain not supported", "QoS not supported"
+_OTHER_SERVER = (0x9C, 0x9D)  # "Use another server", "Server moved"
+_TAKEN_OVER = 0x8E
+
+log = logging.getLogger(__name__)
 
 
 class UnsendableError(ValueError):
     """The payload of a message cannot be encoded, now or later."""
+
+
+class TooLargeError(UnsendableError):
+    """The message is larger than what the broker accepts. ``size`` and ``limit`` are in bytes."""
+
+    def __init__(self, topic: str, size: int, limit: int) -> None:
+        super().__init__(f"{topic}: {size} bytes, and the broker accepts {limit}")
+        self.size, self.limit = size, limit
 
 
 OnMessage = Callable[[IncomingMessage], None]
@@ -71,7 +91,11 @@ class Wake:
 
 
 class MqttConnection:
-    """Connect once. ``ended``: why the connection is over, None while it is not. ``answer``: the broker's CONNACK."""
+    """Connect once.
+
+    ``ended``: why the connection is over, None while it is not. ``answer``: the broker's CONNACK. ``limits``: what the
+    broker said of itself in it, or when it ended the connection. ``max_incoming``: bytes of a packet that is read.
+    """
 
     def __init__(
         self,
@@ -84,10 +108,15 @@ class MqttConnection:
         on_message: OnMessage | None = None,
         on_refused: OnRefused | None = None,
         on_acknowledged: OnAcknowledged | None = None,
+        max_incoming: int = MAX_INCOMING,
     ) -> None:
         self.protocol = protocol
         self.answer: ReasonCode | None = None
         self.ended: str | None = None
+        self.limits = ServerLimits()
+        self._ended_with: int | None = None
+        self._max_incoming = max_incoming
+        self._subscriptions: dict[int, str] = {}
         self.unacked: dict[int, tuple[float, Message]] = {}
         """QoS 1 messages that are not acknowledged: when they were sent (monotonic seconds), and the message."""
         self._settings, self._wake = settings, wake
@@ -110,15 +139,35 @@ class MqttConnection:
         return self.answer.value in _UNSUPPORTED_PROTOCOL
 
     @property
+    def will_refused(self) -> bool:
+        """Whether the broker refuses the last will for its retain flag or its QoS."""
+        return self.answer is not None and self.answer.value in _WILL_REFUSED
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether another client with the same id connected, and the broker said so (MQTT 5)."""
+        return self._ended_with == _TAKEN_OVER
+
+    @property
+    def other_server(self) -> str | None:
+        """The server that the broker sends us to; None when it does not (MQTT 5, section 4.11)."""
+        code = self._ended_with if self.answer is None or not self.answer.is_failure else self.answer.value
+        return self.limits.reference if code in _OTHER_SERVER else None
+
+    @property
     def room(self) -> int:
         """How many messages may be sent now without a queue here."""
-        return 0 if self._client.want_write() else max(0, IN_FLIGHT - len(self.unacked))
+        if self._client.want_write():
+            return 0
+        return max(0, min(IN_FLIGHT, self.limits.receive_max) - len(self.unacked))
 
     def open(self) -> None:
         """Connect. Blocks at most CONNECT_WAITS_S for each address (and for the resolver). Raises OSError."""
         self._client.connect_timeout = CONNECT_WAITS_S
         if self.protocol == "5":
-            session = _properties(PacketTypes.CONNECT, SessionExpiryInterval=SESSION_EXPIRES_S)
+            session = _properties(
+                PacketTypes.CONNECT, SessionExpiryInterval=SESSION_EXPIRES_S, MaximumPacketSize=self._max_incoming
+            )
             self._client.connect(
                 self._settings.host, self._settings.port, KEEPALIVE_S, clean_start=False, properties=session
             )
@@ -144,12 +193,17 @@ class MqttConnection:
     def send(self, message: Message, now: float) -> None:
         """Encode and send a message; with QoS 1 it stays in ``unacked`` until the broker has it.
 
-        Raises UnsendableError for a payload that cannot be encoded.
+        With a broker that accepts QoS 0 only it counts as acknowledged once it is sent. Raises UnsendableError for a
+        payload that cannot be encoded, TooLargeError for one that the broker does not accept.
         """
         try:
             payload = message.encoded()
         except Exception as error:
             raise UnsendableError(f"{message.topic}: {error!r}") from error
+        original, message = message, self.limits.fit(message)
+        size = packet_size(message, len(payload), mqtt5=self.protocol == "5")
+        if (limit := self.limits.max_packet_size) is not None and size > limit:
+            raise TooLargeError(message.topic, size, limit)
         values: dict[str, Any] = {}
         if message.expires_s is not None:
             values["MessageExpiryInterval"] = message.expires_s
@@ -158,7 +212,9 @@ class MqttConnection:
         properties = _properties(PacketTypes.PUBLISH, **values) if values and self.protocol == "5" else None
         info = self._client.publish(message.topic, payload, message.qos, message.retain, properties)
         if message.qos:
-            self.unacked[info.mid] = (now, message)
+            self.unacked[info.mid] = (now, original)
+        elif original.qos and self._on_acknowledged is not None:
+            self._on_acknowledged(original)
 
     def waits_since(self) -> float | None:
         """Return when the oldest message was sent that is not acknowledged; None when all are."""
@@ -172,9 +228,11 @@ class MqttConnection:
         only = SubscribeOptions(noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
         for topic in topics:
             if self.protocol == "5":
-                self._client.subscribe(topic, options=only if news_only else SubscribeOptions())
+                _, mid = self._client.subscribe(topic, options=only if news_only else SubscribeOptions())
             else:
-                self._client.subscribe(topic)
+                _, mid = self._client.subscribe(topic)
+            if mid is not None:
+                self._subscriptions[mid] = topic
 
     def leave(self) -> None:
         """Disconnect cleanly: the broker discards the last will. What was sent before arrives before."""
@@ -191,7 +249,8 @@ class MqttConnection:
 
     def _build(self, client_id: str, will: Message | None) -> Client:
         new = self.protocol == "5"
-        client = Client(
+        client = _BoundedClient(
+            self._max_incoming,
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=None if new else True,
@@ -212,10 +271,18 @@ class MqttConnection:
         client.on_subscribe = self._subscribed
         return client
 
-    def _connected(self, _c: Client, _u: Any, _f: ConnectFlags, code: ReasonCode, _p: Properties | None) -> None:
+    def _connected(self, _c: Client, _u: Any, _f: ConnectFlags, code: ReasonCode, given: Properties | None) -> None:
+        self.limits = ServerLimits.of(given)
+        if self.limits.keepalive_s is not None:
+            self._client._keepalive = self.limits.keepalive_s  # paho 2.1 does not; the setter is for before a connect
         self.answer = code
 
-    def _disconnected(self, _c: Client, _u: Any, _f: DisconnectFlags, code: ReasonCode, _p: Properties | None) -> None:
+    def _disconnected(
+        self, _c: Client, _u: Any, flags: DisconnectFlags, code: ReasonCode, given: Properties | None
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._ended_with = code.value
+            self.limits = replace(self.limits, reference=ServerLimits.of(given).reference)
         # paho reports every broken connection as "Unspecified error".
         self.ended = self.ended or (LOST if code.value == _UNSPECIFIED else str(code))
 
@@ -226,10 +293,11 @@ class MqttConnection:
         reply_to, correlation = getattr(given, "ResponseTopic", None), getattr(given, "CorrelationData", None)
         self._on_message(IncomingMessage(message.topic, bytes(message.payload), message.retain, reply_to, correlation))
 
-    def _subscribed(self, _c: Client, _u: Any, _mid: int, codes: list[ReasonCode], _p: Properties | None) -> None:
+    def _subscribed(self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties | None) -> None:
+        topic = self._subscriptions.pop(mid, "(a subscription)")
         for code in codes:
             if code.is_failure and self._on_refused is not None:
-                self._on_refused("(a subscription)", str(code))
+                self._on_refused(topic, str(code))
 
     def _acknowledged(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties | None) -> None:
         # MQTT 5 only: with 3.1.1 a publish that the broker's ACL refuses is acknowledged like any other.
@@ -240,6 +308,40 @@ class MqttConnection:
             self._on_acknowledged(message)
         if code.is_failure and self._on_refused is not None:
             self._on_refused(message.topic, str(code))
+
+
+class _BoundedClient(Client):
+    """Discard a packet of more than ``max_incoming`` bytes while it arrives, instead of collecting it in memory.
+
+    A broker that speaks MQTT 5 does not send one: it knows our MaximumPacketSize. MQTT 3.1.1 has no such limit. This
+    overrides a method that paho does not document (2.1 and 2.2 have it); a test sends such a packet.
+    """
+
+    def __init__(self, max_incoming: int, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._max_incoming = max_incoming
+        self._empty_packet = deepcopy(self._in_packet)
+        self._discarding = False
+        self._was_logged = False
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self._discarding and bufsize <= self._max_incoming:
+            return super()._sock_recv(bufsize)
+        data = super()._sock_recv(min(bufsize, _DISCARD_BYTES))
+        if not data:
+            return data
+        if not self._was_logged:
+            self._was_logged = True
+            log.warning(
+                'message discarded bytes=%d limit=%d remedy="somebody publishes it to a topic that ferd subscribes to"',
+                bufsize,
+                self._max_incoming,
+            )
+        self._in_packet["to_process"] -= len(data)
+        self._discarding = self._in_packet["to_process"] > 0
+        if not self._discarding:
+            self._in_packet = deepcopy(self._empty_packet)
+        raise BlockingIOError
 
 
 def _properties(packet: int, **values: Any) -> Properties:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from ferd.outputs.mqtt.broker_settings import BrokerSettings, explain
 from ferd.outputs.mqtt.client import MqttConnection, Protocol
+from ferd.outputs.mqtt.server_limits import ServerLimits
 
 FIRST_S = 1.0
 LONGEST_S = 60.0
@@ -23,7 +24,17 @@ STABLE_AFTER_S = 30.0
 log = logging.getLogger("ferd.outputs.mqtt.client")
 
 Kind = Literal[
-    "connected", "lost", "absent", "silent", "refused", "unwilling", "untrusted", "protocol", "broken", "stopped"
+    "connected",
+    "lost",
+    "absent",
+    "silent",
+    "refused",
+    "will",
+    "unwilling",
+    "untrusted",
+    "protocol",
+    "broken",
+    "stopped",
 ]
 
 _REMEDIES: dict[Kind, str] = {
@@ -31,6 +42,7 @@ _REMEDIES: dict[Kind, str] = {
     "silent": "is this an MQTT broker? with TLS?",
     "refused": "check mqtt.username and mqtt.password_file; does the ACL let this user in?",
     "unwilling": "see the broker's log",
+    "will": "the broker accepts no last will: see its log",
     "protocol": "is this an MQTT broker? with TLS?",
 }
 
@@ -89,11 +101,21 @@ class ConnectionPolicy:
         self._where = f"host={settings.host} port={settings.port}"
         self._logged: Kind | None = None
         self._short_lives, self._is_renamed = 0, False
+        self._restrictions: tuple[str, ...] = ()
 
-    def connected(self, protocol: Protocol) -> None:
+    def connected(self, protocol: Protocol, limits: ServerLimits) -> None:
         self._logged = "connected"
         if self._short_lives <= SHORT_LIVES:
             log.info("connected %s protocol=%s", self._where, protocol)
+        restrictions = limits.restrictions()
+        for text in restrictions:
+            if text not in self._restrictions:
+                log.warning('limited broker %s reason="%s"', self._where, text)
+        self._restrictions = restrictions
+
+    def explained(self) -> None:
+        """Note that the short connections before had a cause that was found: no other client has our id."""
+        self._short_lives = 0
 
     def ended(self, ending: Ending) -> None:
         """Log one line when the state changed; a state that lasts is logged once."""

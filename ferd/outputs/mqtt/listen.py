@@ -16,6 +16,8 @@ from ferd.outputs.mqtt.requests import IncomingMessage
 
 RETRY_S = 2.0
 NAP_S = 0.5
+MAX_INCOMING = 1_048_576
+"""Bytes of a packet that is read: a discovery document with 8 cameras and 32 alert rules has 200 kB."""
 
 OnMessage = Callable[[str, bytes], None]
 
@@ -63,7 +65,15 @@ def connect(
     protocols: tuple[Protocol, ...] = ("5", "3.1.1")
     for protocol in protocols:
         client_id = f"ferd-watch-{os.getpid()}-{time.monotonic_ns() % 100000}"
-        connection = MqttConnection(settings, protocol, client_id, wake, on_message=on_message, on_refused=on_refused)
+        connection = MqttConnection(
+            settings,
+            protocol,
+            client_id,
+            wake,
+            on_message=on_message,
+            on_refused=on_refused,
+            max_incoming=MAX_INCOMING,
+        )
         try:
             connection.open()
             until = time.monotonic() + ANSWER_WAITS_S[protocol]

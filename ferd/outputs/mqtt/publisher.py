@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 from ferd import topics
 from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, broker_settings
-from ferd.outputs.mqtt.client import MqttConnection, Protocol, UnsendableError, Wake
-from ferd.outputs.mqtt.connection_policy import Backoff, ConnectionPolicy, Ending, failure
+from ferd.outputs.mqtt.client import MqttConnection, Protocol, TooLargeError, UnsendableError, Wake
+from ferd.outputs.mqtt.connection_policy import STABLE_AFTER_S, Backoff, ConnectionPolicy, Ending, failure
 from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
+from ferd.outputs.mqtt.quarantine import Quarantine
 from ferd.outputs.mqtt.requests import IncomingMessage, filters
+from ferd.outputs.mqtt.server_limits import ServerLimits
 from ferd.payloads import ONLINE
 from ferd.topics import Message
 
@@ -35,6 +37,8 @@ ACKNOWLEDGED_WITHIN_S = 180.0
 """Reconnect to a broker that answers pings but acknowledges nothing. The health message tests it every minute."""
 REPAIR_EVERY_S = 10.0
 """Minimum interval between re-publishing `online` after a stale last will."""
+TOO_LARGE_REMEDY = "let the broker accept larger messages: max_packet_size, message_size_limit in mosquitto.conf"
+COMPONENTS_REMEDY = '; or set mqtt.discovery = "components": many small messages'
 
 log = logging.getLogger("ferd.outputs.mqtt.client")
 
@@ -94,6 +98,9 @@ class Publisher:
         self._last_messages: Sequence[Message] | None = None
         self._first: Protocol = prefer
         self._refused_topics: set[str] = set()
+        self._skipped_topics: set[str] = set()
+        self._quarantine = Quarantine()
+        self._limits = ServerLimits()  # of the broker as it answered last
         self._stopping = threading.Event()
         self._wake: Wake | None = None
         self._thread: threading.Thread | None = None
@@ -172,6 +179,8 @@ class Publisher:
         """
         other: Protocol = "3.1.1" if self._first == "5" else "5"
         ending = self._connection(self._first, wake)
+        if ending.kind == "will" and not self._stopping.is_set():
+            ending = self._connection(self._first, wake)
         if ending.kind in ("silent", "protocol") and not self._stopping.is_set():
             ending = self._connection(other, wake)
         return ending
@@ -182,7 +191,7 @@ class Publisher:
             protocol,
             self._policy.client_id,
             wake,
-            will=topics.node_status_message(self._node, "offline"),
+            will=self._limits.fit(topics.node_status_message(self._node, "offline")),
             on_message=self._received,
             on_refused=self._publish_refused,
             on_acknowledged=lambda message: self._outbox.acknowledge(message, time.monotonic()),
@@ -194,8 +203,20 @@ class Publisher:
         except Exception as error:  # noqa: BLE001  # logged by the policy; nothing may end this thread
             return failure(connection, error, None if self._began is None else time.monotonic() - self._began)
         finally:
+            self._note_unacked(connection)
             self._outbox.give_back(connection.unacked.values())
             connection.close()
+
+    def _note_unacked(self, connection: MqttConnection) -> None:
+        if self._began is None or self._stopping.is_set() or connection.taken_over:
+            return
+        if time.monotonic() - self._began >= STABLE_AFTER_S:
+            self._quarantine.was_stable()
+            return
+        message = self._quarantine.ended_early([message for _, message in connection.unacked.values()])
+        if message is not None:
+            self._skip(message.topic, len(message.encoded()), "less")
+            self._policy.explained()
 
     def _session(self, connection: MqttConnection) -> Ending:
         """Run from the broker's acceptance until one side ends the connection."""
@@ -219,6 +240,9 @@ class Publisher:
             connection.run_once(min(until - now, self._tick()))
         if connection.connected:
             return None
+        if connection.will_refused:
+            self._limits = replace(self._limits, retain=False, max_qos=0)  # the next answer says which of them it was
+            return Ending("will", str(connection.answer))
         if connection.bad_protocol:
             remedy = OUR_CERTIFICATE if self._settings.tls and connection.answer is None else ""
             return Ending("protocol", str(connection.answer or connection.ended), remedy=remedy)
@@ -228,7 +252,8 @@ class Publisher:
         reconnects = self.status.reconnects + (self.status.protocol is not None)
         self.status = MqttStatus(True, connection.protocol, "", reconnects)
         self._refused_topics.clear()
-        self._policy.connected(connection.protocol)
+        self._limits = connection.limits
+        self._policy.connected(connection.protocol, connection.limits)
         if self._birth is not None:
             connection.subscribe([self._birth])
         connection.subscribe([topics.node_status(self._node)], news_only=True)
@@ -254,7 +279,9 @@ class Publisher:
                 return
             wait_s = self._tick()
             self._republish_if_due(connection, now)
-            self._send_due(connection, now, connection.room)
+            is_waiting = self._quarantine.careful and connection.unacked
+            room = min(connection.room, 1) if self._quarantine.careful else connection.room
+            self._send_due(connection, now, 0 if is_waiting else room)
             connection.run_once(min(wait_s, self._nap(connection, now)))
 
     def _send_due(self, connection: MqttConnection, now: float, room: int = EVENT_RING) -> None:
@@ -263,7 +290,13 @@ class Publisher:
         try:
             while unsent:
                 try:
-                    connection.send(unsent[0], now)
+                    if self._quarantine.allows(unsent[0]):
+                        connection.send(unsent[0], now)
+                    else:
+                        self._outbox.acknowledge(unsent[0], now)
+                except TooLargeError as error:
+                    self._skip(unsent[0].topic, error.size, str(error.limit))
+                    self._outbox.acknowledge(unsent[0], now)
                 except UnsendableError:  # it would fail on every connection
                     log.exception("message dropped topic=%s", unsent[0].topic)
                     self._outbox.acknowledge(unsent[0], now)
@@ -281,7 +314,8 @@ class Publisher:
 
     def _nap(self, connection: MqttConnection, now: float) -> float:
         """Return for how long nothing is to be done unless the broker or the outbox wakes us."""
-        due = self._outbox.next_at() if connection.room else None
+        is_waiting = not connection.room or (self._quarantine.careful and connection.unacked)
+        due = None if is_waiting else self._outbox.next_at()
         waits = [at - now for at in (due, self._republish_at, self._repair_at) if at is not None]
         return min([NAP_S, *(max(0.0, wait) for wait in waits)])
 
@@ -313,7 +347,21 @@ class Publisher:
     def _publish_refused(self, topic: str, reason: str) -> None:
         if topic not in self._refused_topics:
             self._refused_topics.add(topic)
-            log.warning('publish refused topic=%s reason="%s" remedy="check the broker\'s ACL"', topic, reason)
+            is_size = "too large" in reason.lower()
+            remedy = TOO_LARGE_REMEDY if is_size else "check the broker's ACL"
+            log.warning('publish refused topic=%s reason="%s" remedy="%s"', topic, reason, remedy)
+
+    def _skip(self, topic: str, size: int, accepted: str) -> None:
+        """Name a topic whose message the broker does not accept; once, since the message comes again."""
+        if topic not in self._skipped_topics:
+            self._skipped_topics.add(topic)
+            log.warning(
+                'message skipped topic=%s bytes=%d broker_accepts=%s remedy="%s"',
+                topic,
+                size,
+                accepted,
+                TOO_LARGE_REMEDY + (COMPONENTS_REMEDY if topics.DISCOVERY.names_in(topic) else ""),
+            )
 
     def _report(self, ending: Ending) -> None:
         if self.status.connected:
