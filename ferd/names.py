@@ -17,3 +17,18 @@ def slug(name: str, longest: int = LONGEST) -> str:
     plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
     short = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:longest].strip("-")
     return short or f"x{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:6]}"
+
+
+NO_VALUES = frozenset({"", "none", "null", "unknown", "unavailable"})
+"""States by which Home Assistant and other subscribers say that there is no value, in lower case."""
+LONGEST_STATE = 255
+"""Characters of a state that Home Assistant accepts (homeassistant/const.py, MAX_LENGTH_STATE_STATE)."""
+
+
+def label_problem(label: str) -> str | None:
+    """Return why this class name cannot be published, as the rest of a sentence; None when it can."""
+    if label.strip().lower() in NO_VALUES:
+        return "reads like no value in Home Assistant"
+    if len(label) > LONGEST_STATE:
+        return f"has {len(label)} characters; Home Assistant takes {LONGEST_STATE}"
+    return None

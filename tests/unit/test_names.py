@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.names import slug
+from ferd.names import LONGEST_STATE, label_problem, slug
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,13 @@ def test_names_without_latin_letters_differ():
 def test_a_slug_fits_into_a_topic_and_is_its_own(name: str):
     assert re.fullmatch(r"[a-z0-9-]{1,32}", slug(name))
     assert slug(slug(name)) == slug(name)
+
+
+@pytest.mark.parametrize("label", ["", " ", "None", "none", "unknown", "Unavailable", "null", "a" * (LONGEST_STATE + 1)])
+def test_a_class_name_that_reads_like_no_value_or_is_too_long_is_refused(label: str):
+    assert label_problem(label)
+
+
+@pytest.mark.parametrize("label", ["Happy", "no one", "nonesuch", "0 fingers", "a" * LONGEST_STATE, "müde"])
+def test_every_other_class_name_is_accepted(label: str):
+    assert label_problem(label) is None
