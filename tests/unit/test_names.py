@@ -35,7 +35,9 @@ def test_a_slug_fits_into_a_topic_and_is_its_own(name: str):
     assert slug(slug(name)) == slug(name)
 
 
-@pytest.mark.parametrize("label", ["", " ", "None", "none", "unknown", "Unavailable", "null", "a" * (LONGEST_STATE + 1)])
+@pytest.mark.parametrize(
+    "label", ["", " ", "None", "none", "unknown", "Unavailable", "null", "a" * (LONGEST_STATE + 1)]
+)
 def test_a_class_name_that_reads_like_no_value_or_is_too_long_is_refused(label: str):
     assert label_problem(label)
 
