@@ -32,5 +32,7 @@ def to_input_colour(image: Image, spec: InputSpec) -> Image:
     """Convert a camera's image (gray or BGR) to the colour that the model wants."""
     if spec.colour == "gray":
         return to_gray(image)
+    if image.ndim == 3 and spec.colour == "bgr":
+        return image
     code = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(image, code), np.uint8)

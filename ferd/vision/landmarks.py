@@ -184,25 +184,20 @@ class LandmarkModel:
     def __init__(self, bundle: Bundle) -> None:
         """Load the file. Raises ModelError when it is broken or no landmarks model of this shape."""
         from ferd.errors import ModelError
-        from ferd.models import sandbox
-        from ferd.models.runtime import Network
+        from ferd.models.registry import load_network
 
         if bundle.labels != LABELS or bundle.input is None:
             raise ModelError(
                 f"{bundle.path}: its card does not name ferd's {len(LABELS)} landmarks; install ferd's own"
             )
-        if not bundle.checksum_ok and (reason := sandbox.probe(bundle.path)):
-            raise ModelError(f"{bundle.path}: {reason.removeprefix(f'{bundle.path}: ')}. Copy it again")
-        self.network = Network(bundle.path)
+        self.network = load_network(bundle)
         shapes = self.network.input.shape, self.network.outputs[0].shape
         if shapes != ((1, SIDE, SIDE, 1), (1, VALUES)):
             raise ModelError(
                 f"{bundle.path}: maps {shapes[0]} to {shapes[1]} where (1, {SIDE}, {SIDE}, 1) to (1, {VALUES}) is "
                 "expected; file and card are of different versions"
             )
-        spec = bundle.input
-        values = (np.arange(256, dtype=np.float32) / 255 - np.float32(spec.mean)) / np.float32(spec.std)
-        self._lookup = self.network.input.quantise(values)
+        self._lookup = bundle.input.lookup_table(self.network.input)
 
     def read(self, image: Image, where: Sequence[float] | LandmarkReading | Crop) -> LandmarkReading | None:
         """Read the face at a detector's box (x, y, width, height), at the landmarks of the frame before, or in a crop.

@@ -52,6 +52,7 @@ ONLY = {
     "tensorflow": ("models/importer/to_int8.py",),
     "tf_keras": ("models/importer/to_int8.py",),
     "keras": ("models/importer/to_int8.py",),
+    "h5py": ("models/importer/foreign_code.py",),
     "rich": ("cli/", "outputs/terminal.py"),
     "fastapi": ("outputs/web/",),
     "starlette": ("outputs/web/",),

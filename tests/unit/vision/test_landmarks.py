@@ -307,5 +307,5 @@ def test_a_model_of_an_older_shape_is_refused(tmp_path):
 def test_a_truncated_file_is_refused(tmp_path):
     (tmp_path / "landmarks.tflite").write_bytes(FILE.read_bytes()[:50_000])
     shutil.copy(FILE.with_suffix(".json"), tmp_path)
-    with pytest.raises(ModelError, match="Copy it again"):
+    with pytest.raises(ModelError, match="copy it again"):
         LandmarkModel(read_bundle(tmp_path / "landmarks.tflite"))
