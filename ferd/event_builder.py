@@ -96,16 +96,17 @@ class EventBuilder:
         transitions = self._alerts.update(reading.alerts, reading.t, self._now, wall)
         before = self._state
         state = self._next_state(reading, wall)
+        changed = before is None or state.expression != before.expression
         events: tuple[AnyEvent, ...] = (
-            *self._alert_events(transitions, wall),
-            *self._appeared(reading, wall, at_once=before is None),
-            *self._expression_changed(before, state, wall),
+            *self._appeared(reading, wall, at_once=before is None, expressing=self._main_track if changed else None),
+            *(self._expression_changed(before, state, wall) if changed else ()),
             *self._gestures(reading, wall),
+            *self._alert_events(transitions, wall),
             *self._left(reading, wall),
         )
         if state != before:
             self._state, self._state_at = state, self._now
-        if before is None or state.expression != before.expression:
+        if changed:
             self._expression_since = self._now - _age(reading, state.expression)
         self._fatigue.update(reading.fatigue, self._now)
         return self._published(events)
@@ -162,12 +163,19 @@ class EventBuilder:
             return confidence is not published
         return round(abs(confidence - published), 6) >= CONFIDENCE_STEP
 
-    def _appeared(self, reading: Reading, wall: float, *, at_once: bool) -> list[Event]:
+    def _appeared(self, reading: Reading, wall: float, *, at_once: bool, expressing: int | None) -> list[Event]:
+        """Publish the faces that have stayed for ``hold_s``.
+
+        Args:
+            at_once: publish all without waiting.
+            expressing: the track whose expression is about to be published: its face has to appear before.
+        """
         events = []
         for face in reading.faces:
             presence = self._presences.setdefault(face.track.id, Presence(self._now, self._now))
             presence.last, presence.missing_since = self._now, None
-            if not presence.is_published and (at_once or self._now - presence.first >= self._hold_s):
+            waited = self._now - presence.first >= self._hold_s
+            if not presence.is_published and (at_once or waited or face.track.id == expressing):
                 presence.is_published = True
                 events.append(self._event("face_appeared", wall, track=face.track.id))
         return events

@@ -18,7 +18,7 @@ from ferd.errors import SourceEnded, SourceError
 from ferd.event_builder import EventBuilder
 from ferd.policy.alert_engine import AlertEngine
 from ferd.sources.base import Source
-from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track
+from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, MouthShape, Reading, Track
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 
 EYE_MOUTH_KEYS = {"eyes_closed": "eyes_closed", "mouth_open": "mouth_open", "nod": "head_pitch"}
@@ -90,6 +90,7 @@ def _face(face: FaceReading) -> dict[str, Any]:
         "expression": face.expression,
         "confidence": None if face.confidence is None else round(face.confidence, 2),
         **{key: _rounded(getattr(face.signals, name, None)) for key, name in EYE_MOUTH_KEYS.items()},
+        "mouth": None if face.mouth is None else [round(value, 4) for value in face.mouth],
     }
 
 
@@ -112,6 +113,7 @@ def _reading(
     tracks: list[Track] = []
     scores: dict[int, Scores] = {}
     states: dict[int, EyeMouthState] = {}
+    mouths: dict[int, MouthShape] = {}
     for face in line["faces"]:
         number = int(face["track"])
         seen = bool(face["scores"])
@@ -127,8 +129,11 @@ def _reading(
         if seen:
             scores[number] = np.array([float(face["scores"][label]) for label in labels], np.float32)
             states[number] = EyeMouthState(*(_number(face.get(key)) for key in EYE_MOUTH_KEYS))
+            if face.get("mouth") is not None:
+                opening, width = face["mouth"]
+                mouths[number] = MouthShape(float(opening), float(width))
     main = line["main"]
-    return Reading(t, smoother(t, tracks, scores, states), None if main is None else int(main))
+    return Reading(t, smoother(t, tracks, scores, states, mouths), None if main is None else int(main))
 
 
 def _number(value: Any) -> float | None:

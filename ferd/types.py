@@ -248,14 +248,21 @@ class EyeMouthState:
     left_closed: float | None = None
 
 
+class MouthShape(NamedTuple):
+    """Opening and width of a mouth in eye distances: of the inner lips, and from corner to corner."""
+
+    opening: float
+    width: float
+
+
 @dataclass(frozen=True, slots=True)
 class FaceReading:
     """Describe one tracked face in one frame.
 
     ``scores``: calibrated probabilities of this frame by label. ``smooth``: the same after the time filter.
-    ``belief``: how likely each label is after all frames so far, which decides what is held; not calibrated.
     ``expression``: the label that is held (None while none is). ``since``: when it was first published.
-    ``signals``: None where no policy needs them, or in a frame in which the track was not seen.
+    ``signals``: None where no policy needs them, or in a frame in which the track was not seen. ``mouth``: None where
+    no landmarks were read. ``evidence``: per label, the share of the evidence that it needs to replace the held one.
     """
 
     track: Track
@@ -265,7 +272,8 @@ class FaceReading:
     confidence: float | None
     since: float
     signals: EyeMouthState | None = None
-    belief: dict[str, float] = field(default_factory=dict)
+    evidence: dict[str, float] = field(default_factory=dict)
+    mouth: MouthShape | None = None
 
 
 Level = Literal["none", "notice", "warning", "alarm"]

@@ -10,7 +10,7 @@ import ipaddress
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     Strict,
     ValidationError,
     ValidationInfo,
@@ -182,17 +183,45 @@ class ExpressionConfig(Section):
     """The name of an installed model (`ferd model list`), or a path to a .tflite file or bundle folder."""
 
 
+Profile = Literal["calm", "quick"]
+QUICK: Mapping[str, float] = {"time_constant_s": 0.15, "switch_ratio": 1.1, "caution": 0.0}
+"""Values of the profile "quick" where they differ from those of "calm", which are the defaults."""
+
+
 class SmoothingConfig(Section):
-    time_constant_s: Annotated[Number, Field(ge=0, le=60)] = 0.1
-    """Time constant of the filter, in seconds. A larger value is calmer and slower."""
+    profile: Profile = "calm"
+    """"calm" or "quick": the defaults of the keys below; a key that is set overrides its profile.
+    calm: for rooms in which people talk. A label follows a clear change after about half a second, that of somebody
+    who talks after one or two. quick: after a fifth of a second, but the label flickers while somebody talks."""
+    time_constant_s: Annotated[Number, Field(ge=0, le=60)] = 0.4
+    """Time constant: seconds of clear evidence that another label needs to replace the current one, longer if doubtful.
+    The confidence follows with the same one. quick: 0.15."""
     on_threshold: Fraction = 0.4
     """A label is adopted when it is the most probable one and its probability is at least this."""
     off_threshold: Fraction = 0.2
-    """The current label is dropped when its filtered probability stays below this. Below `on_threshold`: hysteresis."""
-    switch_ratio: Annotated[Number, Field(ge=1, le=1000)] = 1.05
-    """A new label replaces the current one when it is this many times as likely, over all frames since the change."""
+    """The current label is dropped when its filtered probability stays below this and no other one reaches
+    `on_threshold`. Below `on_threshold`: hysteresis."""
+    switch_ratio: Annotated[Number, Field(ge=1, le=20)] = 1.5
+    """A frame is evidence for another label when that is more than this many times as probable as the current one.
+    quick: 1.1."""
+    caution: Annotated[Number, Field(ge=0, le=10)] = 1.0
+    """How much more evidence a change needs while scores and mouth move to and fro, as of somebody who talks: at 1 two
+    to three times as much, at 0 none more. quick: 0."""
     min_hold_s: Seconds = 0.0
-    """A new label must lead for this long before it is published; the current one is kept for that much longer."""
+    """A new label must lead for this much longer before it is published; the current one is kept until then."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_profile(cls, values: Any, handler: ModelWrapValidatorHandler[SmoothingConfig]) -> SmoothingConfig:
+        if not isinstance(values, Mapping) or values.get("profile") != "quick":
+            return handler(values)
+        config = handler({**QUICK, **values})
+        config.model_fields_set.difference_update(QUICK.keys() - values.keys())  # defaults still
+        return config
+
+    def rules(self) -> dict[str, float]:
+        """Return the values that the smoothing itself takes."""
+        return self.model_dump(exclude={"profile"})
 
     @model_validator(mode="after")
     def _hysteresis(self) -> SmoothingConfig:

@@ -101,6 +101,12 @@ def mouth_aperture(points: Points, yaw: float = 0.0) -> float:
     return abs(places[LIP_LOWER] - places[LIP_UPPER]) / max(_eye_distance(places, yaw), LEAST_UNIT)
 
 
+def mouth_width(points: Points) -> float:
+    """Return the distance of the mouth's corners in eye distances; a turn of the head shortens both."""
+    places = _places(points)
+    return abs(places[MOUTH_LEFT] - places[MOUTH_RIGHT]) / max(_eye_distance(places, 0.0), LEAST_UNIT)
+
+
 FIVE_OFFSET = (0.013 + 0.014j, -0.020 + 0.011j, -0.004 + 0.034j, 0.019 + 0.029j, -0.020 + 0.019j)
 """How far these five lie beside YuNet's, in eye distances along (x) and across (y) the eyes' line: medians of 533
 frontal faces. The other models' crops were cut by points like YuNet's."""

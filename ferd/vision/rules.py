@@ -13,7 +13,7 @@ from ferd.policy.sound_patterns import SILENT
 
 def smoothing_rules(config: Config) -> SmoothingRules:
     """Return the values of [smoothing]."""
-    return SmoothingRules(**config.smoothing.model_dump())
+    return SmoothingRules(**config.smoothing.rules())
 
 
 def drowsiness_limits(config: Config) -> DrowsinessLimits | None:

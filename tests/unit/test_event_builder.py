@@ -90,6 +90,28 @@ def test_a_second_face_must_stay_before_it_counts():
     assert [e["track"] for e in events(published, "face_appeared")] == [2]
 
 
+def test_a_face_appears_before_its_first_expression_and_its_alerts():
+    builder = Recorder()
+    builder.update(reading(0.0), wall=0.0)
+    sad = replace(reading(0.3, face(1, "sadness")), alerts=(alert("sad"),))
+    published = update_all(builder, reading(0.1, face(1, None)), sad)
+    assert [e["event_type"] for e in events(published)] == ["face_appeared", "expression_changed", "alert_began"]
+    assert [e["event_type"] for e in events(update_all(builder, reading(5.0, face(1, "sadness"))))] == ["alert_ended"]
+
+
+def test_a_second_face_that_becomes_the_main_one_appears_before_its_expression():
+    builder = Recorder()
+    published = update_all(
+        builder, reading(0.0, face(1, "neutral")), reading(1.0, face(2, "happiness"), face(1, "neutral"))
+    )
+    kinds = [(e["event_type"], e["track"]) for e in events(published)]
+    assert kinds == [
+        ("face_appeared", 1), ("expression_changed", 1), ("face_appeared", 2), ("expression_changed", 2),
+    ]  # fmt: skip
+    later = update_all(builder, reading(2.0, face(2, "happiness"), face(1, "neutral")))
+    assert events(later) == [], "it appears once"
+
+
 def test_a_face_lost_for_a_moment_is_not_published():
     builder = Recorder()
     update_all(builder, reading(0, face()), reading(1, face()))
@@ -181,7 +203,10 @@ def test_states_and_events_agree(steps: Any):
     changes = [(a, b) for a, b in itertools.pairwise(expressions) if a != b]
     assert [(e["from"], e["to"]) for e in events(published, "expression_changed")] == changes
     present: set[int] = set()
-    for event in events(published, "face_"):
+    for event in events(published):
+        if event["event_type"] == "expression_changed":
+            assert event["to"] is None or event["track"] in present, "a face appears before its first expression"
+            continue
         appeared = event["event_type"] == "face_appeared"
         assert (event["track"] in present) is not appeared
         present ^= {event["track"]}
