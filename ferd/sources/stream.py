@@ -15,6 +15,9 @@ from ferd.sources.opencv import OpenCvSource
 from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
 from ferd.types import Frame
 
+STILL_S = 30.0
+"""A static scene may be the same, bit by bit, between two key frames of H.264 and H.265. They come every 1 to 10 s, and
+from cameras that stretch them to save bandwidth every 20 s. Each JPEG carries the sensor's noise anew."""
 CLEANUP_S = 2.0
 """Added to FFmpeg's limits for opening: its own time-out is to end the call, not the supervisor."""
 
@@ -26,7 +29,7 @@ class StreamCamera(OpenCvSource):
     blocks for 30 s. The opening one covers connecting and finding out the format, but not resolving a name.
     """
 
-    noisy = False
+    noisy = True
 
     def __init__(
         self,
@@ -40,6 +43,11 @@ class StreamCamera(OpenCvSource):
         self._in_jpeg = False
         self._limits_s = (open_s, read_s)
         super().__init__(redact(url), self._start, opening_s=open_s + read_s + CLEANUP_S, clock=clock)
+
+    @property
+    def still_s(self) -> float:
+        """Seconds for which the encoder may repeat a static scene."""
+        return 0.0 if self._in_jpeg else STILL_S
 
     def _start(self) -> cv2.VideoCapture:
         open_s, read_s = self._limits_s
