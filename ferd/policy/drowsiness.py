@@ -50,6 +50,8 @@ BLINK, BLINK_LIDS = 0.3, 0.75
 """The lids moved: the reading is above the first, or the aperture below the second as a share of the open eye."""
 NODS = 2
 """So many nods within NODS_S raise a notice."""
+OUT_OF_SIGHT = ("not_seen", "eyes_not_seen", "turned_away")
+"""With these reasons the last closure is of the past."""
 EVIDENCE_ALARM_S = 5.0
 """Seconds from the warning to the alarm of eyes that are seen closed whenever they are seen."""
 SEEN_S = 0.75
@@ -156,6 +158,7 @@ class DrowsinessPolicy:
         self._mouth = YawnOrLaugh()
         self._attention = Attention(self._limits.attention_after_s)
         self._evidence_since: float | None = None
+        self._evidence = Verdict()
         self._eyes = Verdict()
         self._perclos = Verdict()
 
@@ -200,8 +203,9 @@ class DrowsinessPolicy:
         self._judgement.add(start, end, kind, blink=_moves(seen))
         self._attention.add(start, end, seen.off_road, lost=seen.eyes == "absent")
         self._learn(interval.length, seen)
-        self._eyes = max(self._judge_eyes(), self._judge_evidence(end), key=lambda verdict: verdict.rank)
-        return self._eyes
+        self._evidence = self._judge_evidence(end)
+        self._eyes = self._judge_eyes()
+        return max(self._eyes, self._evidence, key=lambda verdict: verdict.rank)
 
     def _learn(self, length_s: float, seen: Observation) -> None:
         """Learn the person's eyes and straight-ahead."""
@@ -265,12 +269,10 @@ class DrowsinessPolicy:
             verdicts.append(Verdict("warning", "distracted"))
         if self._measures.nods_since(t - NODS_S) >= NODS:
             verdicts.append(Verdict("notice", "nodding"))
-        if self._reports_unjudged(t):
+        reports = self._reports_unjudged(t)
+        if reports:
             verdicts.append(Verdict("notice", self._judgement.reason))
-            if self._judgement.reason == "no_blinks":
-                verdicts.insert(0, eyes)
-        else:
-            verdicts.insert(0, eyes)
+        verdicts.insert(0, self._evidence if reports and self._judgement.reason in OUT_OF_SIGHT else eyes)
         return max(verdicts, key=lambda verdict: verdict.rank)
 
     def _reports_unjudged(self, t: float) -> bool:

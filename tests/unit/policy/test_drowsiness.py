@@ -134,9 +134,17 @@ def test_a_driver_who_was_not_seen_awake_since_the_report_has_not_woken_up():
 
 
 def test_blinks_with_glances_between_do_not_add_up():
-    results = run(lambda t: None if t % 1.2 < 0.9 else 0.98, 10, 60)
+    results = run(lambda t: None if t % 1.2 < 0.9 else 0.98 if t % 2.4 < 1.2 else 0.03, 10, 60)
     assert {fatigue.reason for _, fatigue in results} == {None, "eyes_not_seen"}
     assert min(fatigue.awareness for _, fatigue in results) > 0.7
+
+
+def test_eyes_that_are_closed_whenever_they_are_seen_are_reported():
+    """A quarter of the time, in glimpses of 0.3 s: too little to follow a closure, enough to say so."""
+    results = run(lambda t: 0.03 if t < 20 else None if t % 1.2 < 0.9 else 0.98, 10, 60)
+    found = {level: t for t, level, reason in risen(results) if reason == "eyes_closed"}
+    assert 22 < found["warning"] <= 31
+    assert found["alarm"] <= found["warning"] + 6
 
 
 def test_hidden_eyes_are_never_closed():
