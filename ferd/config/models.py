@@ -371,8 +371,8 @@ class BuzzerConfig(Section):
     snooze_silences_alarm: Flag = False
     """Whether a snooze (by button or MQTT) silences the alarm level too."""
     status_led_pin: Pin | None = None
-    """GPIO (BCM) number of an LED that is lit while every camera works. With fatigue it winks every 2 s while nobody can
-    judge whether the driver sleeps."""
+    """GPIO (BCM) number of an LED that is lit while every camera works. With fatigue it winks every 2 s while nobody
+    can judge whether the driver sleeps."""
     alert_led_pin: Pin | None = None
     """GPIO (BCM) number of an LED: steady for a notice, blinking for a warning, flashing for an alarm."""
 

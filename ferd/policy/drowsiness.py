@@ -237,7 +237,7 @@ class DrowsinessPolicy:
 
     def _judge_evidence(self, t: float) -> Verdict:
         """Judge eyes that are closed whenever they are seen, although no single closure could be followed."""
-        if not self._judgement.closed_evidence:
+        if not self._judgement.closed_evidence(self._evidence_since is not None):
             self._evidence_since = None
             return Verdict()
         self._evidence_since = t if self._evidence_since is None else self._evidence_since

@@ -30,9 +30,9 @@ SLACK = 0.8
 """A camera at LEAST_FPS may lose a frame in five."""
 RECENT_S, RECENT_FPS = 3.0, 2.0
 """A camera that becomes slow is noticed from these last seconds, by this rate."""
-EVIDENCE_S = 2.5
-"""Seconds in which the eyes were seen closed. LEAST_SEEN of the window is 3.3 s, less what is lost at the borders of
-the stretches in which they were seen."""
+EVIDENCE_S, EVIDENCE_LEAVE_S = 2.0, 1.0
+"""Seconds in which the eyes were seen closed, and those below which that is over: hysteresis. LEAST_SEEN of the window
+is 3.3 s, less what is lost at the borders of the stretches in which they were seen."""
 EVIDENCE_SHARE = 0.85
 NO_BLINK_S = 30.0
 """People blink 10 to 20 times a minute, and about 4 times while they read (Bentivoglio et al., "Analysis of blink rate
@@ -120,12 +120,16 @@ class Judgement:
         since = self._began if self._face_at is None else self._face_at
         return since is not None and t - since >= GONE_S
 
-    @property
-    def closed_evidence(self) -> bool:
-        """Whether the eyes were seen closed for long enough in the window, and hardly ever otherwise."""
+    def closed_evidence(self, before: bool) -> bool:
+        """Return whether the eyes were seen closed for long enough in the window, and hardly ever otherwise.
+
+        Args:
+            before: what was returned last.
+        """
         closed = self._window.seconds("closed")
         known = closed + self._window.seconds("open", "half")
-        return closed >= EVIDENCE_S - ROUNDING and closed >= EVIDENCE_SHARE * known - ROUNDING
+        least_s = EVIDENCE_LEAVE_S if before else EVIDENCE_S
+        return closed >= least_s - ROUNDING and closed >= EVIDENCE_SHARE * known - ROUNDING
 
     def _judge(self) -> Unjudged | None:
         whole = min(WINDOW_S, max(self.elapsed_s, FIRST_S))
