@@ -24,7 +24,7 @@ from ferd.payloads import (
     State,
     iso,
 )
-from ferd.types import LEVELS, Alert, Fatigue, Level, Reading
+from ferd.types import LEVELS, Alert, Fatigue, Level, Reading, Unjudged
 
 HOLD_S = 0.5
 CONFIDENCE_STEP = 0.15
@@ -38,6 +38,8 @@ NOTICEABLE = {
     "blink_s": 0.05,
     "longest_s": 0.3,
     "yawns": 1.0,
+    "attention": 0.3,
+    "nods": 1.0,
 }
 """By how much a measure of fatigue must change before it is published again."""
 
@@ -111,12 +113,18 @@ class EventBuilder:
         self._fatigue.update(reading.fatigue, self._now)
         return self._published(events)
 
-    def lost(self, wall: float) -> Published:
-        """Report that the camera is gone: nobody is seen any more, and all alerts end."""
+    def unjudged(self, reason: Unjudged) -> Published:
+        """Report that nobody watches the driver, as no reading comes. Call it only while fatigue is on."""
+        self._fatigue.lost(self._now, reason)
+        return self._published()
+
+    def lost(self, wall: float, reason: Unjudged = "camera_lost") -> Published:
+        """Report that the camera is gone, and why: nobody is seen any more, and all alerts end."""
         if self._t is None:
             return self._published()
         transitions = self._alerts.update((), self._t, self._now, wall, "camera_lost")
-        self._fatigue.lost(self._now)
+        if self._fatigue.state is not None:
+            self._fatigue.lost(self._now, reason)
         events: list[AnyEvent] = [*self._alert_events(transitions, wall)]
         for t in (self._t, self._t + self._hold_s):
             events += self.update(Reading(t), wall).events
@@ -348,7 +356,7 @@ class FatigueTracker:
         self._changed_at = 0.0
 
     def update(self, fatigue: Fatigue | None, now: float) -> None:
-        """Take over a new level at once, and noticeable measures at most every FATIGUE_EVERY_S."""
+        """Take over a new level or reason at once, and noticeable measures at most every FATIGUE_EVERY_S."""
         if fatigue is None:
             return
         state = FatigueState(
@@ -360,18 +368,28 @@ class FatigueTracker:
             fatigue.blink_s,
             fatigue.longest_s,
             fatigue.yawns,
+            fatigue.judged,
+            fatigue.unjudged,
+            fatigue.attention,
+            fatigue.nods,
         )
         before = self.state
         is_soon = now - self._changed_at < FATIGUE_EVERY_S
-        if before is not None and state.level == before.level and (is_soon or not _is_noticeable(state, before)):
+        is_same = before is not None and (state.level, state.unjudged) == (before.level, before.unjudged)
+        if before is not None and is_same and (is_soon or not _is_noticeable(state, before)):
             return
         self.state, self._changed_at = state, now
 
-    def lost(self, now: float) -> None:
-        """Report that nothing is known, as the camera is gone."""
-        unknown = FatigueState("none", None, None, 0.0, None, None, 0.0, 0)
-        if self.state is not None and self.state != unknown:
+    def lost(self, now: float, reason: Unjudged) -> None:
+        """Report that nothing is known, and why."""
+        unknown = nothing_known(reason)
+        if self.state != unknown:
             self.state, self._changed_at = unknown, now
+
+
+def nothing_known(reason: Unjudged) -> FatigueState:
+    """Return the fatigue of a driver whom nobody watches."""
+    return FatigueState("none", None, None, 0.0, None, None, 0.0, 0, judged=False, unjudged=reason)
 
 
 def _no_alert(wall: float) -> AlertState:

@@ -232,18 +232,31 @@ class Track:
     seen: float
 
 
+EyesHidden = Literal["no_landmarks", "too_small", "outside", "no_face", "turned", "covered"]
+"""Why eyes could not be read: the detector gave no landmarks; the face is too small; the eyes lie outside the picture;
+the crop shows no face; the head is turned too far; lenses, a hand, hair, glare or darkness hide them."""
+
+
 @dataclass(frozen=True, slots=True)
 class EyeMouthState:
-    """Describe eyes and mouth of one face in one frame. None: cannot be seen (sunglasses, turned head, too small).
+    """Describe eyes, mouth and head of one face in one frame. None: cannot be seen or is not measured.
 
     ``eyes_closed``: 0 open to 1 closed. ``mouth_open``: 0 closed to 1 wide open. ``head_pitch``: how far the nose
-    stands below the middle of the eyes, in eye distances: it grows while the head sinks. ``right_closed``,
-    ``left_closed``: each eye alone, the subject's own.
+    stands below the middle of the eyes, in eye distances: it grows while the head sinks. The others need the landmarks
+    model: ``yaw``, ``pitch``, ``roll`` in degrees (LandmarkReading says which way they grow), ``lids`` and ``mouth``
+    the apertures in eye distances. ``hidden``: why ``eyes_closed`` is None. ``right_closed``, ``left_closed``: each
+    eye alone, the subject's own.
     """
 
     eyes_closed: float | None = None
     mouth_open: float | None = None
     head_pitch: float | None = None
+    yaw: float | None = None
+    pitch: float | None = None
+    roll: float | None = None
+    lids: float | None = None
+    mouth: float | None = None
+    hidden: EyesHidden | None = None
     right_closed: float | None = None
     left_closed: float | None = None
 
@@ -283,13 +296,30 @@ LEVELS_OWN = "default"
 """In place of a pattern's name: the pattern that [buzzer] configures for the level (`notice`, `warning`, `alarm`)."""
 
 
+Unjudged = Literal[
+    "too_few_frames",
+    "not_seen",
+    "eyes_not_seen",
+    "turned_away",
+    "no_blinks",
+    "frozen",
+    "camera_lost",
+    "loop_stopped",
+]
+"""Why nobody can say now whether the driver sleeps: fewer frames than the rules need; no face; a face whose eyes cannot
+be seen; a head turned out of sight; eyes that never blink (a photograph, a picture that stands still); the camera
+repeats its pictures; the camera delivers none; the daemon itself does not get on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fatigue:
     """Describe how tired the main face is. ``awareness``: 1 wide awake to 0.
 
     ``perclos``: share of the observed part of the last 60 s with eyes at least 80 % closed; ``observed``: how much
     of these 60 s was observed, 0 to 1. ``blinks``: a minute. ``blink_s``: mean length. ``longest_s``: the longest
-    closure of the window. ``yawns``: in the last 5 minutes. None: too little was observed.
+    closure of the window. ``yawns``, ``nods``: in the last 5 minutes. None: too little was observed. ``unjudged``: why
+    closed eyes could not be noticed now; None while they would be. ``attention``: 1 looking ahead to 0 after the
+    configured time away from the road; None while it is off or the driver's straight-ahead is not known.
     """
 
     awareness: float
@@ -301,16 +331,25 @@ class Fatigue:
     blink_s: float | None
     longest_s: float
     yawns: int
+    nods: int = 0
+    unjudged: Unjudged | None = None
+    attention: float | None = None
+
+    @property
+    def judged(self) -> bool:
+        """Whether closed eyes would raise a level now."""
+        return self.unjudged is None
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
     """Describe an alert that holds now.
 
-    ``name``: "fatigue" or the rule's. ``reason``: "eyes_closed", "perclos", "not_seen" or
-    "eyes_not_seen"; of a rule the label that held, "faces_absent" or "faces_present". ``since``: the source's time at
-    which this level began. ``pattern``: what the buzzer plays, LEVELS_OWN for the pattern of the level, None
-    for silence. ``awareness``: of fatigue only. ``mqtt``: it is published on MQTT.
+    ``name``: "fatigue" or the rule's. ``reason``: "eyes_closed", "perclos", "nodding", "distracted" or one of Unjudged;
+    of a rule the label that held, "faces_absent" or "faces_present". ``since``: the source's time at which this level
+    began. ``pattern``: what the buzzer plays, LEVELS_OWN for the pattern of the level, None for silence.
+    ``awareness``: of fatigue only. ``mqtt``: it is published on MQTT. ``repeat_s``: seconds after which a notice, which
+    is otherwise played once, is played again while it lasts.
     """
 
     name: str
@@ -320,6 +359,7 @@ class Alert:
     pattern: str | None = None
     awareness: float | None = None
     mqtt: bool = True
+    repeat_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

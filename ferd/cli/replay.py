@@ -152,6 +152,9 @@ FATIGUE_COLUMNS = (
     ("blinks", 6),
     ("longest", 7),
     ("yawns", 5),
+    ("yaw", 5),
+    ("pitch", 5),
+    ("judged", 15),
 )
 RANK = {"none": 0, "notice": 1, "warning": 2, "alarm": 3}
 
@@ -201,6 +204,9 @@ def _measures(line: Line) -> str:
         _number(fatigue["blinks"], 0),
         f"{fatigue['longest_s']:.1f} s",
         str(fatigue["yawns"]),
+        _number(face.get("yaw"), 0),
+        _number(face.get("pitch"), 0),
+        fatigue["unjudged"] or "yes",
     )
     cells = (f"{value:>{width}}" for value, (_, width) in zip(values, FATIGUE_COLUMNS, strict=True))
     return f"{line['t']:7.1f}s  " + "  ".join(cells)

@@ -235,6 +235,8 @@ class SmoothingConfig(Section):
 
 # ---- [fatigue] ----
 
+LEAST_FPS = 3.0
+"""As in ferd.policy.judgement, whose import of numpy the commands that only read the configuration would pay for."""
 EyesClosedSeconds = Annotated[Number, Field(ge=0.75, le=60)]
 """At least 0.75 s: longer than any blink."""
 
@@ -254,7 +256,16 @@ class FatigueConfig(Section):
     perclos_warning: Fraction = 0.25
     """Warning when PERCLOS is above this. The limit rises in the same way."""
     unseen_after_s: Annotated[Number, Field(ge=0, le=600)] = 10.0
-    """Notice when the eyes were visible for less than a fifth of this time, up to now. 0: never."""
+    """Notice when for this long nobody could judge whether the driver sleeps: the eyes were visible for less than a
+    third of the last 10 s, the head was turned away, or too few frames came. 0: never; it is published all the same."""
+    unjudged_every_s: Seconds = 60.0
+    """Repeat that notice, quietly, at this interval for as long as it lasts. 0: once."""
+    attention: Flag = False
+    """Warn too when head or eyes are off the road. For driving only."""
+    attention_after_s: Annotated[Number, Field(ge=1, le=60)] = 3.0
+    """Warning when they have been off the road for this long, or for 10 s of the last 30. Euro NCAP: 3 s."""
+    allow_low_fps: Flag = False
+    """Accept a camera with less than 3 frames a second, which misses short closures."""
 
     @model_validator(mode="after")
     def _in_order(self) -> FatigueConfig:
@@ -480,7 +491,8 @@ class BuzzerConfig(Section):
     snooze_silences_alarm: Flag = False
     """Whether a snooze (by button or MQTT) silences the alarm level too."""
     status_led_pin: Pin | None = None
-    """GPIO (BCM) number of an LED that is lit while every camera works."""
+    """GPIO (BCM) number of an LED that is lit while every camera works. With fatigue it winks every 2 s while nobody
+    can judge whether the driver sleeps."""
     alert_led_pin: Pin | None = None
     """GPIO (BCM) number of an LED: steady for a notice, blinking for a warning, flashing for an alarm."""
 
@@ -690,6 +702,19 @@ class Config(Section):
                     raise ValueError(f'alerts: "{alert.name}": needs gestures: set enabled = true in [gestures]')
                 if name not in self.gestures.use:
                     raise ValueError(f'alerts: "{alert.name}": {name} is not recognised: add it to use in [gestures]')
+        return self
+
+    @model_validator(mode="after")
+    def _fast_enough(self) -> Config:
+        if not self.fatigue.enabled or self.fatigue.allow_low_fps:
+            return self
+        for name, camera in self.cameras.items():
+            if camera.fps < LEAST_FPS:
+                raise ValueError(
+                    f"cameras.{name}.fps = {camera.fps:g} is too low for fatigue.enabled: closed eyes are judged from "
+                    f"{LEAST_FPS:g} frames a second on. Raise fps (15 is better), switch fatigue off, or set "
+                    "fatigue.allow_low_fps = true to accept the report too_few_frames"
+                )
         return self
 
     @model_validator(mode="after")

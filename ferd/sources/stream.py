@@ -19,6 +19,9 @@ from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
 from ferd.sources.video import MOST_BROKEN, VideoError, VideoReader
 from ferd.types import Frame
 
+STILL_S = 30.0
+"""A static scene may be the same, bit by bit, between two key frames of H.264 and H.265. They come every 1 to 10 s, and
+from cameras that stretch them to save bandwidth every 20 s. Each JPEG carries the sensor's noise anew."""
 CLEANUP_S = 2.0
 """Added to the limits for opening: the source's own time-out is to end the call, not the supervisor."""
 MOST_FPS = 100.0
@@ -38,6 +41,8 @@ class StreamCamera:
     and for each further one. `password_file`: its first line is the password, instead of one in the address.
     """
 
+    noisy = True
+
     def __init__(
         self,
         url: str,
@@ -52,8 +57,6 @@ class StreamCamera:
     ) -> None:
         self.name = redact(url)
         self.opening_s = open_s + read_s + CLEANUP_S
-        self.noisy = False
-        """True once it sends JPEG: those of a sensor all differ. The encoder of a video repeats a static scene."""
         self._url, self._limits_s = url, (open_s, read_s)
         self._interval = 1 / fps
         self._password_file, self._tls_verify = password_file, tls_verify
@@ -67,6 +70,11 @@ class StreamCamera:
         self._due = self._asked = -1e9
         self._in_time = False
         self._interrupted = threading.Event()
+
+    @property
+    def still_s(self) -> float:
+        """Seconds for which the encoder of a video may repeat a static scene."""
+        return STILL_S if self._video is not None else 0.0
 
     def open(self) -> None:
         password = (
@@ -125,7 +133,6 @@ class StreamCamera:
             if JPEG_START not in start and not start.startswith(b"--"):
                 return self._other(reply, start)
         self._splitter.feed(start)
-        self.noisy = True
         return None
 
     def _other(self, reply: HttpReply, start: bytes) -> str:

@@ -272,7 +272,8 @@ class CameraHandle:
             if capture is not self._capture or self._failure is not None or self._stop_by is not None:
                 return
             now = self._clock()
-            self._detector.frame(now, frame, noisy=source.noisy)
+            still_s = getattr(source, "still_s", 0.0)
+            self._detector.frame(now, frame, noisy=source.noisy, still_s=still_s)
             report = self._report
             skipped = report.skipped + (self._frame is not None)
             report = replace(report, frames=report.frames + 1, skipped=skipped, last_frame_at=now)

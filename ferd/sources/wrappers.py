@@ -50,6 +50,10 @@ class SourceWrapper:
         return self._source.noisy
 
     @property
+    def still_s(self) -> float:
+        return float(getattr(self._source, "still_s", 0.0))
+
+    @property
     def opening_s(self) -> float:
         return self._source.opening_s
 
@@ -180,6 +184,10 @@ class FirstWorkingSource:
     @property
     def noisy(self) -> bool:
         return self._source is None or self._source.noisy
+
+    @property
+    def still_s(self) -> float:
+        return float(getattr(self._source, "still_s", 0.0))
 
     @property
     def opening_s(self) -> float:

@@ -18,7 +18,11 @@ def smoothing_rules(config: Config) -> SmoothingRules:
 
 def drowsiness_limits(config: Config) -> DrowsinessLimits | None:
     """Return the values of [fatigue], None where it is off."""
-    return DrowsinessLimits(**config.fatigue.model_dump(exclude={"enabled"})) if config.fatigue.enabled else None
+    return (
+        DrowsinessLimits(**config.fatigue.model_dump(exclude={"enabled", "allow_low_fps"}))
+        if config.fatigue.enabled
+        else None
+    )
 
 
 def alert_rules(config: Config) -> tuple[Rule, ...]:

@@ -5,15 +5,16 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from published import Payload, Recorder
 from readings import alert, face, fatigue, reading
 
-from ferd.event_builder import CONFIDENCE_STEP, FATIGUE_EVERY_S, NOTICEABLE
+from ferd.event_builder import CONFIDENCE_STEP, FATIGUE_EVERY_S, NOTICEABLE, EventBuilder, nothing_known
 from ferd.names import slug
 from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, GestureEvent, State
-from ferd.types import LEVELS, Alert, Fatigue, Gesture, Reading
+from ferd.types import LEVELS, Alert, Fatigue, Gesture, Reading, Unjudged
 
 
 def update_all(builder: Recorder, *readings: Reading) -> list[Payload]:
@@ -320,6 +321,26 @@ def test_a_rule_that_is_not_for_mqtt_is_not_published():
     assert update_from_1000(Recorder(), seen(1))[1:] == update_from_1000(Recorder(), seen(1, quiet))[1:]
     published = update_from_1000(Recorder(), seen(1, quiet, alert("sad", "notice")))
     assert [state["active"] for state in payloads(published, "alert")] == [["sad"]]
+
+
+def test_a_reason_why_nobody_can_judge_is_published_at_once():
+    builder = EventBuilder("hall", "desk")
+    builder.begin(0.0)
+    for t, reason in ((0.0, None), (1.0, "eyes_not_seen"), (2.0, "turned_away"), (3.0, None)):
+        published = builder.update(replace(reading(t), fatigue=fatigue(unjudged=reason)), t)
+        assert published.fatigue is not None
+        assert (published.fatigue.judged, published.fatigue.unjudged) == (reason is None, reason)
+
+
+@pytest.mark.parametrize("reason", ["camera_lost", "frozen"])
+def test_a_camera_that_is_gone_or_never_came_is_not_judged(reason: Unjudged):
+    builder = EventBuilder("hall", "desk")
+    builder.begin(0.0)
+    assert builder.lost(1.0, reason).fatigue is None, "fatigue is off"
+    never_came = builder.unjudged(reason).fatigue
+    builder.update(replace(reading(2.0), fatigue=fatigue()), 2.0)
+    gone = builder.lost(3.0, reason).fatigue
+    assert never_came == gone == nothing_known(reason)
 
 
 def test_a_lost_camera_ends_the_alert_and_says_why():

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from ferd import topics
 from ferd.names import slug
 from ferd.payloads import EVENT_TYPES, Json
-from ferd.types import LEVELS
+from ferd.types import LEVELS, Unjudged
 
 NONE = "None"
 DIAGNOSTIC = "diagnostic"
@@ -172,6 +172,15 @@ def _alerts(camera: _Camera) -> Iterator[tuple[str, Json]]:
         unit_of_measurement="%",
         state_topic=camera.at(topics.FATIGUE),
         value_template=_percent("perclos"),
+    )
+    yield camera.control(
+        "sensor",
+        "driver_watch",
+        icon="mdi:shield-eye-outline",
+        device_class="enum",
+        options=["judged", *get_args(Unjudged)],
+        state_topic=camera.at(topics.FATIGUE),
+        value_template="{{ value_json.unjudged or 'judged' }}",
     )
 
 

@@ -149,6 +149,7 @@ class DaemonView:
             "status": status,
             "source": camera.source,
             "error": error if status == "offline" else None,
+            "unjudged": None if camera.fatigue is None else "loop_stopped" if stalled else camera.fatigue.unjudged,
             "enabled": settings.enabled,
             "buzzer": settings.buzzer,
             "sensitivity": settings.sensitivity,

@@ -137,6 +137,8 @@ def _signals(state: EyeMouthState) -> dict[str, Any]:
         "eyes_closed": _rounded(state.eyes_closed),
         "mouth_open": _rounded(state.mouth_open),
         "nod": _rounded(state.head_pitch),
+        **{name: _rounded(getattr(state, name)) for name in ("yaw", "pitch", "roll", "lids", "mouth")},
+        "hidden": state.hidden,
     }
 
 

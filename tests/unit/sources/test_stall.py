@@ -8,7 +8,7 @@ from camera_tools import gray_picture
 from ferd.pictures import read_header
 from ferd.sources.fake import picture_number
 from ferd.sources.jpeg import jpeg_frame
-from ferd.sources.stall import StallDetector, Timing, retry_delay
+from ferd.sources.stall import StallDetector, Timing, is_frozen, retry_delay
 from ferd.types import Deferred, Frame, Image
 
 TIMING = Timing()
@@ -69,6 +69,33 @@ class TestFrozen:
             picture[33, 13, 2] = step
             watch.frame(float(step), Frame(0.0, picture), noisy=True)
             assert watch.failure(float(step)) is None
+
+    @pytest.mark.parametrize("buffers", [1, 2, 4, 30])
+    def test_a_ring_of_buffers_in_turn(self, buffers: int) -> None:
+        """Every image differs from the one before, and none is new."""
+        watch = StallDetector(0.0, TIMING)
+        for step in range(200):
+            watch.frame(step / 10, Frame(0.0, picture_number(step, SIZE)), noisy=True)
+        failures = []
+        for step in range(200, 400):
+            watch.frame(step / 10, Frame(0.0, picture_number(1000 + step % buffers, SIZE)), noisy=True)
+            failures.append(watch.failure(step / 10))
+        frozen = next(step for step, failure in enumerate(failures) if failure) / 10
+        assert is_frozen(failures[-1])
+        assert 5.0 <= frozen <= 5.2 + 2 * buffers / 10
+
+    def test_a_scene_that_stands_still_for_a_key_frames_interval(self) -> None:
+        watch = StallDetector(0.0, TIMING)
+        for step in range(300):
+            watch.frame(step / 10, Frame(0.0, picture_number(step // 200, SIZE)), noisy=True, still_s=30.0)
+            assert watch.failure(step / 10) is None
+        for step in range(300, 520):
+            watch.frame(step / 10, Frame(0.0, picture_number(1, SIZE)), noisy=True, still_s=30.0)
+        assert watch.failure(51.9) == "the same picture for 30 s: the camera is frozen"
+
+    def test_only_the_same_pictures_are_frozen(self) -> None:
+        assert not is_frozen(None)
+        assert not is_frozen("no picture for 2 s")
 
     def test_a_film_may_hold_a_picture(self) -> None:
         watch = StallDetector(0.0, TIMING)
