@@ -1,89 +1,140 @@
-"""Run the real pipeline over the demo scene; draw its readings at four moments and the published labels over time."""
+"""Run the real pipeline over the demo scene, and draw what it reads and publishes: a short animation and a still."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
 
 from ferd.config import CameraConfig, Config
+from ferd.event_builder import EventBuilder
 from ferd.replay import frames
 from ferd.sources.factory import open_source
 from ferd.types import Frame, Reading
 from ferd.vision.loader import Models
 from ferd.vision.pipeline import Pipeline
 
-FPS = 10
-COLOURS = {  # BGR
-    None: (90, 90, 90),
-    "neutral": (200, 200, 200),
-    "happiness": (60, 200, 240),
-    "surprise": (200, 100, 200),
-    "sadness": (220, 130, 70),
-    "anger": (70, 70, 220),
-    "fear": (200, 200, 80),
-    "disgust": (90, 180, 90),
-}
-TILE = (400, 300)
-FONT = cv2.FONT_HERSHEY_DUPLEX
+FPS = 15
+EVERY = 4  # of these frames one is drawn
+FIRST_S, LAST_S, STILL_S = 2.0, 25.0, 6.5
+SCENE = (560, 420)
+SIZE = (1080, 556)
+MARGIN = 20
+PAPER, INK, DIM, ACCENT = "#10151c", "#e8edf2", "#7d8a99", "#ffc24b"
+LABELS = ("happiness", "surprise", "sadness", "neutral", "anger", "fear", "disgust")
+LINES = 4
+QUALITY = 50
 
 
-def main(out: Path) -> None:
-    story = read_scene()
-    chosen = [one_of(story, label) for label in ("neutral", "happiness", "surprise", "sadness")]
-    tiles = [tile(frame, reading) for frame, reading in chosen if frame is not None]
-    picture = np.vstack([np.hstack(tiles), band(story, TILE[0] * len(tiles))])
-    picture = cv2.resize(picture, (1200, picture.shape[0] * 1200 // picture.shape[1]), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(out), picture)
-    print(f"{out}: {picture.shape[1]}x{picture.shape[0]}")
+@dataclass
+class Moment:
+    """A frame, what was read in it, and the messages that were published up to it."""
+
+    frame: Frame
+    reading: Reading
+    messages: tuple[str, ...]
 
 
-def read_scene() -> list[tuple[Frame, Reading]]:
+def main(animation: Path, still: Path) -> None:
+    """Draw both files."""
+    moments = list(played())
+    pictures = [drawn(one) for one in moments[::EVERY] if FIRST_S <= one.frame.t < LAST_S]
+    pictures[0].save(
+        animation, save_all=True, append_images=pictures[1:], duration=1000 * EVERY // FPS, loop=0, quality=QUALITY
+    )
+    drawn(next(one for one in moments if one.frame.t >= STILL_S)).save(still, optimize=True)
+    for file in (animation, still):
+        print(f"{file}: {file.stat().st_size / 1000:.0f} KB")
+
+
+def played() -> Iterator[Moment]:
+    """The scene through the whole chain, with the messages as MQTT carries them."""
     config, camera = Config(), CameraConfig(source="demo", fps=FPS)
-    pipeline = Pipeline.of(Models(config), config, camera)
+    pipeline, builder = Pipeline.of(Models(config), config, camera), EventBuilder("hall-pi", "camera")
     source = open_source(camera, live=False)
     source.open()
-    return [(frame, pipeline.step(frame)) for frame in frames(source)]
+    messages: tuple[str, ...] = ()
+    state = None
+    for frame in frames(source):
+        reading = pipeline.step(frame)
+        published = builder.update(reading, frame.t)
+        new = []
+        if published.state != state and (state := published.state):
+            new.append(message("state", expression=state.expression, confidence=state.confidence, faces=state.faces))
+        for event in published.events:
+            told = event.to_dict()
+            kept = {key: told.get(key) for key in ("event_type", "from", "to", "track")}
+            new.append(message("event", **{key: value for key, value in kept.items() if value is not None}))
+        messages = (*messages, *new)[-LINES:]
+        yield Moment(frame, reading, messages)
 
 
-def one_of(story: list[tuple[Frame, Reading]], label: str) -> tuple[Frame | None, Reading | None]:
-    """Return the moment at which `label` has the highest confidence."""
-    held = [pair for pair in story if pair[1].main_face and pair[1].main_face.expression == label]
-    return max(held, key=lambda pair: pair[1].main_face.confidence, default=(None, None))
+def message(topic: str, **values: object) -> str:
+    """A message as a line."""
+    texts = (f'"{key}":{text(value)}' for key, value in values.items())
+    return f"ferd/hall-pi/camera/{topic}  {{{','.join(texts)}}}"
 
 
-def tile(frame: Frame, reading: Reading) -> np.ndarray:
-    picture = frame.image.copy()
-    face = reading.main_face
-    colour = COLOURS[face.expression]
-    x, y, w, h = map(round, face.track.face.box)
-    cv2.rectangle(picture, (x, y), (x + w, y + h), colour, 3, cv2.LINE_AA)
-    cv2.putText(picture, f"{face.expression} {face.confidence:.2f}", (14, 38), FONT, 1.0, colour, 2, cv2.LINE_AA)
-    picture[330:474, 6:196] //= 3  # a dark background for the bars
-    for row, (label, share) in enumerate(sorted(face.smooth.items(), key=lambda item: -item[1])[:4]):
-        top = 340 + row * 32
-        cv2.rectangle(picture, (14, top), (14 + round(174 * share), top + 22), COLOURS[label], -1)
-        ink = (30, 30, 30) if share > 0.6 else COLOURS[label]
-        cv2.putText(picture, label, (18, top + 17), FONT, 0.6, ink, 1, cv2.LINE_AA)
-    return cv2.resize(picture, TILE, interpolation=cv2.INTER_AREA)
+def text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "null" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def band(story: list[tuple[Frame, Reading]], width: int) -> np.ndarray:
-    """Draw the published label over time, from left to right."""
-    strip = np.full((70, width, 3), 24, np.uint8)
-    before = None
-    for index, (_, reading) in enumerate(story):
-        left, right = (round(width * i / len(story)) for i in (index, index + 1))
-        face = reading.main_face
-        label = face.expression if face else None
-        strip[8:40, left:right] = COLOURS[label] if face else (40, 40, 40)
-        if face and label and label != before:
-            cv2.putText(strip, label, (left + 2, 60), FONT, 0.5, COLOURS[label], 1, cv2.LINE_AA)
-        before = label if face else None
-    return strip
+def font(size: int, *, mono: bool = False, bold: bool = False) -> ImageFont.FreeTypeFont:
+    family = "DejaVu Sans Mono" if mono else "DejaVu Sans"
+    found = font_manager.findfont(font_manager.FontProperties(family=family, weight="bold" if bold else "normal"))
+    return ImageFont.truetype(found, size)
+
+
+def drawn(moment: Moment) -> Image.Image:
+    picture = Image.new("RGB", SIZE, PAPER)
+    draw = ImageDraw.Draw(picture)
+    quiet = cv2.medianBlur(moment.frame.image, 3)  # the scene's sensor noise would fill the file
+    scene = Image.fromarray(cv2.cvtColor(cv2.resize(quiet, SCENE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB))
+    face = moment.reading.main_face
+    if face is not None:
+        _face(ImageDraw.Draw(scene), moment, SCENE[0] / moment.frame.width)
+    picture.paste(scene, (MARGIN, MARGIN))
+    left = SCENE[0] + 2 * MARGIN
+    title = "nobody" if face is None else face.expression or "not sure"
+    draw.text((left, MARGIN - 4), title, ACCENT if face else DIM, font(44, bold=True))
+    _bars(draw, moment, left, MARGIN + 72, SIZE[0] - MARGIN)
+    top = SCENE[1] + 2 * MARGIN - 6
+    for number, line in enumerate(moment.messages):
+        newest = number == len(moment.messages) - 1
+        draw.text((MARGIN, top + 23 * number), line, INK if newest else DIM, font(16, mono=True))
+    return picture
+
+
+def _face(draw: ImageDraw.ImageDraw, moment: Moment, scale: float) -> None:
+    face = moment.reading.main_face
+    assert face is not None
+    x, y, w, h = (value * scale for value in face.track.face.box)
+    draw.rounded_rectangle((x, y, x + w, y + h), 8, outline=ACCENT, width=3)
+    landmarks = face.track.face.landmarks
+    for px, py in landmarks.points * scale if landmarks is not None else ():
+        draw.ellipse((px - 1.5, py - 1.5, px + 1.5, py + 1.5), fill=INK)
+
+
+def _bars(draw: ImageDraw.ImageDraw, moment: Moment, left: int, top: int, right: int) -> None:
+    face = moment.reading.main_face
+    for row, label in enumerate(LABELS):
+        y = top + 50 * row
+        share = face.smooth.get(label, 0.0) if face else 0.0
+        held = face is not None and face.expression == label
+        draw.text((left, y), label, INK if held else DIM, font(20))
+        begin = left + 130
+        draw.rounded_rectangle((begin, y + 2, right, y + 24), 5, fill="#1d2632")
+        if share > 0.02:
+            end = begin + (right - begin) * share
+            draw.rounded_rectangle((begin, y + 2, end, y + 24), 5, fill=ACCENT if held else "#4d6a8c")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
