@@ -29,9 +29,11 @@ EYE_SIDE, EYE_DOWN = 0.65, -0.05
 """Square around an eye: its side, and how far its centre lies below the eye landmark, in eye distances."""
 MOUTH_SIDE, MOUTH_DOWN = 1.0, 0.12
 """Square around the mouth: the same, from the middle between the mouth's corners."""
-HEIGHTS = (-0.12, 0.0, 0.12)
+HEIGHTS = (0.0, -0.12, 0.12)
 """Each eye is read at these heights, in eye distances from its landmark, which is often a little off: in a clip of a
 driver in glasses the eyes are then read in 65 % of the frames instead of 42, and drawn closed ones in all poses."""
+CERTAIN = 0.9
+"""At this `sure` the other heights are not read: 1.26 readings an eye instead of 3, the same results on whole faces."""
 LEAST_BY_MOUTH = 0.9
 """The eye distance counts as at least this share of the distance from eyes to mouth: the eyes of a turned head lie
 close together. In frontal faces eyes and mouth are 0.94 eye distances apart (median of 1,600; 5th to 95th percentile
@@ -172,11 +174,16 @@ class EyeReader:
         return part.sure >= self.threshold
 
     def _eye(self, gray: Image, square: Square, down: complex) -> EyeMouthReading:
-        """Return the most certain reading of three heights: without an eye in it, a crop is classified as `other`."""
+        """Return the most certain reading of the heights: without an eye in it, a crop is classified as `other`."""
         x, y, side, roll = square
-        places = (complex(x, y) + shift * down for shift in HEIGHTS)
-        crops = (normalise_contrast(cut_square(gray, (at.real, at.imag, side, roll), self.size)) for at in places)
-        return max((self._part(crop, "eye") for crop in crops), key=lambda part: part.sure)
+        best = UNSEEN
+        for shift in HEIGHTS:
+            at = complex(x, y) + shift * down
+            crop = normalise_contrast(cut_square(gray, (at.real, at.imag, side, roll), self.size))
+            best = max(best, self._part(crop, "eye"), key=lambda part: part.sure)
+            if best.sure >= CERTAIN:
+                break
+        return best
 
     def _part(self, crop: Image, what: Literal["eye", "mouth"]) -> EyeMouthReading:
         closed, opened = _two(self._classifier(crop), what)
