@@ -95,6 +95,7 @@ class DaemonView:
             "cameras": [self._camera(camera, stalled) for camera in snapshot.cameras.values()],
             "broker": {"connected": broker.connected, "reason": broker.reason, "reconnects": broker.reconnects},
             "fatigue": snapshot.config.fatigue.enabled,
+            "gestures": list(snapshot.config.gestures.use) if snapshot.config.gestures.enabled else [],
         }
 
     def health(self) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def reading_json(
         "faces": [_face(face, reading, rules, quality.get(face.track.id)) for face in reading.faces],
         "fatigue": None if reading.fatigue is None else _fields(reading.fatigue),
         "alerts": [_alert(alert, reading.t) for alert in reading.alerts],
+        "gestures": [{"name": one.name, "face": one.track, "t": round(one.t, 3)} for one in reading.gestures],
     }
 
 
@@ -138,6 +139,7 @@ def _signals(state: EyeMouthState) -> dict[str, Any]:
         "mouth_open": _rounded(state.mouth_open),
         "nod": _rounded(state.head_pitch),
         **{name: _rounded(getattr(state, name)) for name in ("yaw", "pitch", "roll", "lids", "mouth")},
+        **{name: _rounded(getattr(state, name)) for name in ("right_closed", "left_closed")},
         "hidden": state.hidden,
     }
 

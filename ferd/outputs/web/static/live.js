@@ -39,6 +39,7 @@ export class Live {
     text($("pace"), "");
   }
 
+  // Returns the face that is shown.
   message(reading, bitmap, sendsPicture) {
     this.cover(null);
     const face = this.choose(reading);
@@ -48,6 +49,7 @@ export class Live {
     this.alerts(reading.alerts);
     this.pace(reading, sendsPicture);
     this.describe(reading, face);
+    return face;
   }
 
   choose(reading) {

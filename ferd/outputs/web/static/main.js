@@ -3,13 +3,14 @@
 import { $, el, text } from "./dom.js";
 import { get, LiveConnection, post } from "./api.js";
 import { Live } from "./live.js";
+import { Gestures } from "./gestures.js";
 import { Timeline } from "./time.js";
 import { Teach } from "./teach.js";
 import { Tune } from "./tune.js";
 import { HealthView } from "./health.js";
 
 const STATE_EVERY_MS = 2000;
-const live = new Live(), timeline = new Timeline(), tune = new Tune(), teach = new Teach(), health = new HealthView();
+const live = new Live(), gestures = new Gestures(), timeline = new Timeline(), tune = new Tune(), teach = new Teach(), health = new HealthView();
 const views = ["live", "time", "tune", "teach", "health"];
 let state = null, view = "live", camera = null, stateAt = -Infinity;
 
@@ -24,7 +25,7 @@ const connection = new LiveConnection(
     if (head.kind === "reading" && state) {
       if (bitmap && $("sending").hidden) showViewers(1);
       if (view === "teach") teach.message(head, bitmap, state.labels);
-      else live.message(head, bitmap, connection.picture);
+      else gestures.message(head, live.message(head, bitmap, connection.picture));
     }
   },
   (open) => { if (!open) live.cover("No connection to ferd. Reconnecting …"); },
@@ -38,6 +39,7 @@ function show(next) {
   $("leave").hidden = !state.token;
   document.title = `ferd ${state.node}`;
   live.setLabels(state.labels);
+  gestures.setNames(state.gestures);
   cameras();
   const one = chosen();
   if (!one) return;

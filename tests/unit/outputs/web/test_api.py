@@ -16,6 +16,7 @@ def test_state_describes_node_cameras_and_broker(shown):
     assert state["cameras"][0]["status"] == "online"
     assert state["cameras"][0]["lookers"] == 0
     assert "happiness" in state["labels"]
+    assert state["gestures"] == [], "they are off"
     assert state["cameras"][0]["latency_ms"] == 31.2, "from capture to reading"
     assert state["broker"] == {"connected": False, "reason": "connection refused", "reconnects": 0}
 

@@ -22,6 +22,7 @@ def test_a_viewer_gets_pictures_with_their_readings(shown):
         assert face["why"]["text"]
         assert face["quality"]["light"] > 20
         assert head["age_ms"] < 5000
+        assert head["gestures"] == []
         wait_for(lambda: shown.camera()["pictures_to"] == 1)
     wait_for(lambda: shown.camera()["lookers"] == 0, 10, "a closed viewer is forgotten")
 
