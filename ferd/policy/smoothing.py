@@ -115,7 +115,8 @@ class Smoother:
         self._logs = self._filtered(self._logs, logs, passed, self.rules.time_constant_s)
         self._recent = self._filtered(self._recent, logs, passed, RECENT_SHARE * self.rules.time_constant_s)
         self._t = t
-        self._decide(t, self._wanted(logs, passed, self._caution(t, logs, mouth)))
+        caution = self._caution(t, logs, mouth)
+        self._decide(t, self._wanted(logs, passed, caution), caution)
         self._update_confidence()
         return self.now
 
@@ -166,7 +167,7 @@ class Smoother:
         uncertain = smooth[self._held] < self.rules.off_threshold and max(smooth) < self.rules.on_threshold
         return None if uncertain else self._held
 
-    def _decide(self, t: float, wanted: int | None) -> None:
+    def _decide(self, t: float, wanted: int | None, caution: float) -> None:
         """Replace the held label once the wanted one has been wanted for long enough."""
         if wanted == self._held:
             self._rival = None
@@ -175,7 +176,7 @@ class Smoother:
             self._rival = _Rival(wanted, t)
         needed = self.rules.min_hold_s
         if wanted is None or self._held is None:  # no label: not in between, and not for a moment
-            needed += self.rules.time_constant_s
+            needed += self.rules.time_constant_s * (caution if wanted is None else 1)
         if t - self._rival.since < needed - 1e-9:
             return
         if wanted is not None and self._held is not None:
