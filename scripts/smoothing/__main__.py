@@ -59,7 +59,7 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--model", action="append", help="name or path; may be given several times")
     parser.add_argument("--half", choices=("tune", "held-out"), default="held-out", help="whose portraits are animated")
-    parser.add_argument("--people", type=int, default=8, help="how many people; 0: clips only")
+    parser.add_argument("--people", type=int, default=6, help="how many people; 0: clips only")
     parser.add_argument("--cache", type=Path, default=Path("build/smoothing"), help="folder for what was read")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--json", action="store_true")
