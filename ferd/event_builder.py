@@ -7,7 +7,7 @@ line of the builder's own: seconds that never jump back, also when a source star
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -99,8 +99,11 @@ class EventBuilder:
         before = self._state
         state = self._next_state(reading, wall)
         changed = before is None or state.expression != before.expression
+        shown = {gesture.track for gesture in reading.gestures if gesture.t == reading.t}
         events: tuple[AnyEvent, ...] = (
-            *self._appeared(reading, wall, at_once=before is None, expressing=self._main_track if changed else None),
+            *self._appeared(
+                reading, wall, at_once=before is None, shown=shown | {self._main_track} if changed else shown
+            ),
             *(self._expression_changed(before, state, wall) if changed else ()),
             *self._gestures(reading, wall),
             *self._alert_events(transitions, wall),
@@ -171,19 +174,19 @@ class EventBuilder:
             return confidence is not published
         return round(abs(confidence - published), 6) >= CONFIDENCE_STEP
 
-    def _appeared(self, reading: Reading, wall: float, *, at_once: bool, expressing: int | None) -> list[Event]:
+    def _appeared(self, reading: Reading, wall: float, *, at_once: bool, shown: Container[int | None]) -> list[Event]:
         """Publish the faces that have stayed for ``hold_s``.
 
         Args:
             at_once: publish all without waiting.
-            expressing: the track whose expression is about to be published: its face has to appear before.
+            shown: tracks of which an expression or a gesture is about to be published: they have to appear before.
         """
         events = []
         for face in reading.faces:
             presence = self._presences.setdefault(face.track.id, Presence(self._now, self._now))
             presence.last, presence.missing_since = self._now, None
             waited = self._now - presence.first >= self._hold_s
-            if not presence.is_published and (at_once or waited or face.track.id == expressing):
+            if not presence.is_published and (at_once or waited or face.track.id in shown):
                 presence.is_published = True
                 events.append(self._event("face_appeared", wall, track=face.track.id))
         return events

@@ -7,6 +7,7 @@ fatigue, alerts and events again, so that other settings can be tried without th
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -133,12 +134,12 @@ def _reading(
         known[number] = track
         tracks.append(track)
         if seen:
-            scores[number] = np.array([float(face["scores"][label]) for label in labels], np.float32)
+            scores[number] = np.array([_finite(face["scores"][label]) for label in labels], np.float32)
             numbers = {name: _number(face.get(key)) for key, name in EYE_MOUTH_KEYS.items()}
             states[number] = EyeMouthState(**numbers, hidden=_hidden(face.get("hidden")))
             if face.get("mouth_shape") is not None:
                 opening, width = face["mouth_shape"]
-                mouths[number] = MouthShape(float(opening), float(width))
+                mouths[number] = MouthShape(_finite(opening), _finite(width))
     main = line["main"]
     return Reading(t, smoother(t, tracks, scores, states, mouths), None if main is None else int(main))
 
@@ -148,6 +149,14 @@ def _hidden(value: Any) -> EyesHidden | None:
         raise ValueError(f"hidden is {value!r}")
     hidden: EyesHidden | None = value
     return hidden
+
+
+def _finite(value: Any) -> float:
+    """Convert a value. Raises ValueError for NaN and infinity, which would stay in every later mean."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not a finite number")
+    return number
 
 
 def _number(value: Any) -> float | None:

@@ -206,7 +206,7 @@ class SmoothingConfig(Section):
     quick: 1.1."""
     caution: Annotated[Number, Field(ge=0, le=10)] = 1.0
     """How much more evidence a change needs while scores and mouth move to and fro, as of somebody who talks: at 1 two
-    to three times as much, at 0 none more. quick: 0."""
+    to three times as much, at 0 none more. Above 0, frames of a yawn count for little as well. quick: 0."""
     min_hold_s: Seconds = 0.0
     """A new label must lead for this much longer before it is published; the current one is kept until then."""
 

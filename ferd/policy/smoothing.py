@@ -36,6 +36,10 @@ QUIET_MOUTH, RESTLESS_MOUTH = 0.03, 0.03
 """The same of the mouth: the mean of its opening and its width, in eye distances. Medians: still faces 0.01, faces that
 change 0.02, drivers 0.03, people who talk 0.07."""
 MOST_CAUTION = 4.0
+WIDE, YAWN = 0.5, 0.7
+"""Opening of a mouth in eye distances from which on a frame counts less, and at which it counts YAWN_WEIGHT: a yawn is
+no expression, but reads as anger, surprise or sadness for seconds. Yawns have 0.6 to 0.85, posed surprise up to 0.4."""
+YAWN_WEIGHT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class SmoothedLabel:
 
 @dataclass(frozen=True, slots=True)
 class _Rival:
-    """The label that should replace the held one (None: no label), and since when."""
+    """The label that should replace the held one (None: no label), and since when, on the clock of weighted frames."""
 
     label: int | None
     since: float
@@ -91,7 +95,7 @@ class Smoother:
         self._scores, self._mouth = Restlessness(), Restlessness()
         self._logs: Values | None = None
         self._recent: Values = ()
-        self._t = 0.0
+        self._t = self._clock = 0.0
         self._held: int | None = None
         self._confidence = 0.0
         self._since = 0.0
@@ -111,11 +115,13 @@ class Smoother:
             self._t = self._since = t
         elif t <= self._t:
             return self.now  # the same moment again
-        passed = min(t - self._t, STEP_S)
+        passed = min(t - self._t, STEP_S) * self._weight(mouth)
+        self._clock += passed
         self._logs = self._filtered(self._logs, logs, passed, self.rules.time_constant_s)
         self._recent = self._filtered(self._recent, logs, passed, RECENT_SHARE * self.rules.time_constant_s)
         self._t = t
-        self._decide(t, self._wanted(logs, passed, self._caution(t, logs, mouth)))
+        caution = self._caution(t, logs, mouth)
+        self._decide(self._wanted(logs, passed, caution), caution)
         self._update_confidence()
         return self.now
 
@@ -127,6 +133,12 @@ class Smoother:
         if self._held is None:
             return SmoothedLabel(self._evidence.shares, smooth, None, None, self._since)
         return SmoothedLabel(self._evidence.shares, smooth, self._labels[self._held], self._confidence, self._since)
+
+    def _weight(self, mouth: Sequence[float] | None) -> float:
+        """Return the share of its time for which a frame counts."""
+        if mouth is None or self.rules.caution <= 0:
+            return 1.0
+        return min(max((YAWN - mouth[0]) / (YAWN - WIDE), YAWN_WEIGHT), 1.0)
 
     def _caution(self, t: float, logs: Values, mouth: Sequence[float] | None) -> float:
         """By how much more evidence than on a still face a change needs: 1 to MOST_CAUTION."""
@@ -140,11 +152,11 @@ class Smoother:
         restless += max(0.0, self._mouth.level - QUIET_MOUTH) / RESTLESS_MOUTH
         return min(1 + self.rules.caution * restless, MOST_CAUTION)
 
-    @staticmethod
-    def _filtered(old: Values, new: Values, passed: float, time_constant_s: float) -> Values:
-        if time_constant_s <= 0:
-            return new if passed > 0 else old
-        left = math.exp(-passed / time_constant_s)
+    def _filtered(self, old: Values, new: Values, passed: float, time_constant_s: float) -> Values:
+        """Return the low-pass after a frame: at first the mean of all frames, so that the first one counts no more."""
+        if time_constant_s <= 0 or passed >= self._clock:
+            return new
+        left = min(math.exp(-passed / time_constant_s), 1 - passed / self._clock)
         return tuple(b + (a - b) * left for a, b in zip(old, new, strict=True))
 
     def _wanted(self, logs: Values, passed: float, caution: float) -> int | None:
@@ -166,21 +178,21 @@ class Smoother:
         uncertain = smooth[self._held] < self.rules.off_threshold and max(smooth) < self.rules.on_threshold
         return None if uncertain else self._held
 
-    def _decide(self, t: float, wanted: int | None) -> None:
+    def _decide(self, wanted: int | None, caution: float) -> None:
         """Replace the held label once the wanted one has been wanted for long enough."""
         if wanted == self._held:
             self._rival = None
             return
         if self._rival is None or self._rival.label != wanted:
-            self._rival = _Rival(wanted, t)
+            self._rival = _Rival(wanted, self._clock)
         needed = self.rules.min_hold_s
         if wanted is None or self._held is None:  # no label: not in between, and not for a moment
-            needed += self.rules.time_constant_s
-        if t - self._rival.since < needed - 1e-9:
+            needed += self.rules.time_constant_s * (caution if wanted is None else 1)
+        if self._clock - self._rival.since < needed - 1e-9:
             return
         if wanted is not None and self._held is not None:
             self._logs = self._recent  # earlier frames belong to another expression
-        self._held, self._since, self._rival = wanted, t, None
+        self._held, self._since, self._rival = wanted, self._t, None
         self._evidence.reset()
 
     def _update_confidence(self) -> None:

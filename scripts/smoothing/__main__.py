@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,25 +30,22 @@ CLIPS = {".mp4", ".avi", ".mkv", ".mov", ".webm"}
 def main() -> int:
     options = arguments()
     cv2.setNumThreads(1)
-    results = {}
-    for model in options.model:
-        try:
-            traces = list(read_traces(options, model))
-        except (FerdError, ValueError) as error:
-            print(f"bench-smoothing: {error}", file=sys.stderr)
-            return 1
-        if not traces:
-            print(
-                f"bench-smoothing: {options.data} contains neither clips/*.mp4 nor kdef/LABEL/*.jpg nor "
-                "jaffe/LABEL/*.jpg; --data names the folder",
-                file=sys.stderr,
-            )
-            return 1
-        results[model] = measure(traces)
-        if not options.json:
-            print(f"model {model}\n{table(results[model])}\n")
+    try:
+        traces = read_traces(options)
+    except (FerdError, ValueError) as error:
+        report(f"bench-smoothing: {error}")
+        return 1
+    if not any(traces.values()):
+        report(
+            f"bench-smoothing: {options.data} contains neither clips/*.mp4 nor kdef/LABEL/*.jpg nor "
+            "jaffe/LABEL/*.jpg; --data names the folder"
+        )
+        return 1
+    results = {model: measure(of_model) for model, of_model in traces.items()}
     if options.json:
         print(json.dumps(results, indent=2))
+    else:
+        print("\n\n".join(f"model {model}\n{table(figures)}" for model, figures in results.items()))
     if options.plot:
         plot(results[options.model[0]], options.plot)
     return 0
@@ -62,7 +59,7 @@ def arguments() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--model", action="append", help="name or path; may be given several times")
     parser.add_argument("--half", choices=("tune", "held-out"), default="held-out", help="whose portraits are animated")
-    parser.add_argument("--people", type=int, default=8, help="how many people; 0: clips only")
+    parser.add_argument("--people", type=int, default=6, help="how many people; 0: clips only")
     parser.add_argument("--cache", type=Path, default=Path("build/smoothing"), help="folder for what was read")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--json", action="store_true")
@@ -71,31 +68,45 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def read_traces(options: argparse.Namespace, model: str) -> Iterator[Trace]:
-    """Yield the traces of clips and scenes; they are read once for each version of the models."""
-    version = f"{model.replace('/', '_')}-{checksum(model)}-{checksum('landmarks')}"
-    folder = options.cache / version
+def read_traces(options: argparse.Namespace) -> dict[str, list[Trace]]:
+    """Return the traces of clips and scenes by model; they are read once for each version of a model."""
+    folders = {model: cache_folder(options.cache, model) for model in options.model}
+    traces: dict[str, list[Trace]] = {model: [] for model in options.model}
     for path in sorted(p for p in (options.data / "clips").glob("*") if p.suffix in CLIPS):
-        cached = folder / "clips" / f"{path.stem}.npz"
-        if not cached.exists():
-            report(f"reading {path.name}")
-            try:
-                save(read_clip(path, model, "talk" if "talk" in path.stem else "video"), cached)
-            except ValueError as error:
-                report(f"{error}: left out")
-                continue
-        yield load(cached)
-    if options.people <= 0:
-        return
-    people = read_people(options.data, options.half)[: options.people]
-    reader, puppet = FaceReader(model), Puppet()
-    for number, person in enumerate(people):
-        for kind in KINDS:
-            cached = folder / options.half / f"{person.name}-{kind}.npz"
+        for model, folder in folders.items():
+            cached = folder / "clips" / f"{path.stem}.npz"
             if not cached.exists():
+                report(f"reading {path.name} with {model}")
+                try:
+                    save(read_clip(path, model, "talk" if "talk" in path.stem else "video"), cached)
+                except ValueError as error:
+                    report(f"{error}: left out")
+                    continue
+            traces[model].append(load(cached))
+    if options.people > 0:
+        add_scenes(options, folders, traces)
+    return traces
+
+
+def add_scenes(options: argparse.Namespace, folders: Mapping[str, Path], traces: Mapping[str, list[Trace]]) -> None:
+    """Animate the people, and add what each model reads."""
+    readers, puppet = {model: FaceReader(model) for model in folders}, Puppet()
+    for number, person in enumerate(read_people(options.data, options.half)[: options.people]):
+        for kind in KINDS:
+            files = {model: folder / options.half / f"{person.name}-{kind}.npz" for model, folder in folders.items()}
+            missing = [model for model, file in files.items() if not file.exists()]
+            if missing:
                 report(f"animating {person.name}, {kind}")
-                save(make_scene(person, kind, number, reader, puppet), cached)
-            yield load(cached)
+                made = make_scene(person, kind, number, [readers[model] for model in missing], puppet)
+                for model, trace in zip(missing, made, strict=True):
+                    save(trace, files[model])
+            for model, file in files.items():
+                traces[model].append(load(file))
+
+
+def cache_folder(cache: Path, model: str) -> Path:
+    """Return the folder for what these versions of the model and of the landmarks model read."""
+    return cache / f"{model.replace('/', '_')}-{checksum(model)}-{checksum('landmarks')}"
 
 
 def checksum(model: str) -> str:

@@ -7,6 +7,8 @@ is filmed with noise and flicker. Scenes have 30 frames a second; Trace.at takes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -19,8 +21,8 @@ SECONDS = 20.0
 KINDS = ("still", "talk", "faces", "talk and faces")
 
 
-def make_scene(person: Person, kind: str, seed: int, reader: FaceReader, puppet: Puppet) -> Trace:
-    """Make a scene of SECONDS."""
+def make_scene(person: Person, kind: str, seed: int, readers: Sequence[FaceReader], puppet: Puppet) -> list[Trace]:
+    """Make a scene of SECONDS, and return what each reader reads in it."""
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     cuts, portraits = _script(rng, person, kind)
     n = int(SECONDS * FPS)
@@ -32,8 +34,9 @@ def make_scene(person: Person, kind: str, seed: int, reader: FaceReader, puppet:
     sway += 0.35 * np.stack([_smooth(rng, n, 5) for _ in range(3)], axis=1) * (1.0 if talking else 0.4)
     light, flicker = 1 + 0.06 * _smooth(rng, n, 40), rng.normal(1, 0.01, n)
     gain, blur, noise = rng.uniform(0.75, 1.15), rng.uniform(0.3, 1.1), rng.uniform(2, 5)
-    reader.reset()
-    builder = TraceBuilder(reader.classifier.labels)
+    builders = [TraceBuilder(reader.classifier.labels) for reader in readers]
+    for reader in readers:
+        reader.reset()
     for k in range(n):
         now = max(i for i, cut in enumerate(cuts) if cut.begin <= t[k])
         share = 1.0 if now == 0 else _ease((t[k] - cuts[now].begin) / (cuts[now].end - cuts[now].begin))
@@ -41,9 +44,10 @@ def make_scene(person: Person, kind: str, seed: int, reader: FaceReader, puppet:
         image, points = puppet.draw(portraits[max(now - 1, 0)], portraits[now], share, pose)
         picture, points = _film(image, points, sway[k], float(gain * light[k] * flicker[k]), float(blur))
         gray = np.clip(picture + rng.normal(0, noise, picture.shape), 0, 255).astype(np.uint8)
-        builder.add(float(t[k]), *reader(gray, points))
+        for reader, builder in zip(readers, builders, strict=True):
+            builder.add(float(t[k]), *reader(gray, points))
     name = f"{person.name}, {cuts[0].label}" if len(cuts) == 1 else person.name
-    return builder.build(name, kind, cuts)
+    return [builder.build(name, kind, cuts) for builder in builders]
 
 
 def _script(rng: np.random.Generator, person: Person, kind: str) -> tuple[list[Cut], list[Portrait]]:

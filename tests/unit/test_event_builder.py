@@ -26,7 +26,7 @@ def states(published: list[Payload]) -> list[dict[str, Any]]:
 
 
 def events(published: list[Payload], kind: str = "") -> list[dict[str, Any]]:
-    found = [json.loads(it.to_json()) for it in published if isinstance(it, Event | AlertEvent)]
+    found = [json.loads(it.to_json()) for it in published if isinstance(it, Event | AlertEvent | GestureEvent)]
     return [event for event in found if kind in event["event_type"]]
 
 
@@ -98,6 +98,13 @@ def test_a_face_appears_before_its_first_expression_and_its_alerts():
     published = update_all(builder, reading(0.1, face(1, None)), sad)
     assert [e["event_type"] for e in events(published)] == ["face_appeared", "expression_changed", "alert_began"]
     assert [e["event_type"] for e in events(update_all(builder, reading(5.0, face(1, "sadness"))))] == ["alert_ended"]
+
+
+def test_a_face_appears_before_its_first_gesture():
+    builder = Recorder()
+    nodding = replace(reading(0.3, face(1, None)), gestures=(Gesture("nod", 1, 0.3),))
+    published = update_all(builder, reading(0.0), reading(0.1, face(1, None)), nodding)
+    assert [e["event_type"] for e in events(published)] == ["face_appeared", "gesture"]
 
 
 def test_a_second_face_that_becomes_the_main_one_appears_before_its_expression():

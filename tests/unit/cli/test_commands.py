@@ -262,6 +262,18 @@ def test_replay_of_a_bad_source_ends_with_1_and_the_reason(tmp_path, capsys, nam
     assert "Traceback" not in printed.err
 
 
+@pytest.mark.parametrize("mouth", ["[NaN, 0.8]", "[0.1]", "3", '["wide", 0.8]'])
+def test_a_trace_with_a_broken_mouth_or_score_is_refused_with_its_line(tmp_path, capsys, mouth):
+    scores = json.dumps(dict.fromkeys(["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"], 0.1))
+    face = '{{"track": 1, "box": [0, 0, 9, 9], "scores": {}, "mouth_shape": {}}}'
+    path = tmp_path / "trace.jsonl"
+    for bad in (face.format(scores, mouth), face.format(scores.replace("0.1", "NaN"), "null")):
+        path.write_text(f'{{"t": 0, "faces": [{face.format(scores, "[0.1, 0.8]")}], "main": 1}}\n'
+                        f'{{"t": 1, "faces": [{bad}], "main": 1}}\n')  # fmt: skip
+        assert main(["replay", str(path), "--jsonl"]) == 1
+        assert "trace.jsonl:2: not a line of a trace" in capsys.readouterr().err
+
+
 def test_replay_of_a_pipe_is_refused(tmp_path, capsys):
     os.mkfifo(tmp_path / "film.mp4")
     assert main(["replay", str(tmp_path / "film.mp4")]) == 1

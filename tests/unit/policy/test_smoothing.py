@@ -167,6 +167,28 @@ def test_a_mouth_that_talks_makes_a_change_take_longer_but_not_for_ever():
     assert still + 0.3 < talks <= 6 + 1.2 * MOST_CAUTION * RULES.time_constant_s
 
 
+@pytest.mark.parametrize("fps", RATES)
+def test_a_yawn_is_no_expression(fps):
+    """Three seconds of what reads as anger while the mouth stands wide open; with a smaller opening it is anger."""
+    scene = steps((4, "a"), (7, "b"), (30, "a"))
+
+    def opening(most):
+        return lambda t: (most if 4 <= t < 7 else 0.05, 0.8)
+
+    assert labels(at(fps, 12), scene, RULES, opening(0.75)) == ["a"]
+    assert labels(at(fps, 12), scene, RULES, opening(0.4)) == ["a", "b", "a"]
+
+
+def test_a_face_that_begins_with_a_yawn_has_no_label_until_it_is_over():
+    changes = results(at(15, 6), steps((2, "b"), (9, "a")), RULES, lambda t: (0.8 if t < 2 else 0.05, 0.8))
+    assert [label for _, label in changes] == ["a"]
+    assert changes[0][0] < 3.0
+
+
+def test_a_mouth_that_stays_open_wide_does_not_silence_a_face_for_ever():
+    assert labels(at(15, 20), steps((5, "a"), (30, "b")), RULES, lambda _: (0.9, 0.8)) == ["a", "b"]
+
+
 def test_quick_pays_no_attention_to_the_mouth():
     scene = steps((3, "a"), (9, "b"))
     assert results(at(30, 6), scene, QUICK) == results(at(30, 6), scene, QUICK, lambda t: (math.sin(20 * t), 1.0))
