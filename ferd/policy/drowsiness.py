@@ -186,7 +186,7 @@ class DrowsinessPolicy:
 
     def _eyes_of(self, closed: float | None, lids: float | None) -> tuple[Eyes, float | None]:
         """Return the state of the eyes, and the lids' aperture as a share of the open eye where that can be trusted."""
-        share = self._lids.share(lids) if self._lids.moves else None
+        share = self._lids.word(lids)
         if closed is None:
             return "hidden", None
         degree = join(self._baseline.degree(closed), share, CLOSED, OPEN)
