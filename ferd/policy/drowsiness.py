@@ -201,7 +201,7 @@ class DrowsinessPolicy:
         if kind == "closed" and excused and not self._mouth.is_long:
             kind = "excused"
         self._judgement.add(start, end, kind, blink=_moves(seen))
-        self._attention.add(start, end, seen.off_road, lost=seen.eyes == "absent")
+        self._attention.add(start, end, None if excused else seen.off_road, lost=seen.eyes == "absent")
         self._learn(interval.length, seen)
         self._evidence = self._judge_evidence(end)
         self._eyes = self._judge_eyes()
