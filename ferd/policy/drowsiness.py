@@ -44,6 +44,8 @@ WIDE = 0.8
 """A mouth counts as wide open from this reading of the model on…"""
 WIDE_LIPS = 0.45
 """…or from this aperture of the inner lips in eye distances on. Yawns: 0.55 to 0.85, speech: up to 0.5 for moments."""
+APART = 0.12
+"""The mouth model takes some full lips for an open mouth: lips that are measured closer than this are not wide open."""
 LAUGHING, LAUGHING_LIPS = 0.5, 0.2
 """The same for a face whose expression is happiness: a laugh."""
 BLINK, BLINK_LIDS = 0.3, 0.75
@@ -169,13 +171,15 @@ class DrowsinessPolicy:
         if _finite(signals.yaw) is not None and _finite(signals.pitch) is not None:
             pose = Pose(signals.yaw or 0.0, signals.pitch or 0.0)
         lids, closed = _finite(signals.lids), _finite(signals.eyes_closed)
+        mouth, lips = _finite(signals.mouth_open), _finite(signals.mouth)
         eyes, share = self._eyes_of(closed, lids)
         away = signals.hidden == "turned" or self._ahead.is_away(pose)
         bowed = self._ahead.is_bowed(pose)
         return Observation(
             "away" if away else eyes,
             None if away else closed,
-            _wide(_finite(signals.mouth_open), _finite(signals.mouth), happy),
+            _wide(mouth, lips),
+            happy and _laughs(mouth, lips),
             happy,
             None if away else lids,
             None if away else share,
@@ -186,7 +190,7 @@ class DrowsinessPolicy:
 
     def _eyes_of(self, closed: float | None, lids: float | None) -> tuple[Eyes, float | None]:
         """Return the state of the eyes, and the lids' aperture as a share of the open eye where that can be trusted."""
-        share = self._lids.share(lids) if self._lids.moves else None
+        share = self._lids.word(lids)
         if closed is None:
             return "hidden", None
         degree = join(self._baseline.degree(closed), share, CLOSED, OPEN)
@@ -195,13 +199,15 @@ class DrowsinessPolicy:
     def _add(self, interval: Interval[Observation]) -> Verdict:
         start, end, seen = interval.start, interval.end, interval.state or Observation("absent")
         excused = self._mouth.add(start, end, seen.wide, None if seen.pose is None else seen.pose.pitch)
+        closed = {"closed": True, "half": True, "open": False}.get(seen.eyes)
+        excused |= self._mouth.laughs(start, end, closed=closed) and seen.laughs
         self._measures.add(interval, excused=excused)
         self._awareness.add(interval, self._measures.closures)
         kind: Kind = "gap" if interval.state is None else seen.eyes
         if kind == "closed" and excused and not self._mouth.is_long:
             kind = "excused"
         self._judgement.add(start, end, kind, blink=_moves(seen))
-        self._attention.add(start, end, seen.off_road, lost=seen.eyes == "absent")
+        self._attention.add(start, end, None if excused else seen.off_road, lost=seen.eyes == "absent")
         self._learn(interval.length, seen)
         self._evidence = self._judge_evidence(end)
         self._eyes = self._judge_eyes()
@@ -311,13 +317,18 @@ class DrowsinessPolicy:
         return 0.0
 
 
-def _wide(mouth: float | None, lips: float | None, happy: bool) -> bool | None:
-    """Return whether the mouth is wide open in a yawn or a laugh; None where it cannot be read."""
-    if happy and ((mouth is not None and mouth >= LAUGHING) or (lips is not None and lips >= LAUGHING_LIPS)):
+def _wide(mouth: float | None, lips: float | None) -> bool | None:
+    """Return whether the mouth is wide open, by the model's reading and the lips' aperture; None: cannot be read."""
+    if lips is not None and lips >= WIDE_LIPS:
         return True
-    if (mouth is not None and mouth >= WIDE) or (lips is not None and lips >= WIDE_LIPS):
-        return True
-    return None if mouth is None else False
+    if mouth is None:
+        return None
+    return mouth >= WIDE and (lips is None or lips >= APART)
+
+
+def _laughs(mouth: float | None, lips: float | None) -> bool:
+    """Return whether the mouth of a happy face is open enough for a laugh."""
+    return (mouth is not None and mouth >= LAUGHING) or (lips is not None and lips >= LAUGHING_LIPS)
 
 
 def _moves(seen: Observation) -> bool:

@@ -78,6 +78,7 @@ class Observation:
     Attributes:
         closed: how closed the eyes are, 0 to 1, as the model reads them; None where they are hidden.
         wide: the mouth is wide open, in a yawn or a laugh; None where it cannot be read.
+        laughs: the mouth is open, not wide, in a laugh.
         happy: happiness is the expression that is held.
         lids: aperture in eye distances; None where it is not measured.
         lids_share: the same as a share of the person's open eye; None where that is not known or not to be trusted.
@@ -89,6 +90,7 @@ class Observation:
     eyes: Eyes
     closed: float | None = None
     wide: bool | None = None
+    laughs: bool = False
     happy: bool = False
     lids: float | None = None
     lids_share: float | None = None

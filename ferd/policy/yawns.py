@@ -9,9 +9,14 @@ from __future__ import annotations
 
 MOST_S = 8.0
 """No yawn explains more seconds of one closure than this: a sleeping driver's mouth may hang open."""
+LAUGH_S = 2.0
+"""A laugh whose mouth is not wide open explains eyes that are squeezed shut for this long: a smile alone would hide a
+sleeper."""
+LEAST_S = 0.4
+"""A mouth that is read as wide open for less than this may be a misread frame: it explains these moments only."""
 AFTER_S = 0.5
 """The eyes open this much later than the mouth closes."""
-TILTED = 5.0
+TILTED = 4.0
 """Degrees by which the head is tilted back, from where it was when the mouth opened. A sleeping head sinks forward."""
 
 
@@ -20,13 +25,27 @@ class YawnOrLaugh:
 
     def __init__(self) -> None:
         self._since: float | None = None
-        self._wide_until = 0.0
+        self._wide_until = self._wide_s = 0.0
         self._pitch: float | None = None
+        self._laughed_s = 0.0
 
     @property
     def is_long(self) -> bool:
         """Whether the mouth has been open for longer than any yawn: a laugh, or a jaw that hangs."""
         return self._since is not None and self._wide_until - self._since > MOST_S
+
+    def laughs(self, start: float, end: float, *, closed: bool | None) -> bool:
+        """Add an interval of a laugh whose mouth is not wide open; return whether it explains closed eyes.
+
+        Args:
+            start, end: seconds.
+            closed: the eyes are closed; None where they cannot be seen.
+        """
+        if closed:
+            self._laughed_s += end - start
+        elif closed is not None:
+            self._laughed_s = 0.0
+        return self._laughed_s <= LAUGH_S
 
     def add(self, start: float, end: float, wide: bool | None, pitch: float | None = None) -> bool:
         """Add an interval; return whether closed eyes in it belong to a yawn or a laugh.
@@ -38,15 +57,17 @@ class YawnOrLaugh:
         """
         if wide:
             if self._since is None:
-                self._since, self._pitch = start, pitch
+                self._since, self._pitch, self._wide_s = start, pitch, 0.0
             self._wide_until = end
+            self._wide_s += end - start
             return True
         if self._since is None:
             return False
-        tilted = pitch is not None and self._pitch is not None and self._pitch - pitch >= TILTED
-        if (wide is None or tilted) and end - self._since <= MOST_S:
-            return True  # a hand before the mouth
+        if end - self._since > MOST_S:
+            self._since = None if end - self._wide_until > AFTER_S else self._since
+        if self._since is None or self._wide_s < LEAST_S:
+            return False
         if end - self._wide_until <= AFTER_S:
             return True
-        self._since = None
-        return False
+        tilted = pitch is not None and self._pitch is not None and self._pitch - pitch >= TILTED
+        return (wide is None or tilted) and end - self._since <= MOST_S  # a hand before the mouth

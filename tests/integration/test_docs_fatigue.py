@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 from ferd.config import Config, FatigueConfig
 from ferd.policy.episodes import SLIP_S, UNKNOWN_S
 from ferd.policy.eye_measures import BLINK_S
+from ferd.types import Unjudged
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/fatigue.md").read_text()
@@ -23,9 +26,14 @@ def test_its_configuration_is_taken():
 
 
 def test_its_table_says_every_key_and_its_default():
-    told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", PAGE, re.MULTILINE))
+    told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+|false) \|", PAGE, re.MULTILINE))
     keys = {key: field.default for key, field in FatigueConfig.model_fields.items() if key != "enabled"}
-    assert {key: float(value) for key, value in told.items()} == keys
+    assert {key: json.loads(value) for key, value in told.items()} == keys
+
+
+def test_it_names_every_reason_why_nobody_can_judge():
+    for reason in get_args(Unjudged):
+        assert f"`{reason}`" in PAGE
 
 
 def test_what_it_says_of_slips_is_so():

@@ -86,13 +86,14 @@ def test_slowly_getting_tired_over_ten_minutes():
 
 
 def test_a_long_traffic_light_and_looking_about():
-    """Four minutes of looking left, right and down, up to 4 s at a time."""
+    """Four minutes of looking left, right and down, up to 4 s at a time: at most the eyes are seen too seldom."""
     rng, acts, t = random.Random(2), [], 5.0
     while t < 240:
         length = rng.uniform(1, 4)
         acts.append(Act(t, t + length, rng.choice(["aside", "aside", "down"])))
         t += length + rng.uniform(1.5, 3)
-    assert changes(watch(acts, 240, 10, LOSSY)) == []
+    found = {(level, reason) for _, level, reason in changes(watch(acts, 240, 10, LOSSY)) if reason}
+    assert found <= {("notice", "eyes_not_seen")}
 
 
 @pytest.mark.parametrize("fps", [5, 10, 30])

@@ -174,7 +174,8 @@ def _payloads(whole: Json) -> Iterator[str]:
         yield "| --- | --- | --- |"
         for key, value in definition["properties"].items():
             optional = "" if key in definition.get("required", ()) else " (may be missing)"
-            yield f"| `{key}` | {_value(value)}{optional} | {value['description']} |"
+            meaning = " ".join(value["description"].split())
+            yield f"| `{key}` | {_value(value)}{optional} | {meaning} |"
         yield ""
         keys = definition["properties"].keys() - {"late"}
         examples = [example for it in places.values() for example in it["examples"]]

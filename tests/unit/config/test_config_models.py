@@ -53,6 +53,7 @@ BAD = {
         "[gestures]\nenabled = true\n" + RULE + 'gesture = "nod"\nfor_s = 5',
         "a gesture is a moment",
     ),
+    "too slow a camera": ("[fatigue]\nenabled = true\n[cameras.cabin]\nfps = 2", "fatigue.allow_low_fps = true"),
     "no switch": ('[fatigue]\nenabled = "on"', "must be true or false"),
 }
 
@@ -97,6 +98,13 @@ def test_defaults_are_off():
     config = load_config(None, {})
     assert not config.fatigue.enabled
     assert config.alerts == []
+
+
+@pytest.mark.parametrize("more", ["allow_low_fps = true", "enabled = false"])
+def test_a_slow_camera_is_allowed_explicitly_or_without_fatigue(more, tmp_path):
+    text = "[fatigue]\nenabled = true\n" + more if "enabled" not in more else f"[fatigue]\n{more}"
+    (tmp_path / "ferd.toml").write_text(f"{text}\n[cameras.cabin]\nfps = 1\n")
+    assert load_config(tmp_path / "ferd.toml", {}).cameras["cabin"].fps == 1
 
 
 def test_fatigue_by_environment():

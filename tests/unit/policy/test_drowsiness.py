@@ -193,10 +193,21 @@ def test_a_jaw_that_hangs_explains_only_so_much(seen):
     assert risen(results)[0][0] < 5 + MOST_S + 12
 
 
-def test_a_laugh_with_a_mouth_half_open_is_one_too():
-    laugh = lambda t: EyeMouthState(shut_from(5, 8)(t), 0.6 if 5 <= t < 8 else 0.02)  # noqa: E731
-    assert risen(run_face(laugh, 10, 15, happy=lambda t: 4.8 <= t < 8)) == []
+@pytest.mark.parametrize(("seconds", "levels"), [(2.5, []), (6.0, ["notice", "warning", "alarm"])])
+def test_a_laugh_explains_eyes_squeezed_shut_for_a_moment(seconds, levels):
+    """The mouth is half open. A smile that stays does not hide a sleeper."""
+
+    def laugh(t):
+        return EyeMouthState(shut_from(5, 5 + seconds)(t), 0.6 if 5 <= t < 5 + seconds else 0.02)
+
+    assert [level for _, level, _ in risen(run_face(laugh, 10, 15, happy=lambda t: 4.8 <= t < 5 + seconds))] == levels
     assert risen(run_face(laugh, 10, 15)) != []
+
+
+def test_full_lips_that_read_as_an_open_mouth_explain_nothing():
+    """The mouth model is wrong, and the measured lips say so."""
+    results = run_face(lambda t: EyeMouthState(shut_from(5)(t), 0.9, mouth=0.05), 10, 12)
+    assert [level for _, level, _ in risen(results)] == ["notice", "warning", "alarm"]
 
 
 def nod_down(t, begin, pitch):
