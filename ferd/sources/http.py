@@ -60,6 +60,7 @@ class HttpClient:
         self._connection: http.client.HTTPConnection | None = None
         self._place: tuple[str, str] | None = None
         self._socket: socket.socket | None = None
+        self._response: http.client.HTTPResponse | None = None
         self._authorize: Callable[[str], str] | None = None
         self._interrupted = False
 
@@ -109,6 +110,9 @@ class HttpClient:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()  # it holds the socket as well
 
     def _get(self) -> HttpReply:
         url, ours, redirects, asked_for_login = self._url, True, 0, False
@@ -153,7 +157,8 @@ class HttpClient:
         assert connection is not None
         self.limit(self._open_s)
         connection.request("GET", target, headers=headers)
-        return connection.getresponse()
+        self._response = connection.getresponse()
+        return self._response
 
     def _connect(self, url: str) -> None:
         parts = urlsplit(url)
