@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ferd.config import CameraConfig, Config
+from ferd.errors import PictureError
 from ferd.event_builder import EventBuilder, Published
 from ferd.policy.sensitivity import factor
 from ferd.restart_history import RestartHistory
@@ -115,6 +116,9 @@ class CameraWorker:
             return
         try:
             reading = self._pipeline.step(frame)
+        except PictureError as error:
+            self._note_failure(error, started, expected=True)
+            return
         except Exception as error:  # noqa: BLE001  # one frame of one camera; the others and the buzzer go on
             self._note_failure(error, started)
             return
@@ -234,13 +238,17 @@ class CameraWorker:
         before = latency if self._latency_s is None else self._latency_s
         self._latency_s = before + LATENCY_SHARE * (latency - before)
 
-    def _note_failure(self, error: Exception, now: float) -> None:
-        failure = f"{type(error).__name__}: {error}"
+    def _note_failure(self, error: Exception, now: float, *, expected: bool = False) -> None:
+        """Remember why a frame was not analysed. `expected`: a broken picture, not an error of ferd's."""
+        failure = str(error) if expected else f"{type(error).__name__}: {error}"
         if self._failing_since is None:
             self._failing_since = now
         if failure != self._failure:
             self._failure = failure
-            log.exception("frame not analysed camera=%s", self.name)
+            if expected:
+                log.warning("frame not analysed camera=%s reason=%r", self.name, failure)
+            else:
+                log.exception("frame not analysed camera=%s", self.name)
 
     def _error(self, report: CameraReport) -> str | None:
         if self._status != "offline":

@@ -297,6 +297,14 @@ def why_no_picture(path: Path) -> str:
     return f"{path}: is a folder" if is_dir(path) else f"{path}: {'is no file' if exists(path) else 'no such file'}"
 
 
+def full_range(luma: Image) -> Image:
+    """Expand limited-range luma, 16 to 235, to 0 to 255."""
+    return np.asarray(cv2.LUT(luma, _EXPAND), np.uint8)
+
+
+_EXPAND = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+
+
 def _to_8_bits(image: np.ndarray) -> Image:
     if image.dtype == np.uint8:
         return image

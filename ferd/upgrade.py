@@ -154,7 +154,7 @@ class Upgrade:
         pip = [str(new / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-cache-dir"]
         if (constraints := self._home / "constraints.txt").exists():
             pip += ["--constraint", str(constraints)]
-        self._must([*pip, f"{self._source}[pi,web]"], "pip could not install it")
+        self._must([*pip, f"{self._source}[pi,video,web]"], "pip could not install it")
         self._run([str(new / "bin/python"), "-m", "compileall", "-q", str(new / "lib")])
 
     def _check(self, new: Path) -> None:

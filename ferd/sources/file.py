@@ -181,9 +181,9 @@ class PictureFolder:
         try:
             image = as_image(read_picture(file, self._max_megapixels), self.name)
         except (PictureError, SourceError) as error:
+            if log_it and str(error) != self._reason:
+                log.warning("picture skipped file=%s reason=%r", file.name, str(error))
             self._reason = str(error)
-            if log_it:
-                log.warning("picture skipped file=%s reason=%r", file.name, self._reason)
             return None
         self._held = (file, image)
         return image

@@ -31,11 +31,14 @@ class HttpReply:
     def __init__(self, response: http.client.HTTPResponse, url: str) -> None:
         self.url = url
         self.kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
-        self.response = response
+        self._response = response
 
     def read(self) -> bytes:
         """Wait for bytes of the body; b"" at its end."""
-        return self.response.read1(CHUNK)
+        data = self._response.read1(CHUNK)
+        if not data:
+            self._response.close()  # http.client does not notice the end by itself, and the connection is to be kept
+        return data
 
 
 class HttpClient:
@@ -57,6 +60,7 @@ class HttpClient:
         self._connection: http.client.HTTPConnection | None = None
         self._place: tuple[str, str] | None = None
         self._socket: socket.socket | None = None
+        self._response: http.client.HTTPResponse | None = None
         self._authorize: Callable[[str], str] | None = None
         self._interrupted = False
 
@@ -106,12 +110,17 @@ class HttpClient:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()  # it holds the socket as well
 
     def _get(self) -> HttpReply:
         url, ours, redirects, asked_for_login = self._url, True, 0, False
         while True:
             response = self._ask(url, with_login=ours)
             status = response.status
+            if status != 200:
+                self._pass_over(response)
             if status in (301, 302, 303, 307, 308):
                 redirects += 1
                 url = self._redirected(url, response, redirects)
@@ -148,7 +157,8 @@ class HttpClient:
         assert connection is not None
         self.limit(self._open_s)
         connection.request("GET", target, headers=headers)
-        return connection.getresponse()
+        self._response = connection.getresponse()
+        return self._response
 
     def _connect(self, url: str) -> None:
         parts = urlsplit(url)
@@ -167,9 +177,15 @@ class HttpClient:
         if self._interrupted:
             raise OSError("interrupted")
 
+    def _pass_over(self, response: http.client.HTTPResponse) -> None:
+        """Read a body that is not needed, so that the connection can be used again; close it where that is long."""
+        if response.length is not None and response.length <= CHUNK and not response.will_close:
+            response.read()
+        else:
+            self.close()
+
     def _redirected(self, url: str, response: http.client.HTTPResponse, number: int) -> str:
         target = urljoin(url, response.getheader("Location") or "")
-        response.close()
         if number > MOST_REDIRECTS:
             raise SourceError(f"{self._shown}: redirects more than {MOST_REDIRECTS} times. Check the address")
         scheme = urlsplit(target).scheme.lower()

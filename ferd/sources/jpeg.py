@@ -23,7 +23,7 @@ SMALL_WIDTH = 320
 """A JPEG's `small` image is the smallest scale that still has this width: what the detector searches."""
 START, END = b"\xff\xd8", b"\xff\xd9"
 _LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,20})", re.IGNORECASE)
-_TYPE = re.compile(rb"content-type:[ \t]*((?:image|video|text)/[\w.+-]{1,40})", re.IGNORECASE)
+_TYPE = re.compile(rb"content-type:[ \t]*((?:image|video|text)/[\w.+-]{1,40})[\s;]", re.IGNORECASE)
 _LOOK_AT = 2048
 """Bytes between two pictures in which headers of a part are looked for."""
 

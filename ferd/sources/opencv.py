@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 
@@ -28,6 +29,8 @@ class OpenCvSource:
 
     Frames carry the time at which they arrived, by `clock`, and the monotonic time of their capture where the driver
     says it (`stamped`: V4L2 does), else the time at which the read returned, before decoding.
+
+    `frame_of`: makes a frame of (data, t, captured_at); None for a broken image, after which the next may be good.
     """
 
     noisy = True
@@ -40,8 +43,10 @@ class OpenCvSource:
         opening_s: float = 0.0,
         stamped: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        frame_of: Callable[[Any, float, float], Frame | None] | None = None,
     ) -> None:
         self.name = name
+        self._frame_of = frame_of or self._frame
         self.opening_s = opening_s
         self._connect = connect
         self._stamped = stamped
@@ -63,7 +68,7 @@ class OpenCvSource:
                 ok, data = self._capture.retrieve()
                 if not ok:
                     raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
-                frame = self._frame(data, captured_at)
+                frame = self._frame_of(data, self._clock(), captured_at)
             if frame is not None:
                 return frame
         raise SourceError(f"{self.name}: delivers broken pictures. Check the network, or ask for smaller ones")
@@ -76,9 +81,8 @@ class OpenCvSource:
         if capture is not None:
             capture.release()
 
-    def _frame(self, data: object, captured_at: float) -> Frame | None:
-        """Make a frame of what was read; None for a broken image, after which the next one may be good."""
-        return Frame(t=self._clock(), image=as_image(data, self.name), captured_at=captured_at)
+    def _frame(self, data: object, t: float, captured_at: float) -> Frame | None:
+        return Frame(t, as_image(data, self.name), captured_at=captured_at)
 
     def _captured_at(self, capture: cv2.VideoCapture) -> float:
         now = time.monotonic()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import time
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ferd.errors import SourceError
 from ferd.sources.base import as_image
 from ferd.sources.opencv import capture_time
 from ferd.sources.stall import FRAME_S
-from ferd.types import Frame, Image
+from ferd.types import Deferred, Frame, Image
 
 LOAD_S = 30.0
 """Seconds for loading the library, once: it imports much, and a Zero 2 W reads it from a slow card."""
@@ -34,8 +36,9 @@ TROUBLE = "Check the ribbon cable at both ends and the power supply; `rpicam-hel
 class PiCamera:
     """Camera `number` of the Pi, in one video configuration that never changes.
 
-    (Boards with 512 MB run out of contiguous memory when modes are switched.) The images are `width` x `height` BGR
-    with a gray `small` one of at most 320x240. `read_s`: seconds that picamera2 waits for a frame.
+    (Boards with 512 MB run out of contiguous memory when modes are switched.) The images are `width` x `height`, gray,
+    and in colour for whoever asks, with a gray `small` one of at most 320x240. `read_s`: seconds that picamera2 waits
+    for a frame.
     """
 
     noisy = True
@@ -96,8 +99,9 @@ class PiCamera:
         self._camera = picamera2().Picamera2(self._number)
         duration_us = round(1_000_000 / self._fps)
         configuration = self._camera.create_video_configuration(
-            main={"size": self._size, "format": "RGB888"},  # libcamera's name; in memory it is B, G, R
+            main={"size": self._size, "format": "YUV420"},
             lores={"size": self._small_size, "format": "YUV420"},
+            colour_space=full_range_colours(),
             buffer_count=BUFFERS,
             controls={"FrameDurationLimits": (duration_us, duration_us)},
             display=None,
@@ -113,11 +117,13 @@ class PiCamera:
         try:
             t = self._clock()
             captured_at = sensor_time(request, time.monotonic())
-            image = as_image(request.make_array("main"), self.name)
+            yuv = request.make_array("main")
+            gray = as_image(gray_plane(yuv, *self._size), self.name)
             small = gray_plane(request.make_array("lores"), *self._small_size)
         finally:
             request.release()
-        return Frame(t=t, image=image, small=small, captured_at=captured_at)
+        image = Deferred((self._size[1], self._size[0]), lambda: colours(yuv, *self._size))
+        return Frame(t, image, small, captured_at=captured_at, gray=gray)
 
 
 def sensor_time(request: Any, now: float) -> float:
@@ -164,10 +170,24 @@ def why_not_started(error: Exception) -> str:
 def gray_plane(yuv: Image, width: int, height: int) -> Image:
     """Return the Y plane, (height, width), of a YUV420 array of (height * 3 / 2, stride): rows may be padded."""
     if yuv.ndim != 2 or yuv.shape[0] < height or yuv.shape[1] < width:
-        raise SourceError(
-            f"picamera2: low-resolution picture of shape {yuv.shape} where {height}x{width} was asked for"
-        )
+        raise SourceError(f"picamera2: a picture of shape {yuv.shape} where {height}x{width} was asked for")
     return np.ascontiguousarray(yuv[:height, :width])
+
+
+def colours(yuv: Image, width: int, height: int) -> Image:
+    """Convert a YUV420 array as `gray_plane` takes it, in full range, to (height, width, 3) BGR."""
+    limited = np.vstack([cv2.LUT(yuv[:height], _LIMITED_LUMA), cv2.LUT(yuv[height:], _LIMITED_CHROMA)])
+    return np.ascontiguousarray(cv2.cvtColor(limited, cv2.COLOR_YUV2BGR_I420)[:, :width], np.uint8)
+
+
+# OpenCV converts limited range only.
+_LIMITED_LUMA = np.rint(16 + np.arange(256) * 219 / 255).astype(np.uint8)
+_LIMITED_CHROMA = np.rint(128 + (np.arange(256) - 128) * 224 / 255).astype(np.uint8)
+
+
+def full_range_colours() -> Any:
+    """Return libcamera's colour space of JPEG: BT.601 in full range. A video's would have limited range."""
+    return importlib.import_module("libcamera").ColorSpace.Sycc()
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:

@@ -129,7 +129,11 @@ class StreamCamera:
             self._polls = True
         elif not reply.kind.startswith("multipart/"):
             with self._client.failures():
-                start = reply.read()
+                start = data = reply.read()
+                while data and len(start.lstrip()) < len(JPEG_START):
+                    data = reply.read()
+                    start += data
+            start = start.lstrip()
             if JPEG_START not in start and not start.startswith(b"--"):
                 return self._other(reply, start)
         self._splitter.feed(start)

@@ -1,4 +1,7 @@
-"""USB webcams and other V4L2 cameras, through OpenCV."""
+"""USB webcams and other V4L2 cameras, through OpenCV, in the format in which the camera sends its pictures.
+
+JPEG is decoded, and YUV converted, only as far as somebody needs it: see raw.py.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 
 from ferd.errors import SourceError
 from ferd.sources import v4l2
 from ferd.sources.opencv import OpenCvSource
+from ferd.sources.raw import FORMATS, frame_of
 from ferd.types import Frame
 
 log = logging.getLogger(__name__)
@@ -48,7 +53,8 @@ class UsbCamera:
         self._dev = dev
         self._node: Path | None = None
         self.name = f"usb camera {self._path or '(first found)'}"
-        self._capture = OpenCvSource(self.name, self._start, stamped=True, clock=clock)
+        self._format = ""
+        self._capture = OpenCvSource(self.name, self._start, stamped=True, clock=clock, frame_of=self._frame)
 
     def open(self) -> None:
         self._capture.open()
@@ -107,16 +113,22 @@ class UsbCamera:
         capture.set(cv2.CAP_PROP_FPS, self._fps)
         # One buffer, so that a slow reader gets a fresh image and not one of four frames ago.
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        self._format = fourcc_name(capture.get(cv2.CAP_PROP_FOURCC))
+        if self._format not in FORMATS or not capture.set(cv2.CAP_PROP_CONVERT_RGB, 0):
+            self._format = ""
         log.info(
             "usb camera opened name=%r format=%s size=%dx%d fps=%g asked=%dx%d@%g",
             self.name,
-            fourcc_name(capture.get(cv2.CAP_PROP_FOURCC)),
+            self._format or fourcc_name(capture.get(cv2.CAP_PROP_FOURCC)),
             capture.get(cv2.CAP_PROP_FRAME_WIDTH),
             capture.get(cv2.CAP_PROP_FRAME_HEIGHT),
             capture.get(cv2.CAP_PROP_FPS),
             *self._size,
             self._fps,
         )
+
+    def _frame(self, data: Any, t: float, captured_at: float) -> Frame | None:
+        return frame_of(self._format, data, t, captured_at, self.name)
 
 
 def fourcc_name(value: float) -> str:

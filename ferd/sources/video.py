@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ferd.errors import PictureError, SourceError
-from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, jpeg_header
+from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, full_range, jpeg_header
 from ferd.sources.base import SMALLEST_SIDE
 from ferd.sources.jpeg import jpeg_frame
 from ferd.types import Deferred, Frame, Image
@@ -30,8 +30,6 @@ _LUMA_FIRST = frozenset({"gray", "nv12", "nv21", "nv16", *(f"yuv{j}{n}p" for j i
 """Pixel formats with 8 bits whose first plane is the luma."""
 _FULL_RANGE = 2
 """AVCOL_RANGE_JPEG."""
-_EXPAND = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
-"""Limited-range luma, 16 to 235, to full range."""
 SQUARE = 0.01
 """Pixels that deviate from a square by less than this are left as they are."""
 MOST_STRETCH = 10.0
@@ -317,4 +315,4 @@ def _luma(frame: Any) -> Image:
     luma = _plane(frame, 1)
     if name == "gray" or name.startswith("yuvj") or frame.color_range == _FULL_RANGE:
         return np.ascontiguousarray(luma)
-    return np.asarray(cv2.LUT(luma, _EXPAND), np.uint8)
+    return full_range(luma)

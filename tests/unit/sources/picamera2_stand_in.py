@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-STRIDE = 384  # the real one pads rows of 320 pixels to a multiple of 64 bytes on a Pi 5
+PADDING = 64  # the real one pads rows of 320 pixels to a multiple of 64 bytes on a Pi 5
 
 
 class Request:
@@ -23,11 +23,9 @@ class Request:
 
     def make_array(self, name: str) -> Any:
         width, height = self.camera.configuration[name]["size"]
-        if name == "main":
-            picture = np.zeros((height, width, 3), np.uint8)
-            picture[...] = (10, 20, 30)  # B, G, R: what "RGB888" is in memory
-            return self.camera.main if self.camera.main is not None else picture
-        yuv = np.full((height * 3 // 2, STRIDE), 255, np.uint8)
+        if name == "main" and self.camera.main is not None:
+            return self.camera.main
+        yuv = np.full((height * 3 // 2, width + PADDING), 255, np.uint8)
         yuv[:height, :width] = 77
         return yuv
 
@@ -75,6 +73,7 @@ class Picamera2:
         *,
         main: dict[str, Any],
         lores: dict[str, Any],
+        colour_space: str,
         buffer_count: int,
         controls: dict[str, Any],
         display: str | None,
@@ -83,6 +82,7 @@ class Picamera2:
         return {
             "main": main,
             "lores": lores,
+            "colour_space": colour_space,
             "buffer_count": buffer_count,
             "controls": controls,
             "display": display,

@@ -150,6 +150,10 @@ class TestPictureFolder:
         with pytest.raises(SourceError, match="not open"):
             source.read()
 
+    def test_a_single_picture_is_looked_at_for_a_while(self, tmp_path: Path) -> None:
+        frames = read_all(PictureFolder(save(tmp_path / "one.png", 50), fps=10, hold_s=1.0))
+        assert [frame.t for frame in frames] == pytest.approx([0.1 * number for number in range(11)])
+
     def test_a_single_picture(self, tmp_path: Path) -> None:
         (frame,) = read_all(PictureFolder(save(tmp_path / "one.png", 50)))
         assert frame.t == 0.0

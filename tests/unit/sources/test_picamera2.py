@@ -13,13 +13,15 @@ import pytest
 from picamera2_stand_in import Picamera2
 
 from ferd.errors import SourceError
-from ferd.sources.picamera2 import PiCamera, gray_plane, small_size
+from ferd.sources.picamera2 import PiCamera, colours, gray_plane, small_size
 
 
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Picamera2]]:
     Picamera2.reset()
     monkeypatch.setitem(sys.modules, "picamera2", picamera2_stand_in)
+    colour_space = types.SimpleNamespace(Sycc=lambda: "sYCC")
+    monkeypatch.setitem(sys.modules, "libcamera", types.SimpleNamespace(ColorSpace=colour_space))
     yield Picamera2
     Picamera2.let_go.set()
 
@@ -116,8 +118,9 @@ class TestWorks:
         made = Picamera2.made[0]
         assert made.calls == ["configure", "start"]
         assert made.configuration == {
-            "main": {"size": (640, 480), "format": "RGB888"},
+            "main": {"size": (640, 480), "format": "YUV420"},
             "lores": {"size": (320, 240), "format": "YUV420"},
+            "colour_space": "sYCC",
             "buffer_count": 3,
             "controls": {"FrameDurationLimits": (50_000, 50_000)},
             "display": None,
@@ -133,7 +136,10 @@ class TestWorks:
         source.close()
         assert frame.t == 12.5
         assert frame.image.shape == (480, 640, 3)
-        assert frame.image[0, 0].tolist() == [10, 20, 30]
+        gray = frame.as_gray()
+        assert gray is not None
+        assert gray.image.shape == (480, 640)
+        assert (gray.image == 77).all()
         assert frame.small is not None
         assert frame.small.shape == (240, 320)
         assert (frame.small == 77).all(), "the padding and the colour planes stay out"
@@ -161,6 +167,18 @@ def test_when_a_picture_was_captured(ago_s: float | None, is_used: bool) -> None
 def test_gray_plane_of_another_shape() -> None:
     with pytest.raises(SourceError, match="240x320"):
         gray_plane(np.zeros((100, 320), np.uint8), 320, 240)
+
+
+def test_colours_of_full_range() -> None:
+    bgr = np.zeros((48, 64, 3), np.uint8)
+    bgr[...] = (40, 90, 250)
+    blue, green, red = (float(value) for value in bgr[0, 0])
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    yuv = np.zeros((72, 128), np.uint8)  # rows are padded to 128
+    yuv[:48] = round(luma)
+    yuv[48:60] = round(128 + (blue - luma) / 1.772)
+    yuv[60:] = round(128 + (red - luma) / 1.402)
+    assert np.abs(colours(yuv, 64, 48).astype(int) - bgr).max() <= 3
 
 
 @pytest.mark.parametrize(

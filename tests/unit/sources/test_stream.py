@@ -1,20 +1,30 @@
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
 import http.server
 import logging
+import re
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 from camera_tools import gray_picture, wait_for
 
-from ferd.errors import SourceError
+from ferd.errors import ConfigError, SourceError
 from ferd.sources.stall import Timing
-from ferd.sources.stream import StreamCamera
+from ferd.sources.stream import StreamCamera, with_password
 from ferd.sources.supervisor import CameraHandle
+from ferd.types import Frame
 
 
 class MjpegHandler(http.server.BaseHTTPRequestHandler):
@@ -55,6 +65,7 @@ class MjpegHandler(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     stop: threading.Event
+    asked: list[str]
 
 
 @pytest.fixture
@@ -69,6 +80,271 @@ def address() -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+class Dialects(http.server.BaseHTTPRequestHandler):
+    """Answers each path in another way."""
+
+    protocol_version = "HTTP/1.1"
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.server.asked.append(f"{self.path} {self.headers.get('Authorization', '')}".strip())
+        path = self.path.partition("?")[0].strip("/")
+        answer = getattr(self, f"_{path}", None)
+        if answer is None:
+            self.send_error(404)
+            return
+        try:
+            answer()
+        except OSError:
+            return  # the reader went away
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+    def _answer(self, kind: str, body: bytes = b"", status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        if kind:
+            self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self, kind: str, parts: list[bytes]) -> None:
+        self.send_response(200)
+        if kind:
+            self.send_header("Content-Type", kind)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for part in parts:
+            self.wfile.write(part)
+        self.server.stop.wait(20)
+
+    def _snapshot(self) -> None:
+        self._answer("image/jpeg", numbered(len(self.server.asked)))
+
+    def _untyped(self) -> None:
+        self._stream("", [numbered(n) for n in range(3)])
+
+    def _octets(self) -> None:
+        self._stream("application/octet-stream", [b"--x\r\n\r\n" + numbered(n) for n in range(3)])
+
+    def _redirected(self) -> None:
+        self._answer("", status=302, Location="/untyped")
+
+    def _loop(self) -> None:
+        self._answer("", status=302, Location="/loop")
+
+    def _file(self) -> None:
+        self._answer("", status=302, Location="file:///etc/hostname")
+
+    def _page(self) -> None:
+        self._answer("text/html", b"<html>" * 1000)
+
+    def _png(self) -> None:
+        self._answer("image/png", b"\x89PNG")
+
+    def _basic(self) -> None:
+        want = "Basic " + base64.b64encode(b"me:p@ss:w#rd/%").decode()
+        if self.headers.get("Authorization") == want:
+            self._untyped()
+        else:
+            self._answer("", b"no", 401, WWW_Authenticate='Basic realm="a, b"')
+
+    def _digest(self) -> None:
+        if self.headers.get("Authorization", "").startswith("Digest ") and self._proves_password():
+            self._answer("image/jpeg", numbered(len(self.server.asked)))
+        else:
+            self._answer("", b"no", 401, WWW_Authenticate='Digest realm="cam", nonce="abc", qop="auth", algorithm=MD5')
+
+    def _proves_password(self) -> bool:
+        given = dict(re.findall(r'(\w+)="?([^",]*)"?', self.headers["Authorization"]))
+
+        def md5(*parts: str) -> str:
+            return hashlib.md5(":".join(parts).encode()).hexdigest()
+
+        secret = md5("me", "cam", "geheim")
+        proof = md5(secret, given["nonce"], given["nc"], given["cnonce"], "auth", md5("GET", given["uri"]))
+        return given["uri"] == self.path and given["response"] == proof
+
+    def _elsewhere(self) -> None:
+        self._answer("", status=302, Location=f"http://localhost:{self.server.server_address[1]}/untyped")
+
+    def _drips(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"\xff\xd8")
+        while not self.server.stop.wait(0.05):
+            self.wfile.write(b"\xff")
+
+    def _huge(self) -> None:
+        data = bytearray(numbered(0))
+        at = data.find(b"\xff\xc0")
+        data[at + 5 : at + 9] = b"\xff\xdc\xff\xdc"
+        self._stream("multipart/x-mixed-replace; boundary=x", [bytes(data)])
+
+    def _video(self) -> None:
+        with tempfile.NamedTemporaryFile(suffix=".ts") as file:
+            with av.open(file.name, "w") as container:
+                stream = container.add_stream("mpeg2video", rate=25)
+                stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+                for value in range(20, 120):
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(gray_picture(value), format="bgr24")))
+                container.mux(stream.encode())
+            self._answer("video/mp2t", Path(file.name).read_bytes())
+
+
+def numbered(number: int) -> bytes:
+    return cv2.imencode(".jpg", gray_picture(number % 200, 160, 120))[1].tobytes()
+
+
+@pytest.fixture
+def dialects() -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), Dialects)
+    server.stop = threading.Event()
+    server.asked = []
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.stop.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def camera(server: Server, path: str, login: str = "", **keys: Any) -> StreamCamera:
+    return StreamCamera(f"http://{login}127.0.0.1:{server.server_address[1]}/{path}", **{"read_s": 5, **keys})
+
+
+def first_frame(source: StreamCamera) -> Frame:
+    try:
+        source.open()
+        return source.read()
+    finally:
+        source.close()
+
+
+class TestDialects:
+    @pytest.mark.parametrize("path", ["untyped", "octets", "redirected", "snapshot"])
+    def test_jpeg_whatever_it_is_called(self, dialects: Server, path: str) -> None:
+        assert first_frame(camera(dialects, path)).image.shape == (120, 160, 3)
+
+    def test_a_snapshot_is_asked_for_again(self, dialects: Server) -> None:
+        source = camera(dialects, "snapshot", fps=50)
+        source.open()
+        started = time.monotonic()
+        values = [int(source.read().image[0, 0, 0]) for _ in range(6)]
+        took_s = time.monotonic() - started
+        source.close()
+        assert values == [1, 2, 3, 4, 5, 6]
+        assert len(dialects.asked) == 6
+        assert took_s >= 4 / 50
+
+    def test_an_interrupt_ends_the_wait_for_the_next_snapshot(self, dialects: Server) -> None:
+        source = camera(dialects, "snapshot", fps=0.01)
+        source.open()
+        source.read()
+        threading.Timer(0.1, source.interrupt).start()
+        with pytest.raises(SourceError, match="is closed"):
+            source.read()
+        source.close()
+
+    def test_an_interrupt_ends_a_read(self, dialects: Server) -> None:
+        source = camera(dialects, "drips", read_s=60)
+        source.open()
+        threading.Timer(0.1, source.interrupt).start()
+        with pytest.raises(SourceError, match="stopped delivering"):
+            source.read()
+        source.close()
+
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("loop", "redirects more than 5 times"),
+            ("file", "redirects to a file address"),
+            ("page", r"a page \(text/html\)"),
+            ("png", "sends image/png, not JPEG"),
+            ("basic", r"asks for a user and a password \(401\)"),
+            ("huge", "65500x65500 pixels, more than the limit"),
+        ],
+    )
+    def test_what_is_not_read_is_named(self, dialects: Server, path: str, words: str) -> None:
+        with pytest.raises(SourceError, match=words):
+            first_frame(camera(dialects, path))
+
+    def test_video_over_http(self, dialects: Server) -> None:
+        source = camera(dialects, "video")
+        frame = first_frame(source)
+        assert (frame.width, frame.height, source.noisy) == (64, 48, False)
+
+
+class TestLogin:
+    def test_basic_with_every_character(self, dialects: Server) -> None:
+        assert first_frame(camera(dialects, "basic", "me:p%40ss%3Aw%23rd%2F%25@")).width == 160
+
+    def test_password_from_a_file(self, dialects: Server, tmp_path: Path) -> None:
+        file = tmp_path / "password"
+        file.write_text("p@ss:w#rd/%\n")
+        assert first_frame(camera(dialects, "basic", "me@", password_file=file)).width == 160
+
+    def test_a_password_file_that_is_not_there(self, dialects: Server, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="source_password_file: the file that it names does not exist"):
+            first_frame(camera(dialects, "basic", "me@", password_file=tmp_path / "none"))
+
+    def test_digest_for_each_snapshot(self, dialects: Server) -> None:
+        source = camera(dialects, "digest", "me:geheim@", fps=50)
+        source.open()
+        assert [source.read().width for _ in range(3)] == [160] * 3
+        source.close()
+        assert len(dialects.asked) == 4, "the first without a login, which is then remembered"
+
+    @pytest.mark.parametrize("path", ["basic", "digest"])
+    def test_wrong(self, dialects: Server, path: str) -> None:
+        with pytest.raises(SourceError, match=r"me:\*\*\*@.*user or password is wrong \(401\)") as caught:
+            first_frame(camera(dialects, path, "me:falsch@"))
+        assert "falsch" not in str(caught.value)
+
+    def test_another_host_does_not_get_it(self, dialects: Server) -> None:
+        first_frame(camera(dialects, "elsewhere", "me:geheim@"))
+        assert dialects.asked == ["/elsewhere", "/untyped"]
+
+
+def test_with_password() -> None:
+    assert with_password("rtsp://me@cam:554/1", "a/b@c") == "rtsp://me:a%2Fb%40c@cam:554/1"
+    assert with_password("rtsp://cam/1", None) == "rtsp://cam/1"
+
+
+class TestDeadCameras:
+    def test_do_not_delay_a_good_one(self, address: str) -> None:
+        """Three that accept the connection and never answer, for which a library may hold a lock meanwhile."""
+        with contextlib.ExitStack() as stack:
+            silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = silent.getsockname()[1]
+            urls = [f"rtsp://127.0.0.1:{port}/1", f"http://127.0.0.1:{port}/2", f"rtsp://127.0.0.1:{port}/3"]
+            dead = [StreamCamera(url, open_s=4) for url in urls]
+            threads = [threading.Thread(target=lambda source=source: failure_of(source)) for source in dead]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.2)
+            started = time.monotonic()
+            first_frame(StreamCamera(f"http://{address}/mjpeg"))
+            took_s = time.monotonic() - started
+            assert all(thread.is_alive() for thread in threads), "they still wait"
+            assert took_s < 2
+            for thread in threads:
+                thread.join()
+
+
+def failure_of(source: StreamCamera) -> str:
+    try:
+        source.open()
+    except SourceError as error:
+        return str(error)
+    finally:
+        source.close()
+    return ""
 
 
 def read_many(source: StreamCamera) -> None:

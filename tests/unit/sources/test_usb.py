@@ -23,13 +23,14 @@ YUYV = cv2.VideoWriter.fourcc(*"YUYV")
 class Webcam:
     """Stands in for cv2.VideoCapture. `pictures` are what read() gives; gets another format than it was asked for."""
 
-    def __init__(self, pictures: list[Any], *, opens: bool = True) -> None:
+    def __init__(self, pictures: list[Any], *, opens: bool = True, fourcc: int = YUYV) -> None:
         self.pictures = pictures
         self.opens = opens
         self.asked: list[tuple[int, float]] = []
         self.released = 0
         self.stamp_s = 0.0
         self.picture: Any = None
+        self.fourcc = fourcc
 
     def isOpened(self) -> bool:
         return self.opens
@@ -39,7 +40,7 @@ class Webcam:
         return True
 
     def get(self, prop: int) -> float:
-        got = {cv2.CAP_PROP_FOURCC: YUYV, cv2.CAP_PROP_FRAME_WIDTH: 320, cv2.CAP_PROP_FRAME_HEIGHT: 240}
+        got = {cv2.CAP_PROP_FOURCC: self.fourcc, cv2.CAP_PROP_FRAME_WIDTH: 320, cv2.CAP_PROP_FRAME_HEIGHT: 240}
         if prop == cv2.CAP_PROP_POS_MSEC:
             return self.stamp_s * 1000
         return float(got.get(prop, 10))
@@ -127,8 +128,8 @@ class TestStopsDelivering:
 
     @pytest.mark.parametrize(
         "junk",
-        [np.zeros((1, 691200), np.uint8), np.zeros((48, 64, 2), np.uint8), np.zeros((48, 64, 3), np.float32)],
-        ids=["blob", "two channels", "float"],
+        [np.zeros((1, 691200), np.uint8), np.zeros((48, 64, 4), np.uint8), np.zeros((48, 64, 3), np.float32)],
+        ids=["blob", "four channels", "float"],
     )
     def test_what_is_not_a_picture(self, node: Path, junk: np.ndarray) -> None:
         source = camera(node, Webcam([junk]))
@@ -159,6 +160,7 @@ class TestWorks:
             (cv2.CAP_PROP_FRAME_HEIGHT, 600),
             (cv2.CAP_PROP_FPS, 30),
             (cv2.CAP_PROP_BUFFERSIZE, 1),
+            (cv2.CAP_PROP_CONVERT_RGB, 0),
         ]
         assert "format=YUYV size=320x240 fps=10 asked=800x600@30" in caplog.text
         frame = source.read()
@@ -187,6 +189,74 @@ class TestWorks:
         source.open()
         assert source.read().image.shape == (48, 64, 3)
         source.close()
+
+
+class TestTakesWhatTheCameraSends:
+    def test_a_jpeg_is_not_decoded_before_it_is_needed(self, node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = cv2.imencode(".jpg", scene())[1].tobytes()
+        padded = np.frombuffer(data + bytes(500), np.uint8)[None]
+        source = camera(node, Webcam([padded], fourcc=MJPG))
+        source.open()
+        with monkeypatch.context() as patch:
+            patch.setattr(cv2, "imdecode", None)
+            frame = source.read()
+            assert (frame.width, frame.height, frame.jpeg) == (64, 48, data)
+        gray = frame.as_gray()
+        assert gray is not None
+        assert gray.image.shape == (48, 64)
+        assert (frame.image == cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)).all()
+        source.close()
+
+    def test_a_broken_jpeg_is_skipped(self, node: Path) -> None:
+        good = np.asarray(cv2.imencode(".jpg", scene())[1]).reshape(1, -1)
+        source = camera(node, Webcam([np.zeros((1, 500), np.uint8), good], fourcc=MJPG))
+        source.open()
+        assert source.read().width == 64
+        source.close()
+
+    @pytest.mark.parametrize(
+        ("name", "code"),
+        [
+            ("YUYV", cv2.COLOR_BGR2YUV_YUYV),
+            ("UYVY", cv2.COLOR_BGR2YUV_UYVY),
+            ("YU12", cv2.COLOR_BGR2YUV_I420),
+            ("YV12", cv2.COLOR_BGR2YUV_YV12),
+            ("NV12", None),
+            ("NV21", None),
+        ],
+    )
+    def test_the_luma_is_the_gray_picture(self, node: Path, name: str, code: int | None) -> None:
+        source = camera(node, Webcam([encoded(name, code)], fourcc=cv2.VideoWriter.fourcc(*name)))
+        source.open()
+        frame = source.read()
+        source.close()
+        gray = frame.as_gray()
+        assert gray is not None
+        assert np.abs(gray.image.astype(int) - cv2.cvtColor(scene(), cv2.COLOR_BGR2GRAY)).mean() < 2
+        assert np.abs(frame.image.astype(int) - scene()).mean() < 4
+
+    def test_other_formats_are_converted_by_opencv(self, node: Path) -> None:
+        webcam = Webcam([scene()], fourcc=cv2.VideoWriter.fourcc(*"H264"))
+        source = camera(node, webcam)
+        source.open()
+        assert (cv2.CAP_PROP_CONVERT_RGB, 0) not in webcam.asked
+        assert (source.read().image == scene()).all()
+        source.close()
+
+
+def scene() -> np.ndarray:
+    """A colourful picture (48, 64, 3) without edges, which no chroma subsampling blurs."""
+    y, x = np.mgrid[:48, :64]
+    return np.stack([x * 2 + 60, y * 3 + 40, 200 - x - y], axis=-1).astype(np.uint8)
+
+
+def encoded(name: str, code: int | None) -> np.ndarray:
+    if code is not None:
+        return cv2.cvtColor(scene(), code)
+    planar = cv2.cvtColor(scene(), cv2.COLOR_BGR2YUV_I420)
+    u, v = planar[48:60].reshape(24, 32), planar[60:].reshape(24, 32)
+    pair = (u, v) if name == "NV12" else (v, u)
+    return np.vstack([planar[:48], np.stack(pair, axis=-1).reshape(24, 64)])
 
 
 @pytest.mark.parametrize(("number", "letters"), [(MJPG, "MJPG"), (YUYV, "YUYV"), (0, "unknown"), (-1, "unknown")])

@@ -6,16 +6,26 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from camera_tools import gray_picture, wait_for
 
-from ferd.config.models import CameraConfig
+from ferd.config.models import CameraConfig, aspect_ratio
 from ferd.errors import SourceError
+from ferd.pictures import read_header
 from ferd.sources import v4l2
 from ferd.sources.factory import open_source
 from ferd.sources.fake import FakeCamera, fail, hang, play, refuse
-from ferd.sources.wrappers import FirstWorkingSource, PacedSource, RotatedSource, Rotation, rotate_image
+from ferd.sources.jpeg import jpeg_frame
+from ferd.sources.wrappers import (
+    FirstWorkingSource,
+    PacedSource,
+    RotatedSource,
+    Rotation,
+    StretchedSource,
+    rotate_image,
+)
 from ferd.types import Frame
 
 PICTURE = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
@@ -281,3 +291,44 @@ class TestOnThisMachine:
         monkeypatch.setattr(v4l2, "cameras", lambda: [node])
         with pytest.raises(SourceError, match=r"usb camera .*video0"):
             open_source(CameraConfig(), live=True).open()
+
+
+@pytest.mark.parametrize(("aspect", "width"), [("16:9", 85), ("4:3", 64), ("1:1", 48)])
+def test_a_squeezed_picture_gets_its_width(aspect: str, width: int) -> None:
+    config = CameraConfig.model_validate({"source": "demo", "aspect": aspect, "rotate": 90})
+    camera = StretchedSource(FakeCamera([play(1)], size=(64, 48), sleep=lambda _: None), aspect_ratio(aspect))
+    frame = RotatedSource(camera, rotate=config.rotate).read()
+    assert (frame.width, frame.height) == (48, width)
+    assert frame.image.shape == (width, 48, 3)
+
+
+def test_aspect_comes_before_rotation(tmp_path: Path) -> None:
+    config = CameraConfig.model_validate({"source": str(tmp_path), "aspect": "16:9", "rotate": 90})
+    source = open_source(config, live=False)
+    assert type(source) is RotatedSource
+    assert type(source._source) is StretchedSource
+
+
+def test_a_turned_jpeg_is_not_decoded_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = cv2.imencode(".jpg", gray_picture(9, 640, 480))[1].tobytes()
+    frame = jpeg_frame(0.0, data, read_header(data))
+    with monkeypatch.context() as patch:
+        patch.setattr(cv2, "imdecode", None)
+        turned = RotatedSource(Still(frame), rotate=90).read()
+        assert (turned.width, turned.height, turned.jpeg) == (480, 640, None)
+    gray = turned.as_gray()
+    assert gray is not None
+    assert gray.image.shape == (640, 480)
+    assert gray.small is not None
+    assert gray.small.shape == (320, 240)
+
+
+class Still(FakeCamera):
+    """A camera that always gives this frame."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__([])
+        self._still = frame
+
+    def read(self) -> Frame:
+        return self._still
