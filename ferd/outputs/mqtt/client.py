@@ -107,6 +107,7 @@ class MqttConnection:
         will: Message | None = None,
         on_message: OnMessage | None = None,
         on_refused: OnRefused | None = None,
+        on_subscription_refused: OnRefused | None = None,
         on_acknowledged: OnAcknowledged | None = None,
         max_incoming: int = MAX_INCOMING,
     ) -> None:
@@ -121,6 +122,7 @@ class MqttConnection:
         """QoS 1 messages that are not acknowledged: when they were sent (monotonic seconds), and the message."""
         self._settings, self._wake = settings, wake
         self._on_message, self._on_refused, self._on_acknowledged = on_message, on_refused, on_acknowledged
+        self._on_subscription_refused = on_subscription_refused or on_refused
         self._client = self._build(client_id, will)
 
     @property
@@ -296,8 +298,8 @@ class MqttConnection:
     def _subscribed(self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties | None) -> None:
         topic = self._subscriptions.pop(mid, "(a subscription)")
         for code in codes:
-            if code.is_failure and self._on_refused is not None:
-                self._on_refused(topic, str(code))
+            if code.is_failure and self._on_subscription_refused is not None:
+                self._on_subscription_refused(topic, str(code))
 
     def _acknowledged(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties | None) -> None:
         # MQTT 5 only: with 3.1.1 a publish that the broker's ACL refuses is acknowledged like any other.

@@ -119,12 +119,14 @@ def test_the_first_snapshot_publishes_everything_that_is_retained(make_feed: Cal
     wanted = config()
     (info, *rest, discovery) = make_feed(wanted).update(snapshot(wanted))
     assert info[0] == "hall/info"
-    assert json.loads(info[1]) | {"version": ""} == {
+    assert json.loads(info[1]) | {"version": "", "run": ""} == {
         "v": 1,
         "version": "",
         "model": "expression",
         "labels": ["joy", "fear"],
         "cameras": ["desk"],
+        "id": "ferd_abcdef",
+        "run": "",
     }
     assert rest == [
         ("hall/desk/status", "offline"),
