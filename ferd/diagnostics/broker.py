@@ -82,7 +82,7 @@ def _reach(settings: BrokerSettings) -> Finding | float:
     try:
         socket.create_connection((settings.host, settings.port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as problem:
-        return error("broker", f"{settings.host}:{settings.port}: {problem.strerror or problem}", _REACH)
+        return error("broker", f"{settings.address}: {problem.strerror or problem}", _REACH)
     return time.monotonic() - start
 
 
@@ -151,7 +151,7 @@ def _login(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
         )
         if connection is None:
             remedy = _SUDO if exists(SERVICE_PASSWORD) and os.geteuid() != 0 else "see the broker's log"
-            yield error("broker", f"{settings.host}:{settings.port} refuses the login: {reason}", remedy)
+            yield error("broker", f"{settings.address} refuses the login: {reason}", remedy)
             return
         try:
             yield ok("broker", f"{settings}, MQTT {connection.protocol}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ferd.outputs.mqtt.broker_settings import BrokerSettings, explain
-from ferd.outputs.mqtt.client import MqttConnection, Protocol
+from ferd.outputs.mqtt.client import MqttConnection, NoWebsocketError, Protocol
 from ferd.outputs.mqtt.server_limits import ServerLimits
 
 FIRST_S = 1.0
@@ -25,6 +25,9 @@ ANOTHER_FERD_REMEDY = (
 )
 TAKEN_WAITS_S = (10.0, 15.0)
 """Pause after another client with our id connected. `ferd doctor` needs less: it must not be disconnected in turn."""
+NO_WEBSOCKET_REMEDY = (
+    'check mqtt.port and mqtt.websocket_path; a broker\'s usual port 1883 or 8883 needs transport = "tcp"'
+)
 ONE_ID_REMEDY = (
     "the broker seems to give all clients of one user the same id (use_username_as_clientid in mosquitto): give each "
     "client a user of its own"
@@ -199,6 +202,8 @@ def failure(connection: MqttConnection, error: Exception, lasted_s: float | None
     if isinstance(error, ssl.SSLError) and connection.answer is None:
         reason, remedy = explain(error)
         return Ending("untrusted", reason, remedy=remedy)
+    if isinstance(error, NoWebsocketError):
+        return Ending("unwilling", str(error), remedy=NO_WEBSOCKET_REMEDY)
     if isinstance(error, OSError):
         kind: Kind = "absent" if connection.answer is None else "lost"
         return Ending(kind, error.strerror or str(error), lasted_s)
