@@ -55,7 +55,7 @@ def exhausted(error: BaseException) -> str | None:
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        if isinstance(cause, OSError) and cause.errno in EXHAUSTED:
-            return EXHAUSTED[cause.errno]
+        if isinstance(cause, OSError) and (remedy := EXHAUSTED.get(cause.errno or 0)):
+            return remedy
         cause = cause.__cause__ or cause.__context__
     return None

@@ -523,15 +523,13 @@ def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError(
-            f'"{text}" is not an address: use "127.0.0.1", "::1", "0.0.0.0" or an address of this machine'
-        ) from None
+        raise ValueError('not an address: use "127.0.0.1", "::1", "0.0.0.0" or an address of this machine') from None
 
 
 def _host_names(names: list[str]) -> list[str]:
     for name in names:
         if not re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?", name):
-            raise ValueError(f'"{name}" is not a host name: write it without https:// and without a port')
+            raise ValueError("each must be a host name, without https:// and without a port")
     return [name.lower() for name in names]
 
 

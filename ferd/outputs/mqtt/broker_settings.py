@@ -56,7 +56,7 @@ class BrokerSettings:
     def __str__(self) -> str:
         """Return a line for people: "broker.lan:8883, TLS, as hall-pi with a password"."""
         login = f"as {self.username} {'with' if self.password else 'without'} a password" if self.username else ""
-        transport = f"websockets at {self.websocket_path}" if self.websocket_path else ""
+        transport = "websockets" if self.websocket_path else ""  # its path may contain a token
         return ", ".join(filter(None, (self.address, transport, "TLS" if self.tls else "", login)))
 
     @property

@@ -13,9 +13,13 @@ from ferd.errors import EXHAUSTED, EXIT_CONFIG, EXIT_FAILED, ConfigError, ModelE
 
 def fail_with(number: int) -> None:
     try:
-        raise OSError(number, os.strerror(number), "/var/lib/ferd/x")
+        write(number)
     except OSError as error:
         raise ModelError(f"/var/lib/ferd/models: cannot be written ({error.strerror})") from None
+
+
+def write(number: int) -> None:
+    raise OSError(number, os.strerror(number), "/var/lib/ferd/x")
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, EXIT_FAILED), (errno.EACCES, EXIT_CONFIG)])
@@ -38,11 +42,13 @@ def test_a_full_disk_is_no_wrong_configuration(
 
 
 def test_the_cause_is_found_behind_other_errors():
-    try:
+    def fail() -> None:
         try:
             fail_with(errno.EMFILE)
         except ModelError as error:
             raise ConfigError("the model cannot be read") from error
-    except ConfigError as error:
-        assert exhausted(error) == EXHAUSTED[errno.EMFILE]
+
+    with pytest.raises(ConfigError) as raised:
+        fail()
+    assert exhausted(raised.value) == EXHAUSTED[errno.EMFILE]
     assert exhausted(ConfigError("x")) is None
