@@ -267,7 +267,14 @@ class MqttSink:
         wanted = (device, mqtt.discovery_prefix, mqtt.discovery_form)
         if wanted == self._announced:
             return
-        self._announced = wanted
+        form_before, self._announced = self._announced and self._announced[2], wanted
+        if mqtt.discovery_form == "device" and form_before != "device":
+            # Nothing that an older Home Assistant sends shows its version, and it ignores this form without a word.
+            log.info(
+                'announced to Home Assistant 2024.11 and newer id=%s; for an older one set discovery = "components" '
+                "in [mqtt]",
+                self._identity,
+            )
         messages = self._registry.announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
         if clears_documents(messages):
             self._publisher.republish_after_connect()
