@@ -73,7 +73,9 @@ class Application:
         self._use_asked: deque[Config] = deque(maxlen=1)
         self._wants_restart = False
         self._storage = StorageThread()
-        self._settings = SettingsStore.of(config.node.id, submit=self._storage.submit)
+        self._settings = SettingsStore.of(
+            config.node.id, submit=self._storage.submit, submit_later=self._storage.submit_later
+        )
         self._commands, self._handler = CommandQueue(self._wake), CommandHandler(self)
         self._throttle = ThrottleMonitor()
         self._restarts, self._requested_restarts = RestartPolicy.of(), RequestedRestarts.of()

@@ -231,7 +231,7 @@ class FatigueState(Payload):
 
 @dataclass(frozen=True, slots=True)
 class Info(Payload):
-    """What this node is. It changes only with the configuration."""
+    """What this node is. It changes only with the configuration and at a start."""
 
     version: str
     """ferd's version."""
@@ -241,6 +241,10 @@ class Info(Payload):
     """The expressions that it distinguishes."""
     cameras: Sequence[str]
     """Names of the cameras, as used in topics."""
+    id: str = ""
+    """Identity of this device towards Home Assistant. Another one under the same name: two devices share a name."""
+    run: str = ""
+    """Another text after each start of ferd."""
 
 
 @dataclass(frozen=True, slots=True)

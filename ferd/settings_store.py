@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,10 +18,15 @@ from ferd.policy.sensitivity import MIDDLE
 MAX_BYTES = 65536
 """Nothing is read beyond this size: eight cameras need less than 1 kB."""
 
+SAVE_EVERY_S = 1.0
+"""Minimum interval between two writes: an automation that turns a switch ten times a second must not wear the card."""
+
 log = logging.getLogger(__name__)
 
 Submit = Callable[[Callable[[], None]], None]
 """Run a function, now or later, in another thread or this one. It must not run two at the same time."""
+SubmitLater = Callable[[Callable[[], None], float], None]
+"""The same, after a delay in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +41,34 @@ class CameraSettings:
 class SettingsStore:
     """The settings of all cameras by name; of an unknown camera, the defaults.
 
-    `set` changes the value at once and hands the write, which waits for the disk, to `submit`. At most one write is
-    pending; it writes the latest values. A file that cannot be read or written is logged: the settings then last until
-    the restart.
+    `set` changes the value at once and hands the write, which waits for the disk, to `submit`, or within
+    SAVE_EVERY_S of the last one to `submit_later`, if there is one. At most one write is pending; it writes the latest
+    values. A file that cannot be read or written is logged: the settings then last until the restart.
     """
 
-    def __init__(self, path: Path, submit: Submit = lambda write: write()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        submit: Submit = lambda write: write(),
+        submit_later: SubmitLater | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._path = path
-        self._submit = submit
+        self._submit, self._submit_later, self._clock = submit, submit_later, clock
+        self._written_at = float("-inf")
         self._lock = threading.Lock()
         self._cameras = dict(_read(path))
         self._write_pending = False
 
     @classmethod
-    def of(cls, node_id: str | None, submit: Submit = lambda write: write()) -> SettingsStore:
+    def of(
+        cls,
+        node_id: str | None,
+        submit: Submit = lambda write: write(),
+        submit_later: SubmitLater | None = None,
+    ) -> SettingsStore:
         """Open the file of the ferd with this [node] id; one machine can run several."""
-        return cls(state_dir() / (f"switches-{node_id}.json" if node_id else "switches.json"), submit)
+        return cls(state_dir() / (f"switches-{node_id}.json" if node_id else "switches.json"), submit, submit_later)
 
     def switches(self, camera: str) -> CameraSettings:
         """Return the settings of a camera."""
@@ -66,8 +84,12 @@ class SettingsStore:
             if self._write_pending:
                 return
             self._write_pending = True
+            delay_s = self._written_at + SAVE_EVERY_S - self._clock()
         try:
-            self._submit(self._write)
+            if delay_s > 0 and self._submit_later is not None:
+                self._submit_later(self._write, delay_s)
+            else:
+                self._submit(self._write)
         except BaseException:
             with self._lock:
                 self._write_pending = False  # else no later change would ever be written
@@ -75,7 +97,7 @@ class SettingsStore:
 
     def _write(self) -> None:
         with self._lock:
-            self._write_pending = False
+            self._write_pending, self._written_at = False, self._clock()
             content = {"v": 1, "cameras": {name: asdict(settings) for name, settings in self._cameras.items()}}
         try:
             replace_file(self._path, json.dumps(content))

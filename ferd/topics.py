@@ -171,7 +171,7 @@ NODE_INFO: Topic[Info] = Topic(
     "ferd/{node}/info",
     "Version, model, expressions and cameras of this node.",
     Info,
-    (Info("0.1.0", "expression", ["neutral", "happiness"], ["desk"]),),
+    (Info("0.1.0", "expression", ["neutral", "happiness"], ["desk"], "ferd_3f9a1c", "5d0e77b2"),),
     retain=True,
 )
 NODE_HEALTH: Topic[Health] = Topic(

@@ -16,6 +16,7 @@ from typing import NoReturn
 from ferd.config import MqttConfig
 from ferd.config.models import NAME_PATTERN
 from ferd.errors import EXIT_USAGE, FerdError
+from ferd.log_limit import RepeatFilter
 
 # ---- commands and their parsers ----
 
@@ -140,4 +141,5 @@ def set_up_logging(level: int = logging.INFO, handler: logging.Handler | None = 
         handler.setFormatter(JournalFormatter("%(name)s: %(message)s"))
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
+    handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

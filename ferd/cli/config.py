@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ferd.cli.common import Command
 from ferd.config import Config, load_config
+from ferd.config.exposure import exposed_secrets
 from ferd.config.loader import SYSTEM_FILE
 from ferd.config.source import redact
 from ferd.config.template import default_toml
@@ -46,6 +47,11 @@ def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", type=Path, help=f"the file to check (default: {SYSTEM_FILE})")
 
 
+def _file_of(args: argparse.Namespace) -> Path | None:
+    """The file that is checked; None for the defaults."""
+    return args.file or (SYSTEM_FILE if exists(SYSTEM_FILE) else None)
+
+
 def _run_check(args: argparse.Namespace) -> int:
     from ferd.outputs.home_assistant.discovery import identity
     from ferd.outputs.mqtt.broker_settings import broker_settings
@@ -54,7 +60,7 @@ def _run_check(args: argparse.Namespace) -> int:
     config = load_config(args.file, os.environ)
     models = Models(config)
     settings = broker_settings(config.mqtt)
-    file = args.file or (SYSTEM_FILE if exists(SYSTEM_FILE) else "the defaults (there is no file)")
+    file = _file_of(args) or "the defaults (there is no file)"
     print(f"{file}: fine")
     print(f"  node      {config.node.name}")
     for name, camera in config.cameras.items():
@@ -76,7 +82,7 @@ def _run_check(args: argparse.Namespace) -> int:
         print(f"  buzzer    {', '.join(f'{key} on GPIO {number}' for key, number in pins.items())}")
     print(f"  broker    {settings}")
     print(f"  identity  {identity(config.node.id)} (in Home Assistant, and in the broker's ACL)")
-    for warning in settings.warnings:
+    for warning in (*settings.warnings, *exposed_secrets(config, _file_of(args))):
         print(f"  warning   {warning}")
     return 0
 

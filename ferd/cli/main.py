@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ferd import __version__
 from ferd.cli import bench, buzzer, config, doctor, model, mqtt, replay, run, upgrade, watch
 from ferd.cli.common import Command, Parser, add_commands
-from ferd.errors import EXIT_FAILED, FerdError
+from ferd.errors import EXIT_FAILED, FerdError, exhausted
 
 COMMANDS: tuple[Command, ...] = (
     run.RUN,
@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
     except FerdError as error:
         print(f"ferd: {error}", file=sys.stderr)
+        if remedy := exhausted(error):
+            print(f"ferd: {remedy}", file=sys.stderr)
+            return EXIT_FAILED  # also of a ConfigError: systemd must try again
         return error.exit_code
     except BrokenPipeError:
         # The reader ended (`| head`). Python flushes stdout once more at exit, so it is redirected to /dev/null:
@@ -61,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         print(f"ferd: {error}", file=sys.stderr)
+        if remedy := exhausted(error):
+            print(f"ferd: {remedy}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

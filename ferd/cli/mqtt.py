@@ -77,7 +77,7 @@ def _purge(args: argparse.Namespace) -> int:
             + ("All topics that this ferd can have retained are removed" if own else "Purge as a user with access")
         )
     if not topics:
-        print(f"nothing is known to be retained of {node} at {settings.host}:{settings.port}")
+        print(f"nothing is known to be retained of {node} at {settings.address}")
         return 0 if found.readable else EXIT_FAILED
     print(*topics, sep="\n")
     if found.runs:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ferd.cli.common import Command, add_config_option, set_up_logging
 from ferd.config import CameraConfig, Config, MqttConfig, WebConfig, load_config
+from ferd.config.exposure import exposed_secrets
 from ferd.config.loader import SYSTEM_FILE
 from ferd.config.source import check_source
 from ferd.errors import EXIT_RESTART, ConfigError
@@ -62,6 +63,8 @@ def _run(args: argparse.Namespace) -> int:
 
     config = load()
     set_up_logging(logging.DEBUG if args.verbose else logging.INFO)
+    for warning in exposed_secrets(config, _file(args.config)):
+        logging.getLogger(__name__).warning("%s", warning)
     if args.trying:
         return _try(config, _file(args.config))
     from ferd.app import Application

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ferd.config.messages import Keys, explain, field_of
 from ferd.config.models import Config
+from ferd.encodings import EncodingError, decode_text
 from ferd.errors import ConfigError
 from ferd.fs import exists
 
@@ -45,11 +46,11 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return decode_text(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. `ferd config default > {path}` writes one to start from") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a UTF-8 text file. Is it really a TOML configuration?") from None
+    except EncodingError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its owner and mode") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from ferd.addresses import shown
 from ferd.config.models import NAME_PATTERN, Config
 from ferd.config.source import redact
 
@@ -44,6 +45,9 @@ RENAMED: Mapping[Keys, str] = {
 """Former keys with their present names. ANY_NAME stands for a name that the user chose."""
 INVERTED: Mapping[Keys, str] = {("mqtt", "insecure"): "insecure = true is now tls_verify = false"}
 """Renamed keys whose value must be inverted, with the instruction."""
+
+ADDRESSES = ("host", "hosts", "bind", "allowed_hosts", "websocket_path")
+"""Keys of [mqtt] and [web] whose values are, or may by mistake be, addresses with a secret in them."""
 
 _PLAIN_WORDS = {
     "bool_type": "must be true or false",
@@ -168,7 +172,22 @@ def _without_secrets(keys: Keys, value: object) -> str:
     """The value for a message, without what is a secret or may be one that was written to the wrong place."""
     if any(str(key).startswith("pass") for key in keys):
         return "***"
-    return repr(redact(value) if isinstance(value, str) else value)
+    is_address = keys[:1] in (("mqtt",), ("web",)) and any(key in ADDRESSES for key in keys)
+    return repr(_clean(value, shown if is_address else _redacted))
+
+
+def _clean(value: object, clean: Callable[[str], str]) -> object:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list | tuple):
+        return [_clean(item, clean) for item in value]
+    if isinstance(value, dict):
+        return {clean(str(key)): _clean(item, clean) for key, item in value.items()}
+    return value
+
+
+def _redacted(text: str) -> str:
+    return f"***@{text.rpartition('@')[2]}" if "@" in text and "://" not in text else redact(text)
 
 
 def _did_you_mean(keys: Keys) -> str:

@@ -559,9 +559,34 @@ def _option_problem(problem: ErrorDetails) -> str:
 
 
 def _bare_host(host: str) -> str:
-    if not host or "/" in host or any(c.isspace() for c in host):
-        raise ValueError("write only the name or the address, without mqtt:// and without blanks")
-    return host
+    """Return a host name or address; an IPv6 address without its brackets."""
+    address = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if ":" in address:
+        try:
+            ipaddress.IPv6Address(address)
+        except ValueError:
+            if re.fullmatch(r"(\[.*\]|[^:@/]+):\d+", host):
+                raise ValueError("write the port in a key of its own, port = …, and here only the name") from None
+        else:
+            return address
+    if not re.fullmatch(r"[\w](?:[\w.-]*[\w.])?", address):
+        raise ValueError("write only the name or the address, without mqtt://, without a user name and without blanks")
+    return address
+
+
+def _topic_prefix(prefix: str) -> str:
+    """Return a prefix without slashes at its end: "homeassistant/" would announce below an empty level."""
+    prefix = prefix.rstrip("/")
+    levels = prefix.split("/")
+    if not all(levels[1:]) or not prefix.strip("/") or prefix.startswith("$") or not prefix.isprintable():
+        raise ValueError('write topic levels separated by single slashes, such as "homeassistant"')
+    return prefix
+
+
+def _url_path(path: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", path):
+        raise ValueError('write a path that begins with a slash, such as "/mqtt", without blanks')
+    return path
 
 
 class MqttConfig(Section):
@@ -575,6 +600,10 @@ class MqttConfig(Section):
     """File whose first line is the user name, instead of `username`."""
     password_file: File | None = None
     """File whose first line is the password. Not set: the systemd credential `mqtt.password`, if present."""
+    transport: Literal["tcp", "websockets"] = "tcp"
+    """"websockets" for a broker that is reached through a web server or proxy."""
+    websocket_path: Annotated[str, AfterValidator(_url_path)] = "/mqtt"
+    """Path of the broker's websocket, with transport = "websockets"."""
     tls: Flag = False
     """Encrypt the connection."""
     ca_file: File | None = None
@@ -589,7 +618,7 @@ class MqttConfig(Section):
     discovery: Literal[True, False, "device", "components"] = True
     """Announce the entities to Home Assistant: true (or "device") in one document; "components" in one for each entity,
     for versions before 2024.11; false not at all."""
-    discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$")] = "homeassistant"
+    discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$"), AfterValidator(_topic_prefix)] = "homeassistant"
     """Home Assistant's discovery prefix."""
     persist_events: Flag = False
     """Keep events on disk until the broker has acknowledged them, so that they survive a long absence of the broker,
@@ -626,15 +655,13 @@ def _address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise ValueError(
-            f'"{text}" is not an address: use "127.0.0.1", "::1", "0.0.0.0" or an address of this machine'
-        ) from None
+        raise ValueError('not an address: use "127.0.0.1", "::1", "0.0.0.0" or an address of this machine') from None
 
 
 def _host_names(names: list[str]) -> list[str]:
     for name in names:
         if not re.fullmatch(r"[a-zA-Z0-9]([a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?", name):
-            raise ValueError(f'"{name}" is not a host name: write it without https:// and without a port')
+            raise ValueError("each must be a host name, without https:// and without a port")
     return [name.lower() for name in names]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import socket
 import ssl
@@ -24,6 +25,7 @@ from ferd.errors import ConfigError, FerdError
 from ferd.fs import exists
 from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings, explain
 from ferd.outputs.mqtt.client import MqttConnection, TooLargeError, Wake
+from ferd.outputs.mqtt.connection_policy import ONE_ID_REMEDY
 from ferd.outputs.mqtt.listen import connect
 from ferd.outputs.mqtt.requests import IncomingMessage
 from ferd.topics import Message
@@ -82,7 +84,7 @@ def _reach(settings: BrokerSettings) -> Finding | float:
     try:
         socket.create_connection((settings.host, settings.port), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as problem:
-        return error("broker", f"{settings.host}:{settings.port}: {problem.strerror or problem}", _REACH)
+        return error("broker", f"{settings.address}: {problem.strerror or problem}", _REACH)
     return time.monotonic() - start
 
 
@@ -141,6 +143,7 @@ def _login(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
     wake = Wake()
     received: list[IncomingMessage] = []
     refused: list[tuple[str, str]] = []
+    lost: str | None = None
     try:
         connection, reason = connect(
             settings,
@@ -151,25 +154,62 @@ def _login(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
         )
         if connection is None:
             remedy = _SUDO if exists(SERVICE_PASSWORD) and os.geteuid() != 0 else "see the broker's log"
-            yield error("broker", f"{settings.host}:{settings.port} refuses the login: {reason}", remedy)
+            yield error("broker", f"{settings.address} refuses the login: {reason}", remedy)
             return
         try:
             yield ok("broker", f"{settings}, MQTT {connection.protocol}")
             for text in connection.limits.restrictions():
                 yield warning("broker", text, "see the broker's configuration")
-            session = _Session(connection, received, refused)
-            yield from _round_trip(session, config.node.name)
-            if config.mqtt.discovery:
-                yield from _home_assistant(session, config)
-                yield from _size(session, config)
-            yield from _daemon(session, config.node.name)
+            is_explained = False
+            for finding in _topics(_Session(connection, received, refused), config):
+                is_explained |= finding.verdict == "error"
+                yield finding
+            lost = None if is_explained else connection.ended
             connection.leave()
         finally:
             connection.close()
     except OSError as problem:
-        yield error("broker", f"the connection broke ({problem.strerror or problem})", "see the broker's log")
+        lost = problem.strerror or str(problem)
     finally:
         wake.close()
+    if lost is not None:
+        yield error("broker", f"the connection broke ({lost})", _why_lost(settings))
+
+
+def _topics(session: _Session, config: Config) -> Iterator[Finding]:
+    """Check the topics. Ends without an error when the connection breaks for no reason that is known here."""
+    checks = [_round_trip(session, config.node.name)]
+    checks += [_home_assistant(session, config)] if config.mqtt.discovery else []
+    for check in checks:
+        for finding in check:
+            if not session.connection.connected:
+                return
+            yield finding
+    if config.mqtt.discovery:
+        yield from _size(session, config)
+    yield from _daemon(session, config)
+
+
+def _why_lost(settings: BrokerSettings) -> str:
+    """Return the likely reason: a broker that gives each user one client id disconnects ferd when doctor connects."""
+    wake = Wake()
+    first = second = None
+    try:
+        first, _ = connect(settings, wake, lambda _message: None, threading.Event())
+        second, _ = connect(settings, wake, lambda _message: None, threading.Event())
+        until = time.monotonic() + 1.0
+        while first is not None and first.connected and time.monotonic() < until:
+            first.run_once(POLL_S)
+        if first is not None and second is not None and not first.connected:
+            return ONE_ID_REMEDY
+    except OSError:
+        pass
+    finally:
+        for connection in (first, second):
+            if connection is not None:
+                connection.close()
+        wake.close()
+    return "see the broker's log"
 
 
 def _round_trip(session: _Session, node: str) -> Iterator[Finding]:
@@ -245,9 +285,13 @@ def _size(session: _Session, config: Config) -> Iterator[Finding]:
     yield error("message size", f"{what}, does not come through, so Home Assistant finds nothing", remedy)
 
 
-def _daemon(session: _Session, node: str) -> Iterator[Finding]:
-    """Report what a running ferd publishes of itself: its status and the history of its cameras."""
-    session.connection.subscribe([topics.node_status(node), topics.node_health(node)])
+def _daemon(session: _Session, config: Config) -> Iterator[Finding]:
+    """Report what a running ferd publishes of itself: its status, its identity and the history of its cameras."""
+    from ferd.outputs.home_assistant.discovery import identity
+
+    node = config.node.name
+    info = topics.NODE_INFO.at(node=node)
+    session.connection.subscribe([topics.node_status(node), info, topics.node_health(node)])
     session.wait(0.7)
     values = {message.topic: message.payload for message in session.received}
     status = values.get(topics.node_status(node), b"").decode(errors="replace")
@@ -255,6 +299,13 @@ def _daemon(session: _Session, node: str) -> Iterator[Finding]:
         yield note("daemon", f"no ferd has published as {node} on this broker (or the ACL forbids reading it)")
         return
     yield ok("daemon", f"{node} is online") if status == "online" else note("daemon", f"{node} is {status}")
+    ours, its_id = identity(config.node.id), _id_in(values.get(info, b""))
+    if status == "online" and its_id not in ("", ours):
+        yield error(
+            "node name",
+            f"{node} on this broker is another device ({its_id}; this one is {ours})",
+            "two devices share a name: set node.name to another one on one of them",
+        )
     try:
         health = json.loads(values[topics.node_health(node)])
         cameras = dict(health["cameras"])
@@ -262,6 +313,14 @@ def _daemon(session: _Session, node: str) -> Iterator[Finding]:
         return
     for name, facts in cameras.items() if status == "online" else ():
         yield recovered(name, facts)
+
+
+def _id_in(info: bytes) -> str:
+    """Return the identity of the device that published this `info`; empty where there is none."""
+    try:
+        return re.sub(r"[^\w-]", "", str(json.loads(info)["id"]))[:32]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def recovered(camera: str, health: Mapping[str, Any]) -> Finding:

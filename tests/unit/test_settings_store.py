@@ -99,3 +99,24 @@ def test_two_ferds_on_one_machine_have_separate_files(tmp_path, monkeypatch):
     SettingsStore.of(None).set("desk", CameraSettings(enabled=False))
     assert SettingsStore.of("second").switches("desk") == CameraSettings()
     assert SettingsStore.of(None).switches("desk") == CameraSettings(enabled=False)
+
+
+def test_a_switch_that_is_turned_ten_times_a_second_is_written_once_a_second(tmp_path):
+    path, now, later = tmp_path / "switches.json", [0.0], []
+    written = []
+
+    def submit(write):
+        written.append(now[0])
+        write()
+
+    store = SettingsStore(path, submit, lambda write, delay_s: later.append((now[0] + delay_s, write)), lambda: now[0])
+    for step in range(100):
+        now[0] = step / 10
+        for at, write in [job for job in later if job[0] <= now[0]]:
+            later.remove((at, write))
+            submit(write)
+        store.set("desk", CameraSettings(enabled=step % 2 == 0, sensitivity=step))
+    for _, write in later:
+        write()
+    assert 9 <= len(written) <= 11
+    assert SettingsStore(path).switches("desk").sensitivity == 99

@@ -66,3 +66,22 @@ def test_without_the_thread_a_job_runs_at_once():
     storage.stop()
     storage.submit(lambda: done.append(2))
     assert done == [1, 2]
+
+
+def test_a_delayed_job_waits_and_holds_up_no_other(storage):
+    done, finished = [], threading.Event()
+    storage.submit_later(lambda: (done.append("later"), finished.set()), 0.3)
+    storage.submit(lambda: done.append("now"))
+    began = time.monotonic()
+    assert finished.wait(5)
+    assert time.monotonic() - began > 0.25
+    assert done == ["now", "later"]
+
+
+def test_a_delayed_job_runs_at_the_latest_at_the_end(storage):
+    done = []
+    storage.submit_later(lambda: done.append(1), 60)
+    storage.stop()
+    assert done == [1]
+    storage.submit_later(lambda: done.append(2), 60)
+    assert done == [1, 2]

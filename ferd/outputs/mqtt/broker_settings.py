@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ferd.config.models import MqttConfig
+from ferd.encodings import EncodingError, decode_text
 from ferd.errors import ConfigError
 from ferd.fs import exists, is_dir, is_file
 
@@ -17,13 +18,20 @@ USERNAME, PASSWORD = "mqtt.username", "mqtt.password"  # names of systemd creden
 SERVICE_PASSWORD = Path("/etc/ferd/mqtt-password")
 """The file that the unit passes as a credential. Root may read it: `sudo ferd doctor` logs in as the service does."""
 
+MAX_FILE_BYTES = 65_536
+"""Nothing is read beyond this size of a file whose first line counts."""
+
 # Codes of OpenSSL's X509_verify_cert_error_string(3).
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _OTHER_NAME = (62, 64)
 _REMEDIES = {
     _NOT_YET_VALID: "check the clock of this machine (timedatectl)",
     _EXPIRED: "renew the broker's certificate; check the clock of this machine (timedatectl)",
-    **dict.fromkeys(_OTHER_NAME, "set mqtt.host to a name in the broker's certificate"),
+    **dict.fromkeys(
+        _OTHER_NAME,
+        "set mqtt.host to a name in the certificate's subjectAltName. A certificate without one, whose name is only in "
+        "its subject (CN), must be made again with one",
+    ),
 }
 OUR_CERTIFICATE = "set mqtt.cert_file and key_file to a certificate that the broker trusts"
 """Also the likely remedy when the broker closes the connection after the handshake: its reason may be lost."""
@@ -34,7 +42,7 @@ _UNKNOWN_AUTHORITY = "set mqtt.ca_file to the certificate of the authority that 
 class BrokerSettings:
     """Describe how to reach the broker. ``password`` and ``tls`` are left out of the repr: it may be logged.
 
-    ``warnings``: settings that work but are not safe; logged at each start.
+    ``warnings``: settings that work but are not safe; logged at each start. ``websocket_path``: None for plain TCP.
     """
 
     host: str
@@ -43,11 +51,18 @@ class BrokerSettings:
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
+    websocket_path: str | None = None
 
     def __str__(self) -> str:
         """Return a line for people: "broker.lan:8883, TLS, as hall-pi with a password"."""
         login = f"as {self.username} {'with' if self.password else 'without'} a password" if self.username else ""
-        return ", ".join(filter(None, (f"{self.host}:{self.port}", "TLS" if self.tls else "", login)))
+        transport = "websockets" if self.websocket_path else ""  # its path may contain a token
+        return ", ".join(filter(None, (self.address, transport, "TLS" if self.tls else "", login)))
+
+    @property
+    def address(self) -> str:
+        """Host and port as one text; an IPv6 address stands in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def broker_settings(config: MqttConfig, environ: Mapping[str, str] | None = None) -> BrokerSettings:
@@ -55,7 +70,15 @@ def broker_settings(config: MqttConfig, environ: Mapping[str, str] | None = None
     credentials = _credentials(os.environ if environ is None else environ)
     username = _username(config, credentials)
     password = _password(config, credentials, username)
-    return BrokerSettings(config.host, config.port, username, password, tls_context(config), tuple(_warnings(config)))
+    return BrokerSettings(
+        config.host,
+        config.port,
+        username,
+        password,
+        tls_context(config),
+        tuple(_warnings(config)),
+        config.websocket_path if config.transport == "websockets" else None,
+    )
 
 
 def _credentials(environ: Mapping[str, str]) -> Mapping[str, Path]:
@@ -93,25 +116,31 @@ def _password(config: MqttConfig, credentials: Mapping[str, Path], username: str
 
 
 def first_line(key: str, file: Path, what: str) -> str:
-    """Return the first line of the file that ``key`` names. Raises ConfigError that never contains its content."""
+    """Return the first line of the file that ``key`` names, without a byte order mark and blanks around it.
+
+    Raises ConfigError that never contains its content.
+    """
     try:
         if exists(file) and not is_file(file) and not is_dir(file):  # reading a pipe could block without end
             raise ConfigError(f"{key}: {file} is not a regular file. Write the {what} into one")
-        lines = file.read_text(encoding="utf-8").splitlines()
+        with file.open("rb") as opened:
+            lines = decode_text(opened.read(MAX_FILE_BYTES)).splitlines()
     except FileNotFoundError:
         # Without its name: the key may hold the password itself by mistake.
         folder = f" in {file.parent}" if is_dir(file.parent) else ""
         raise ConfigError(
             f"{key}: the file that it names{folder} does not exist. Write the {what} into it, or remove the key"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+    except EncodingError as error:
+        raise ConfigError(f"{key}: {file} cannot be read: {error}") from None
+    except OSError as error:
         raise ConfigError(
-            f"{key}: {file} cannot be read ({reason}). It must be a text file that ferd's user may read"
+            f"{key}: {file} cannot be read ({error.strerror}). It must be a text file that ferd's user may read"
         ) from None
-    if not lines or not lines[0]:
+    line = lines[0].strip() if lines else ""
+    if not line:
         raise ConfigError(f"{key}: the first line of {file} is empty. Write the {what} into it")
-    return lines[0]
+    return line
 
 
 def _warnings(config: MqttConfig) -> Iterator[str]:
@@ -130,6 +159,8 @@ def tls_context(config: MqttConfig) -> ssl.SSLContext | None:
     if not config.tls:
         return None
     context = _with_authority(config.ca_file)
+    # A name in the subject alone (CN) has not counted since RFC 9525; Python still accepts it unless told otherwise.
+    context.hostname_checks_common_name = False
     if config.cert_file is not None:
         _load_certificate(context, config.cert_file, config.key_file)
     if not config.tls_verify:

@@ -43,10 +43,10 @@ def listen(
             )
             if connection is not None:
                 was_connected = True
-                on_state(f"listening at {settings.host}:{settings.port} (MQTT {connection.protocol})")
+                on_state(f"listening at {settings.address} (MQTT {connection.protocol})")
                 reason = _serve(connection, topics, stop)
             elif not was_connected:
-                raise FerdError(f"no connection to the broker at {settings.host}:{settings.port}: {reason}")
+                raise FerdError(f"no connection to the broker at {settings.address}: {reason}")
             on_state(f"connection lost ({reason}), reconnecting")
             stop.wait(RETRY_S)
     finally:

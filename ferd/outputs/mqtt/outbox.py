@@ -171,6 +171,12 @@ class Outbox:
         with self._lock:
             self._unsent |= dict.fromkeys(self._last, ALWAYS)
 
+    def resend(self, topic: str) -> None:
+        """Make the last value of one retained topic due again."""
+        with self._lock:
+            if topic in self._last:
+                self._unsent.setdefault(topic, ALWAYS)
+
     def clear(self) -> list[str]:
         """Forget everything; return the retained topics that had a value."""
         with self._lock:

@@ -18,8 +18,9 @@ from ferd import topics
 from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, broker_settings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, TooLargeError, UnsendableError, Wake
-from ferd.outputs.mqtt.connection_policy import STABLE_AFTER_S, Backoff, ConnectionPolicy, Ending, failure
+from ferd.outputs.mqtt.connection_policy import STABLE_AFTER_S, Backoff, ConnectionPolicy, Ending, Kind, failure
 from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
+from ferd.outputs.mqtt.own_topics import OwnTopics
 from ferd.outputs.mqtt.quarantine import Quarantine
 from ferd.outputs.mqtt.requests import IncomingMessage, filters
 from ferd.outputs.mqtt.server_limits import ServerLimits
@@ -35,9 +36,12 @@ BIRTH_WAITS_S = (3.0, 8.0)
 """After its birth message Home Assistant needs a few seconds before it accepts discovery documents."""
 ACKNOWLEDGED_WITHIN_S = 180.0
 """Reconnect to a broker that answers pings but acknowledges nothing. The health message tests it every minute."""
-REPAIR_EVERY_S = 10.0
-"""Minimum interval between re-publishing `online` after a stale last will."""
 TOO_LARGE_REMEDY = "let the broker accept larger messages: max_packet_size, message_size_limit in mosquitto.conf"
+SAME_NAME_REMEDY = "two devices share a name: set node.name to another one on one of them"
+SAME_IDENTITY_REMEDY = (
+    "two devices are copies of one system: on one of them run "
+    "`sudo rm /etc/machine-id && sudo systemd-machine-id-setup`, set another node.name, and restart"
+)
 COMPONENTS_REMEDY = '; or set mqtt.discovery = "components": many small messages'
 
 log = logging.getLogger("ferd.outputs.mqtt.client")
@@ -62,7 +66,8 @@ class Publisher:
     """Send the outbox's messages to the broker until it is stopped.
 
     ``cameras``: those that a clean stop reports offline; may be replaced at any time. ``identity``: see
-    home_assistant.identity; with the node's name it makes the client id. ``prefer``: the version to try first.
+    home_assistant.identity; with the node's name it makes the client id. ``run``: see own_topics. ``prefer``: the
+    version to try first.
     ``on_command`` gets the messages on command topics, ``on_tick`` is called at least every second and returns
     after how many seconds it wants to be called again: both in the publisher's thread, both return at once.
     ``after``: a publisher that was asked to stop; this one connects when it has ended. Raises ConfigError when a file
@@ -79,6 +84,7 @@ class Publisher:
         cameras: Sequence[str] = (),
         settings: BrokerSettings | None = None,
         backoff: Backoff | None = None,
+        run: str = "",
         prefer: Protocol = "5",
         on_command: Callable[[IncomingMessage], None] | None = None,
         on_tick: Callable[[], float] | None = None,
@@ -93,11 +99,11 @@ class Publisher:
         self._began: float | None = None
         self._republish_after_connect = False
         self._republish_at: float | None = None
-        self._repair_at: float | None = None
-        self._repaired_at = float("-inf")
+        self._identity, self._own = identity, OwnTopics(node, run)
         self._last_messages: Sequence[Message] | None = None
         self._first: Protocol = prefer
         self._refused_topics: set[str] = set()
+        self._refused_filters: set[str] = set()
         self._skipped_topics: set[str] = set()
         self._quarantine = Quarantine()
         self._limits = ServerLimits()  # of the broker as it answered last
@@ -194,6 +200,7 @@ class Publisher:
             will=self._limits.fit(topics.node_status_message(self._node, "offline")),
             on_message=self._received,
             on_refused=self._publish_refused,
+            on_subscription_refused=self._subscription_refused,
             on_acknowledged=lambda message: self._outbox.acknowledge(message, time.monotonic()),
         )
         self._began = None
@@ -224,7 +231,8 @@ class Publisher:
         self._introduce(connection, began)
         self._serve(connection)
         if not connection.connected:
-            return Ending("lost", connection.ended or "", time.monotonic() - began)
+            kind: Kind = "taken" if connection.taken_over else "lost"
+            return Ending(kind, connection.ended or "", time.monotonic() - began)
         self._say_goodbye(connection)
         return Ending("stopped")
 
@@ -256,7 +264,7 @@ class Publisher:
         self._policy.connected(connection.protocol, connection.limits)
         if self._birth is not None:
             connection.subscribe([self._birth])
-        connection.subscribe([topics.node_status(self._node)], news_only=True)
+        connection.subscribe(self._own.filters(), news_only=True)
         if self._on_command is not None:
             connection.subscribe(filters(self._node), news_only=True)
         # After the subscriptions: a client that sees it may send a command at once.
@@ -292,6 +300,8 @@ class Publisher:
                 try:
                     if self._quarantine.allows(unsent[0]):
                         connection.send(unsent[0], now)
+                        if self._own.is_own(unsent[0].topic):
+                            self._own.sent(unsent[0].topic, unsent[0].encoded())
                     else:
                         self._outbox.acknowledge(unsent[0], now)
                 except TooLargeError as error:
@@ -306,17 +316,20 @@ class Publisher:
 
     def _republish_if_due(self, connection: MqttConnection, now: float) -> None:
         if self._republish_at is not None and now >= self._republish_at:
-            self._republish_at, self._repair_at = None, now
-            self._outbox.republish()
-        if self._repair_at is not None and now >= self._repair_at:
-            self._repair_at, self._repaired_at = None, now
+            self._republish_at = None
             connection.send(topics.node_status_message(self._node, "online"), now)
+            self._outbox.republish()
+        for topic in self._own.due(now):
+            if topic == topics.node_status(self._node):
+                connection.send(topics.node_status_message(self._node, "online"), now)
+            else:
+                self._outbox.resend(topic)
 
     def _nap(self, connection: MqttConnection, now: float) -> float:
         """Return for how long nothing is to be done unless the broker or the outbox wakes us."""
         is_waiting = not connection.room or (self._quarantine.careful and connection.unacked)
         due = None if is_waiting else self._outbox.next_at()
-        waits = [at - now for at in (due, self._republish_at, self._repair_at) if at is not None]
+        waits = [at - now for at in (due, self._republish_at, self._own.next_at()) if at is not None]
         return min([NAP_S, *(max(0.0, wait) for wait in waits)])
 
     def _say_goodbye(self, connection: MqttConnection) -> None:
@@ -338,11 +351,28 @@ class Publisher:
         if incoming.topic == self._birth:
             if is_online:
                 self._republish_soon(now)
-        elif incoming.topic == topics.node_status(self._node):
-            if not is_online and not incoming.retained and self._repair_at is None:
-                self._repair_at = max(now, self._repaired_at + REPAIR_EVERY_S)
+        elif self._own.is_own(incoming.topic):
+            if not incoming.retained:
+                self._check_own(incoming, now)
         elif self._on_command is not None and not incoming.retained:
             self._on_command(incoming)
+
+    def _check_own(self, incoming: IncomingMessage, now: float) -> None:
+        """Look at a value on one of our own topics, which somebody else may have written."""
+        last = self._outbox.last(incoming.topic)
+        ours = last.encoded() if last is not None and not last.clears else None
+        if incoming.topic == topics.node_status(self._node):
+            ours = ONLINE.encode()
+        twin = self._own.received(incoming.topic, incoming.payload, ours, now)
+        if twin is not None:
+            remedy = SAME_IDENTITY_REMEDY if twin.identity == self._identity else SAME_NAME_REMEDY
+            log.error(
+                'another ferd publishes as %s its_id=%s our_id=%s remedy="%s"',
+                self._node,
+                twin.identity,
+                self._identity,
+                remedy,
+            )
 
     def _publish_refused(self, topic: str, reason: str) -> None:
         if topic not in self._refused_topics:
@@ -350,6 +380,15 @@ class Publisher:
             is_size = "too large" in reason.lower()
             remedy = TOO_LARGE_REMEDY if is_size else "check the broker's ACL"
             log.warning('publish refused topic=%s reason="%s" remedy="%s"', topic, reason, remedy)
+
+    def _subscription_refused(self, topic: str, reason: str) -> None:
+        if topic not in self._refused_filters:
+            self._refused_filters.add(topic)
+            log.warning(
+                'subscription refused topic=%s reason="%s" remedy="let this user read it in the broker\'s ACL"',
+                topic,
+                reason,
+            )
 
     def _skip(self, topic: str, size: int, accepted: str) -> None:
         """Name a topic whose message the broker does not accept; once, since the message comes again."""

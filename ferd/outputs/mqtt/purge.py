@@ -123,7 +123,7 @@ def _connected(
     )
     try:
         if connection is None:
-            raise FerdError(f"no connection to the broker at {settings.host}:{settings.port}: {reason}")
+            raise FerdError(f"no connection to the broker at {settings.address}: {reason}")
         try:
             yield connection, refused
             connection.leave()

@@ -301,13 +301,14 @@ def _value(form: Form, given: str | dict[str, Any]) -> Value:
 
 
 def _usable(node: str, topic: str | None) -> str | None:
-    """Return the response topic if ferd may publish to it: no wildcard, and no topic with another meaning here."""
+    """Return the response topic if it is below the node's own responses and has no wildcard.
+
+    Anywhere else a sender could have ferd publish where only ferd's user may write.
+    """
     if not topic or len(topic.encode(errors="replace")) > MAX_REPLY_TOPIC or not _is_utf8(topic):
         return None
-    if any(sign in topic for sign in "+#\0") or topic.startswith("$"):
-        return None
-    ours = topic.startswith(("ferd/", "homeassistant/")) and not topic.startswith(f"ferd/{node}/response/")
-    return None if ours else topic
+    own = f"ferd/{node}/response/"
+    return topic if topic.startswith(own) and topic != own and not any(sign in topic for sign in "+#\0") else None
 
 
 def _is_utf8(text: str) -> bool:

@@ -105,8 +105,8 @@ A payload is the plain value (`ON`, `70`), or a JSON object with the value under
 
 A switch accepts `ON` and `OFF`, `true` and `false`, `1` and `0` in upper or lower case; in JSON its value is called
 `value`. A wrong command is answered with the accepted values, on `ferd/{node}/response/{verb}`; with MQTT 5 also on the
-response topic of the request, with its correlation data. **A retained command is ignored**: it would be executed again
-at every start.
+response topic of the request, if that is below `ferd/{node}/response/`, with its correlation data. **A retained command
+is ignored**: it would be executed again at every start.
 """
 
 HOME_ASSISTANT = """\

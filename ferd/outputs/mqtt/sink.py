@@ -7,6 +7,7 @@ reported offline until snapshots come again.
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -73,6 +74,7 @@ class MqttSink:
     ) -> None:
         prepare()
         self._identity, self._submit, self._storage = identity, submit, storage
+        self._run = secrets.token_hex(4)
         self._protocol, self._clock = protocol, clock
         self._store = _event_store(config, storage)
         self._started_with = _for_a_start_only(config)
@@ -165,6 +167,7 @@ class MqttSink:
             self._identity,
             self._outbox,
             cameras=tuple(config.cameras),
+            run=self._run,
             prefer=self._protocol,
             on_command=receiver.handle,
             on_tick=self._tick,
@@ -199,9 +202,13 @@ class MqttSink:
     # What is published.
 
     def _publish_info(self, before: Snapshot | None, after: Snapshot) -> None:
-        info = _info(after)
-        if before is None or info != _info(before):
+        info = self._info(after)
+        if before is None or info != self._info(before):
             self._put(NODE_INFO.message(info, node=self._node))
+
+    def _info(self, snapshot: Snapshot) -> Info:
+        model = snapshot.model
+        return Info(__version__, model.name, model.labels, tuple(snapshot.cameras), self._identity, self._run)
 
     def _publish_cameras(self, before: Snapshot | None, after: Snapshot, events: Sequence[CameraEvent]) -> None:
         self._updated_at = self._clock()
@@ -263,7 +270,14 @@ class MqttSink:
         wanted = (device, mqtt.discovery_prefix, mqtt.discovery_form)
         if wanted == self._announced:
             return
-        self._announced = wanted
+        form_before, self._announced = self._announced and self._announced[2], wanted
+        if mqtt.discovery_form == "device" and form_before != "device":
+            # Nothing that an older Home Assistant sends shows its version, and it ignores this form without a word.
+            log.info(
+                'announced to Home Assistant 2024.11 and newer id=%s; for an older one set discovery = "components" '
+                "in [mqtt]",
+                self._identity,
+            )
         messages = self._registry.announce(device, mqtt.discovery_prefix, mqtt.discovery_form)
         if clears_documents(messages):
             self._publisher.republish_after_connect()
@@ -305,10 +319,6 @@ def switch_value(settings: CameraSettings, switch: str) -> object:
 
 def _level(fatigue: FatigueState | None) -> str:
     return "none" if fatigue is None else fatigue.level
-
-
-def _info(snapshot: Snapshot) -> Info:
-    return Info(__version__, snapshot.model.name, snapshot.model.labels, tuple(snapshot.cameras))
 
 
 def _event_store(config: Config, storage: Storage) -> EventStore | None:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from ferd import __version__
 from ferd.outputs.web import api, training, tuning
 from ferd.outputs.web.connection_limits import ConnectionLimits
-from ferd.outputs.web.security import RequestGuard, TokenAuth
+from ferd.outputs.web.security import GuessDelay, RequestGuard, TokenAuth
 from ferd.outputs.web.server import WebServer
 
 STATIC = Path(__file__).parent / "static"
@@ -34,9 +34,6 @@ MEDIA_TYPES = {
 }
 LOGIN_PAGE, WRONG_TOKEN_PAGE = "login.html", "login-wrong.html"
 """The second is the first with its sentence for a wrong token shown: the login page has no script."""
-WRONG_TOKEN_DELAY_S = 1.0
-MAX_WAITING_LOGINS = 4
-"""Wrong tokens that may wait for their answer at the same time."""
 DESCRIPTION = (
     "What the page uses. Live pictures and readings come over a WebSocket at /api/live: see docs/page.md. "
     "Where a token is required, send it as Authorization: Bearer."
@@ -116,8 +113,9 @@ def build(web: WebServer) -> ASGIApp:
     # api.router comes last: its /api/cameras/{camera}/{switch} would match /api/cameras/{camera}/replay.
     for router in (tuning.router, training.router, api.router):
         app.include_router(router)
-    _add_pages(app, auth)
-    return RequestGuard(app, auth=auth, hosts=web.config.allowed_hosts)
+    delay = GuessDelay()
+    _add_pages(app, auth, delay)
+    return RequestGuard(app, auth=auth, hosts=web.config.allowed_hosts, delay=delay)
 
 
 class Assets:
@@ -146,9 +144,8 @@ class Assets:
 class Login:
     """Check the token of the login form. Wrong tokens are answered slowly, and few at a time."""
 
-    def __init__(self, auth: TokenAuth) -> None:
-        self._auth = auth
-        self._waiting = 0
+    def __init__(self, auth: TokenAuth, delay: GuessDelay) -> None:
+        self._auth, self._delay = auth, delay
 
     async def answer(self, request: Request) -> Response | None:
         """The response, or None for a wrong token."""
@@ -160,18 +157,13 @@ class Login:
             response = RedirectResponse("/", 303)
             self._auth.log_in(response)
             return response
-        if self._waiting >= MAX_WAITING_LOGINS:
+        if not await self._delay.wait():
             return Response("too many wrong tokens at the same time\n", 429, media_type="text/plain")
-        self._waiting += 1
-        try:
-            await asyncio.sleep(WRONG_TOKEN_DELAY_S)
-        finally:
-            self._waiting -= 1
         return None
 
 
-def _add_pages(app: FastAPI, auth: TokenAuth) -> None:
-    assets, login = Assets(), Login(auth)
+def _add_pages(app: FastAPI, auth: TokenAuth, delay: GuessDelay) -> None:
+    assets, login = Assets(), Login(auth, delay)
 
     async def index(request: Request) -> Response:
         return assets.response(request, "index.html")

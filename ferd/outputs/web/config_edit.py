@@ -17,12 +17,13 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from ferd.addresses import shown
 from ferd.config import load_config
 from ferd.errors import ConfigError, FerdError
 
 SECTIONS = ("smoothing", "fatigue", "expression")
-_PASSWORD = re.compile(r"""://[^\s"']*@""")
-"""In the address of a network camera, which may stand near the change."""
+_ADDRESS = re.compile(r"""\w+://[^"'\n]*""")
+"""Of a network camera, which may stand near the change: it can hold a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def edit_config(path: Path, settings: Mapping[str, Any]) -> Edit:
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), new.splitlines(keepends=True), f"{path}", f"{path} (new)", n=2
     )
-    diff = "".join(_PASSWORD.sub("://…@", line) for line in lines)
+    diff = "".join(_ADDRESS.sub(lambda found: shown(found[0]), line) for line in lines)
     return Edit(path, _digest(old), new, diff, _changed_keys(old, new))
 
 

@@ -6,6 +6,7 @@ its answer names no remedy.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -26,6 +27,9 @@ COOKIE_MAX_AGE_S = 7 * 24 * 3600
 MAX_BODY_BYTES = 65536
 PUBLIC_PATHS = ("/login", "/healthz", "/static/style.css", "/static/icon.svg")
 """Served without the token."""
+WRONG_TOKEN_DELAY_S = 1.0
+MAX_WAITING_GUESSES = 4
+"""Wrong tokens that may wait for their answer at the same time."""
 SAFE_METHODS = ("GET", "HEAD")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -84,6 +88,24 @@ class TokenAuth:
         response.set_cookie(COOKIE, value, max_age=max_age_s, httponly=True, samesite="strict", secure=self._secure)
 
 
+class GuessDelay:
+    """Slow down guesses at the token, from wherever they come: the form, a header or a cookie."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+
+    async def wait(self) -> bool:
+        """Wait before a wrong token is answered. False, at once, when too many wait already."""
+        if self._waiting >= MAX_WAITING_GUESSES:
+            return False
+        self._waiting += 1
+        try:
+            await asyncio.sleep(WRONG_TOKEN_DELAY_S)
+        finally:
+            self._waiting -= 1
+        return True
+
+
 class Refused(Exception):  # noqa: N818  # it is an answer, not a fault
     """A request that does not reach the page; the text is the answer."""
 
@@ -95,8 +117,10 @@ class Refused(Exception):  # noqa: N818  # it is an answer, not a fault
 class RequestGuard:
     """ASGI middleware. ``hosts``: names besides localhost and this machine's own name; addresses are all accepted."""
 
-    def __init__(self, app: ASGIApp, *, auth: TokenAuth, hosts: Sequence[str] = ()) -> None:
-        self._app, self._auth = app, auth
+    def __init__(
+        self, app: ASGIApp, *, auth: TokenAuth, hosts: Sequence[str] = (), delay: GuessDelay | None = None
+    ) -> None:
+        self._app, self._auth, self._delay = app, auth, delay or GuessDelay()
         own = socket.gethostname().lower()
         self._hosts = {"localhost", own, f"{own}.local", *hosts}
 
@@ -107,6 +131,8 @@ class RequestGuard:
         try:
             self._check(scope, HTTPConnection(scope))
         except Refused as refused:
+            if refused.status is HTTPStatus.UNAUTHORIZED and _is_guess(scope) and not await self._delay.wait():
+                refused = TOO_MANY_GUESSES
             await self._refuse(refused, scope, receive, send)
             return
         if scope["type"] == "websocket":
@@ -116,6 +142,9 @@ class RequestGuard:
 
     def _check(self, scope: Scope, connection: HTTPConnection) -> None:
         headers = connection.headers
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # Two lengths: a proxy in front may use the other one and take the rest for another request (RFC 9112, 6.3).
+            raise Refused(HTTPStatus.BAD_REQUEST, "send Content-Length or Transfer-Encoding, not both")
         host = _single(headers, "host")
         if not self._is_known(host):
             raise Refused(
@@ -150,7 +179,18 @@ class RequestGuard:
         answer: Response = JSONResponse({"error": refused.error}, refused.status)
         if refused.status is HTTPStatus.UNAUTHORIZED and "text/html" in Headers(scope=scope).get("accept", ""):
             answer = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+        if refused.status is HTTPStatus.BAD_REQUEST:
+            answer.headers["Connection"] = "close"
         await answer(scope, receive, _add_headers(send, scope["path"]))
+
+
+TOO_MANY_GUESSES = Refused(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens at the same time")
+
+
+def _is_guess(scope: Scope) -> bool:
+    """Whether the request carries a token or a cookie at all."""
+    connection = HTTPConnection(scope)
+    return "authorization" in connection.headers or COOKIE in connection.cookies
 
 
 def _digest(token: str) -> bytes:

@@ -131,7 +131,9 @@ class WebServer:
 
 def _listen(config: WebConfig) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.bind else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY on connections only when their protocol is given; without it an answer on a connection
+    # that is kept open waits for the acknowledgement of its header, 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((config.bind, config.port))

@@ -57,6 +57,17 @@ WRONG = [
     ('[cameras.request]\nsource = "usb"', "request is a topic of the node itself"),
     ('[mqtt]\nhost = "mqtt://pi"', ":2: mqtt.host = 'mqtt://pi': write only the name or the address"),
     ('[mqtt]\npasswort = "hush"', ":2: unknown key mqtt.passwort. Secrets are not kept"),
+    ('[mqtt]\nhost = "mqtt://me:hush@pi:1883"', ":2: mqtt.host = 'mqtt://pi:1883': write only the name"),
+    ('[mqtt]\nhost = "me:hush@pi"', ":2: mqtt.host = '***': write only the name"),
+    ('[mqtt]\nhost = "pi?password=hush"', ":2: mqtt.host = '***': write only the name"),
+    ('[mqtt]\nhost = ["mqtt://me:hush@pi"]', ":2: mqtt.host = ['mqtt://pi']: must be text in quotes"),
+    ('[mqtt]\nhost = "pi:1884"', ":2: mqtt.host = 'pi:1884': write the port in a key of its own"),
+    ('[web]\nbind = "http://me:hush@0.0.0.0/"', ":2: web.bind = 'http://0.0.0.0': not an address"),
+    (
+        '[web]\nallowed_hosts = ["x", "https://me:hush@x/hush"]',
+        "web.allowed_hosts = ['x', 'https://x/…']: each must be",
+    ),
+    ('[cameras.desk]\nsource = ["ftp://me:hush@host/film"]', "ftp://me:***@host/film"),
     ('[cameras.desk]\nsource = "ftp://me:hush@host/film"', "ftp://me:***@host/film"),
 ]
 

@@ -9,6 +9,9 @@ from ferd_process import broker_environ, ferd
 from ferd.config import Config, MqttConfig, NodeConfig
 from ferd.diagnostics.broker import broker, recovered
 from ferd.diagnostics.finding import worst
+from ferd.outputs.mqtt.connection_policy import Backoff
+from ferd.outputs.mqtt.outbox import Outbox
+from ferd.outputs.mqtt.publisher import Publisher
 
 
 def examine(port, *, node="hall-pi", **mqtt):
@@ -23,6 +26,46 @@ def test_all_is_well(tmp_path):
     assert "MQTT 5" in found["broker"].found
     assert "round trip" in found["acl"].found
     assert found["discovery"].verdict == "ok"
+
+
+def test_another_device_with_our_name_is_an_error(tmp_path):
+    info = json.dumps({"v": 1, "id": "ferd_bbbbbb", "run": "b1"})
+    with mosquitto(tmp_path) as server, Ear(server.port) as ear:
+        ear.say("ferd/hall-pi/info", info, retain=True)
+        ear.say("ferd/hall-pi/status", "offline", retain=True)
+        assert "node name" not in examine(server.port), "it may be a device that this one replaces"
+        ear.say("ferd/hall-pi/status", "online", retain=True)
+        found = examine(server.port)["node name"]
+    assert found.verdict == "error"
+    assert "ferd_bbbbbb" in found.found
+    assert "node.name" in found.remedy
+
+
+def test_a_broker_that_gives_each_user_one_id_is_named(tmp_path):
+    """ferd and doctor log in as one user, and take the connection from each other."""
+    (tmp_path / "password").write_text("right\n")
+    login = {"username": "hall-pi", "password_file": tmp_path / "password"}
+    more = ["use_username_as_clientid true"]
+    with mosquitto(tmp_path, users={"hall-pi": "right"}, more=more) as server:
+        config = MqttConfig(host="127.0.0.1", port=server.port, **login)
+        publisher = Publisher(config, "hall-pi", "ferd_aaaaaa", Outbox(), backoff=Backoff(0.3, 0.6))
+        publisher.start()
+        try:
+            wait_for(lambda: publisher.status.connected)
+            found = examine(server.port, **login)
+        finally:
+            publisher.stop()
+    assert found["broker"].verdict == "error"
+    assert "use_username_as_clientid" in found["broker"].remedy
+
+
+@pytest.mark.parametrize("setting", ["retain_available false", "max_qos 0"])
+def test_what_a_broker_does_not_offer_is_named(tmp_path, setting):
+    with mosquitto(tmp_path, more=[setting]) as server:
+        config = Config(node=NodeConfig(name="hall-pi"), mqtt=MqttConfig(host="127.0.0.1", port=server.port))
+        found = list(broker(config, {}))
+    assert [it.found for it in found if it.verdict == "warning"]
+    assert not [it for it in found if it.verdict == "error"]
 
 
 def test_no_broker_listens():

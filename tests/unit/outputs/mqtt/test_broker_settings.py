@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from brokers import mosquitto, wait_for
 from certificates import Authority
+from pydantic import ValidationError
 
 from ferd.config.models import MqttConfig
 from ferd.errors import ConfigError, FerdError
@@ -25,10 +26,84 @@ from ferd.outputs.mqtt.publisher import Publisher
 
 def test_the_first_line_of_the_file_is_the_password(tmp_path: Path):
     file = tmp_path / "password"
-    file.write_text("s3cret word \nanother\n")
+    file.write_text("s3cret word\nanother\n")
     found = broker_settings(MqttConfig(username="ferd", password_file=file), {})
-    assert found.password == "s3cret word "
+    assert found.password == "s3cret word"
     assert "s3cret" not in repr(found)
+
+
+@pytest.mark.parametrize("content", ["geheim-ß 1 \n", "\ufeffgeheim-ß 1\n", "geheim-ß 1\t\r\n", "geheim-ß 1"])
+def test_a_mark_or_blanks_of_an_editor_are_no_part_of_a_password(tmp_path: Path, content: str):
+    file = tmp_path / "password"
+    file.write_bytes(content.encode())
+    assert broker_settings(MqttConfig(username="ferd", password_file=file), {}).password == "geheim-ß 1"
+
+
+def test_a_password_in_another_encoding_is_named_and_not_shown(tmp_path: Path):
+    file = tmp_path / "password"
+    for encoding, named in (("utf-16", "UTF-16"), ("latin-1", "Latin-1")):
+        file.write_bytes("geheim-ß\n".encode(encoding))
+        with pytest.raises(ConfigError, match=named) as raised:
+            broker_settings(MqttConfig(username="ferd", password_file=file), {})
+        assert "geheim" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ("[::1]", "::1"),
+        ("::1", "::1"),
+        ("fe80::1%eth0", "fe80::1%eth0"),
+        ("192.168.1.2", "192.168.1.2"),
+        ("broker.lan.", "broker.lan."),
+        ("core_mosquitto", "core_mosquitto"),
+        ("bücher.lan", "bücher.lan"),
+    ],
+)
+def test_hosts(given: str, host: str):
+    assert MqttConfig(host=given).host == host
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ("broker:1883", "port = "),
+        ("[::1]:1883", "port = "),
+        ("192.168.1.2:8883", "port = "),
+        ("mqtt://broker", "mqtt://"),
+        ("user:hush@broker", "user name"),
+        ("", "only the name"),
+        ("a b", "blanks"),
+        ("::zz", "only the name"),
+        ("broker,other", "only the name"),
+    ],
+)
+def test_what_is_no_host_is_refused_with_the_remedy(given: str, remedy: str):
+    with pytest.raises(ValidationError, match=remedy):
+        MqttConfig(host=given)
+
+
+def test_an_ipv6_address_is_shown_in_brackets():
+    assert str(broker_settings(MqttConfig(host="[::1]"), {})) == "[::1]:1883"
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix"), [("homeassistant/", "homeassistant"), ("a/b//", "a/b"), ("/ha", "/ha"), ("ha", "ha")]
+)
+def test_a_discovery_prefix_has_no_slash_at_its_end(given: str, prefix: str):
+    assert MqttConfig(discovery_prefix=given).discovery_prefix == prefix
+
+
+@pytest.mark.parametrize("given", ["/", "a//b", "$SYS", "a\0b", "", "a/#"])
+def test_what_is_no_discovery_prefix_is_refused(given: str):
+    with pytest.raises(ValidationError):
+        MqttConfig(discovery_prefix=given)
+
+
+@pytest.mark.parametrize("given", ["mqtt", "", "/a b", "/a\r\nHost: x", "/ü"])
+def test_what_is_no_websocket_path_is_refused(given: str):
+    with pytest.raises(ValidationError):
+        MqttConfig(transport="websockets", websocket_path=given)
 
 
 def test_the_credential_of_systemd_is_used_when_no_file_is_named(tmp_path: Path):
@@ -101,7 +176,7 @@ def test_keys_that_contradict_each_other_are_errors(settings: dict[str, Any], me
     [
         ({"username": "ferd", "password_file": "{}/none"}, b"", "does not exist. Write the password into it"),
         ({"username": "ferd", "password_file": "{}/file"}, b"", "is empty"),
-        ({"username": "ferd", "password_file": "{}/file"}, b"\xff\n", "not UTF-8"),
+        ({"username": "ferd", "password_file": "{}/file"}, b"\xff\n", "Latin-1"),
         ({"username": "ferd", "password_file": "{}"}, b"", "cannot be read"),
         ({"password_file": "{}/file"}, b"secret\n", "mqtt.username is not"),
         ({"username_file": "{}/none"}, b"", "Write the user name into it"),
@@ -166,7 +241,7 @@ def test_a_certificate_of_the_configured_authority(tmp_path: Path, authority: Au
     ("signed", "line"),
     [
         ({"days": -1}, 'reason="certificate has expired" remedy="renew the broker\'s certificate; check the clock'),
-        ({"address": "DNS:broker.lan"}, "remedy=\"set mqtt.host to a name in the broker's certificate"),
+        ({"address": "DNS:broker.lan"}, "remedy=\"set mqtt.host to a name in the certificate's subjectAltName"),
     ],
     ids=["expired", "other name"],
 )

@@ -119,12 +119,14 @@ def test_the_first_snapshot_publishes_everything_that_is_retained(make_feed: Cal
     wanted = config()
     (info, *rest, discovery) = make_feed(wanted).update(snapshot(wanted))
     assert info[0] == "hall/info"
-    assert json.loads(info[1]) | {"version": ""} == {
+    assert json.loads(info[1]) | {"version": "", "run": ""} == {
         "v": 1,
         "version": "",
         "model": "expression",
         "labels": ["joy", "fear"],
         "cameras": ["desk"],
+        "id": "ferd_abcdef",
+        "run": "",
     }
     assert rest == [
         ("hall/desk/status", "offline"),
@@ -462,3 +464,17 @@ def test_many_threads_may_look_while_snapshots_come(make_feed: Callable[..., Fee
     last = feed.sink._outbox.last("ferd/hall/desk/status")
     assert last is not None
     assert last.payload == "online"
+
+
+def test_the_log_says_once_which_home_assistant_shows_the_entities(
+    make_feed: Callable[..., Feed], caplog: pytest.LogCaptureFixture
+):
+    """An older one ignores the device document without a word, and shows nothing."""
+    caplog.set_level(logging.INFO)
+    wanted = config()
+    feed = make_feed(wanted)
+    feed.update(snapshot(wanted))
+    feed.update(snapshot(config(cameras=("desk", "door"))))
+    said = [it.getMessage() for it in caplog.records if it.getMessage().startswith("announced to Home Assistant")]
+    assert len(said) == 1
+    assert 'discovery = "components"' in said[0]

@@ -387,11 +387,16 @@ def test_a_request_names_its_response_topic(tmp_path: Path, outbox: Outbox):
         try:
             ear.wait(STATUS, "online")
             answers = ask_with_mqtt_5(
-                broker.port, "ferd/hall/request/reload", "my/answers", b"\x00\xff", outbox=outbox, received=received
+                broker.port,
+                "ferd/hall/request/reload",
+                "ferd/hall/response/mine",
+                b"\x00\xff",
+                outbox=outbox,
+                received=received,
             )
         finally:
             publisher.stop()
-    assert (received[0].reply_to, received[0].correlation) == ("my/answers", b"\x00\xff")
+    assert (received[0].reply_to, received[0].correlation) == ("ferd/hall/response/mine", b"\x00\xff")
     assert answers == [b"\x00\xff"]
 
 

@@ -161,7 +161,7 @@ def test_ten_thousand_random_payloads_on_each_topic(topic: str):
             payload = chance.randbytes(int(chance.expovariate(1 / 40)))
         else:
             payload = b"".join(chance.choices(pieces, k=chance.randrange(12)))
-        understood = parsed(topic, payload, reply_to="a/b", correlation=b"\x00")
+        understood = parsed(topic, payload, reply_to="ferd/hall/response/b", correlation=b"\x00")
         assert isinstance(understood, ParsedCommand | Refusal)
         if isinstance(understood, Refusal):
             for message in respond(NODE, understood.verb, understood.reply_info, error=understood.error):
@@ -201,7 +201,12 @@ def test_the_response_carries_the_transaction():
 @pytest.mark.parametrize(
     ("reply_to", "topics"),
     [
-        ("my/answers", ["ferd/hall/response/reload", "my/answers"]),
+        ("ferd/hall/response/reload/7", ["ferd/hall/response/reload", "ferd/hall/response/reload/7"]),
+        ("my/answers", ["ferd/hall/response/reload"]),
+        ("zigbee2mqtt/lock/set", ["ferd/hall/response/reload"]),
+        ("ferd/other/response/reload", ["ferd/hall/response/reload"]),
+        ("ferd/hall/response/", ["ferd/hall/response/reload"]),
+        ("ferd/hall/response/#", ["ferd/hall/response/reload"]),
         ("ferd/hall/response/reload", ["ferd/hall/response/reload"]),
         ("ferd/hall/response/mine", ["ferd/hall/response/reload", "ferd/hall/response/mine"]),
         ("ferd/hall/desk/alert", ["ferd/hall/response/reload"]),
@@ -214,7 +219,7 @@ def test_the_response_carries_the_transaction():
         ("\ud800", ["ferd/hall/response/reload"]),
     ],
 )
-def test_a_response_topic_is_used_where_it_does_no_harm(reply_to: str, topics: list[str]):
+def test_a_response_topic_is_used_below_our_own_responses_only(reply_to: str, topics: list[str]):
     command = parsed("ferd/hall/request/reload", "", reply_to=reply_to, correlation=b"c")
     assert isinstance(command, ParsedCommand)
     messages = respond(NODE, command.verb, command.reply_info)
@@ -242,13 +247,18 @@ class Desk:
 
 def test_a_command_is_passed_on_with_a_way_to_answer_it():
     desk = Desk()
-    assert desk.receive("ferd/hall/request/log_level", b'{"level":"debug","transaction":5}', reply_to="a/b") == []
+    assert (
+        desk.receive(
+            "ferd/hall/request/log_level", b'{"level":"debug","transaction":5}', reply_to="ferd/hall/response/b"
+        )
+        == []
+    )
     (command,) = desk.commands
     assert (command.verb, command.camera, command.value, command.source) == ("log_level", None, "debug", "mqtt")
     assert command.reply is not None
     command.reply(None, {"level": "debug"})
     answer = {"v": 1, "status": "ok", "error": None, "data": {"level": "debug"}, "transaction": 5}
-    assert desk.answers() == [("ferd/hall/response/log_level", answer), ("a/b", answer)]
+    assert desk.answers() == [("ferd/hall/response/log_level", answer), ("ferd/hall/response/b", answer)]
     desk.messages.clear()
     command.reply("ferd.toml:3: unknown key", {})
     assert [(it["status"], it["error"]) for _, it in desk.answers()] == [("error", "ferd.toml:3: unknown key")] * 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ferd.outputs.web.connection_limits import REQUEST_TIMEOUT_S, ConnectionLimits
+from ferd.outputs.web.connection_limits import REQUEST_TIMEOUT_S, SLOW_AFTER_S, ConnectionLimits
 
 SERVER = ("127.0.0.1", 8322)
 
@@ -109,3 +109,35 @@ def test_a_closed_connection_leaves_its_place(limits, connect):
     third = connect()
     assert not third.aborted
     assert len(limits) == 1
+
+
+def test_a_slow_body_goes_before_a_known_browser_and_a_quick_request_stays(limits, connect):
+    browser, slow = connect(), connect()
+    limits.end(begin(limits, browser))
+    limits.begin(limits.find(SERVER, slow.client), websocket=False, awaits_body=True)
+    limits.now = SLOW_AFTER_S / 2
+    assert (connect().aborted, browser.aborted, slow.aborted) == (False, True, False), "it may still be on its way"
+    limits.now = 0.6
+    assert not slow.aborted
+    limits.now = SLOW_AFTER_S
+    connect()
+    assert slow.aborted
+
+
+def test_an_answer_that_nobody_reads_makes_room(limits, connect):
+    unread, other = connect(), connect()
+    begin(limits, unread)
+    begin(limits, other)
+    unread.unread = 5000
+    limits.now = SLOW_AFTER_S
+    connect()
+    assert (unread.aborted, other.aborted) == (True, False)
+
+
+def test_the_client_with_the_most_connections_gives_way():
+    limits = ConnectionLimits(4, lambda: 0.0)
+    made = [Transport(port) for port in range(5)]
+    made[0].client = ("192.0.2.1", 5000)
+    for transport in made:
+        limits.admit(transport)
+    assert [one.aborted for one in made] == [False, True, False, False, False]
