@@ -101,6 +101,12 @@ def probe(path: Path, scale: Scale | None = None) -> str | None:
     return answer if isinstance(answer, str) else None
 
 
+def probe_yunet(path: Path) -> str | None:
+    """Let OpenCV load and run a YuNet file in a child process. Returns None when that went well, else the reason."""
+    answer = _run_child(path, {"yunet": True})
+    return answer if isinstance(answer, str) else None
+
+
 def examine(path: Path) -> Facts:
     """Load and run the file in a child process. Raises ModelError when that fails."""
     answer = _answer(path, _run_child(path, {"scale": None}))
@@ -229,7 +235,10 @@ def _main(path: Path, order: Mapping[str, Any]) -> None:
     limits = Limits(**order["limits"])
     _limit(limits)
     try:
-        answer = _score(path, order, limits) if "shape" in order else _try(path, order["scale"], limits)
+        if "yunet" in order:
+            answer = _try_yunet(path, limits)
+        else:
+            answer = _score(path, order, limits) if "shape" in order else _try(path, order["scale"], limits)
     except ModelError as problem:
         answer = {"error": str(problem)}
     except MemoryError:
@@ -337,6 +346,25 @@ def _try(path: Path, scale: Scale | None, limits: Limits) -> dict[str, Any]:
         "run_s": fastest,
         "memory_bytes": 1024 * max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
     }
+
+
+def _try_yunet(path: Path, limits: Limits) -> dict[str, Any]:
+    import cv2
+    import numpy as np
+
+    cv2.setNumThreads(1)
+    _report({"step": "loading"})
+    try:
+        with _alarm(limits.run_s):
+            network = cv2.FaceDetectorYN.create(str(path), "", (320, 240))
+        for name, image in _images(240, 320):
+            _report({"step": f"a run on {name}"})
+            with _alarm(limits.run_s):
+                network.detect(np.repeat(image.astype(np.uint8)[..., None], 3, axis=2))
+    except cv2.error as problem:
+        reason = (str(problem).strip().splitlines() or ["no message"])[0][:120]
+        raise ModelError(f"{path}: OpenCV cannot use it as YuNet ({reason})") from None
+    return {}
 
 
 @contextmanager
