@@ -109,7 +109,7 @@ def possible_ways(spec: InputSpec, scale: tuple[Channels, Channels] | None, chan
     for order in orders:
         suffix = "" if order == "gray" else f" {order.upper()}"
         if scale is not None:
-            ways.append(Way(f"the given scale{suffix}", replace(spec, colour=order, mean=scale[0], std=scale[1])))
+            ways.append(Way(f"the known scale{suffix}", replace(spec, colour=order, mean=scale[0], std=scale[1])))
             continue
         for name in names:
             if name == "caffe" and order == "rgb" and channels is None:
