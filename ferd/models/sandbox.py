@@ -65,6 +65,8 @@ class Limits:
 
 
 LIMITS = Limits()
+SLACK = 4
+"""Many runs may take this many times the processor time of the fastest one, and twice that by the clock."""
 MIN_MEMORY_BYTES = 128 << 20
 """Less than this is not enough for any model."""
 
@@ -123,12 +125,13 @@ def examine(path: Path) -> Facts:
 
 
 def score(
-    path: Path, images: Sequence[NDArray[np.uint8]], specs: Sequence[InputSpec], head: int = 0
+    path: Path, images: Sequence[NDArray[np.uint8]], specs: Sequence[InputSpec], head: int = 0, run_s: float = 0.0
 ) -> list[list[list[float]]]:
     """Run the file in a child process on images, once for each way to read them.
 
     Args:
         images: of the input's size, gray or BGR as a camera gives them.
+        run_s: time of one run as `examine` measured it; the limits of time grow with it.
 
     Returns:
         Real values of the output, (specs, images, values).
@@ -140,7 +143,13 @@ def score(
 
     stack = np.stack(images)
     order = {"shape": stack.shape, "specs": [spec.to_card() for spec in specs], "head": head}
-    scores: list[list[list[float]]] = _answer(path, _run_child(path, order, stack.tobytes()))["scores"]
+    expected_s = run_s * len(images) * len(specs)
+    limits = replace(
+        LIMITS,
+        cpu_s=LIMITS.cpu_s + math.ceil(SLACK * expected_s),
+        timeout_s=LIMITS.timeout_s + 2 * SLACK * expected_s,
+    )
+    scores: list[list[list[float]]] = _answer(path, _run_child(path, order, stack.tobytes(), limits))["scores"]
     return scores
 
 
@@ -168,13 +177,16 @@ def memory_limit(most: int, proc: Path = Path("/proc"), cgroups: Path = Path("/s
     return max(min(left), MIN_MEMORY_BYTES)
 
 
-def _run_child(path: Path, order: Mapping[str, Any], images: bytes = b"") -> str | dict[str, Any]:
+def _run_child(
+    path: Path, order: Mapping[str, Any], images: bytes = b"", limits: Limits | None = None
+) -> str | dict[str, Any]:
     """Return the child's answer, or the reason why there is none. `images` go to its standard input, not to disk.
 
     The child reports each step on a line of its own before it begins it, so that the reason can name the step. It
     writes into files, whose size the system limits; a pipe would be read without end.
     """
-    limits = replace(LIMITS, memory_bytes=memory_limit(LIMITS.memory_bytes))
+    limits = limits or LIMITS
+    limits = replace(limits, memory_bytes=memory_limit(limits.memory_bytes))
     command = [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path)]
     command += [json.dumps({"limits": asdict(limits), **order})]
     # One thread each: the stacks and buffers of more would count as memory of the model.
