@@ -33,6 +33,16 @@ def constant(values, shape=(1, 16, 16, 1)):
     return file.build(1)
 
 
+def bright_or_dark(threshold, shape=(1, 16, 16, 1)):
+    """A float classifier of two classes: whether the mean of the left and right border lies above `threshold`."""
+    file = _File(shape=shape, classes=2, dtype="float32", half=False, softmax=True, rng=None)
+    weights = np.zeros((2, *shape[1:3]), np.float32)
+    weights[0, :, :2] = weights[0, :, -2:] = 40 / (4 * shape[1])
+    weights[1] = -weights[0]
+    file.weights, file.always = weights.reshape(2, -1), [-40 * threshold, 40 * threshold]
+    return file.build(1)
+
+
 def with_float_input(data, factor, shift):
     """The same quantised model behind a float input: its old input is `factor` times the new one, plus `shift`.
 
@@ -123,7 +133,7 @@ class _File:
     def __init__(self, *, shape, classes, dtype, half, softmax, rng):
         self.shape, self.classes, self.dtype = shape, classes, dtype
         self.half, self.softmax, self.rng = half, softmax, rng
-        self.loop, self.huge, self.always = None, None, None
+        self.loop, self.huge, self.always, self.weights = None, None, None, None
         self.model = schema.ModelT()
         self.model.version = 3
         self.model.buffers = [schema.BufferT()]
@@ -143,7 +153,9 @@ class _File:
         ends = []
         for n in range(outputs):
             self.classes = sizes[n] if sizes else self.classes
-            if self.always is None:
+            if self.weights is not None:
+                weights = self.weights
+            elif self.always is None:
                 weights = self.rng.normal(0, 0.5 / np.sqrt(length), (self.classes, length)).astype(np.float32)
             else:
                 weights = np.zeros((self.classes, length), np.float32)

@@ -70,12 +70,14 @@ def _add_try_arguments(parser: argparse.ArgumentParser) -> None:
 def _run_teach(args: argparse.Namespace) -> int:
     from ferd.config import load_config
     from ferd.models.finetune.dataset import FeatureNet
+    from ferd.models.finetune.train import check_names
     from ferd.models.registry import check_name, find_bundle
 
     name = args.name or ("mine" if args.adapt else None)
     if name is None:
         raise FerdError("name the model: ferd model teach mood --class happy --class tired")
     check_name(name, replace=True)
+    check_names(args.classes)
     config = load_config(args.config, os.environ)
     net = FeatureNet(find_bundle("expression"))
     with _progress() as progress:
@@ -92,11 +94,13 @@ def _run_teach(args: argparse.Namespace) -> int:
 def _collect(args: argparse.Namespace, config: Config, net: FeatureNet, progress: Progress) -> list[Collected]:
     from ferd.models.finetune.adapt import LABELS
     from ferd.models.finetune.collect import SampleCollector, class_folders
+    from ferd.models.finetune.train import check_names
     from ferd.vision.detectors.factory import make_detector
 
     collector = SampleCollector(net.bundle, make_detector(config.detector))
     if args.folder is not None:
         folders = class_folders(args.folder.expanduser())
+        check_names([folder.name for folder in folders if not args.classes or folder.name in args.classes])
         return [
             _read(collector, folder, progress) for folder in folders if not args.classes or folder.name in args.classes
         ]

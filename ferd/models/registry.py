@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 YUNET_NAME = "face_detection_yunet_2023mar.onnx"
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+"""Digest of that file in OpenCV Zoo. Any other file is tried in the sandbox before OpenCV reads it in this process."""
 
 
 def shipped_dir() -> Path:
@@ -80,6 +83,12 @@ def find_yunet(configured: Path | None) -> Path | None:
     return next((folder / YUNET_NAME for folder in model_dirs() if is_file(folder / YUNET_NAME)), None)
 
 
+def check_yunet(file: Path) -> None:
+    """Raise ModelError for a file other than OpenCV Zoo's that crashes, hangs or takes too much memory in a trial."""
+    if sha256_of(file) != YUNET_SHA256 and (reason := sandbox.probe_yunet(file)):
+        raise ModelError(f"{file}: {reason.removeprefix(f'{file}: ')}. Download {YUNET_NAME} from OpenCV Zoo again")
+
+
 def load_network(bundle: Bundle) -> Network:
     """Load a bundle's file; a file that is not trusted is tried in the sandbox first.
 
@@ -133,15 +142,18 @@ def store(file: Path, card: Mapping[str, Any], *, replace: bool = False) -> Bund
     name = str(card["name"])
     check_name(name, replace=replace)
     folder = user_dir()
+    new_model, new_card = folder / f".{name}.tflite.new", folder / f".{name}.json.new"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        new_model, new_card = folder / f".{name}.tflite.new", folder / f".{name}.json.new"
         shutil.copyfile(file, new_model)
         new_card.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         _write_installed_digests(_installed_digests() | {sha256_of(new_model)})
         new_model.replace(folder / f"{name}.tflite")
         new_card.replace(folder / f"{name}.json")
     except OSError as error:
+        for left in (new_model, new_card):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
         raise ModelError(
             f"{folder}: cannot be written ({error.strerror}). For the service: sudo ferd model …"
         ) from None

@@ -65,6 +65,8 @@ class Limits:
 
 
 LIMITS = Limits()
+SLACK = 4
+"""Many runs may take this many times the processor time of the fastest one, and twice that by the clock."""
 MIN_MEMORY_BYTES = 128 << 20
 """Less than this is not enough for any model."""
 
@@ -101,6 +103,12 @@ def probe(path: Path, scale: Scale | None = None) -> str | None:
     return answer if isinstance(answer, str) else None
 
 
+def probe_yunet(path: Path) -> str | None:
+    """Let OpenCV load and run a YuNet file in a child process. Returns None when that went well, else the reason."""
+    answer = _run_child(path, {"yunet": True})
+    return answer if isinstance(answer, str) else None
+
+
 def examine(path: Path) -> Facts:
     """Load and run the file in a child process. Raises ModelError when that fails."""
     answer = _answer(path, _run_child(path, {"scale": None}))
@@ -117,12 +125,13 @@ def examine(path: Path) -> Facts:
 
 
 def score(
-    path: Path, images: Sequence[NDArray[np.uint8]], specs: Sequence[InputSpec], head: int = 0
+    path: Path, images: Sequence[NDArray[np.uint8]], specs: Sequence[InputSpec], head: int = 0, run_s: float = 0.0
 ) -> list[list[list[float]]]:
     """Run the file in a child process on images, once for each way to read them.
 
     Args:
         images: of the input's size, gray or BGR as a camera gives them.
+        run_s: time of one run as `examine` measured it; the limits of time grow with it.
 
     Returns:
         Real values of the output, (specs, images, values).
@@ -134,7 +143,13 @@ def score(
 
     stack = np.stack(images)
     order = {"shape": stack.shape, "specs": [spec.to_card() for spec in specs], "head": head}
-    scores: list[list[list[float]]] = _answer(path, _run_child(path, order, stack.tobytes()))["scores"]
+    expected_s = run_s * len(images) * len(specs)
+    limits = replace(
+        LIMITS,
+        cpu_s=LIMITS.cpu_s + math.ceil(SLACK * expected_s),
+        timeout_s=LIMITS.timeout_s + 2 * SLACK * expected_s,
+    )
+    scores: list[list[list[float]]] = _answer(path, _run_child(path, order, stack.tobytes(), limits))["scores"]
     return scores
 
 
@@ -162,13 +177,16 @@ def memory_limit(most: int, proc: Path = Path("/proc"), cgroups: Path = Path("/s
     return max(min(left), MIN_MEMORY_BYTES)
 
 
-def _run_child(path: Path, order: Mapping[str, Any], images: bytes = b"") -> str | dict[str, Any]:
+def _run_child(
+    path: Path, order: Mapping[str, Any], images: bytes = b"", limits: Limits | None = None
+) -> str | dict[str, Any]:
     """Return the child's answer, or the reason why there is none. `images` go to its standard input, not to disk.
 
     The child reports each step on a line of its own before it begins it, so that the reason can name the step. It
     writes into files, whose size the system limits; a pipe would be read without end.
     """
-    limits = replace(LIMITS, memory_bytes=memory_limit(LIMITS.memory_bytes))
+    limits = limits or LIMITS
+    limits = replace(limits, memory_bytes=memory_limit(limits.memory_bytes))
     command = [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path)]
     command += [json.dumps({"limits": asdict(limits), **order})]
     # One thread each: the stacks and buffers of more would count as memory of the model.
@@ -229,7 +247,10 @@ def _main(path: Path, order: Mapping[str, Any]) -> None:
     limits = Limits(**order["limits"])
     _limit(limits)
     try:
-        answer = _score(path, order, limits) if "shape" in order else _try(path, order["scale"], limits)
+        if "yunet" in order:
+            answer = _try_yunet(path, limits)
+        else:
+            answer = _score(path, order, limits) if "shape" in order else _try(path, order["scale"], limits)
     except ModelError as problem:
         answer = {"error": str(problem)}
     except MemoryError:
@@ -337,6 +358,25 @@ def _try(path: Path, scale: Scale | None, limits: Limits) -> dict[str, Any]:
         "run_s": fastest,
         "memory_bytes": 1024 * max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
     }
+
+
+def _try_yunet(path: Path, limits: Limits) -> dict[str, Any]:
+    import cv2
+    import numpy as np
+
+    cv2.setNumThreads(1)
+    _report({"step": "loading"})
+    try:
+        with _alarm(limits.run_s):
+            network = cv2.FaceDetectorYN.create(str(path), "", (320, 240))
+        for name, image in _images(240, 320):
+            _report({"step": f"a run on {name}"})
+            with _alarm(limits.run_s):
+                network.detect(np.repeat(image.astype(np.uint8)[..., None], 3, axis=2))
+    except cv2.error as problem:
+        reason = (str(problem).strip().splitlines() or ["no message"])[0][:120]
+        raise ModelError(f"{path}: OpenCV cannot use it as YuNet ({reason})") from None
+    return {}
 
 
 @contextmanager

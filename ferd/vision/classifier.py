@@ -14,6 +14,7 @@ from ferd.models.bundle import Bundle, Output
 from ferd.models.preprocess import InputEncoder, InputSpec, spec_of
 from ferd.models.registry import load_network
 from ferd.models.runtime import Network
+from ferd.names import label_problem
 from ferd.types import Image
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ class Classifier:
         self.input = bundle.input or _input_of(self.network, bundle)
         _check_fits(self.network, self.input, bundle)
         self._encode = InputEncoder(self.input, self.network.input)
+        for label in self.labels:
+            if problem := label_problem(label):
+                log.warning('the class "%s" of model %s %s; add it again with --rename', label, bundle.name, problem)
         log.info(
             "model loaded name=%s runtime=%s labels=%d ms=%.0f",
             bundle.name, self.network.runtime, len(self.labels), 1000 * (time.monotonic() - started),
@@ -110,4 +114,5 @@ def _check_fits(network: Network, spec: InputSpec, bundle: Bundle) -> None:
         raise ModelError(
             f"{bundle.path}: gives {classes} scores, but there are {len(bundle.labels)} labels "
             f"({', '.join(bundle.labels[:8])}); use the labels that were exported with it"
+            + ("" if bundle.card else ". `ferd model add` also takes models with one score or several outputs")
         )

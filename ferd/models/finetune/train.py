@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,15 +54,21 @@ class Report:
     held_out: int
 
 
-def check(classes: Sequence[str], counts: Sequence[int]) -> None:
-    """Raise FerdError when there are fewer than two classes, or too few samples of one."""
-    twice = {label for label in classes if classes.count(label) > 1}
+def check_names(classes: Sequence[str]) -> None:
+    """Raise FerdError for a class that is named twice, cannot be shown, or reads like no value to a subscriber."""
+    twice = [label for label, count in Counter(classes).items() if count > 1]
     if twice:
         raise FerdError(f"the class {', '.join(sorted(twice))} was named twice")
-    check_labels(classes, "--class")
+    if classes:
+        check_labels(classes, "--class")
     for label in classes:
         if problem := label_problem(label):
             raise FerdError(f'the class "{label}" {problem}; rename it')
+
+
+def check(classes: Sequence[str], counts: Sequence[int]) -> None:
+    """Raise FerdError when there are fewer than two classes, an unfit name, or too few samples of one."""
+    check_names(classes)
     if len(classes) < 2:
         raise FerdError("one class is not enough: name at least two (--class happy --class tired)")
     thin = [f"{label} ({count})" for label, count in zip(classes, counts, strict=True) if count < MIN_SAMPLES]

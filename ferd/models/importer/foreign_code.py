@@ -62,12 +62,12 @@ def foreign_code(kind: str, model: Path) -> str | None:
     if kind == "savedmodel":
         return _in_saved_model(model)
     if kind == "tfjs":
-        config = _json(model.read_bytes())
-    elif zipfile.is_zipfile(model):
-        config = _config_in_zip(model)
-    else:
+        return _in_config(_json(model.read_bytes()))
+    # A file can be both: HDF5 with a zip behind it. Which of the two Keras reads depends on its version.
+    found = _in_config(_config_in_zip(model)) if zipfile.is_zipfile(model) else None
+    if found is None and (model.suffix != ".keras" or not zipfile.is_zipfile(model)):
         return _in_h5(model)
-    return _in_config(config)
+    return found
 
 
 def _config_in_zip(model: Path) -> Any:

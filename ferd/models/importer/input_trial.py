@@ -109,7 +109,7 @@ def possible_ways(spec: InputSpec, scale: tuple[Channels, Channels] | None, chan
     for order in orders:
         suffix = "" if order == "gray" else f" {order.upper()}"
         if scale is not None:
-            ways.append(Way(f"the given scale{suffix}", replace(spec, colour=order, mean=scale[0], std=scale[1])))
+            ways.append(Way(f"the known scale{suffix}", replace(spec, colour=order, mean=scale[0], std=scale[1])))
             continue
         for name in names:
             if name == "caffe" and order == "rgb" and channels is None:
@@ -138,21 +138,27 @@ def try_ways(model: Model, ways: Sequence[Way], pictures: Sequence[Image], truth
         truths: what each shows, one of the labels or None.
     """
     labels = model.labels
-    most = int(BUDGET_S / max(model.run_s, 1e-4) / len(ways) / len(LIGHTS))
+    runs = BUDGET_S / max(model.run_s, 1e-4) / len(ways)
+    lights = LIGHTS if runs >= MIN_PICTURES * len(LIGHTS) else LIGHTS[:2]
+    most = int(runs / len(lights))
     step = max(1, -(-len(pictures) // max(most, MIN_PICTURES)))
     pictures, truths = pictures[::step], truths[::step]
     gray = ways[0].spec.colour == "gray"
-    copies = [copy if not gray else to_input_colour(copy, ways[0].spec) for one in pictures for copy in _in_lights(one)]
-    scores = sandbox.score(model.file, copies, [way.spec for way in ways], model.head)
+    copies = [
+        copy if not gray else to_input_colour(copy, ways[0].spec)
+        for one in pictures
+        for copy in _in_lights(one, lights)
+    ]
+    scores = sandbox.score(model.file, copies, [way.spec for way in ways], model.head, model.run_s)
     result = []
     for way, rows in zip(ways, scores, strict=True):
         answers = np.stack([probabilities(np.asarray(row, np.float32), model.output) for row in rows])
-        result.append(judge(way, answers.reshape(len(pictures), len(LIGHTS), len(labels)), truths, labels))
+        result.append(judge(way, answers.reshape(len(pictures), len(lights), len(labels)), truths, labels))
     return result
 
 
-def _in_lights(picture: Image) -> list[Image]:
-    copies = [np.asarray(cv2.convertScaleAbs(picture, alpha=light), np.uint8) for light in LIGHTS]
+def _in_lights(picture: Image, lights: Sequence[float]) -> list[Image]:
+    copies = [np.asarray(cv2.convertScaleAbs(picture, alpha=light), np.uint8) for light in lights]
     return [np.ascontiguousarray(copy[:, ::-1]) if n % 2 else copy for n, copy in enumerate(copies)]
 
 

@@ -245,33 +245,56 @@ def find_input(
     spec = replace(spec, of=view)
     colour: Colour | None = "gray" if spec.colour == "gray" else options.channels
     scale, scale_from = _known_scale(model.file, limits, spec, options, teachable=teachable)
+    channels_from = "you" if options.channels else "the shape"
     if colour is None and scale is not None:
         colour = "bgr" if options.scale == "caffe" else "rgb"
         channels_from = "the scale caffe" if colour == "bgr" else "the usual order"
-    else:
-        channels_from = "you" if options.channels else "the shape"
+    open_view = view_from == "the default" and options.samples is not None
     if scale is not None and colour is not None:
         mean, std = scale
-        return _Input(replace(spec, colour=colour, mean=mean, std=std), scale_from, channels_from, view_from)
-    ways = input_trial.possible_ways(spec, scale, options.channels)
-    usual = ways[0]
+        known = replace(spec, colour=colour, mean=mean, std=std)
+        if not open_view:
+            return _Input(known, scale_from, channels_from, view_from)
     samples = options.samples or demo_samples()
-    crops, truths = with_labels(samples, model.labels).crops(view, spec.size) if samples else ([], [])
-    if samples is None or not crops:
-        doubt = "there are no pictures to try it on; --pictures DIR names some"
-        return _Input(usual.spec, "a guess", "a guess", view_from, doubts=(doubt,))
-    tried = input_trial.try_ways(model, ways, crops, truths)
-    finding = input_trial.choose(tried, tried[0], len(model.labels), own=samples.own)
-    trial = f"a trial on {len(crops)} {samples.source}"
+    if samples is not None:
+        samples = with_labels(samples, model.labels)
+    ways = input_trial.possible_ways(spec, scale, colour)
+    views: tuple[View, ...] = ("face", "frame") if open_view else (view,)
+    trials = [made for one in views if samples and (made := _trial(model, ways, samples, one))]
+    if samples is None or not trials:
+        doubts = () if scale is not None else ("there are no pictures to try it on; --pictures DIR names some",)
+        why = "a guess"
+        return _Input(ways[0].spec, scale_from or why, channels_from if colour else why, view_from, doubts=doubts)
+    count, finding = trials[0]
+    if len(trials) > 1:
+        faces, frames = (found.way for _, found in trials)
+        if faces.right is not None and frames.right is not None:
+            if frames.sure > input_trial.CLEAR * faces.sure:
+                count, finding = trials[1]
+            shares = f"{100 * faces.right:.0f} % right on faces, {100 * frames.right:.0f} % on whole pictures"
+            view_from = f"a trial on {samples.source}: {shares}"
+    trial = f"a trial on {count} {samples.source}"
     why = f"{trial}: {finding.reason}" if finding.reason else f"a guess, which {trial} does not decide"
     return _Input(
         finding.way.spec,
         scale_from if scale is not None else why,
         channels_from if colour is not None else why,
         view_from,
-        trial=tuple(("* " if way is finding.way else "  ") + str(way) for way in finding.ways),
-        doubts=(finding.doubt,) if finding.doubt else (),
+        trial=tuple(("* " if way is finding.way else "  ") + str(way) for way in finding.ways) if scale is None else (),
+        doubts=(finding.doubt,) if finding.doubt and scale is None else (),
     )
+
+
+def _trial(
+    model: input_trial.Model, ways: Sequence[input_trial.Way], samples: Samples, view: View
+) -> tuple[int, input_trial.Finding] | None:
+    """Try the ways on what a model of this view sees; return the number of pictures and the choice."""
+    seen = [replace(way, spec=replace(way.spec, of=view)) for way in ways]
+    crops, truths = samples.crops(view, seen[0].spec.size)
+    if not crops:
+        return None
+    tried = input_trial.try_ways(model, seen, crops, truths)
+    return len(crops), input_trial.choose(tried, tried[0], len(model.labels), own=samples.own)
 
 
 def _known_scale(

@@ -19,7 +19,7 @@ from ferd.errors import FerdError, ModelError
 from ferd.models.preprocess import Crop, View
 from ferd.models.registry import find_installed
 from ferd.sources import demo
-from ferd.types import Face, Frame, Image
+from ferd.types import Face, Frame, Image, Landmarks
 from ferd.vision.align import cut, middle_square
 from ferd.vision.classifier import Classifier
 from ferd.vision.detectors.factory import make_detector
@@ -129,12 +129,19 @@ def read_samples(folder: Path) -> Samples:
         border = cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
         framed = np.asarray(border, np.uint8)
         face = _largest(detector(Frame(0.0, framed)))
-        if face is not None:
-            image = framed
-        items.append(Sample(image, face, file.parent.name if file.parent != folder else None))
+        items.append(Sample(image, _without_margin(face, margin), file.parent.name if file.parent != folder else None))
     if not items:
         raise ModelError(f"{folder}: holds no picture that can be read{name_files(left_out)}")
     return Samples(tuple(items), f"pictures in {folder}", detector.name, tuple(left_out), own=True)
+
+
+def _without_margin(face: Face | None, margin: int) -> Face | None:
+    """Return a face in pixels of the picture instead of the one with the margin; it may reach beyond the edge."""
+    if face is None:
+        return None
+    box = face.box._replace(x=face.box.x - margin, y=face.box.y - margin)
+    points = face.points and Landmarks(*((x - margin, y - margin) for x, y in face.points))
+    return Face(box, points, face.score)
 
 
 def _largest(faces: Sequence[Face]) -> Face | None:

@@ -23,6 +23,7 @@ from ferd.models.finetune import train as finetune
 from ferd.models.finetune.collect import EVERY_S, Collected, SampleCollector, Verdict, flips_allowed
 from ferd.models.finetune.dataset import FeatureNet
 from ferd.models.registry import check_name, find_bundle
+from ferd.names import label_problem
 from ferd.outputs.web.api import Body, Web, make_router
 from ferd.outputs.web.stream import BroadcastFrame, FrameBroadcaster, Viewer
 from ferd.types import Face, Frame
@@ -115,6 +116,8 @@ class TrainingManager:
         label = label.strip()
         if not 0 < len(label) <= MAX_LABEL_LENGTH or not label.isprintable():
             raise FerdError(f"the name of a class has 1 to {MAX_LABEL_LENGTH} printable characters")
+        if problem := label_problem(label):
+            raise FerdError(f'the class "{label}" {problem}; choose another name')
         if label not in self._classes and len(self._classes) >= MAX_CLASSES:
             raise FerdError(f"at most {MAX_CLASSES} classes can be recorded: forget one first")
         if self.job.state == "training":

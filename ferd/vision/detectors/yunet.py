@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ferd.errors import ConfigError
+from ferd.errors import ConfigError, ModelError
 from ferd.fs import is_file
+from ferd.models.registry import check_yunet
 from ferd.types import Box, Face, Frame, Image, Landmarks
 from ferd.vision.detectors.base import scaled_box, scaled_landmarks, working_size
 
@@ -40,6 +41,10 @@ class YunetDetector:
         self._size = (0, 0)
         if not is_file(file):
             raise ConfigError(f"{file}: no such file; detector.yunet must name the YuNet .onnx file")
+        try:
+            check_yunet(file)
+        except ModelError as error:
+            raise ConfigError(str(error)) from None
         try:
             self._net = cv2.FaceDetectorYN.create(str(file), "", (320, 240), threshold)
             self._net.detect(np.zeros((240, 320, 3), np.uint8))

@@ -1,5 +1,7 @@
 """A broken, hanging or greedy model file ends its trial in a child process, with the reason, and nothing else."""
 
+import hashlib
+import json
 import os
 import re
 import resource
@@ -18,6 +20,7 @@ from ferd.models.bundle import read_bundle
 from ferd.models.preprocess import InputSpec
 from ferd.models.registry import is_trusted, load_network, shipped_dir
 from ferd.models.runtime import Network
+from ferd.vision.landmarks import LandmarkModel
 
 MODEL = shipped_dir() / "expression.tflite"
 FACE_MEAN = (0.05, 0.2)
@@ -233,6 +236,40 @@ class TestTrust:
         assert is_trusted(bundle.path)
         bundle.path.write_bytes(bundle.path.read_bytes() + b"\0")
         assert not is_trusted(bundle.path)
+
+    def test_the_digest_in_the_card_does_not_spare_landmarks_the_trial(self, tmp_path, monkeypatch):
+        """Whoever writes the file can write the card."""
+        file = tmp_path / "landmarks.tflite"
+        file.write_bytes((shipped_dir() / "landmarks.tflite").read_bytes() + b"\0")
+        card = json.loads((shipped_dir() / "landmarks.json").read_text()) | {"sha256": registry.sha256_of(file)}
+        file.with_suffix(".json").write_text(json.dumps(card))
+        tried = []
+        monkeypatch.setattr(sandbox, "probe", lambda path, _scale=None: tried.append(path))
+        LandmarkModel(read_bundle(file))
+        assert tried == [file]
+
+    def test_a_yunet_file_of_another_digest_is_tried(self, tmp_path):
+        file = tmp_path / "yunet.onnx"
+        file.write_bytes(b"\x08\x07" + bytes(2000))
+        with pytest.raises(ModelError, match="Download face_detection_yunet"):
+            registry.check_yunet(file)
+
+    def test_the_yunet_file_of_opencv_zoo_is_not_tried(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(registry, "YUNET_SHA256", hashlib.sha256(b"zoo").hexdigest())
+        monkeypatch.setattr(sandbox, "probe_yunet", lambda _path: "tried")
+        (tmp_path / "yunet.onnx").write_bytes(b"zoo")
+        registry.check_yunet(tmp_path / "yunet.onnx")
+
+    def test_a_failed_installation_leaves_nothing(self, write, monkeypatch):
+        from ferd.models.importer.install import ImportOptions, import_model
+
+        def full(_digests):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(registry, "_write_installed_digests", full)
+        with pytest.raises(ModelError, match="No space left on device"):
+            import_model(write(classifier()), ImportOptions("mood"))
+        assert list(registry.user_dir().iterdir()) == []
 
     @pytest.mark.parametrize("content", ["", "{", "5", '{"a": 1}', "[5]"])
     def test_a_damaged_record_trusts_nothing(self, write, content):

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tflite_files import classifier as tiny_classifier
 
+from ferd.errors import ModelError
 from ferd.models.bundle import read_bundle
 from ferd.models.preprocess import InputSpec
 from ferd.models.registry import find_bundle
@@ -112,3 +114,31 @@ def test_rgb_is_not_bgr():
     picture = np.zeros((2, 2, 3), np.uint8)
     picture[..., 2] = 200  # red, as OpenCV stores it
     assert to_input_colour(picture, InputSpec(2, 2, "rgb"))[0, 0].tolist() == [200, 0, 0]
+
+
+@pytest.fixture
+def without_card(tmp_path):
+    """A float model with labels.txt beside it, as `[expression] model` may name it."""
+
+    def write(labels):
+        (tmp_path / "m.tflite").write_bytes(tiny_classifier())
+        (tmp_path / "labels.txt").write_text("\n".join(labels))
+        return read_bundle(tmp_path / "m.tflite")
+
+    return write
+
+
+def test_a_float_file_without_card_says_that_its_scale_is_a_guess(without_card, caplog):
+    Classifier(without_card(["a", "b", "c"]))
+    assert "pixels are scaled to -1..1, a guess. `ferd model add" in caplog.text
+
+
+def test_a_class_that_reads_like_no_value_is_warned_of(without_card, caplog):
+    Classifier(without_card(["a", "None", "c"]))
+    assert 'the class "None" of model m reads like no value' in caplog.text
+    assert "--rename" in caplog.text
+
+
+def test_labels_that_do_not_fit_a_file_without_card_name_the_remedy(without_card):
+    with pytest.raises(ModelError, match="`ferd model add` also takes models with one score"):
+        Classifier(without_card(["a", "b"]))

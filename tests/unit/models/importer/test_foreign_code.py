@@ -71,6 +71,15 @@ def test_layers(tmp_path, write, layer, found):
     assert foreign_code(*write(tmp_path, network(DENSE, layer))) == found
 
 
+def test_a_file_of_two_forms(tmp_path):
+    """A harmless zip behind the network: Python calls the whole a zip, Keras reads what is in front."""
+    kind, path = h5_file(tmp_path, network(LAMBDA))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("config.json", json.dumps(network(DENSE)))
+    assert zipfile.is_zipfile(path)
+    assert foreign_code(kind, path) == "a Lambda layer"
+
+
 def test_a_function_of_another_module_in_place_of_an_activation(tmp_path):
     assert foreign_code(*keras_file(tmp_path, network(SYSTEM))) is not None
 

@@ -1,13 +1,16 @@
 """Exports in all their forms come onto the shelf and classify as their own runtime says."""
 
+import cv2
 import numpy as np
 import pytest
-from tflite_files import classifier, constant, metadata, two_heads, with_float_input, with_labels_inside
+from tflite_files import bright_or_dark, classifier, constant, metadata, two_heads, with_float_input, with_labels_inside
 
 from ferd.errors import ModelError
 from ferd.models.importer.install import ImportOptions, import_model, read_scale
+from ferd.models.importer.samples import read_samples
 from ferd.models.registry import find_bundle, shipped_dir
 from ferd.models.runtime import Network
+from ferd.sources import demo
 from ferd.vision.classifier import Classifier
 
 MOOD = ImportOptions("mood")
@@ -228,3 +231,21 @@ def test_labels_that_belong_to_another_model_beside_it(tmp_path, shelf):
         import_model(tmp_path / "a.tflite", MOOD)
     (tmp_path / "a_labels.txt").write_text("u\nv\nw\n")
     assert import_model(tmp_path / "a.tflite", MOOD).labels == ("u", "v", "w")
+
+
+def test_pictures_of_the_user_decide_between_face_and_whole_picture(tmp_path, shelf):
+    """The classes differ in the room, not in the face: a bright wall or a dark one."""
+    rng = np.random.default_rng(5)
+    for name, level in (("Bright", 230), ("Dark", 20)):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(12):
+            image = demo.render(1.0 + number / 20).image.copy()
+            image[:, :180] = image[:, -180:] = rng.normal(level, 8, (480, 180, 3)).clip(0, 255)
+            cv2.imwrite(str(tmp_path / "pictures" / name / f"{number}.png"), image)
+    (tmp_path / "room.tflite").write_bytes(bright_or_dark(-0.5))
+    (tmp_path / "labels.txt").write_text("Bright\nDark\n")
+    samples = read_samples(tmp_path / "pictures")
+    bundle = import_model(tmp_path / "room.tflite", ImportOptions("room", samples=samples, scale="-1..1"))
+    assert bundle.input.of == "frame"
+    assert "100 % on whole pictures" in bundle.card["imported"]["sees"]
+    assert import_model(tmp_path / "room.tflite", ImportOptions("b", view="face", samples=samples)).input.of == "face"

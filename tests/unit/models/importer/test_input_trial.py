@@ -1,9 +1,12 @@
 """Which scale a trial chooses, from what the model says of pictures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from ferd.models.importer.input_trial import Way, choose, judge, named_scale, possible_ways
+from ferd.models import sandbox
+from ferd.models.importer.input_trial import Model, Way, choose, judge, named_scale, possible_ways, try_ways
 from ferd.models.preprocess import InputSpec
 
 LABELS = ("a", "b", "c")
@@ -42,6 +45,22 @@ def test_a_model_that_always_says_the_same_has_no_spread():
 
 def test_nothing_is_right_where_one_class_is_seen():
     assert judge(Way("w", GRAY), answers(*[([1] * 4, 0.9)] * 6), ["b"] * 6, LABELS).right is None
+
+
+@pytest.mark.parametrize(("run_s", "images"), [(0.001, 24 * 4), (0.05, 24 * 4), (0.2, 12 * 2), (2.0, 8 * 2)])
+def test_a_slow_model_sees_fewer_pictures(monkeypatch, run_s, images):
+    """On a small board a run of a large model takes a quarter of a second."""
+    asked = []
+
+    def score(_file, copies, specs, _head, run_s):
+        asked.append((len(copies), run_s))
+        return [[[1.0, 0.0, 0.0]] * len(copies)] * len(specs)
+
+    monkeypatch.setattr(sandbox, "score", score)
+    pictures = [np.zeros((48, 48, 3), np.uint8)] * 24
+    model = Model(Path("m.tflite"), LABELS, "probabilities", run_s)
+    assert len(try_ways(model, possible_ways(GRAY, None, None), pictures, [None] * 24)) == 4
+    assert asked == [(images, run_s)]
 
 
 def way(name, right=None, sure=0.0, spread=0.0, said=()):

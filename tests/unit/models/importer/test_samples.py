@@ -41,6 +41,15 @@ def test_crops_of_faces_and_of_whole_pictures(folder):
     assert len(samples.crops("frame", (20, 20))[0]) == 3
 
 
+def test_a_face_is_cut_as_from_the_picture_itself(folder):
+    """The margin that helps the detector is no part of the picture."""
+    samples = read_samples(folder)
+    happy = next(s for s in samples.items if s.label == "Happy")
+    assert happy.image.shape == (480, 640, 3)
+    scene = next(s for s in demo_samples().items if s.label == "happiness")
+    assert happy.face.box.overlap(scene.face.box) > 0.6
+
+
 def test_pictures_without_classes_are_read_by_ferd(folder, tmp_path_factory):
     flat = tmp_path_factory.mktemp("flat")
     for number, file in enumerate(sorted(folder.glob("*/*.png"))):

@@ -1,0 +1,81 @@
+"""`ferd model add` prints what it chose and why, and what it is not sure of."""
+
+import zipfile
+
+import cv2
+import pytest
+from tflite_files import classifier
+
+from ferd.cli.main import main
+from ferd.errors import EXIT_CONFIG
+from ferd.models.registry import find_bundle
+from ferd.sources import demo
+
+
+@pytest.fixture
+def export(tmp_path):
+    def write(model, labels, name="export.zip", file="model.tflite"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(file, model)
+            archive.writestr("labels.txt", labels)
+        return str(tmp_path / name)
+
+    return write
+
+
+def add(*arguments):
+    return main(["model", "add", "--name", "mood", *arguments])
+
+
+def test_an_export_of_teachable_machine_is_recognised_aloud(export, capsys):
+    assert add(export(classifier(shape=(1, 224, 224, 3), dtype="uint8"), "0 a\n1 b\n2 c\n")) == 0
+    captured = capsys.readouterr()
+    assert (
+        "It is a Teachable Machine export, so it will see whole pictures. For cropped faces: --input face"
+        in captured.out
+    )
+    assert captured.err == ""
+
+
+def test_a_guess_is_called_one(export, capsys):
+    assert add(export(classifier(), "a\nb\nc\n", file="m.tflite")) == 0
+    captured = capsys.readouterr()
+    assert "a guess, which a trial on 24 faces of the demo scene does not decide (--scale)" in captured.out
+    assert "* -1..1 RGB:" in captured.out
+    assert "Not sure how it reads its pixels: the pictures do not decide the scale" in captured.err
+
+
+def test_what_the_user_sets_is_not_tried(export, capsys):
+    file = export(classifier(), "None\nb\nc\n", file="m.tflite")
+    chosen = ["--scale=-1..1", "--channels", "bgr", "--input", "face", "--output", "1", "--rename", "None=nobody"]
+    assert add(file, *chosen) == 0
+    captured = capsys.readouterr()
+    assert "scale: -1..1, by you (--scale)" in captured.out
+    assert "channels: BGR, by you (--channels)" in captured.out
+    assert "trial" not in captured.out
+    assert captured.err == ""
+    assert find_bundle("mood").labels == ("nobody", "b", "c")
+    assert find_bundle("mood").input.colour == "bgr"
+
+
+def test_files_that_are_no_pictures_are_named(export, tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    cv2.imwrite(str(tmp_path / "pictures/a.png"), demo.render(1.5).image)
+    (tmp_path / "pictures/IMG_2.heic").write_bytes(b"x")
+    assert add(export(classifier(), "a\nb\nc\n", file="m.tflite"), "--pictures", str(tmp_path / "pictures")) == 0
+    assert "1 pictures were read; left out: IMG_2.heic (HEIC: save as JPEG first)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--scale", "0..2"], "--scale 0..2: is none of"),
+        (["--rename", "a"], "write OLD=NEW"),
+        (["--rename", "x=y"], 'there is no class "x"'),
+        (["--pictures", "/no/such/folder"], "is not a folder"),
+        (["--labels", "/no/such/file"], "cannot be read"),
+    ],
+)
+def test_options_that_are_wrong(export, capsys, arguments, told):
+    assert add(export(classifier(), "a\nb\nc\n"), *arguments) in (1, EXIT_CONFIG)
+    assert told in capsys.readouterr().err
