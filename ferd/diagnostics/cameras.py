@@ -62,7 +62,7 @@ def one(name: str, config: CameraConfig, found: list[FoundCamera]) -> Iterator[F
         else:
             yield error(about, f"held by {held[0]}", "end that program, or give ferd another camera")
         return
-    answer = look(config.source)
+    answer = look(config)
     if isinstance(answer, str):
         yield error(about, answer, None if ". " in answer else "see `ferd cameras`")
         return
@@ -73,11 +73,15 @@ def one(name: str, config: CameraConfig, found: list[FoundCamera]) -> Iterator[F
         yield ok(about, picture)
 
 
-def look(source: str) -> Look | str:
+def look(config: CameraConfig) -> Look | str:
     """Take one picture in a child process. Returns the reason as text where there is none."""
-    command = [sys.executable, "-P", "-m", "ferd.diagnostics.look", source]  # -P: not the ferd of the current folder
+    source = config.source
+    command = [sys.executable, "-P", "-m", "ferd.diagnostics.look"]  # -P: not the ferd of the current folder
     try:
-        child = subprocess.run(command, capture_output=True, text=True, timeout=LOOK_S, check=False)
+        # Through stdin: every user of the machine can read the arguments of a process, and the address has a password.
+        child = subprocess.run(
+            command, input=config.model_dump_json(), capture_output=True, text=True, timeout=LOOK_S, check=False
+        )
     except subprocess.TimeoutExpired:
         return (
             f"{redact(source)} hangs: no picture within {LOOK_S:.0f} s. Unplug it and plug it in again; "

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ferd.config import CameraConfig
 
 FRAMES = 5
 """Frames to read before one is judged: the first frames of a camera are often black."""
 
 
 def main(text: str) -> None:
-    """Write the answer of `take`, or {"error": …}, as JSON to stdout."""
+    """Write the answer of `take`, or {"error": …}, as JSON to stdout. `text`: a CameraConfig as JSON."""
+    from ferd.config import CameraConfig
     from ferd.errors import FerdError
 
     answer: dict[str, Any]
     try:
-        answer = take(text)
+        answer = take(CameraConfig.model_validate_json(text))
     except FerdError as problem:
         answer = {"error": str(problem)}
     except Exception as problem:  # noqa: BLE001  # any failure is the answer of this process
@@ -25,15 +29,15 @@ def main(text: str) -> None:
     json.dump(answer, sys.stdout)
 
 
-def take(text: str) -> dict[str, Any]:
+def take(config: CameraConfig) -> dict[str, Any]:
     """Open the source, read some frames and describe the last one. Raises FerdError."""
-    from ferd.config import CameraConfig, DetectorConfig
+    from ferd.config import DetectorConfig
     from ferd.errors import SourceEnded
     from ferd.sources.factory import open_source
     from ferd.vision.detectors.factory import make_detector
 
     start = time.monotonic()
-    source = open_source(CameraConfig(source=text), live=False)
+    source = open_source(config, live=False)
     source.open()
     try:
         frame = source.read()
@@ -56,4 +60,4 @@ def take(text: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.stdin.read())

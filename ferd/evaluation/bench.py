@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -17,9 +17,10 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from ferd.config import CameraConfig, Config
-from ferd.errors import FerdError
+from ferd.errors import FerdError, SourceEnded
+from ferd.evaluation.bench_wire import WirePart, frames_of, several
 from ferd.event_builder import EventBuilder
-from ferd.types import Frame, Image
+from ferd.types import Face, Frame, Image
 from ferd.vision.detectors.landmarked import LandmarkedDetector
 from ferd.vision.landmarks import crop_of_box, cut
 from ferd.vision.loader import Models, set_opencv_threads
@@ -73,10 +74,21 @@ class StageTimings(StepTimings):
         return function(*args, **kwargs) if stage is None else stage.call(function, *args, **kwargs)
 
 
-def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
-    """Return the figures of `ferd bench --json`. Raises FerdError when there is not exactly one face in the image."""
+def measure(config: Config, image: Image, frames: int, *, faces: int = 1, source: str | None = None) -> dict[str, Any]:
+    """Return the figures of `ferd bench --json`.
+
+    Args:
+        image: shows one face.
+        faces: the face is shown so many times.
+        source: a file whose frames are measured from its bytes to the reading; else the image as JPEG is.
+
+    Raises:
+        FerdError: There are not exactly so many faces in the image.
+    """
     models = Models(config)
     set_opencv_threads(models.detector)
+    if faces > 1:
+        image = several(image, one_face(models, image), faces)
     pipeline, searching, timed = (Pipeline.of(models, config, CameraConfig()) for _ in range(3))
     searching.follow, searching.detect = None, models.detector
     builder, search_builder, timed_builder = (EventBuilder(config.node.name, "bench") for _ in range(3))
@@ -88,21 +100,25 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
     def search_chain(t: float) -> None:
         search_builder.update(searching.step(Frame(t, image)), t)
 
+    wire = _Wire(models, config, image) if source is None else _File(models, config, source)
     for i in range(WARM_UP):
         chain(i / FPS)
         search_chain(i / FPS)
+        wire.step(i / FPS, measured=False)
         timed.step(Frame(i / FPS, image))
-    floor.find_face()
+    floor.find_faces(faces)
     timings = timed.timings = StageTimings()
     for i in range(WARM_UP, WARM_UP + frames):
         whole.call(chain, i / FPS)
         search.call(search_chain, i / FPS)
+        wire.step(i / FPS)
         floor.run()
         reading = timed.step(Frame(i / FPS, image))
         timings.call("tell", timed_builder.update, reading, i / FPS)
     chain_figures, search_figures, floor_figures = whole.summary(), search.summary(), floor.stage.summary()
     return {
         "frames": frames,
+        "faces": faces,
         "picture": f"{image.shape[1]}x{image.shape[0]}",
         "detector": models.detector.name,
         "model": models.classifier.bundle.name,
@@ -112,6 +128,7 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
         "frame_cpu_ms": chain_figures["cpu_ms"],
         "frame_cpu_p95_ms": chain_figures["cpu_p95_ms"],
         "search_cpu_ms": search_figures["cpu_ms"],
+        **wire.figures(),
         "floor_cpu_ms": floor_figures["cpu_ms"],
         "chain_to_floor": round(search_figures["cpu_ms"] / floor_figures["cpu_ms"], 3),
         "stages": {name: stage.summary() for name, stage in timings.stages.items()},
@@ -119,6 +136,100 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
         "rss_mb": round(resident_mb(), 1),
         "start_s": round(start_seconds(), 3),
     }
+
+
+class _Wire:
+    """Measure the way from a JPEG's bytes to the reading: following the face, and searching in every frame."""
+
+    def __init__(self, models: Models, config: Config, image: Image) -> None:
+        self._part = WirePart(image)
+        self._ways = _ways(models, config)
+        self._colour = Stage()
+
+    def step(self, t: float, *, measured: bool = True) -> None:
+        """Take one picture every way."""
+        for way in self._ways.values():
+            way.take(lambda: self._part.frame(t), measured=measured)
+        if measured:
+            self._colour.call(self._part.decode_colour)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the keys of `ferd bench --json`."""
+        times = {key: way.stage.summary()["cpu_ms"] for key, way in self._ways.items()}
+        return {**times, "colour_decode_cpu_ms": self._colour.summary()["cpu_ms"], "wire_bytes": len(self._part.data)}
+
+
+class _File:
+    """The same for the frames of a file, read from its bytes."""
+
+    def __init__(self, models: Models, config: Config, source: str) -> None:
+        self._ways = _ways(models, config)
+        self._frames = {key: frames_of(source) for key in self._ways}
+        self._ended = False
+        self._count = 0
+
+    def step(self, _t: float, *, measured: bool = True) -> None:
+        """Take one frame every way, until the file ends."""
+        if self._ended:
+            return
+        try:
+            for key, way in self._ways.items():
+                way.take(next(self._frames[key]), measured=measured)
+        except SourceEnded:
+            self._ended = True
+        self._count += measured and not self._ended
+
+    def figures(self) -> dict[str, Any]:
+        """Return the keys of `ferd bench --json`. Raises FerdError when the file was too short."""
+        for frames in self._frames.values():
+            frames.close()
+        if not self._count:
+            raise FerdError(f"--source: the file has {WARM_UP} frames or less; give a longer one")
+        times = {key: way.stage.summary()["cpu_ms"] for key, way in self._ways.items()}
+        return {**times, "source_frames": self._count}
+
+
+class _Way:
+    """A pipeline with the durations of its frames."""
+
+    def __init__(self, pipeline: Pipeline, node: str) -> None:
+        self.stage = Stage()
+        self._pipeline, self._builder = pipeline, EventBuilder(node, "bench")
+
+    def take(self, read: Callable[[], Frame], *, measured: bool) -> None:
+        """Read a frame and take it to what is published."""
+
+        def step() -> None:
+            frame = read()
+            self._builder.update(self._pipeline.step(frame), frame.t)
+
+        if measured:
+            self.stage.call(step)
+        else:
+            step()
+
+
+def _ways(models: Models, config: Config) -> dict[str, _Way]:
+    following, searching = (Pipeline.of(models, config, CameraConfig()) for _ in range(2))
+    searching.follow, searching.detect = None, models.detector
+    return {
+        "wire_cpu_ms": _Way(following, config.node.name),
+        "wire_search_cpu_ms": _Way(searching, config.node.name),
+    }
+
+
+def one_face(models: Models, image: Image) -> Face:
+    """Find the face of a picture. Raises FerdError when there is not exactly one."""
+    pipeline = Pipeline.of(models, Config(), CameraConfig())
+    faces = models.detector(pipeline.prepare(Frame(0.0, image)))
+    _check_count(faces, 1)
+    return faces[0]
+
+
+def _check_count(faces: Sequence[Face], wanted: int) -> None:
+    if len(faces) != wanted:
+        what = "one face" if wanted == 1 else f"{wanted} faces"
+        raise FerdError(f"the picture must show {what}, the detector finds {len(faces)}; give another --image")
 
 
 class _Floor:
@@ -130,17 +241,17 @@ class _Floor:
         self._frame = pipeline.prepare(Frame(0.0, image))
         self._searched = models.detector.prepare(self._frame)
         self._read_landmarks: Callable[[Image], object] | None = None
+        self._inputs: list[Image] = []
+        self._faces: list[Image] = []
 
-    def find_face(self) -> None:
+    def find_faces(self, wanted: int) -> None:
         """Prepare the inputs of the models, outside of what is measured."""
         faces = self._pipeline.detect(self._frame)
-        if len(faces) != 1:
-            raise FerdError(f"the picture must show one face, the detector finds {len(faces)}; give another --image")
-        crop = self._pipeline.crop(self._frame.image, faces[0])
-        self._input = self._models.classifier.prepare(crop)
-        detector = self._models.detector
+        _check_count(faces, wanted)
+        image, detector = self._frame.image, self._models.detector
+        self._inputs = [self._models.classifier.prepare(self._pipeline.crop(image, face)) for face in faces]
         if isinstance(detector, LandmarkedDetector):
-            self._face = cut(self._frame.image, crop_of_box(faces[0].box))
+            self._faces = [cut(image, crop_of_box(face.box)) for face in faces]
             self._read_landmarks = detector.landmarks.values
 
     def run(self) -> None:
@@ -150,8 +261,10 @@ class _Floor:
     def _bare_calls(self) -> None:
         self._models.detector.search(self._searched)
         if self._read_landmarks is not None:
-            self._read_landmarks(self._face)
-        self._models.classifier.network.invoke(self._input)
+            for face in self._faces:
+                self._read_landmarks(face)
+        for image in self._inputs:
+            self._models.classifier.network.invoke(image)
 
 
 def resident_mb() -> float:

@@ -162,10 +162,31 @@ def test_watch_without_a_broker_names_the_remedy(capsys):
 def test_bench_has_the_keys_that_others_read(capsys):
     assert main(["bench", "--json", "--frames", "3"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    for key in ("frame_ms", "frame_cpu_ms", "search_cpu_ms", "floor_cpu_ms", "rss_mb", "start_s"):
+    for key in (
+        "frame_ms",
+        "frame_cpu_ms",
+        "search_cpu_ms",
+        "wire_cpu_ms",
+        "wire_search_cpu_ms",
+        "floor_cpu_ms",
+        "rss_mb",
+        "start_s",
+    ):
         assert figures[key] > 0, key
     assert set(figures["stages"]) == {"follow", "detect", "track", "prepare", "crop", "classify", "smooth", "tell"}
     assert all(stage["p95_ms"] >= stage["ms"] > 0 for stage in figures["stages"].values())
+
+
+def test_bench_of_several_faces(capsys):
+    assert main(["bench", "--json", "--frames", "3", "--faces", "10"]) == 0
+    assert json.loads(capsys.readouterr().out)["faces"] == 10
+
+
+def test_bench_of_a_video(capsys, film):
+    assert main(["bench", "--json", "--frames", "20", "--source", str(film)]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["source_frames"] == 15
+    assert figures["wire_cpu_ms"] > 0
 
 
 def test_bench_of_a_picture_without_a_face_is_an_error(tmp_path, capsys):

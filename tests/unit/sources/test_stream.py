@@ -276,8 +276,12 @@ class TestDialects:
 
     def test_video_over_http(self, dialects: Server) -> None:
         source = camera(dialects, "video")
-        frame = first_frame(source)
-        assert (frame.width, frame.height, source.noisy) == (64, 48, False)
+        source.open()
+        frame = source.read()
+        still_s = source.still_s
+        source.close()
+        assert (frame.width, frame.height) == (64, 48)
+        assert still_s > 0, "its encoder may repeat a static scene"
 
 
 class TestLogin:
