@@ -214,7 +214,8 @@ class Soak:
     def _write_config(self) -> None:
         cameras = "".join(f'[cameras.{n}]\nsource = "{c.url}"\nfps = {FPS:g}\n' for n, c in self.cameras.items())
         self.config.write_text(
-            f'[node]\nname = "{NODE}"\nid = "{NODE}"\n[mqtt]\nhost = "{HOST}"\nport = {self.broker.port}\npersist_events = true\n'
+            f'[node]\nname = "{NODE}"\nid = "{NODE}"\n'
+            f'[mqtt]\nhost = "{HOST}"\nport = {self.broker.port}\npersist_events = true\n'
             f"[web]\nenabled = true\nport = {self.page}\n[fatigue]\nenabled = true\n"
             f"[smoothing]\non_threshold = {self._threshold}\n{cameras}"
             f'[[alerts]]\nname = "empty"\nfaces = "absent"\nfor_s = {FOR_S}\ncooldown_s = 0\n'
