@@ -180,7 +180,8 @@ def fuzz(folder: Path, seed: int, minutes: float) -> dict[str, Any]:
     config = folder / "ferd.toml"
     page = free_port()
     config.write_text(
-        f'[node]\nname = "{NODE}"\n[mqtt]\nhost = "{HOST}"\nport = {proxy.port}\n[cameras.camera]\nsource = "demo"\n'
+        f'[node]\nname = "{NODE}"\nid = "{NODE}"\n[mqtt]\nhost = "{HOST}"\nport = {proxy.port}\n'
+        f'[cameras.camera]\nsource = "demo"\n'
         f"fps = 5\n[web]\nenabled = true\nport = {page}\n"
     )
     ferd = Ferd(folder, config)

@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 from endurance import HOST, STARTS_S, Broker, Ferd, Usage, free_port, get_json, growth, table
+from numpy.typing import NDArray
 from page_viewers import connect
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -45,6 +47,8 @@ LATE_S = 4.0
 SETTLES_S = 12.0
 """From the end of a disturbance until everything is published: the client reconnects after 1 to 8 s."""
 USAGE_EVERY_S = 2.0
+LEAST_FPS = 2.0
+"""Fewer pictures a second than this are analysed only when a camera is off, or the machine overloaded."""
 MAX_GROWTH = {"rss_mb": 20.0, "descriptors": 6.0, "threads": 4.0}
 
 
@@ -61,7 +65,7 @@ class Phase:
 class Camera:
     """A network camera (MJPEG over HTTP) that shows somebody and nobody in turns."""
 
-    def __init__(self, seed: str, pictures: dict[bool, list[bytes]]) -> None:
+    def __init__(self, seed: str, pictures: dict[bool, list[NDArray[np.uint8]]]) -> None:
         self.phases: list[Phase] = []
         self._pictures, self._rng = pictures, random.Random(seed)
         self._gone, self._stopping = threading.Event(), threading.Event()
@@ -73,11 +77,13 @@ class Camera:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
                 self.end_headers()
-                number = 0
+                grain = np.random.default_rng()
+                noise = grain.integers(0, 9, (600, 800, 1), np.uint8)
                 while not camera._gone.is_set():
-                    number += 1
                     pictures = camera._pictures[camera.present]
-                    data = pictures[number % len(pictures)]
+                    top, left, number = (int(n) for n in grain.integers(0, (100, 150, len(pictures))))
+                    image = cv2.add(pictures[number], np.repeat(noise[top : top + 480, left : left + 640], 3, axis=2))
+                    data = cv2.imencode(".jpg", image)[1].tobytes()
                     head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
                     try:
                         self.wfile.write(head + data + b"\r\n")
@@ -179,6 +185,7 @@ class Tally:
     usages: list[Usage] = field(default_factory=list)
     compared: int = 0
     wrong_values: list[str] = field(default_factory=list)
+    starved: int = 0
     page_failures: list[str] = field(default_factory=list)
 
 
@@ -207,7 +214,8 @@ class Soak:
     def _write_config(self) -> None:
         cameras = "".join(f'[cameras.{n}]\nsource = "{c.url}"\nfps = {FPS:g}\n' for n, c in self.cameras.items())
         self.config.write_text(
-            f'[node]\nname = "{NODE}"\n[mqtt]\nhost = "{HOST}"\nport = {self.broker.port}\npersist_events = true\n'
+            f'[node]\nname = "{NODE}"\nid = "{NODE}"\n'
+            f'[mqtt]\nhost = "{HOST}"\nport = {self.broker.port}\npersist_events = true\n'
             f"[web]\nenabled = true\nport = {self.page}\n[fatigue]\nenabled = true\n"
             f"[smoothing]\non_threshold = {self._threshold}\n{cameras}"
             f'[[alerts]]\nname = "empty"\nfaces = "absent"\nfor_s = {FOR_S}\ncooldown_s = 0\n'
@@ -226,9 +234,22 @@ class Soak:
         return get_json(f"http://{HOST}:{self.page}/api/state")
 
     def _measure(self) -> None:
+        before: dict[str, tuple[float, int]] = {}
         while not self._stopping.wait(min(USAGE_EVERY_S, self.seconds / 40)):
             with suppress(OSError, IndexError):
                 self.tally.usages.append(self.ferd.usage())
+            with suppress(OSError, ValueError):
+                before = self._note_starved(before)
+
+    def _note_starved(self, before: dict[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
+        """Expect nothing of a camera while the machine is too busy to analyse its pictures; returns the new counts."""
+        counts = {camera["name"]: (time.monotonic(), int(camera["frames"])) for camera in self._state()["cameras"]}
+        for name, (at, frames) in counts.items():
+            was_at, was = before.get(name, (at, frames))
+            if at > was_at and (frames - was) / (at - was_at) < LEAST_FPS:
+                self.tally.starved += 1
+                self.cameras[name].disturb()
+        return counts
 
     def run(self) -> dict[str, Any]:
         """Disturb until the time is over, let it settle, and judge."""
@@ -383,7 +404,7 @@ class Soak:
         return {
             "seconds": round(ended - began), "done": dict(self.tally.done), "messages": self.subscriber.messages,
             "alerts_expected": expected, "alerts_lost": lost, "alerts_doubled": doubled,
-            "compared": self.tally.compared, "wrong_values": self.tally.wrong_values,
+            "starved": self.tally.starved, "compared": self.tally.compared, "wrong_values": self.tally.wrong_values,
             "page_failures": self.tally.page_failures, "grown": grown,
             "usage": {name: [getattr(one, name) for one in (usages[0], usages[-1])] for name in MAX_GROWTH if usages},
             "tracebacks": self.ferd.tracebacks(), "exit": code,
@@ -403,10 +424,10 @@ DISTURBANCES = {
 }
 
 
-def _pictures(begin: float, end: float) -> list[bytes]:
-    """Return JPEGs of the demo scene; no two in a row are equal, or the camera would count as frozen."""
+def _pictures(begin: float, end: float) -> list[NDArray[np.uint8]]:
+    """Return pictures of the demo scene. Each is sent with other noise: a ring of them would count as frozen."""
     count = round((end - begin) * FPS)
-    return [cv2.imencode(".jpg", render(begin + n / FPS).image)[1].tobytes() for n in range(count)]
+    return [np.asarray(render(begin + n / FPS).image, np.uint8) for n in range(count)]
 
 
 def _moment(event: dict[str, Any]) -> float:
@@ -474,6 +495,7 @@ def main() -> int:
         )
     ]
     rows += [("last values compared, wrong", f"{result['compared']}, {len(result['wrong_values'])}")]
+    rows += [("moments without pictures", str(result["starved"]))]
     for key, values in result["usage"].items():
         rows.append((f"{key}: first, last, growth", f"{values[0]:.0f}, {values[1]:.0f}, {result['grown'][key]:+.1f}"))
     rows += [("tracebacks, exit code", f"{result['tracebacks']}, {result['exit']}"), ("faults", str(len(wrong)))]

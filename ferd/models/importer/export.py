@@ -109,7 +109,7 @@ def recognise_export(source: Path, place: Path) -> Export:
 
 def _check_size(source: Path, files: Sequence[Path]) -> None:
     for file in files:
-        if (size := file.stat().st_size) > MAX_BYTES:
+        if file.suffix.lower() in _READ_WHOLE and (size := file.stat().st_size) > MAX_BYTES:
             raise ModelError(
                 f"{source}: {file.name} is {size >> 20} MB; {MAX_BYTES >> 20} MB are supported. "
                 "A model for a Pi is far smaller"
@@ -161,6 +161,7 @@ def _label_files(place: Path, files: Sequence[Path]) -> tuple[Path, ...]:
 
 
 _MODELS = (".tflite", ".lite", ".h5", ".hdf5", ".keras")
+_READ_WHOLE = (*_MODELS, ".json", ".bin", ".pb")
 
 
 def _metadata(files: Sequence[Path]) -> dict[str, Any]:

@@ -143,18 +143,18 @@ def try_ways(model: Model, ways: Sequence[Way], pictures: Sequence[Image], truth
     most = int(runs / len(lights))
     step = max(1, -(-len(pictures) // max(most, MIN_PICTURES)))
     pictures, truths = pictures[::step], truths[::step]
-    gray = ways[0].spec.colour == "gray"
-    copies = [
-        copy if not gray else to_input_colour(copy, ways[0].spec)
-        for one in pictures
-        for copy in _in_lights(one, lights)
-    ]
+    copies = as_taken([copy for one in pictures for copy in _in_lights(one, lights)], ways[0].spec)
     scores = sandbox.score(model.file, copies, [way.spec for way in ways], model.head, model.run_s)
     result = []
     for way, rows in zip(ways, scores, strict=True):
         answers = np.stack([probabilities(np.asarray(row, np.float32), model.output) for row in rows])
         result.append(judge(way, answers.reshape(len(pictures), len(lights), len(labels)), truths, labels))
     return result
+
+
+def as_taken(pictures: Sequence[Image], spec: InputSpec) -> list[Image]:
+    """Return BGR pictures as `sandbox.score` takes them: gray for a gray input, otherwise as they are."""
+    return [to_input_colour(one, spec) for one in pictures] if spec.colour == "gray" else list(pictures)
 
 
 def _in_lights(picture: Image, lights: Sequence[float]) -> list[Image]:

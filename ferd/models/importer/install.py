@@ -28,6 +28,8 @@ from ferd.models.preprocess import SCALES, Channels, Colour, InputSpec, View, sc
 from ferd.models.registry import check_name, store
 
 MIN_SIDE, MAX_SIDE = 16, 1024
+FACES = 24
+"""Pictures that the model must run on before it is stored, as it will be used."""
 SCALE_NUMBERS = re.compile(r"([-\d.,e]+)/([-\d.,e]+)")
 
 
@@ -88,6 +90,7 @@ def import_model(source: Path, options: ImportOptions, converter: Converter | No
         ModelError: with the remedy; nothing was stored.
     """
     check_name(options.name, replace=options.replace)
+    options = replace(options, samples=options.samples or demo_samples())
     with TemporaryDirectory(prefix="ferd-add-") as temporary, _errors_name(source, temporary):
         folder = Path(temporary)
         export = recognise_export(source, unpack(source, folder / "export"))
@@ -111,6 +114,10 @@ def import_model(source: Path, options: ImportOptions, converter: Converter | No
         if export.kind != "tflite" and converter is not None:
             file = converter.to_int8(found.spec, folder)
             facts = sandbox.examine(file)
+        if options.samples and (crops := options.samples.crops(found.spec.of, found.spec.size)[0]):
+            # The trial so far knew drawn faces only; a file can be made to hang on real ones.
+            pictures = input_trial.as_taken(crops[:FACES], found.spec)
+            sandbox.score(file, pictures, [found.spec], head, facts.run_s)
         card = {
             "name": options.name,
             "kind": "expression",
@@ -249,15 +256,13 @@ def find_input(
     if colour is None and scale is not None:
         colour = "bgr" if options.scale == "caffe" else "rgb"
         channels_from = "the scale caffe" if colour == "bgr" else "the usual order"
-    open_view = view_from == "the default" and options.samples is not None
+    samples = options.samples and with_labels(options.samples, model.labels)
+    open_view = view_from == "the default" and samples is not None and samples.own
     if scale is not None and colour is not None:
         mean, std = scale
         known = replace(spec, colour=colour, mean=mean, std=std)
         if not open_view:
             return _Input(known, scale_from, channels_from, view_from)
-    samples = options.samples or demo_samples()
-    if samples is not None:
-        samples = with_labels(samples, model.labels)
     ways = input_trial.possible_ways(spec, scale, colour)
     views: tuple[View, ...] = ("face", "frame") if open_view else (view,)
     trials = [made for one in views if samples and (made := _trial(model, ways, samples, one))]
