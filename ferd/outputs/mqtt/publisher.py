@@ -24,7 +24,7 @@ from ferd.outputs.mqtt.failover import Failover, Server
 from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
 from ferd.outputs.mqtt.own_topics import OwnTopics
 from ferd.outputs.mqtt.quarantine import Quarantine
-from ferd.outputs.mqtt.requests import IncomingMessage, filters
+from ferd.outputs.mqtt.requests import IncomingMessage, command_topics, filters
 from ferd.outputs.mqtt.server_limits import ServerLimits
 from ferd.payloads import ONLINE
 from ferd.topics import Message
@@ -296,9 +296,11 @@ class Publisher:
         self._policy.connected(connection.protocol, connection.limits)
         if self._birth is not None:
             connection.subscribe([self._birth])
-        connection.subscribe(self._own.filters(), news_only=True)
+        has_wildcards = connection.limits.wildcards
+        connection.subscribe(self._own.filters() if has_wildcards else self._own.filters(self.cameras), news_only=True)
         if self._on_command is not None:
-            connection.subscribe(filters(self._node), news_only=True)
+            commands = filters(self._node) if has_wildcards else command_topics(self._node, self.cameras)
+            connection.subscribe(commands, news_only=True)
         # After the subscriptions: a client that sees it may send a command at once.
         online = topics.node_status_message(self._node, "online")
         connection.send(online, now)
