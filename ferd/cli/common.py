@@ -98,6 +98,8 @@ def add_broker_options(parser: argparse.ArgumentParser) -> None:
 def broker_with_options(config: MqttConfig, args: argparse.Namespace) -> MqttConfig:
     """Return the configured broker with --host and --port applied."""
     given = {key: value for key, value in (("host", args.host), ("port", args.port)) if value is not None}
+    if args.host is not None:
+        given["hosts"] = []  # this one only
     return config.model_copy(update=given)
 
 

@@ -165,7 +165,7 @@ def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
     from ferd.outputs.mqtt.embedded import EmbeddedBroker, is_broker_there
 
     mqtt = config.mqtt
-    configured = bool({"host", "port"} & mqtt.model_fields_set)
+    configured = bool({"host", "hosts", "port"} & mqtt.model_fields_set)
     if not configured:
         mqtt = mqtt.model_copy(update={"port": int(os.environ.get(PORT_ENV, mqtt.port))})
     where = f"{mqtt.host}:{mqtt.port}"

@@ -574,6 +574,23 @@ def _bare_host(host: str) -> str:
     return address
 
 
+def _server(text: str) -> tuple[str, int | None]:
+    """Return host and port of "name", "name:port", "::1" or "[::1]:port"."""
+    match = re.fullmatch(r"(\[.*\]|[^:]+):(\d{1,5})", text)
+    if match is None:
+        return _bare_host(text), None
+    if not 0 < int(match[2]) < 65536:
+        raise ValueError("a port is a number from 1 to 65535")
+    return _bare_host(match[1]), int(match[2])
+
+
+def _servers(texts: list[str]) -> list[str]:
+    servers = [_server(text) for text in texts]
+    if len(set(servers)) < len(servers):
+        raise ValueError("one of them is listed twice")
+    return texts
+
+
 def _topic_prefix(prefix: str) -> str:
     """Return a prefix without slashes at its end: "homeassistant/" would announce below an empty level."""
     prefix = prefix.rstrip("/")
@@ -600,6 +617,11 @@ class MqttConfig(Section):
     """File whose first line is the user name, instead of `username`."""
     password_file: File | None = None
     """File whose first line is the password. Not set: the systemd credential `mqtt.password`, if present."""
+    hosts: Annotated[list[str], AfterValidator(_servers), Field(max_length=16)] = Field(default_factory=list)
+    """More brokers that serve the same clients, such as the nodes of a cluster: "name" or "name:port". They are tried
+    in this order, after `host` if that is set; ferd returns to the first one after 5 to 15 minutes."""
+    hosts_order: Literal["given", "random"] = "given"
+    """"random": each ferd takes another order, which spreads a fleet over the nodes of a cluster."""
     transport: Literal["tcp", "websockets"] = "tcp"
     """"websockets" for a broker that is reached through a web server or proxy."""
     websocket_path: Annotated[str, AfterValidator(_url_path)] = "/mqtt"
@@ -626,6 +648,13 @@ class MqttConfig(Section):
     persist_max_events: Annotated[Whole, Field(ge=16, le=100_000)] = 10_000
     """Maximum number of stored events, on disk (0.3 kB each) and in memory (0.7 kB). When full, the oldest are
     dropped."""
+
+    @property
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each broker in the order of preference: `host`, unless only `hosts` is set, and `hosts`."""
+        more = [(host, port or self.port) for host, port in map(_server, self.hosts)]
+        first = [(self.host, self.port)] if "host" in self.model_fields_set or not more else []
+        return tuple(dict.fromkeys([*first, *more]))
 
     @property
     def discovery_form(self) -> Literal["device", "components"] | None:

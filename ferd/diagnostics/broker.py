@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,6 +53,13 @@ def broker(config: Config, environ: Mapping[str, str] | None = None) -> Iterator
         return
     for text in settings.warnings:
         yield warning("broker", text, "for tests only")
+    for one in settings.each():
+        for finding in _one_broker(one, config):
+            yield replace(finding, about=f"{finding.about} {one.address}") if settings.servers else finding
+
+
+def _one_broker(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
+    settings = replace(settings, servers=())
     if (unresolved := _resolve(settings)) is not None:
         yield unresolved
         return

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import ssl
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ferd.config.models import MqttConfig
@@ -43,6 +44,7 @@ class BrokerSettings:
     """Describe how to reach the broker. ``password`` and ``tls`` are left out of the repr: it may be logged.
 
     ``warnings``: settings that work but are not safe; logged at each start. ``websocket_path``: None for plain TCP.
+    ``servers``: host and port of all brokers, if there are several; the first one is also in ``host`` and ``port``.
     """
 
     host: str
@@ -52,6 +54,11 @@ class BrokerSettings:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
     websocket_path: str | None = None
+    servers: tuple[tuple[str, int], ...] = ()
+
+    def each(self) -> list[BrokerSettings]:
+        """Return the settings for each broker, the preferred one first."""
+        return [replace(self, host=host, port=port) for host, port in self.servers] or [self]
 
     def __str__(self) -> str:
         """Return a line for people: "broker.lan:8883, TLS, as hall-pi with a password"."""
@@ -70,14 +77,17 @@ def broker_settings(config: MqttConfig, environ: Mapping[str, str] | None = None
     credentials = _credentials(os.environ if environ is None else environ)
     username = _username(config, credentials)
     password = _password(config, credentials, username)
+    servers = list(config.servers)
+    if config.hosts_order == "random":
+        random.shuffle(servers)
     return BrokerSettings(
-        config.host,
-        config.port,
+        *servers[0],
         username,
         password,
         tls_context(config),
         tuple(_warnings(config)),
         config.websocket_path if config.transport == "websockets" else None,
+        tuple(servers) if len(servers) > 1 else (),
     )
 
 

@@ -47,6 +47,7 @@ Kind = Literal[
     "untrusted",
     "protocol",
     "broken",
+    "moved",
     "stopped",
 ]
 
@@ -97,12 +98,14 @@ class Ending:
     Attributes:
         lasted_s: None if there was no connection.
         remedy: replaces the usual remedy of the kind.
+        reference: another server that the broker named.
     """
 
     kind: Kind
     reason: str = ""
     lasted_s: float | None = None
     remedy: str = ""
+    reference: str | None = None
 
 
 class ConnectionPolicy:
@@ -111,11 +114,19 @@ class ConnectionPolicy:
     def __init__(self, settings: BrokerSettings, client_id: str, backoff: Backoff) -> None:
         self.client_id = client_id
         self.backoff = backoff
-        self._where = f"host={settings.host} port={settings.port}"
+        self.at(settings)
         self._logged: Kind | None = None
         self._short_lives, self._is_renamed = 0, False
         self._restrictions: tuple[str, ...] = ()
         self._taken_count = 0
+
+    def at(self, settings: BrokerSettings) -> None:
+        """Note where the next connection goes."""
+        self._where = f"host={settings.host} port={settings.port}"
+
+    def moved(self, reason: str) -> None:
+        """Log that the next connection goes to another server."""
+        log.info('moving %s reason="%s"', self._where, reason)
 
     def connected(self, protocol: Protocol, limits: ServerLimits) -> None:
         self._logged = "connected"

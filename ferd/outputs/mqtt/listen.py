@@ -60,7 +60,24 @@ def connect(
     stop: threading.Event,
     on_refused: OnRefused | None = None,
 ) -> tuple[MqttConnection | None, str]:
-    """Return a connection, or None and why there is none. Tries version 5 first, then 3.1.1, also after silence."""
+    """Return a connection, or None and why there is none. Tries each broker, with version 5 first, then 3.1.1."""
+    reasons = []
+    for one in settings.each():
+        connection, reason = _connect(one, wake, on_message, stop, on_refused)
+        if connection is not None:
+            return connection, ""
+        reasons.append(f"{one.address}: {reason}" if settings.servers else reason)
+    return None, "; ".join(reasons)
+
+
+def _connect(
+    settings: BrokerSettings,
+    wake: Wake,
+    on_message: Callable[[IncomingMessage], None],
+    stop: threading.Event,
+    on_refused: OnRefused | None,
+) -> tuple[MqttConnection | None, str]:
+    """Connect to one broker; version 3.1.1 is tried after silence as well."""
     reason = ""
     protocols: tuple[Protocol, ...] = ("5", "3.1.1")
     for protocol in protocols:

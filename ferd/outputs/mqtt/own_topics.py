@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ferd import topics
@@ -54,9 +55,10 @@ class OwnTopics:
     _sent: dict[str, deque[bytes]] = field(default_factory=dict)
     _twin_at: float = float("-inf")
 
-    def filters(self) -> list[str]:
-        """Return what is to be subscribed to."""
-        return [topic.filter(node=self.node) for topic in WATCHED]
+    def filters(self, cameras: Sequence[str] = ("+",)) -> list[str]:
+        """Return what is to be subscribed to: with a wildcard, or for each of these cameras."""
+        found = [topic.at(node=self.node, camera=camera) for camera in cameras for topic in WATCHED]
+        return list(dict.fromkeys(found))
 
     def is_own(self, topic: str) -> bool:
         """Return whether values on this topic are watched."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
 import threading
 import time
 from collections import deque
@@ -19,10 +20,11 @@ from ferd.config.models import MqttConfig
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, broker_settings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, TooLargeError, UnsendableError, Wake
 from ferd.outputs.mqtt.connection_policy import STABLE_AFTER_S, Backoff, ConnectionPolicy, Ending, Kind, failure
+from ferd.outputs.mqtt.failover import Failover, Server
 from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
 from ferd.outputs.mqtt.own_topics import OwnTopics
 from ferd.outputs.mqtt.quarantine import Quarantine
-from ferd.outputs.mqtt.requests import IncomingMessage, filters
+from ferd.outputs.mqtt.requests import IncomingMessage, command_topics, filters
 from ferd.outputs.mqtt.server_limits import ServerLimits
 from ferd.payloads import ONLINE
 from ferd.topics import Message
@@ -32,6 +34,7 @@ ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
 GOODBYE_WAITS_S = 1.0
 STOP_WAITS_S = 1.4
 NAP_S = 1.0
+PROBE_WAITS_S = 1.0
 BIRTH_WAITS_S = (3.0, 8.0)
 """After its birth message Home Assistant needs a few seconds before it accepts discovery documents."""
 ACKNOWLEDGED_WITHIN_S = 180.0
@@ -93,6 +96,7 @@ class Publisher:
         self._settings = settings or broker_settings(config)
         self.cameras = tuple(cameras)
         self._node, self._outbox, self._on_command, self._on_tick = node, outbox, on_command, on_tick
+        self._failover = Failover([(it.host, it.port) for it in self._settings.each()])
         self._policy = ConnectionPolicy(self._settings, f"{identity}-{node}", backoff or Backoff())
         self._birth = topics.birth(config.discovery_prefix) if config.discovery else None
         self._after = after
@@ -165,9 +169,28 @@ class Publisher:
             while not self._stopping.is_set():
                 ending = self._attempt(wake)
                 self._report(ending)
-                self._pause(self._policy.pause_s(ending))
+                self._pause(self._next_server(ending))
         finally:
             wake.close()
+
+    def _next_server(self, ending: Ending) -> float:
+        """Choose the server for the next connection; return how long to wait before it."""
+        pause_s = self._policy.pause_s(ending)
+        if ending.reference and self._failover.refer(ending.reference, self._settings.port):
+            pause_s, reason = self._failover.switch_pause_s(), "the broker names another server"
+        elif ending.kind == "moved":
+            pause_s, reason = 0.0, "back to the preferred server"
+        elif (ending.lasted_s or 0.0) < STABLE_AFTER_S and not self._failover.failed():
+            pause_s, reason = self._failover.switch_pause_s(), ""
+        else:
+            reason = ""
+        if self._failover.current != (self._settings.host, self._settings.port):
+            host, port = self._failover.current
+            self._settings = replace(self._settings, host=host, port=port)
+            self._policy.at(self._settings)
+            if reason:
+                self._policy.moved(reason)
+        return pause_s
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -228,11 +251,19 @@ class Publisher:
     def _session(self, connection: MqttConnection) -> Ending:
         """Run from the broker's acceptance until one side ends the connection."""
         self._began = began = time.monotonic()
+        self._failover.connected(began)
         self._introduce(connection, began)
-        self._serve(connection)
+        is_back_due = self._serve(connection)
+        lasted_s = time.monotonic() - began
+        if lasted_s >= STABLE_AFTER_S:
+            self._failover.was_stable()
         if not connection.connected:
             kind: Kind = "taken" if connection.taken_over else "lost"
-            return Ending(kind, connection.ended or "", time.monotonic() - began)
+            return Ending(kind, connection.ended or "", lasted_s, reference=connection.other_server)
+        if is_back_due:
+            self._failover.go_back()
+            self._finish(connection)
+            return Ending("moved", "another server is preferred", lasted_s)
         self._say_goodbye(connection)
         return Ending("stopped")
 
@@ -254,7 +285,8 @@ class Publisher:
         if connection.bad_protocol:
             remedy = OUR_CERTIFICATE if self._settings.tls and connection.answer is None else ""
             return Ending("protocol", str(connection.answer or connection.ended), remedy=remedy)
-        return Ending("refused" if connection.bad_credentials else "unwilling", str(connection.answer))
+        kind: Kind = "refused" if connection.bad_credentials else "unwilling"
+        return Ending(kind, str(connection.answer), reference=connection.other_server)
 
     def _introduce(self, connection: MqttConnection, now: float) -> None:
         reconnects = self.status.reconnects + (self.status.protocol is not None)
@@ -264,9 +296,11 @@ class Publisher:
         self._policy.connected(connection.protocol, connection.limits)
         if self._birth is not None:
             connection.subscribe([self._birth])
-        connection.subscribe(self._own.filters(), news_only=True)
+        has_wildcards = connection.limits.wildcards
+        connection.subscribe(self._own.filters() if has_wildcards else self._own.filters(self.cameras), news_only=True)
         if self._on_command is not None:
-            connection.subscribe(filters(self._node), news_only=True)
+            commands = filters(self._node) if has_wildcards else command_topics(self._node, self.cameras)
+            connection.subscribe(commands, news_only=True)
         # After the subscriptions: a client that sees it may send a command at once.
         online = topics.node_status_message(self._node, "online")
         connection.send(online, now)
@@ -279,18 +313,24 @@ class Publisher:
     def _republish_soon(self, now: float) -> None:
         self._republish_at = now + random.uniform(*BIRTH_WAITS_S)  # noqa: S311  # not a secret
 
-    def _serve(self, connection: MqttConnection) -> None:
+    def _serve(self, connection: MqttConnection) -> bool:
+        """Run until the connection ends. Returns True when the preferred server can be reached again."""
         while connection.connected and not self._stopping.is_set():
             now = time.monotonic()
+            if self._failover.back_due(now):
+                if _is_reachable(self._failover.preferred):
+                    return True
+                self._failover.postpone(now)
             if (since := connection.waits_since()) is not None and now - since > ACKNOWLEDGED_WITHIN_S:
                 connection.ended = f"nothing acknowledged for {ACKNOWLEDGED_WITHIN_S:.0f} s"
-                return
+                return False
             wait_s = self._tick()
             self._republish_if_due(connection, now)
             is_waiting = self._quarantine.careful and connection.unacked
             room = min(connection.room, 1) if self._quarantine.careful else connection.room
             self._send_due(connection, now, 0 if is_waiting else room)
             connection.run_once(min(wait_s, self._nap(connection, now)))
+        return False
 
     def _send_due(self, connection: MqttConnection, now: float, room: int = EVENT_RING) -> None:
         """Send what is due. If sending fails, the outbox gets back everything that was not sent."""
@@ -340,7 +380,11 @@ class Publisher:
             last = topics.offline_messages(self._node, self.cameras)
         for message in last:
             connection.send(message, now)
-        until = now + GOODBYE_WAITS_S
+        self._finish(connection)
+
+    def _finish(self, connection: MqttConnection) -> None:
+        """Wait until the broker has what was sent, for GOODBYE_WAITS_S at most, and disconnect without a will."""
+        until = time.monotonic() + GOODBYE_WAITS_S
         while connection.connected and connection.unacked and (left := until - time.monotonic()) > 0:
             connection.run_once(left)
         connection.leave()
@@ -403,8 +447,17 @@ class Publisher:
             )
 
     def _report(self, ending: Ending) -> None:
-        if self.status.connected:
+        if self.status.connected and ending.kind != "moved":
             self._outbox.show(topics.node_status_message(self._node, "offline"))
         reason = ending.reason if ending.kind != "stopped" else "stopped"
         self.status = replace(self.status, connected=False, reason=reason)
         self._policy.ended(ending)
+
+
+def _is_reachable(server: Server) -> bool:
+    """Whether something listens there; takes PROBE_WAITS_S at most for each address."""
+    try:
+        socket.create_connection(server, timeout=PROBE_WAITS_S).close()
+    except OSError:
+        return False
+    return True

@@ -200,6 +200,12 @@ def filters(node: str) -> tuple[str, ...]:
     return f"ferd/{node}/request/+", f"ferd/{node}/+/+/set"
 
 
+def command_topics(node: str, cameras: Sequence[str]) -> tuple[str, ...]:
+    """Return the known command topics one by one, for a broker that allows no wildcards in subscriptions."""
+    requests = [f"ferd/{node}/request/{verb}" for verb in REQUESTS]
+    return (*requests, *(f"ferd/{node}/{camera}/{switch}/set" for camera in cameras for switch in SWITCHES))
+
+
 def parse(node: str, cameras: Sequence[str], incoming: IncomingMessage) -> ParsedCommand | Refusal | None:
     """Return what a message asks for. None: it was retained (and may be years old), or is on no topic of ours."""
     place = _place(node, incoming.topic)

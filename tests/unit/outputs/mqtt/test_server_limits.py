@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,3 +209,31 @@ def test_a_huge_command_is_not_collected_and_the_next_one_is_carried_out(tmp_pat
         assert max(collected) <= MAX_INCOMING
         connection.close()
     wake.close()
+
+
+def test_without_wildcards_each_command_is_subscribed_to(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+):
+    subscribed: list[str] = []
+    subscribe = MqttConnection.subscribe
+
+    def note(connection: MqttConnection, topics: Iterable[str], *, news_only: bool = False) -> None:
+        subscribed.extend(topics)
+        subscribe(connection, topics, news_only=news_only)
+
+    monkeypatch.setattr(MqttConnection, "subscribe", note)
+    monkeypatch.setattr(ServerLimits, "of", lambda _given: ServerLimits(wildcards=False))
+    received: list[IncomingMessage] = []
+    with (
+        mosquitto(tmp_path) as broker,
+        Ear(broker.port) as ear,
+        publishing(broker.port, outbox, on_command=received.append),
+    ):
+        ear.wait(STATUS, "online")
+        assert subscribed
+        assert not [topic for topic in subscribed if "+" in topic or "#" in topic]
+        for topic in ("ferd/hall/request/snooze", "ferd/hall/desk/enabled/set"):
+            ear.say(topic, "1")
+        wait_for(lambda: len(received) == 2)
+        ear.say("ferd/hall/desk/status", "offline", retain=True)
+        ear.wait("ferd/hall/desk/status", "online")
