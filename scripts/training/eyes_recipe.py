@@ -16,13 +16,17 @@ from torch.nn import functional
 from ferd.vision.eyes import normalise_contrast
 from training.eyes_augment import augment, centre
 from training.eyes_data import CROP, TILE, Tiles, sources
-from training.eyes_net import SIDE, EyesNet
+from training.eyes_net import SIDE
 from training.eyes_report import report
+from training.eyes_start import net_of
 from training.face_loop import Plan, fit, plot
 from training.quantise import CALIBRATION_PICTURES, quantise
+from training.sources import REPO
 
+SHIPPED = REPO / "models" / "eyes.tflite"
+"""The training begins with the weights of this file."""
 # pictures of one batch by source
-MIX = {"infrared": 56, "colour": 40, "faces": 32, "mouths": 56, "others": 56}
+MIX = {"infrared": 72, "colour": 48, "faces": 40, "met": 56, "mouths": 48, "others": 56}
 STEPS = 150
 
 
@@ -32,7 +36,7 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     data = sources(folder, options.work / "tiles.npz")
     learned = {name: tiles.part(held=False) for name, tiles in data.items() if name in MIX}
     held = {name: tiles.part(held=True) for name, tiles in data.items()}
-    plan = Plan("eyes", options.epochs, STEPS, sum(MIX.values()), rate=3e-3, decay=2e-2)
+    plan = Plan("eyes", options.epochs, STEPS, sum(MIX.values()), rate=2e-3, decay=2e-2)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         g = torch.Generator().manual_seed(plan.seed * 10_000 + epoch)
@@ -40,10 +44,12 @@ def train(options: argparse.Namespace, folder: Path) -> None:
             tiles, labels = _draw(learned, g)
             yield augment(tiles, labels, g)
 
-    def loss(logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(logits, labels, label_smoothing=0.05)
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, targets, label_smoothing=0.05)
 
-    net = fit(EyesNet(), plan, options.work, batches, loss, lambda n: judge(n, held), resume=not options.fresh)
+    some = torch.cat([_draw(learned, torch.Generator().manual_seed(number))[0] for number in range(4)])
+    begun_with = net_of(SHIPPED, centre(some))
+    net = fit(begun_with, plan, options.work, batches, loss, lambda n: judge(n, held), resume=not options.fresh)
     plot(options.work)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "eyes.tflite"
