@@ -32,7 +32,7 @@ LEAST_FACE = 32  # pixels
 LEAST_APART = 14  # pixels between the eyes
 TURNED = 40  # degrees of yaw from which on the further eye is not labelled
 SMALL = 200  # pixels: pictures below are cut tightly and get a margin
-APART, TOGETHER = 0.06, 0.025  # lids' aperture in eye distances; medians of these sets are 0.09 to 0.13
+APART, TOGETHER = 0.08, 0.025  # lids' aperture in eye distances; medians of these sets are 0.09 to 0.13
 SURELY_APART = 0.11
 Gray = NDArray[np.uint8]
 

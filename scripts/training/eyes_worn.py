@@ -167,7 +167,7 @@ def _lens(
 
 def _landscape(u: Image, v: Image, low: float, high: float, _unit: float, rng: np.random.Generator) -> Image:
     waves = sum(rng.uniform(0.05, 0.2) * np.sin(u * rng.uniform(2, 9) + rng.uniform(0, 6)) for _ in range(3))
-    ground = 1 / (1 + np.exp(-(v - rng.uniform(-0.4, 0.5) - waves) * 25))
+    ground = 0.5 + 0.5 * np.tanh((v - rng.uniform(-0.4, 0.5) - waves) * 12)
     return np.asarray(high + 15 * v + (low - high) * ground)
 
 
