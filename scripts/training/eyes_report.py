@@ -56,8 +56,8 @@ TRAINED_ON = [
     {"name": "mouth crops", "what": "about 3,000, half of them wide open (yawns, laughs)",
      "licence": "pictures unstated: they are not part of ferd, only weights ship"},
     {"name": "eyes as the daemon meets them",
-     "what": "about 10,000 eyes of TV frames, portraits, press photos, KDEF and near infrared, labelled where two models "
-     "agree",
+     "what": "about 10,000 eyes of TV frames, portraits, press photos, KDEF and near infrared, labelled where two "
+     "models agree",
      "licence": "pictures unstated or for research alone: they are not part of ferd, only weights ship"},
     {"name": "what is neither",
      "what": "rooms and things, other parts of faces, sunglasses; glasses of many kinds drawn over the eyes above",
