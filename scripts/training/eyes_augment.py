@@ -8,10 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ferd.vision.eyes import CONTRAST, LEAST_SPREAD
+from ferd.vision.eyes import CONTRAST, EYE_SIDE, HEIGHTS, LABELS, LEAST_SPREAD
 from training.eyes_data import CROP, OTHER, TILE
+from training.eyes_glasses import wear
 from training.eyes_net import SIDE
 from training.net import MEAN, STD
+
+REACH = 1.3 * max(HEIGHTS) / (EYE_SIDE / 2 * TILE / CROP)
+"""How far from its place a hidden eye is cut, in half tiles."""
 
 
 def centre(tiles: Tensor) -> Tensor:
@@ -30,16 +34,17 @@ def normalised(pixels: Tensor) -> Tensor:
 
 
 def augment(tiles: Tensor, labels: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(B, 64, 64) uint8 and (B,) labels -> input (B, 1, 32, 32) and labels; some eyes get sunglasses."""
-    pixels = tiles[:, None].float() / 255
-    pixels, labels = _sunglasses(pixels, labels, g)
-    pixels = _place(pixels, g)
+    """(B, 64, 64) uint8 and (B,) labels -> input (B, 1, 32, 32) and targets (B, 5); many eyes get glasses."""
+    pixels, other = wear(tiles[:, None].float() / 255, labels, g)
+    targets = functional.one_hot(labels, len(LABELS)).float() * (1 - other[:, None])
+    targets[:, OTHER] += other
+    pixels = _place(pixels, other > 0.9, g)
     pixels = _coarser(pixels, g)
     pixels = _light(pixels, g)
     pixels = _cover(pixels, g)
     noise = torch.rand((len(pixels), 1, 1, 1), generator=g) ** 2 * 0.05
     pixels = pixels + torch.randn(pixels.shape, generator=g) * noise
-    return normalised(pixels.clamp(0, 1)), labels
+    return normalised(pixels.clamp(0, 1)), targets
 
 
 def _uniform(count: int, low: float, high: float, g: torch.Generator) -> Tensor:
@@ -51,14 +56,18 @@ def _some(before: Tensor, after: Tensor, share: float, g: torch.Generator) -> Te
     return torch.where(picked[:, None, None, None], after, before)
 
 
-def _place(x: Tensor, g: torch.Generator) -> Tensor:
-    """Points are off by some percent of the eye distance, heads are turned, a left eye is a mirrored right one."""
+def _place(x: Tensor, hidden: Tensor, g: torch.Generator) -> Tensor:
+    """Points are off by some percent of the eye distance, heads are turned, a left eye is a mirrored right one.
+
+    Hidden eyes are cut at all heights that the reader tries, and a little beyond.
+    """
     n = len(x)
     flip = torch.where(torch.rand(n, generator=g) < 0.5, -1.0, 1.0)
     angle = torch.randn(n, generator=g) * 8 * math.pi / 180
     scale = CROP / TILE * torch.exp(torch.randn(n, generator=g) * 0.14)
     narrow = torch.exp(_uniform(n, -0.3, 0.1, g))  # a turned head: what lies across is pressed together
     shift_x, shift_y = torch.randn(n, generator=g) * 0.09, torch.randn(n, generator=g) * 0.09
+    shift_y = torch.where(hidden, _uniform(n, -REACH, REACH, g), shift_y)
     cos, sin = torch.cos(angle), torch.sin(angle)
     theta = torch.stack(
         [
@@ -120,18 +129,3 @@ def _cover(x: Tensor, g: torch.Generator) -> Tensor:
     shade = torch.rand(n, generator=g).view(n, 1, 1, 1) * 0.5
     width = _uniform(n, 0.5, 2.0, g).view(n, 1, 1, 1)
     return _some(x, torch.where((along - offset).abs() < width, shade, x), 0.15, g)
-
-
-def _sunglasses(x: Tensor, labels: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A dark lens with something mirrored in it over every fifteenth eye, which then is an eye no more."""
-    n, side = len(x), x.shape[-1]
-    ticks = torch.linspace(-1, 1, side)
-    rx, ry = _uniform(n, 0.55, 1.1, g).view(n, 1, 1, 1), _uniform(n, 0.4, 0.8, g).view(n, 1, 1, 1)
-    power = _uniform(n, 2, 5, g).view(n, 1, 1, 1)
-    inside = (ticks.abs().view(1, 1, 1, -1) / rx) ** power + (ticks.abs().view(1, 1, -1, 1) / ry) ** power < 1
-    mirrored = functional.interpolate(torch.rand((n, 1, 4, 4), generator=g), size=side, mode="bicubic")
-    depth = _uniform(n, 0.0, 0.5, g).view(n, 1, 1, 1)
-    lens = _uniform(n, 0.02, 0.2, g).view(n, 1, 1, 1) + depth * mirrored.clamp(0, 1) ** 2 + 0.1 * x
-    worn = (torch.rand(n, generator=g) < 1 / 15) & (labels < 2)
-    x = torch.where(worn[:, None, None, None] & inside, lens, x)
-    return x, torch.where(worn, torch.full_like(labels, OTHER), labels)

@@ -21,8 +21,10 @@ from ferd.vision.eyes import LABELS, crop_regions, cut_square
 
 CROP, TILE = 48, 64
 EYE_CLOSED, EYE_OPEN, MOUTH_CLOSED, MOUTH_OPEN, OTHER = range(5)
+HELD_PEOPLE = 6  # one person in so many is held back, of the eyes that the daemon meets
 TWINS = 0.97  # correlation of two pictures at 16x16 from which on they are twins
 Tile = NDArray[np.uint8]
+GLASSES_WEIGHT = 6.0  # how much more often real sunglasses are drawn than other things without an eye
 # drivers/ with sunglasses, told by looking
 SUNGLASSES = {
     "yawn": (1, 8, 10, 20, 22, 34, 35, 51, 53, 54, 94, 100, 105, 122, 128, 129, 131, 146, 147, 167, 175, 177, 178, 202,
@@ -52,7 +54,10 @@ def sources(folder: Path, cache: Path) -> dict[str, Tiles]:
     """All sources by name, from the cache file if it is there."""
     if not cache.exists():
         cache.parent.mkdir(parents=True, exist_ok=True)
-        made = [_infrared(folder), _colour(folder), _mouths(folder), _faces(folder), _drivers(folder), _others(folder)]
+        made = [
+            *(_infrared(folder), _colour(folder), _mouths(folder), _faces(folder), _met(folder)),
+            *(_drivers(folder), _others(folder)),
+        ]
         flat = {f"{t.name}/{k}": getattr(t, k) for t in made for k in ("tiles", "labels", "weights", "held")}
         np.savez_compressed(cache, **flat)
     with np.load(cache) as kept:
@@ -144,6 +149,19 @@ def _turned(folder: Path, file: Path, points: Landmarks) -> tuple[Tile, Landmark
     return best
 
 
+def _met(folder: Path) -> Tiles:
+    """Eyes as the daemon meets them; the labels take turns, however rare they are."""
+    from training.eyes_met import met
+
+    eyes = met(folder)
+    tiles = [(tile_at(eye.gray, eye.square), eye.label) for eye in eyes]
+    made = _tiles("met", tiles, [eye.who for eye in eyes], parts=HELD_PEOPLE)
+    shares = {EYE_CLOSED: 0.25, EYE_OPEN: 0.65, OTHER: 0.1}
+    of_label = {label: max(1e-9, float(made.weights[made.labels == label].sum())) for label in shares}
+    weights = made.weights * np.array([shares[int(label)] / of_label[int(label)] for label in made.labels], np.float32)
+    return Tiles(made.name, made.tiles, made.labels, weights, made.held)
+
+
 def _drivers(folder: Path) -> Tiles:
     """Mouths that yawn or not; all are held back, the same dozen people are in every part of them."""
     pairs = []
@@ -185,7 +203,9 @@ def _others(folder: Path) -> Tiles:
             if (points := _found(folder, file)) is not None:
                 for square in crop_regions(points)[:2]:
                     add(_gray(file), square, f"glasses {number // 10}")
-    return _tiles("others", pairs, groups, power=1.0)
+    made = _tiles("others", pairs, groups, power=1.0)
+    weights = np.array([GLASSES_WEIGHT if group.startswith("glasses ") else 1.0 for group in groups], np.float32)
+    return Tiles(made.name, made.tiles, made.labels, weights, made.held)
 
 
 def _beside(points: Landmarks, rng: np.random.Generator) -> list[tuple[float, float, float, float]]:

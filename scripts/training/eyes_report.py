@@ -17,16 +17,17 @@ from ferd.errors import FerdError
 from ferd.evaluation import metrics as score
 from ferd.evaluation.eyes import PHOTOGRAPH_THRESHOLD, surest
 from ferd.models.bundle import read_bundle
-from ferd.types import Face, Frame
+from ferd.types import Face, Frame, Landmarks
 from ferd.vision import eyes
 from ferd.vision.detectors.base import Detector
 from ferd.vision.detectors.ferd import FerdDetector
 from ferd.vision.detectors.landmarked import with_landmarks
 from ferd.vision.detectors.yunet import YunetDetector
 from ferd.vision.eyes import LABELS, EyeMouthReading, EyeReader, normalise_contrast
-from training import card
+from training import card, eyes_worn
 from training.eyes_data import CROP, OTHER, SUNGLASSES, TILE, Tiles, held_back
 from training.eyes_net import SIDE
+from training.face_teacher import Teacher, read
 from training.judge import fit_temperature, run_file
 from training.net import MEAN, STD, multiply_adds
 
@@ -39,7 +40,11 @@ PROTOCOL = (
     "int8 file through LiteRT, pictures that training did not see: infrared by group, colour and mouths without "
     "twins, whole faces by picture; drivers were not trained on but for their sunglasses. accuracy is of the answers "
     "given (sure >= threshold), unsure the share without one (a face not found counts), accuracy_forced of all. "
-    "faces_by_*: photographs, looked at from all sides as `ferd model eval` does; *_at_first_sight: one look."
+    "faces_by_*: photographs, looked at from all sides as `ferd model eval` does; *_at_first_sight: one look; "
+    "upright: lying heads are turned first. met: eyes of held back people as the daemon cuts them, labelled where the "
+    "landmarks model and the last eyes model agree. glasses_on_*: drawn glasses of forms and lenses that training did "
+    "not draw; hidden: the lens hides the eye, clear: it does not; shares of all readings, *_read_closed those that "
+    "are sure."
 )
 TRAINED_ON = [
     {"name": "infrared eye crops", "what": "about 6,600 near-infrared crops of drivers, half of them closed",
@@ -50,7 +55,12 @@ TRAINED_ON = [
      "licence": "pictures unstated: they are not part of ferd, only weights ship"},
     {"name": "mouth crops", "what": "about 3,000, half of them wide open (yawns, laughs)",
      "licence": "pictures unstated: they are not part of ferd, only weights ship"},
-    {"name": "what is neither", "what": "rooms and things, other parts of faces, sunglasses (some of them drawn)",
+    {"name": "eyes as the daemon meets them",
+     "what": "about 10,000 eyes of TV frames, portraits, press photos, KDEF and near infrared, labelled where two "
+     "models agree",
+     "licence": "pictures unstated or for research alone: they are not part of ferd, only weights ship"},
+    {"name": "what is neither",
+     "what": "rooms and things, other parts of faces, sunglasses; glasses of many kinds drawn over the eyes above",
      "licence": "pictures unstated: they are not part of ferd, only weights ship"},
 ]  # fmt: skip
 Answers = list[tuple[str, str | None, bool]]
@@ -78,6 +88,14 @@ def report(path: Path, net: nn.Module, data: dict[str, Tiles], folder: Path) -> 
         figures[f"yawns_by_{detector.name}"] = score.eyes(yawns(reader, find, folder))
         worn, bare = _sunglasses(reader, find, folder)
         figures[f"sunglasses_by_{detector.name}"] = {"unsure": worn, "unsure_without": bare}
+        if detector.name == FerdDetector.name:
+            faces = list(upright_faces(find, folder))
+            figures["faces_upright_at_first_sight"] = score.eyes(
+                (state, *_answer(reader, _read(reader, seen, "eyes"), "eyes")) for seen, state in faces
+            )
+            figures["glasses_on_faces"] = eyes_worn.figures(reader, eyes_worn.on_faces(reader, _as_gray(faces)))
+    for name in ("infrared", "colour", "met"):
+        figures[f"glasses_on_{name}"] = eyes_worn.figures(reader, eyes_worn.on_crops(reader, held[name]))
     content["figures"] = {name: _rounded(f if isinstance(f, dict) else asdict(f)) for name, f in figures.items()}
     content["figures"]["protocol"] = PROTOCOL
     card.write(path.with_suffix(".json"), content)
@@ -109,6 +127,21 @@ def whole_faces(reader: EyeReader, read: Read, folder: Path) -> Answers:
         if held_back(f"faces {row['file']}", 3):
             answers.append((row["eyes"], *_answer(reader, read(cv2.imread(str(folder / row["file"]))), "eyes")))
     return answers
+
+
+def upright_faces(find: Find, folder: Path) -> Iterator[tuple[tuple[Any, Face] | None, str]]:
+    """The held back part of faces_eye_state, turned upright by the teacher: what the detector finds, and the state."""
+    teacher = Teacher(folder)
+    for line in (folder / "faces_eye_state.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if held_back(f"faces {row['file']}", 3):
+            yield find(teacher.turned(read(folder / row["file"]))[0]), row["eyes"]
+
+
+def _as_gray(faces: Iterable[tuple[tuple[Any, Face] | None, str]]) -> Iterator[tuple[Any, Landmarks, str]]:
+    for seen, state in faces:
+        if seen is not None and seen[1].points is not None:
+            yield cv2.cvtColor(seen[0], cv2.COLOR_BGR2GRAY), seen[1].points, state
 
 
 def yawns(reader: EyeReader, find: Find, folder: Path) -> Answers:
