@@ -21,9 +21,9 @@ from tqdm import tqdm
 from ferd.models.bundle import read_bundle
 from ferd.types import Face, Frame
 from ferd.vision.detectors.ferd import FerdDetector
+from ferd.vision.detectors.landmarked import with_landmarks
 from ferd.vision.eyes import EyeMouthReading, EyeReader, Square, crop_regions
 from ferd.vision.landmarks import PRESENT, LandmarkModel
-from ferd.vision.points import with_landmarks
 from training.face_data import person
 from training.sources import REPO
 
