@@ -15,9 +15,9 @@ from ferd.restart_history import RestartHistory
 from ferd.settings_store import CameraSettings
 from ferd.snapshot import CameraEvent, CameraSnapshot, CameraStatus, Counters
 from ferd.sources.base import Source
-from ferd.sources.stall import Timing
+from ferd.sources.stall import Timing, is_frozen
 from ferd.sources.supervisor import CameraHandle, CameraReport, CameraState
-from ferd.types import Alert, Frame, Reading
+from ferd.types import Alert, Frame, Reading, Unjudged
 from ferd.vision.loader import Models
 from ferd.vision.pipeline import Pipeline, StepTimings
 
@@ -179,6 +179,8 @@ class CameraWorker:
             return
         if self._status == "online":
             self._reset()
+        elif status == "offline" and self._config.fatigue.enabled:
+            self._publish(self._builder.unjudged(self._why_unjudged()))
         log.debug("camera status name=%s before=%s after=%s", self.name, self._status, status)
         self._status = status
 
@@ -196,7 +198,10 @@ class CameraWorker:
         """Forget who was seen: the next picture may come from another camera."""
         self._pipeline = self._new_pipeline()
         self._frame = self._reading = None
-        self._publish(self._builder.lost(time.time()))
+        self._publish(self._builder.lost(time.time(), self._why_unjudged()))
+
+    def _why_unjudged(self) -> Unjudged:
+        return "frozen" if is_frozen(self.capture.report().last_error) else "camera_lost"
 
     def _new_pipeline(self) -> Pipeline:
         pipeline = Pipeline.of(self._models, self._config, self._camera)

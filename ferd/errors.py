@@ -41,6 +41,10 @@ class SourceError(FerdError):
     """A source cannot be opened, or no longer delivers frames."""
 
 
+class PictureError(FerdError):
+    """A picture cannot be decoded, or is larger than allowed."""
+
+
 class SourceEnded(SourceError):  # noqa: N818  # not an error, except for a live camera
     """A file or folder has no more frames."""
 

@@ -16,13 +16,15 @@ from ferd.payloads import (
     AlertEvent,
     AlertEventType,
     AlertState,
+    AnyEvent,
     Event,
     EventType,
     FatigueState,
+    GestureEvent,
     State,
     iso,
 )
-from ferd.types import LEVELS, Alert, Fatigue, Level, Reading
+from ferd.types import LEVELS, Alert, Fatigue, Level, Reading, Unjudged
 
 HOLD_S = 0.5
 CONFIDENCE_STEP = 0.15
@@ -36,6 +38,8 @@ NOTICEABLE = {
     "blink_s": 0.05,
     "longest_s": 0.3,
     "yawns": 1.0,
+    "attention": 0.3,
+    "nods": 1.0,
 }
 """By how much a measure of fatigue must change before it is published again."""
 
@@ -57,7 +61,7 @@ class Published:
     state: State | None = None
     alert: AlertState | None = None
     fatigue: FatigueState | None = None
-    events: tuple[Event | AlertEvent, ...] = ()
+    events: tuple[AnyEvent, ...] = ()
 
 
 class EventBuilder:
@@ -94,31 +98,39 @@ class EventBuilder:
         transitions = self._alerts.update(reading.alerts, reading.t, self._now, wall)
         before = self._state
         state = self._next_state(reading, wall)
-        events: tuple[Event | AlertEvent, ...] = (
+        changed = before is None or state.expression != before.expression
+        events: tuple[AnyEvent, ...] = (
+            *self._appeared(reading, wall, at_once=before is None, expressing=self._main_track if changed else None),
+            *(self._expression_changed(before, state, wall) if changed else ()),
+            *self._gestures(reading, wall),
             *self._alert_events(transitions, wall),
-            *self._appeared(reading, wall, at_once=before is None),
-            *self._expression_changed(before, state, wall),
             *self._left(reading, wall),
         )
         if state != before:
             self._state, self._state_at = state, self._now
-        if before is None or state.expression != before.expression:
+        if changed:
             self._expression_since = self._now - _age(reading, state.expression)
         self._fatigue.update(reading.fatigue, self._now)
         return self._published(events)
 
-    def lost(self, wall: float) -> Published:
-        """Report that the camera is gone: nobody is seen any more, and all alerts end."""
+    def unjudged(self, reason: Unjudged) -> Published:
+        """Report that nobody watches the driver, as no reading comes. Call it only while fatigue is on."""
+        self._fatigue.lost(self._now, reason)
+        return self._published()
+
+    def lost(self, wall: float, reason: Unjudged = "camera_lost") -> Published:
+        """Report that the camera is gone, and why: nobody is seen any more, and all alerts end."""
         if self._t is None:
             return self._published()
         transitions = self._alerts.update((), self._t, self._now, wall, "camera_lost")
-        self._fatigue.lost(self._now)
-        events: list[Event | AlertEvent] = [*self._alert_events(transitions, wall)]
+        if self._fatigue.state is not None:
+            self._fatigue.lost(self._now, reason)
+        events: list[AnyEvent] = [*self._alert_events(transitions, wall)]
         for t in (self._t, self._t + self._hold_s):
             events += self.update(Reading(t), wall).events
         return self._published(tuple(events))
 
-    def _published(self, events: tuple[Event | AlertEvent, ...] = ()) -> Published:
+    def _published(self, events: tuple[AnyEvent, ...] = ()) -> Published:
         return Published(self._state, self._alerts.state, self._fatigue.state, events)
 
     def _move_to(self, t: float) -> None:
@@ -159,12 +171,19 @@ class EventBuilder:
             return confidence is not published
         return round(abs(confidence - published), 6) >= CONFIDENCE_STEP
 
-    def _appeared(self, reading: Reading, wall: float, *, at_once: bool) -> list[Event]:
+    def _appeared(self, reading: Reading, wall: float, *, at_once: bool, expressing: int | None) -> list[Event]:
+        """Publish the faces that have stayed for ``hold_s``.
+
+        Args:
+            at_once: publish all without waiting.
+            expressing: the track whose expression is about to be published: its face has to appear before.
+        """
         events = []
         for face in reading.faces:
             presence = self._presences.setdefault(face.track.id, Presence(self._now, self._now))
             presence.last, presence.missing_since = self._now, None
-            if not presence.is_published and (at_once or self._now - presence.first >= self._hold_s):
+            waited = self._now - presence.first >= self._hold_s
+            if not presence.is_published and (at_once or waited or face.track.id == expressing):
                 presence.is_published = True
                 events.append(self._event("face_appeared", wall, track=face.track.id))
         return events
@@ -218,6 +237,13 @@ class EventBuilder:
         return [
             AlertEvent(it.event_type, self._next_id(wall), it.name, it.level, it.reason, it.held_s, it.cause, wall)
             for it in transitions
+        ]
+
+    def _gestures(self, reading: Reading, wall: float) -> list[GestureEvent]:
+        return [
+            GestureEvent("gesture", self._next_id(wall), one.name, one.track, one.track == reading.main, wall)
+            for one in reading.gestures
+            if one.t == reading.t
         ]
 
     def _next_id(self, wall: float) -> str:
@@ -330,7 +356,7 @@ class FatigueTracker:
         self._changed_at = 0.0
 
     def update(self, fatigue: Fatigue | None, now: float) -> None:
-        """Take over a new level at once, and noticeable measures at most every FATIGUE_EVERY_S."""
+        """Take over a new level or reason at once, and noticeable measures at most every FATIGUE_EVERY_S."""
         if fatigue is None:
             return
         state = FatigueState(
@@ -342,18 +368,28 @@ class FatigueTracker:
             fatigue.blink_s,
             fatigue.longest_s,
             fatigue.yawns,
+            fatigue.judged,
+            fatigue.unjudged,
+            fatigue.attention,
+            fatigue.nods,
         )
         before = self.state
         is_soon = now - self._changed_at < FATIGUE_EVERY_S
-        if before is not None and state.level == before.level and (is_soon or not _is_noticeable(state, before)):
+        is_same = before is not None and (state.level, state.unjudged) == (before.level, before.unjudged)
+        if before is not None and is_same and (is_soon or not _is_noticeable(state, before)):
             return
         self.state, self._changed_at = state, now
 
-    def lost(self, now: float) -> None:
-        """Report that nothing is known, as the camera is gone."""
-        unknown = FatigueState("none", None, None, 0.0, None, None, 0.0, 0)
-        if self.state is not None and self.state != unknown:
+    def lost(self, now: float, reason: Unjudged) -> None:
+        """Report that nothing is known, and why."""
+        unknown = nothing_known(reason)
+        if self.state != unknown:
             self.state, self._changed_at = unknown, now
+
+
+def nothing_known(reason: Unjudged) -> FatigueState:
+    """Return the fatigue of a driver whom nobody watches."""
+    return FatigueState("none", None, None, 0.0, None, None, 0.0, 0, judged=False, unjudged=reason)
 
 
 def _no_alert(wall: float) -> AlertState:

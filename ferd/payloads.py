@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, PlainSerializer, TypeAdapter
 
-from ferd.types import Level
+from ferd.types import Level, Unjudged
 
 VERSION: Literal[1] = 1
 ONLINE = "online"
@@ -26,12 +26,14 @@ CameraStatus = Literal["online", "offline", "disabled"]
 Switch = Literal["ON", "OFF"]
 EventType = Literal["expression_changed", "face_appeared", "face_left"]
 AlertEventType = Literal["alert_began", "alert_ended"]
-EVENT_TYPES: tuple[EventType | AlertEventType, ...] = (
+GestureEventType = Literal["gesture"]
+EVENT_TYPES: tuple[EventType | AlertEventType | GestureEventType, ...] = (
     "expression_changed",
     "face_appeared",
     "face_left",
     "alert_began",
     "alert_ended",
+    "gesture",
 )
 Transaction = str | int | float | None
 Throttling = Literal["under_voltage", "frequency_capped", "throttled", "soft_temperature_limit"]
@@ -145,7 +147,8 @@ class AlertEvent(Payload):
     level: Level
     """Severity: when it began, or for an alert that ended the worst level that it reached."""
     reason: str
-    """Reason for that level: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", a label, "faces_absent" …"""
+    """Reason for that level: "eyes_closed", "perclos", "nodding", "distracted", why nobody can judge (as in `unjudged`
+    of the fatigue), a label, "faces_absent" …"""
     held_s: LongTime | None
     """alert_ended: duration in seconds."""
     cause: Literal["over", "camera_lost"] | None
@@ -155,13 +158,35 @@ class AlertEvent(Payload):
 
 
 @dataclass(frozen=True, slots=True)
+class GestureEvent(Payload):
+    """A face made a gesture."""
+
+    event_type: GestureEventType
+    """What happened."""
+    id: str
+    """Unique event id; use it to discard duplicates."""
+    gesture: str
+    """The gesture: one of `use` in [gestures]. Right and left are the person's own."""
+    track: int
+    """Number of the face; it stays the same while the face is tracked."""
+    main: bool
+    """Whether it is the main face."""
+    at: Wall
+    """When it was completed."""
+
+
+AnyEvent = Event | AlertEvent | GestureEvent
+
+
+@dataclass(frozen=True, slots=True)
 class AlertState(Payload):
     """The worst active alert, and the names of all. Cleared when ferd starts. Not rate-limited."""
 
     level: Level
     """Severity; "none" without an active alert."""
     reason: str | None
-    """Reason: "eyes_closed", "perclos", "not_seen", "eyes_not_seen", a label, "faces_absent" …; null without one."""
+    """Reason: "eyes_closed", "perclos", "nodding", "distracted", why nobody can judge (as in `unjudged` of the
+    fatigue), a label, "faces_absent" …; null without one."""
     awareness: Share | None
     """1 (wide awake) to 0, at the time of publishing; null for an alert that is not about fatigue."""
     since: Wall
@@ -174,7 +199,7 @@ class AlertState(Payload):
 
 @dataclass(frozen=True, slots=True)
 class FatigueState(Payload):
-    """Fatigue of the main face. Published when the level changes, otherwise at most every 10 s."""
+    """Fatigue of the main face. Published when `level` or `unjudged` changes, otherwise at most every 10 s."""
 
     level: Level
     """The level of the fatigue policy."""
@@ -192,6 +217,16 @@ class FatigueState(Payload):
     """Longest eye closure of the last 60 s, in seconds."""
     yawns: Count
     """Yawns in the last 5 minutes."""
+    judged: bool = True
+    """Whether closed eyes would raise a level now."""
+    unjudged: Unjudged | None = None
+    """Why they would not: "too_few_frames", "not_seen" (no face), "eyes_not_seen", "turned_away", "no_blinks" (for half
+    a minute: a photograph?), "frozen" (the camera repeats its pictures), "camera_lost", "loop_stopped"; null if judged.
+    """
+    attention: Share | None = None
+    """1 (looking ahead) to 0 (off the road for `attention_after_s`); null if `attention` is off or not known yet."""
+    nods: Count = 0
+    """How often the head nodded off in the last 5 minutes."""
 
 
 @dataclass(frozen=True, slots=True)

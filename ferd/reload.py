@@ -48,8 +48,9 @@ def difference(old: Config, new: Config, old_files: FileStamps, new_files: FileS
 
     renamed = old.node.name != new.node.name
     rest = [name for name in type(new).model_fields if name not in (*NAMED, "cameras")]
-    # Alert and smoothing rules need no model; fatigue needs the eyes model.
-    models = differs("detector") or differs("expression") or new.fatigue.enabled != old.fatigue.enabled
+    # Alert and smoothing rules need no model; fatigue and gestures need the eyes model.
+    eyes = (old.fatigue.enabled or old.gestures.enabled) != (new.fatigue.enabled or new.gestures.enabled)
+    models = differs("detector") or differs("expression") or eyes
     sections = [name for name in NAMED if name != "node" and differs(name)]
     if renamed:
         sections = ["node", "mqtt", *(name for name in sections if name != "mqtt")]

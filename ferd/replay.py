@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -18,10 +18,15 @@ from ferd.errors import SourceEnded, SourceError
 from ferd.event_builder import EventBuilder
 from ferd.policy.alert_engine import AlertEngine
 from ferd.sources.base import Source
-from ferd.types import Box, EyeMouthState, Face, FaceReading, Fatigue, Frame, Reading, Track
+from ferd.types import Box, EyeMouthState, EyesHidden, Face, FaceReading, Fatigue, Frame, MouthShape, Reading, Track
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 
-EYE_MOUTH_KEYS = {"eyes_closed": "eyes_closed", "mouth_open": "mouth_open", "nod": "head_pitch"}
+EYE_MOUTH_KEYS = {
+    "eyes_closed": "eyes_closed",
+    "mouth_open": "mouth_open",
+    "nod": "head_pitch",
+    **{name: name for name in ("yaw", "pitch", "roll", "lids", "mouth")},
+}
 """Keys of a face in a trace -> attributes of EyeMouthState."""
 MAX_T = 1e9
 """Seconds, about thirty years. Larger times in a trace are errors."""
@@ -90,6 +95,8 @@ def _face(face: FaceReading) -> dict[str, Any]:
         "expression": face.expression,
         "confidence": None if face.confidence is None else round(face.confidence, 2),
         **{key: _rounded(getattr(face.signals, name, None)) for key, name in EYE_MOUTH_KEYS.items()},
+        "hidden": getattr(face.signals, "hidden", None),
+        "mouth_shape": None if face.mouth is None else [round(value, 4) for value in face.mouth],
     }
 
 
@@ -112,6 +119,7 @@ def _reading(
     tracks: list[Track] = []
     scores: dict[int, Scores] = {}
     states: dict[int, EyeMouthState] = {}
+    mouths: dict[int, MouthShape] = {}
     for face in line["faces"]:
         number = int(face["track"])
         seen = bool(face["scores"])
@@ -126,9 +134,20 @@ def _reading(
         tracks.append(track)
         if seen:
             scores[number] = np.array([float(face["scores"][label]) for label in labels], np.float32)
-            states[number] = EyeMouthState(*(_number(face.get(key)) for key in EYE_MOUTH_KEYS))
+            numbers = {name: _number(face.get(key)) for key, name in EYE_MOUTH_KEYS.items()}
+            states[number] = EyeMouthState(**numbers, hidden=_hidden(face.get("hidden")))
+            if face.get("mouth_shape") is not None:
+                opening, width = face["mouth_shape"]
+                mouths[number] = MouthShape(float(opening), float(width))
     main = line["main"]
-    return Reading(t, smoother(t, tracks, scores, states), None if main is None else int(main))
+    return Reading(t, smoother(t, tracks, scores, states, mouths), None if main is None else int(main))
+
+
+def _hidden(value: Any) -> EyesHidden | None:
+    if value is not None and value not in get_args(EyesHidden):
+        raise ValueError(f"hidden is {value!r}")
+    hidden: EyesHidden | None = value
+    return hidden
 
 
 def _number(value: Any) -> float | None:

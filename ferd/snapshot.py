@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ferd.config import CameraConfig, Config
-from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, State
+from ferd.payloads import AlertState, AnyEvent, FatigueState, State
 from ferd.settings_store import CameraSettings
 from ferd.types import Frame, Reading
 
@@ -103,7 +103,7 @@ class CameraEvent:
     """An event of one camera, to be published once."""
 
     camera: str
-    payload: Event | AlertEvent
+    payload: AnyEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,12 @@ from pydantic import Field
 from ferd.payloads import (
     AlertEvent,
     AlertState,
+    AnyEvent,
     CameraHealth,
     CameraStatus,
     Event,
     FatigueState,
+    GestureEvent,
     Health,
     Info,
     Json,
@@ -193,12 +195,13 @@ STATE: Topic[State] = Topic(
     (State("happiness", 0.83, 1, _A_MOMENT, 412), State(None, None, 0, _A_MOMENT, 413)),
     retain=True,
 )
-EVENT: Topic[Event | AlertEvent] = Topic(
+EVENT: Topic[AnyEvent] = Topic(
     "ferd/{node}/{camera}/event",
     "Something happened. An event that waited for the broker carries late.",
-    Event | AlertEvent,
+    AnyEvent,
     (
         Event("expression_changed", "8d0f6e1c", 7, "neutral", "happiness", 0.83, 12.4, _A_MOMENT),
+        GestureEvent("gesture", "5f1c2a77", "wink_left", 7, True, _A_MOMENT),
         AlertEvent("alert_ended", "b1946ac9", "fatigue", "alarm", "eyes_closed", 4.2, "over", _A_MOMENT),
     ),
     expires_s=EVENT_EXPIRES_S,

@@ -20,6 +20,49 @@ def classifier(shape=(1, 16, 16, 3), classes=3, dtype="float32", *, outputs=1, h
     return file.build(outputs)
 
 
+def two_heads(sizes, shape=(1, 16, 16, 3)):
+    """A float classifier with an output of each of these numbers of scores."""
+    file = _File(shape=shape, classes=0, dtype="float32", half=False, softmax=True, rng=np.random.default_rng(1))
+    return file.build(len(sizes), sizes)
+
+
+def constant(values, shape=(1, 16, 16, 1)):
+    """A float classifier that gives these values for every picture."""
+    file = _File(shape=shape, classes=len(values), dtype="float32", half=False, softmax=False, rng=None)
+    file.always = values
+    return file.build(1)
+
+
+def with_float_input(data, factor, shift):
+    """The same quantised model behind a float input: its old input is `factor` times the new one, plus `shift`.
+
+    So a model that was trained on another scale of the pixels can be had, with the same answers.
+    """
+    file = _File(shape=(), classes=0, dtype="float32", half=False, softmax=False, rng=None)
+    file.model = schema.ModelT.InitFromPackedBuf(data, 0)
+    for buffer in file.model.buffers:
+        if buffer.offset > 1:  # a place behind the flatbuffer
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    file.graph = file.model.subgraphs[0]
+    old = file.graph.inputs[0]
+    file.shape = tuple(int(side) for side in file.graph.tensors[old].shape)
+    entry, scaled, moved = (file.tensor(name, file.shape, "float32", None) for name in ("pixels", "scaled", "moved"))
+    by, plus = (
+        file.tensor(name, (), "float32", None, np.array(v, np.float32)) for name, v in (("by", factor), ("plus", shift))
+    )
+    rest, file.graph.operators = list(file.graph.operators), []
+    file.operator("MUL", [entry, by], [scaled], schema.MulOptionsT())
+    file.operator("ADD", [scaled, plus], [moved], schema.AddOptionsT())
+    file.operator("QUANTIZE", [moved], [old], schema.QuantizeOptionsT())
+    file.graph.operators += rest
+    file.graph.inputs = [entry]
+    file.model.signatureDefs = None
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(file.model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def hanging(low, high, shape=(1, 32, 32, 1), classes=3):
     """A float classifier that loops without end on every input whose mean lies between `low` and `high`."""
     file = _File(shape=shape, classes=classes, dtype="float32", half=False, softmax=True, rng=np.random.default_rng(1))
@@ -80,7 +123,7 @@ class _File:
     def __init__(self, *, shape, classes, dtype, half, softmax, rng):
         self.shape, self.classes, self.dtype = shape, classes, dtype
         self.half, self.softmax, self.rng = half, softmax, rng
-        self.loop, self.huge = None, None
+        self.loop, self.huge, self.always = None, None, None
         self.model = schema.ModelT()
         self.model.version = 3
         self.model.buffers = [schema.BufferT()]
@@ -89,7 +132,7 @@ class _File:
         self.graph.tensors, self.graph.operators = [], []
         self.model.subgraphs = [self.graph]
 
-    def build(self, outputs):
+    def build(self, outputs, sizes=()):
         length = int(np.prod(self.shape[1:]))
         entry = self.tensor("input", self.shape, self.dtype, self.quantisation(2 / 255))
         graph_entry = entry
@@ -99,7 +142,11 @@ class _File:
             self.blown_up(entry)
         ends = []
         for n in range(outputs):
-            weights = self.rng.normal(0, 0.5 / np.sqrt(length), (self.classes, length)).astype(np.float32)
+            self.classes = sizes[n] if sizes else self.classes
+            if self.always is None:
+                weights = self.rng.normal(0, 0.5 / np.sqrt(length), (self.classes, length)).astype(np.float32)
+            else:
+                weights = np.zeros((self.classes, length), np.float32)
             logits = self.fully_connected(entry, weights, n)
             ends.append(self.softmaxed(logits, n) if self.softmax else logits)
         self.graph.inputs, self.graph.outputs = [graph_entry], ends
@@ -169,7 +216,8 @@ class _File:
             bias = self.tensor("bias", (self.classes,), "int32", (scale * 2 / 255, 0), np.zeros(self.classes, np.int32))
         else:
             stored, kind, quantised = weights, "float32", None
-            bias = self.tensor("bias", (self.classes,), "float32", None, np.zeros(self.classes, np.float32))
+            values = np.zeros(self.classes, np.float32) if self.always is None else np.array(self.always, np.float32)
+            bias = self.tensor("bias", (self.classes,), "float32", None, values)
         if self.half:
             half = self.tensor("half", weights.shape, "float16", None, weights.astype(np.float16))
             matrix = self.tensor("weights", weights.shape, "float32", None)

@@ -73,6 +73,9 @@ def _run_check(args: argparse.Namespace) -> int:
             f"  fatigue   eyes closed for {limits.eyes_closed_notice_s:g}, {limits.eyes_closed_warning_s:g} and "
             f"{limits.eyes_closed_alarm_s:g} s: notice, warning, alarm"
         )
+    if config.gestures.enabled:
+        wake = f", after {config.gestures.wake}" if config.gestures.wake else ""
+        print(f"  gestures  {', '.join(config.gestures.use)}{wake}")
     if config.alerts:
         print(f"  alerts    {', '.join(alert.name for alert in config.alerts)}")
     if pins := config.buzzer.pins:

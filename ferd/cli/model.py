@@ -16,6 +16,7 @@ from ferd.errors import FerdError
 if TYPE_CHECKING:
     from ferd.models.bundle import Bundle
     from ferd.models.importer.convert import Int8Converter
+    from ferd.models.importer.samples import Samples
     from ferd.models.preprocess import InputSpec
     from ferd.models.runtime import Network
 
@@ -36,9 +37,15 @@ Examples:
   ferd model add ./my-export/                        a folder
   ferd model add model.tflite --labels labels.txt    a bare file
   ferd model add mug.zip --input frame               a model for whole pictures, not for faces
+  ferd model add fer.tflite --scale 0..1             pixels from 0 to 1; without --scale a trial on faces finds out
+  ferd model add fer.tflite --pictures DIR           the trial on your own pictures, best in one folder for each class
+  ferd model add mood.zip --rename "None=nobody"     another name for a class
   ferd model add converted_keras.zip --pictures DIR  Keras, SavedModel and TensorFlow.js exports are converted to int8;
                                                      DIR holds pictures like those that the model will see
                                                      (needs the extra: pip install 'ferd[convert]')
+
+Scales: 0..1, -1..1 (write --scale=-1..1), 0..255, imagenet, caffe, or MEAN/STD of (value / 255 - MEAN) / STD with one
+number each, or three with commas in the order of the channels.
 """
 HEADLINES = {
     "accuracy": "right",
@@ -83,14 +90,24 @@ def _add_add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, help="the zip as downloaded, a folder, or a .tflite file with labels.txt beside it")
     add("--name", help="the name of the model (default: made from the name of the file)")
-    add("--input", choices=["face", "frame"], default="face", help="what it sees: faces (default) or whole pictures")
-    add("--labels", type=Path, metavar="FILE", help="one class per line, where the export has none")
+    add("--input", choices=["face", "frame"], help="what it sees: faces, or whole pictures (default: found out)")
     add(
-        "--values",
-        choices=["-1..1", "0..1", "0..255"],
-        help="the range of pixels that a float model expects (default: what the file says, else -1..1)",
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="the classes, in the order of the model's outputs: one a line, or JSON",
     )
-    add("--pictures", type=Path, metavar="DIR", help="pictures for the quantisation of exports that are converted")
+    add("--rename", action="append", default=[], metavar="OLD=NEW", help="another name for a class; repeat it")
+    add("--scale", metavar="SCALE", help="the scale of the pixels, see below (default: what the file says, or a trial)")
+    add("--channels", choices=["rgb", "bgr"], help="the order of the colours (default: the usual one, or a trial)")
+    add("--output", type=int, metavar="N", help="which of several outputs counts, from 1")
+    add(
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help="pictures like those that it will see: for the trial, and conversion",
+    )
+    add("--trust", action="store_true", help="convert a Keras model that runs code of its author")
     add("--replace", action="store_true", help="replace a model of the same name")
 
 
@@ -178,9 +195,9 @@ def _loaded(bundle: Bundle) -> tuple[Network, InputSpec]:
     from ferd.models.runtime import Network
     from ferd.vision.classifier import Classifier
     from ferd.vision.detectors.ferd import FerdDetector
-    from ferd.vision.points import LandmarkModel
+    from ferd.vision.landmarks import LandmarkModel
 
-    if bundle.kind in ("face", "points") and bundle.input is not None:
+    if bundle.kind in ("face", "landmarks") and bundle.input is not None:
         # Both constructors check that file and card fit together.
         FerdDetector(bundle, min_face_px=0) if bundle.kind == "face" else LandmarkModel(bundle)
         return Network(bundle.path), bundle.input
@@ -193,6 +210,8 @@ def _print_facts(facts: Mapping[str, Any], indent: str = "") -> None:
         if isinstance(value, dict):
             print(f"{indent}{key}:")
             _print_facts(value, indent + "  ")
+        elif isinstance(value, list) and key == "trial":
+            print("\n".join([f"{indent}{key}:", *(f"{indent}  {line}" for line in value)]))
         elif isinstance(value, list):
             print(f"{indent}{key}: {'; '.join(_flat(item) for item in value)}")
         else:
@@ -206,14 +225,30 @@ def _flat(item: Any) -> str:
 def _add(args: argparse.Namespace) -> int:
     from ferd.fs import expand
     from ferd.models.importer.install import ImportOptions, import_model
+    from ferd.models.importer.samples import name_files
     from ferd.models.registry import check_name, name_from
 
     source = expand(args.file)
-    wishes = ImportOptions(args.name or name_from(source), args.input, args.labels, args.values, args.replace)
-    check_name(wishes.name, replace=wishes.replace)
-    converter = _converter(args.pictures, args.values, source)
-    bundle = import_model(source, wishes, converter)
+    name = args.name or name_from(source)
+    check_name(name, replace=args.replace)
+    samples = _samples(args.pictures)
+    options = ImportOptions(
+        name=name,
+        view=args.input,
+        labels=args.labels,
+        scale=args.scale,
+        channels=args.channels,
+        output=args.output,
+        rename=dict(_renamed(pair) for pair in args.rename),
+        samples=samples,
+        trust=args.trust,
+        replace=args.replace,
+    )
+    converter = _converter(samples, source, trust=args.trust)
+    bundle = import_model(source, options, converter)
     _print_facts(_facts(bundle))
+    if samples is not None and samples.left_out:
+        print(f"\n{len(samples.items)} pictures were read{name_files(samples.left_out)}")
     if converter is not None and (difference := converter.difference):
         print(
             f"\nconverted to int8: over {difference.images} pictures the label is the same in "
@@ -222,25 +257,52 @@ def _add(args: argparse.Namespace) -> int:
         )
     print(f"\ninstalled: {bundle.path}")
     print(f'use it: model = "{bundle.name}" under [expression] in ferd.toml, or FERD_EXPRESSION__MODEL={bundle.name}')
+    if converter is not None and converter.warning:
+        print(f"\nWarning: {converter.warning}", file=sys.stderr)
+    for doubt in bundle.card.get("imported", {}).get("unsure", []):
+        print(
+            f"\nNot sure how it reads its pixels: {doubt}. Give pictures like those it was trained on, one folder for "
+            "each class (--pictures DIR), or say it (--scale, --channels, --labels); then add --replace.",
+            file=sys.stderr,
+        )
     _warn_about_input(bundle)
     return 0
 
 
-def _converter(pictures: Path | None, values: str | None, source: Path) -> Int8Converter | None:
-    """None without pictures: the importer then refuses an export that must be converted, with the remedy."""
+def _renamed(pair: str) -> tuple[str, str]:
+    old, equals, new = pair.partition("=")
+    if not equals:
+        raise FerdError(f'--rename {pair}: write OLD=NEW, such as --rename "None=nobody"')
+    return old, new
+
+
+def _samples(pictures: Path | None) -> Samples | None:
     if pictures is None:
         return None
     from ferd.fs import expand, is_dir
-    from ferd.models.importer.convert import Int8Converter, read_images
+    from ferd.models.importer.samples import read_samples
 
     folder = expand(pictures)
     if not is_dir(folder):
         raise FerdError(f"--pictures {folder}: is not a folder. Give one with pictures like those of the camera")
-    return Int8Converter(read_images(folder), values, source)
+    return read_samples(folder)
+
+
+def _converter(samples: Samples | None, source: Path, *, trust: bool) -> Int8Converter | None:
+    """None without pictures, or where nothing is converted: the importer refuses an export that must be, if so."""
+    if samples is None or source.suffix.lower() == ".tflite":
+        return None
+    from ferd.models.importer.convert import Int8Converter
+
+    return Int8Converter(samples, source, trust=trust)
 
 
 def _warn_about_input(bundle: Bundle) -> None:
-    if bundle.input is not None and bundle.input.of == "face" and bundle.input.colour == "rgb":
+    sees = str(bundle.card.get("imported", {}).get("sees"))
+    if "by Teachable Machine" in sees:
+        print("\nIt is a Teachable Machine export, so it will see whole pictures. For cropped faces: --input face.")
+    by_default = "by the default" in sees
+    if by_default and bundle.input is not None and bundle.input.colour != "gray":
         print(
             "\nIt will see the faces that ferd crops. Was it trained on whole webcam pictures, as Teachable Machine "
             "records them? Then add it with --input frame.",

@@ -66,8 +66,8 @@ def _run(args: argparse.Namespace) -> int:
         return _ferd_detector(bundle, config, args)
     if kind == "eyes":
         return _eyes(bundle, config, args)
-    if kind == "points":
-        raise FerdError("points is evaluated with the detector that it belongs to: ferd model eval face faces.jsonl")
+    if kind == "landmarks":
+        raise FerdError("landmarks is evaluated with the detector that it belongs to: ferd model eval face faces.jsonl")
     return _classifier(bundle, config, args)
 
 
@@ -82,7 +82,7 @@ def _detector(config: DetectorConfig, args: argparse.Namespace) -> int:
 def _ferd_detector(bundle: Bundle, config: DetectorConfig, args: argparse.Namespace) -> int:
     from ferd.evaluation.detector import evaluate_detector
     from ferd.vision.detectors.ferd import FerdDetector
-    from ferd.vision.points import with_landmarks
+    from ferd.vision.detectors.landmarked import with_landmarks
 
     _refuse(args, "a face detector", "detect", "stress", "plot", "mouth")
     detector = with_landmarks(FerdDetector(bundle, config.min_face_px))

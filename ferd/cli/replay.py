@@ -20,6 +20,7 @@ Examples:
   ferd replay clip.jsonl                     a trace again, without the video: to try other [smoothing] settings
   ferd replay pictures/ --fps 5              a folder, five pictures per second, in natural order
   ferd replay drive.mp4 --fatigue            watch the driver: measures once a second, and the alerts
+  ferd replay clip.mp4 --gestures            winks, nods and other gestures, as they are completed
   ferd replay drive.mp4 --plot drive.png     the same as a plot: eyes, PERCLOS, awareness, levels
 
 The same input gives the same bytes. t is in seconds of the source; box is [x, y, w, h] in its pixels. scores are this
@@ -37,6 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help='a video file, a folder of pictures, a trace (.jsonl), or "demo"')
     parser.add_argument("--jsonl", action="store_true", help="print one JSON object for each analysed frame")
     parser.add_argument("--fatigue", action="store_true", help="watch the main face for drowsiness")
+    parser.add_argument("--gestures", action="store_true", help="recognise gestures, and print them")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot the fatigue measures (needs matplotlib)")
     add_config_option(parser)
     parser.add_argument("--fps", type=float, default=10.0, help="pictures per second of a folder (default: 10)")
@@ -52,12 +54,17 @@ def _run(args: argparse.Namespace) -> int:
     fatigue = args.fatigue or args.plot is not None
     if fatigue:
         config = config.model_copy(update={"fatigue": config.fatigue.model_copy(update={"enabled": True})})
+    if args.gestures:
+        config = config.model_copy(update={"gestures": config.gestures.model_copy(update={"enabled": True})})
     kept: list[Line] = []
     lines = _kept(_lines(config, args), kept if args.plot else None)
     if args.jsonl:
         for line in lines:
             print(to_json(line))
         sys.stdout.flush()
+    elif args.gestures:
+        for row in gesture_rows(_with_progress(lines, args.source)):
+            print(row)
     elif fatigue:
         for row in fatigue_rows(_with_progress(lines, args.source)):
             print(row)
@@ -145,6 +152,9 @@ FATIGUE_COLUMNS = (
     ("blinks", 6),
     ("longest", 7),
     ("yawns", 5),
+    ("yaw", 5),
+    ("pitch", 5),
+    ("judged", 15),
 )
 RANK = {"none": 0, "notice": 1, "warning": 2, "alarm": 3}
 
@@ -169,6 +179,20 @@ def fatigue_rows(lines: Iterable[Line]) -> Iterator[str]:
     yield "alerts: " + ", ".join(counts)
 
 
+def gesture_rows(lines: Iterable[Line]) -> Iterator[str]:
+    """Yield text for people: each gesture as it is completed, and how often each came."""
+    counts = Counter[str]()
+    end = 0.0
+    for line in lines:
+        end = line["t"]
+        for event in line["events"]:
+            if event["event_type"] == "gesture":
+                counts[event["gesture"]] += 1
+                yield f"{end:7.1f}s  {event['gesture']} (face {event['track']})"
+    found = ", ".join(f"{name} {count}" for name, count in counts.items())
+    yield f"gestures in {end:.1f} s: {found or 'none'}"
+
+
 def _measures(line: Line) -> str:
     face: Line = next((face for face in line["faces"] if face["track"] == line["main"]), {})
     fatigue = line["fatigue"]
@@ -180,6 +204,9 @@ def _measures(line: Line) -> str:
         _number(fatigue["blinks"], 0),
         f"{fatigue['longest_s']:.1f} s",
         str(fatigue["yawns"]),
+        _number(face.get("yaw"), 0),
+        _number(face.get("pitch"), 0),
+        fatigue["unjudged"] or "yes",
     )
     cells = (f"{value:>{width}}" for value, (_, width) in zip(values, FATIGUE_COLUMNS, strict=True))
     return f"{line['t']:7.1f}s  " + "  ".join(cells)

@@ -173,7 +173,7 @@ def _without_secrets(keys: Keys, value: object) -> str:
     if any(str(key).startswith("pass") for key in keys):
         return "***"
     is_address = keys[:1] in (("mqtt",), ("web",)) and any(key in ADDRESSES for key in keys)
-    return repr(_clean(value, shown if is_address else _redacted))
+    return repr(_clean(value, shown if is_address else redact))
 
 
 def _clean(value: object, clean: Callable[[str], str]) -> object:
@@ -186,16 +186,13 @@ def _clean(value: object, clean: Callable[[str], str]) -> object:
     return value
 
 
-def _redacted(text: str) -> str:
-    return f"***@{text.rpartition('@')[2]}" if "@" in text and "://" not in text else redact(text)
-
-
 def _did_you_mean(keys: Keys) -> str:
     section = section_of(keys)
     known = list(section.model_fields) if section else []
     key = str(keys[-1])
-    if key.startswith("pass") and key != "password_file" and "password_file" in known:
-        return "Secrets are not kept in the configuration: write it to a file of its own and name that in password_file"
+    file = next((name for name in known if name.endswith("password_file")), None)
+    if key.startswith("pass") and file is not None:
+        return f"Secrets are not kept in the configuration: write it to a file of its own and name that in {file}"
     if close := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"Did you mean {close[0]}?"
     return f"Known here: {', '.join(known)}" if known else "`ferd config default` lists all keys"

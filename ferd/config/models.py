@@ -10,7 +10,7 @@ import ipaddress
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     Strict,
     ValidationError,
     ValidationInfo,
@@ -27,9 +28,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from ferd.config.source import check_source
+from ferd.config.source import check_source, is_address, login_of
 from ferd.errors import ConfigError
 from ferd.names import slug
+from ferd.policy.gestures import MOST_S, RELIABLE, GestureName
 from ferd.policy.sound_patterns import (
     BUILT_IN,
     DEFAULTS,
@@ -96,6 +98,22 @@ def _rectangles(value: list[tuple[int, int, int, int]]) -> list[tuple[int, int, 
     return value
 
 
+_ASPECT = re.compile(r"(\d{1,4}(?:\.\d{1,4})?):(\d{1,4}(?:\.\d{1,4})?)")
+
+
+def _aspect(text: str) -> str:
+    match = _ASPECT.fullmatch(text.strip())
+    if not match or not (float(match[1]) and float(match[2]) and 1 / 5 <= float(match[1]) / float(match[2]) <= 5):
+        raise ValueError('write width and height as two numbers, such as "16:9"')
+    return text.strip()
+
+
+def aspect_ratio(text: str) -> float:
+    """Return width divided by height of a valid `aspect`: 1.78 for "16:9"."""
+    width, _, height = text.partition(":")
+    return float(width) / float(height)
+
+
 RESERVED = ("request", "response")
 """Topic levels of the node itself (ferd/<node>/request/…), which no camera can use as its name."""
 
@@ -111,8 +129,8 @@ CameraName = Annotated[Name, AfterValidator(_not_reserved)]
 
 class CameraConfig(Section):
     source: Annotated[str, AfterValidator(check_source)] = "auto"
-    """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a folder of pictures,
-    "rtsp://…", "http://…" or "demo"."""
+    """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a picture or a folder of
+    pictures, "rtsp://…", "http://…" (MJPEG, a snapshot or video) or "demo"."""
     width: Annotated[Whole, Field(ge=64, le=4096)] = 640
     """Requested width of the picture, in pixels."""
     height: Annotated[Whole, Field(ge=48, le=4096)] = 480
@@ -121,6 +139,27 @@ class CameraConfig(Section):
     """Requested frames per second. Frames that the board cannot analyse in time are skipped and counted."""
     rotate: Literal[0, 90, 180, 270] = 0
     """Rotate the picture clockwise, in degrees."""
+    aspect: Annotated[str, AfterValidator(_aspect)] | None = None
+    """Width to height of the picture as it should look, such as "16:9" or "4:3", for cameras that send squeezed
+    pictures. Not set: as the camera or file says. Applied before `rotate`."""
+    max_megapixels: Annotated[Number, Field(ge=0.1, le=200)] = 64
+    """Larger pictures are refused before they are decoded."""
+    source_password_file: File | None = None
+    """File whose first line is the password of the address in `source`, which then contains the user only:
+    "rtsp://USER@HOST/PATH". A systemd credential is such a file: /run/credentials/ferd.service/NAME."""
+    tls_verify: Flag = True
+    """Check the certificate of an https:// or rtsps:// camera. false: accept any, as cameras often sign their own."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> CameraConfig:
+        if self.source_password_file is not None:
+            user, password = login_of(self.source) if is_address(self.source) else ("", "")
+            if password or not user:
+                raise ValueError(
+                    'source_password_file needs the user, and no password, in source: "rtsp://USER@HOST/PATH"'
+                )
+        return self
+
     mirror: Flag = False
     """Swap left and right, as in a mirror."""
     ignore_zones: Annotated[list[tuple[int, int, int, int]], AfterValidator(_rectangles)] = Field(default_factory=list)
@@ -144,17 +183,45 @@ class ExpressionConfig(Section):
     """The name of an installed model (`ferd model list`), or a path to a .tflite file or bundle folder."""
 
 
+Profile = Literal["calm", "quick"]
+QUICK: Mapping[str, float] = {"time_constant_s": 0.15, "switch_ratio": 1.1, "caution": 0.0}
+"""Values of the profile "quick" where they differ from those of "calm", which are the defaults."""
+
+
 class SmoothingConfig(Section):
-    time_constant_s: Annotated[Number, Field(ge=0, le=60)] = 0.1
-    """Time constant of the filter, in seconds. A larger value is calmer and slower."""
+    profile: Profile = "calm"
+    """"calm" or "quick": the defaults of the keys below; a key that is set overrides its profile.
+    calm: for rooms in which people talk. A label follows a clear change after about half a second, that of somebody
+    who talks after one or two. quick: after a fifth of a second, but the label flickers while somebody talks."""
+    time_constant_s: Annotated[Number, Field(ge=0, le=60)] = 0.4
+    """Time constant: seconds of clear evidence that another label needs to replace the current one, longer if doubtful.
+    The confidence follows with the same one. quick: 0.15."""
     on_threshold: Fraction = 0.4
     """A label is adopted when it is the most probable one and its probability is at least this."""
     off_threshold: Fraction = 0.2
-    """The current label is dropped when its filtered probability stays below this. Below `on_threshold`: hysteresis."""
-    switch_ratio: Annotated[Number, Field(ge=1, le=1000)] = 1.05
-    """A new label replaces the current one when it is this many times as likely, over all frames since the change."""
+    """The current label is dropped when its filtered probability stays below this and no other one reaches
+    `on_threshold`. Below `on_threshold`: hysteresis."""
+    switch_ratio: Annotated[Number, Field(ge=1, le=20)] = 1.5
+    """A frame is evidence for another label when that is more than this many times as probable as the current one.
+    quick: 1.1."""
+    caution: Annotated[Number, Field(ge=0, le=10)] = 1.0
+    """How much more evidence a change needs while scores and mouth move to and fro, as of somebody who talks: at 1 two
+    to three times as much, at 0 none more. quick: 0."""
     min_hold_s: Seconds = 0.0
-    """A new label must lead for this long before it is published; the current one is kept for that much longer."""
+    """A new label must lead for this much longer before it is published; the current one is kept until then."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_profile(cls, values: Any, handler: ModelWrapValidatorHandler[SmoothingConfig]) -> SmoothingConfig:
+        if not isinstance(values, Mapping) or values.get("profile") != "quick":
+            return handler(values)
+        config = handler({**QUICK, **values})
+        config.model_fields_set.difference_update(QUICK.keys() - values.keys())  # defaults still
+        return config
+
+    def rules(self) -> dict[str, float]:
+        """Return the values that the smoothing itself takes."""
+        return self.model_dump(exclude={"profile"})
 
     @model_validator(mode="after")
     def _hysteresis(self) -> SmoothingConfig:
@@ -168,6 +235,8 @@ class SmoothingConfig(Section):
 
 # ---- [fatigue] ----
 
+LEAST_FPS = 3.0
+"""As in ferd.policy.judgement, whose import of numpy the commands that only read the configuration would pay for."""
 EyesClosedSeconds = Annotated[Number, Field(ge=0.75, le=60)]
 """At least 0.75 s: longer than any blink."""
 
@@ -187,7 +256,16 @@ class FatigueConfig(Section):
     perclos_warning: Fraction = 0.25
     """Warning when PERCLOS is above this. The limit rises in the same way."""
     unseen_after_s: Annotated[Number, Field(ge=0, le=600)] = 10.0
-    """Notice when the eyes were visible for less than a fifth of this time, up to now. 0: never."""
+    """Notice when for this long nobody could judge whether the driver sleeps: the eyes were visible for less than a
+    third of the last 10 s, the head was turned away, or too few frames came. 0: never; it is published all the same."""
+    unjudged_every_s: Seconds = 60.0
+    """Repeat that notice, quietly, at this interval for as long as it lasts. 0: once."""
+    attention: Flag = False
+    """Warn too when head or eyes are off the road. For driving only."""
+    attention_after_s: Annotated[Number, Field(ge=1, le=60)] = 3.0
+    """Warning when they have been off the road for this long, or for 10 s of the last 30. Euro NCAP: 3 s."""
+    allow_low_fps: Flag = False
+    """Accept a camera with less than 3 frames a second, which misses short closures."""
 
     @model_validator(mode="after")
     def _in_order(self) -> FatigueConfig:
@@ -197,6 +275,43 @@ class FatigueConfig(Section):
             )
         if not 0 < self.perclos_notice <= self.perclos_warning:
             raise ValueError("perclos_notice must be above 0 and not above perclos_warning")
+        return self
+
+
+# ---- [gestures] ----
+
+
+def _no_twins(names: list[GestureName]) -> list[GestureName]:
+    return list(dict.fromkeys(names))
+
+
+class GesturesConfig(Section):
+    enabled: Flag = False
+    """Recognise gestures of the faces and publish them as events. Not for safety or emergencies: docs/gestures.md."""
+    use: Annotated[list[GestureName], Field(min_length=1), AfterValidator(_no_twins)] = Field(
+        default_factory=lambda: list(RELIABLE)
+    )
+    """The gestures that are recognised. Also: "double_blink", "mouth_open", "smile", "brows_up", which people make
+    while they talk and laugh too."""
+    hold_s: dict[GestureName, Annotated[Number, Field(gt=0, le=10)]] = Field(default_factory=dict)
+    """For how long a gesture is held, in seconds, where it differs: {wink_left = 0.4, tilt_right = 1.0}. Not for
+    "nod" and "shake"."""
+    sensitivity: Annotated[Number, Field(ge=0.5, le=2.0)] = 1.0
+    """Movements of head, mouth and brows count this many times as large: above 1 for small movements."""
+    cooldown_s: Annotated[Number, Field(ge=0, le=60)] = 1.0
+    """After a gesture, none is recognised for this long."""
+    wake: Literal["", "look"] | GestureName = ""
+    """Gestures count only after this one, or after looking at the camera for a second ("look"). "": always."""
+    wake_s: Annotated[Number, Field(ge=1, le=600)] = 8.0
+    """For how long they count then; each gesture begins this time anew."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> GesturesConfig:
+        for name, seconds in self.hold_s.items():
+            if name in ("nod", "shake"):
+                raise ValueError(f'hold_s: "{name}" is a movement and not held: leave it out')
+            if (most := MOST_S.get(name)) is not None and seconds >= most:
+                raise ValueError(f"hold_s: {name} = {seconds:g} can never be: it ends within {most:g} s")
         return self
 
 
@@ -217,6 +332,8 @@ class Condition(Section):
     """True while it is below this. Without a face a label is neither above nor below."""
     faces: Literal["absent", "present"] | None = None
     """True while no face, or at least one, is visible."""
+    gesture: GestureName | None = None
+    """True for two seconds after the main face made this gesture; needs gestures.enabled."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Condition:
@@ -236,12 +353,14 @@ class AlertConfig(Section):
     """True while it is below this. Without a face a label is neither above nor below."""
     faces: Literal["absent", "present"] | None = None
     """True while no face, or at least one, is visible."""
+    gesture: GestureName | None = None
+    """True for two seconds after the main face made this gesture; needs gestures.enabled."""
     all: list[Condition] = Field(default_factory=list)
     """Instead of one condition: a list, all of which must be true. [{label = "sadness", above = 0.5}, …]"""
     any: list[Condition] = Field(default_factory=list)
     """Instead of one condition: a list, one of which is enough."""
     for_s: Seconds = 5.0
-    """The condition must be true for this long before the alert begins."""
+    """The condition must be true for this long before the alert begins. With a gesture: at once, where not set."""
     cooldown_s: Annotated[Number, Field(ge=0, le=86400)] = 60.0
     """After the alert has ended, it cannot begin again for this long."""
     level: Literal["notice", "warning", "alarm"] = "notice"
@@ -255,26 +374,38 @@ class AlertConfig(Section):
     def _one_form(self) -> AlertConfig:
         single = has_own_condition(self)
         if single + bool(self.all) + bool(self.any) != 1:
-            raise ValueError("exactly one of these is needed: label (with above or below), faces, all, any")
+            raise ValueError("exactly one of these is needed: label (with above or below), faces, gesture, all, any")
         if single and (problem := _condition_problem(self)):
             raise ValueError(problem)
+        if self.gestures and "for_s" in self.model_fields_set and self.for_s > 1:
+            raise ValueError("a gesture is a moment: set for_s = 0, or leave it out")
         return self
+
+    @property
+    def gestures(self) -> set[str]:
+        """The gestures that its conditions name."""
+        return {one.gesture for one in self.conditions if one.gesture is not None}
 
     @property
     def conditions(self) -> Sequence[Condition]:
         """The conditions of the rule as a list; one element where the condition is written in the rule itself."""
         if has_own_condition(self):
-            return [Condition(label=self.label, above=self.above, below=self.below, faces=self.faces)]
+            return [
+                Condition(label=self.label, above=self.above, below=self.below, faces=self.faces, gesture=self.gesture)
+            ]
         return self.all or self.any
 
 
 def has_own_condition(rule: Condition | AlertConfig) -> bool:
     """Return whether a condition is written in the rule itself, not in `all` or `any`."""
-    return any(value is not None for value in (rule.label, rule.above, rule.below, rule.faces))
+    return any(value is not None for value in (rule.label, rule.above, rule.below, rule.faces, rule.gesture))
 
 
 def _condition_problem(rule: Condition | AlertConfig) -> str | None:
     bounds = (rule.above is not None) + (rule.below is not None)
+    if rule.gesture is not None:
+        alone = rule.label is None and not bounds and rule.faces is None
+        return None if alone else "gesture stands alone: leave out label, above, below and faces"
     if rule.faces is not None:
         return "faces stands alone: leave out label, above and below" if rule.label is not None or bounds else None
     if rule.label is None:
@@ -360,7 +491,8 @@ class BuzzerConfig(Section):
     snooze_silences_alarm: Flag = False
     """Whether a snooze (by button or MQTT) silences the alarm level too."""
     status_led_pin: Pin | None = None
-    """GPIO (BCM) number of an LED that is lit while every camera works."""
+    """GPIO (BCM) number of an LED that is lit while every camera works. With fatigue it winks every 2 s while nobody
+    can judge whether the driver sleeps."""
     alert_led_pin: Pin | None = None
     """GPIO (BCM) number of an LED: steady for a notice, blinking for a warning, flashing for an alarm."""
 
@@ -610,12 +742,36 @@ class Config(Section):
     expression: ExpressionConfig = Field(default_factory=ExpressionConfig)
     smoothing: SmoothingConfig = Field(default_factory=SmoothingConfig)
     fatigue: FatigueConfig = Field(default_factory=FatigueConfig)
+    gestures: GesturesConfig = Field(default_factory=GesturesConfig)
     alerts: Annotated[list[AlertConfig], AfterValidator(_distinct_names), Field(max_length=32)] = Field(
         default_factory=list
     )
     buzzer: BuzzerConfig = Field(default_factory=BuzzerConfig)
     mqtt: MqttConfig = Field(default_factory=MqttConfig)
     web: WebConfig = Field(default_factory=WebConfig)
+
+    @model_validator(mode="after")
+    def _gestures_are_recognised(self) -> Config:
+        for alert in self.alerts:
+            for name in sorted(alert.gestures):
+                if not self.gestures.enabled:
+                    raise ValueError(f'alerts: "{alert.name}": needs gestures: set enabled = true in [gestures]')
+                if name not in self.gestures.use:
+                    raise ValueError(f'alerts: "{alert.name}": {name} is not recognised: add it to use in [gestures]')
+        return self
+
+    @model_validator(mode="after")
+    def _fast_enough(self) -> Config:
+        if not self.fatigue.enabled or self.fatigue.allow_low_fps:
+            return self
+        for name, camera in self.cameras.items():
+            if camera.fps < LEAST_FPS:
+                raise ValueError(
+                    f"cameras.{name}.fps = {camera.fps:g} is too low for fatigue.enabled: closed eyes are judged from "
+                    f"{LEAST_FPS:g} frames a second on. Raise fps (15 is better), switch fatigue off, or set "
+                    "fatigue.allow_low_fps = true to accept the report too_few_frames"
+                )
+        return self
 
     @model_validator(mode="after")
     def _patterns_exist(self) -> Config:

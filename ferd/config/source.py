@@ -4,44 +4,108 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ferd.fs import exists
 
 SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
 FORMS = (
     '"auto", "picamera2" or "picamera2:1", "usb" (the first webcam), "usb:1" or "/dev/video1", "/dev/v4l/by-id/…", '
-    'a video file, a folder of pictures, "rtsp://…", "http://…", "https://…", "demo"'
+    'a video file, a picture or a folder of pictures, "rtsp://…", "http://…", "https://…", "demo"'
 )
-_SECRET = re.compile(r"((?:pass(?:word|wd)?|pwd|token|key|auth|secret)[^=/?&]*=)[^&/?#]*", re.IGNORECASE)
 _WORDS = ("auto", "demo", "picamera2", "usb")
 _NUMBERED = re.compile(r"(usb|picamera2):")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:?//?|//")
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9._~-]{0,15}")
+"""A part of a path that is shown. A longer one, or one with other characters, may be a key, as in UniFi's addresses."""
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[\w.-]*)(:\d{1,5})?")
+ENCODE = (
+    "a user or password in an address may not contain @ : / ? # % and blanks as they are: write %40 %3A %2F %3F %23 "
+    "%25 %20, or put the password into a file of its own and name that in source_password_file"
+)
 
 
 def check_source(text: str) -> str:
     """Validate a camera source and return it without surrounding blanks.
 
     Raises:
-        ValueError: `text` has none of the known forms; the message lists them.
+        ValueError: `text` has none of the known forms; the message lists them. Or an address that cannot be parsed,
+            most likely because of the password in it. Never contains the password.
     """
     text = text.strip()
-    if text in _WORDS or text.isdecimal() or text.lower().startswith(SCHEMES):
+    if is_address(text):
+        _check_address(text)
+        return text
+    if text in _WORDS or text.isdecimal():
         return text
     if _NUMBERED.match(text):
         if not text.partition(":")[2].isdecimal():
-            raise ValueError(f'source "{text}": write a number after the colon. A source is one of {FORMS}')
+            raise ValueError(f'source "{redact(text)}": write a number after the colon. A source is one of {FORMS}')
         return text
     looks_like_a_path = "/" in text or Path(text).suffix or (text and exists(Path(text)))
-    if "://" in text or not looks_like_a_path:
+    if "://" in text or redact(text) != text or not looks_like_a_path:
         raise ValueError(f'source "{redact(text)}" is not known, and there is no such file. A source is one of {FORMS}')
     return text
 
 
-def redact(url: str) -> str:
-    """Return the address with its password, and anything else that may be a secret, replaced by ***."""
-    scheme, separator, rest = url.partition("://")
+def is_address(text: str) -> bool:
+    """Whether a source is the address of a network camera."""
+    return text.lower().startswith(SCHEMES)
+
+
+def _check_address(url: str) -> None:
+    """Raise ValueError where the address can be read in more than one way, or in none."""
+    try:
+        parts = urlsplit(url)
+        port_fits = parts.port is None or parts.port > 0
+        host = parts.hostname
+    except ValueError:
+        port_fits, host = False, None
+    login, at, _place = url.partition("://")[2].rpartition("@")
+    # An unescaped / ? # in the password ends the authority early: the @ then stands in path, query or fragment.
+    raw = bool(at) and re.search(r"[@/?#\s]|%(?![0-9A-Fa-f]{2})", login) is not None
+    beyond = parts.path + parts.query + parts.fragment if port_fits else ""
+    if raw and port_fits and parts.username is None and not re.search(r":[^/]*$", login.split("/")[0]):
+        raw = "@" not in beyond  # an @ in the path of an address without a login is not a password's
+    if raw:
+        raise ValueError(f'source "{redact(url)}": {ENCODE}')
+    if not port_fits or not host:
+        raise ValueError(f'source "{redact(url)}" is not an address: it is SCHEME://HOST:PORT/PATH. If it has a '
+                         f"password: {ENCODE}")  # fmt: skip
+
+
+def login_of(url: str) -> tuple[str, str]:
+    """Return user and password of an address, decoded; "" where there is none."""
+    parts = urlsplit(url)
+    return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def redact(text: str) -> str:
+    """Return a source for logs and messages: what may be a secret is replaced by ***.
+
+    By the structure of an address, also of a mistyped one: of a login only the user is shown, of path, query and
+    fragment only plain short words, and no values. Other sources (a path, a word) are returned as they are.
+    """
+    scheme = _SCHEME.match(text)
+    is_path = text.startswith(("/", "./", "../", "~")) and not text.startswith("//")
+    if is_path or not (scheme or "@" in text or "?" in text):
+        return text
+    start = scheme[0] if scheme else ""
     # Split at the last @, unlike the URL standard: a password with an unescaped / or @ must not leak.
-    login, at, place = rest.rpartition("@")
+    login, at, place = text[len(start) :].rpartition("@")
+    user = login.partition(":")[0]
+    shown_user = user if re.fullmatch(r"[\w.+-]{0,32}", user) else "***"
     if at:
-        user, colon, _password = login.partition(":")
-        rest = (f"{user}:***@" if colon else f"{user}@") + place
-    return scheme + separator + _SECRET.sub(r"\1***", rest)
+        start += f"{shown_user}:***@" if login != user or shown_user == "***" else f"{user}@"
+    host = re.split(r"[/?#;&]", place, maxsplit=1)[0]
+    path = place[len(host) :]
+    return start + (host if _HOST.fullmatch(host) else "***") + re.sub(r"[^/?#;&]+", _shown, path)
+
+
+def _shown(part: re.Match[str]) -> str:
+    text, before = part[0], part.string[: part.start()]
+    name, equals, _value = text.partition("=")
+    plain = _PLAIN_SEGMENT.fullmatch(name) is not None
+    if equals:
+        return f"{name if plain else '***'}=***"
+    return text if plain and not re.search(r"[?#]", before) else "***"

@@ -20,14 +20,15 @@ from ferd.config import CameraConfig, Config
 from ferd.errors import FerdError
 from ferd.event_builder import EventBuilder
 from ferd.types import Frame, Image
+from ferd.vision.detectors.landmarked import LandmarkedDetector
+from ferd.vision.landmarks import crop_of_box, cut
 from ferd.vision.loader import Models, set_opencv_threads
 from ferd.vision.pipeline import Pipeline, StepTimings
-from ferd.vision.points import RefinedDetector
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-STAGES = ("prepare", "detect", "track", "crop", "classify", "smooth", "tell")
+STAGES = ("prepare", "follow", "detect", "track", "crop", "classify", "smooth", "tell")
 """Keys of `ferd bench --json`. "tell" is the building of events."""
 FPS = 15.0
 WARM_UP = 15
@@ -67,7 +68,7 @@ class StageTimings(StepTimings):
         super().__init__()
         self.stages: dict[str, Stage] = {name: Stage() for name in STAGES}
 
-    def call(self, step: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         stage = self.stages.get(step)
         return function(*args, **kwargs) if stage is None else stage.call(function, *args, **kwargs)
 
@@ -76,24 +77,30 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
     """Return the figures of `ferd bench --json`. Raises FerdError when there is not exactly one face in the image."""
     models = Models(config)
     set_opencv_threads(models.detector)
-    pipeline, timed = (Pipeline.of(models, config, CameraConfig()) for _ in range(2))
-    builder, timed_builder = (EventBuilder(config.node.name, "bench") for _ in range(2))
-    whole, floor = Stage(), _Floor(models, pipeline, image)
+    pipeline, searching, timed = (Pipeline.of(models, config, CameraConfig()) for _ in range(3))
+    searching.follow, searching.detect = None, models.detector
+    builder, search_builder, timed_builder = (EventBuilder(config.node.name, "bench") for _ in range(3))
+    whole, search, floor = Stage(), Stage(), _Floor(models, searching, image)
 
     def chain(t: float) -> None:
         builder.update(pipeline.step(Frame(t, image)), t)
 
+    def search_chain(t: float) -> None:
+        search_builder.update(searching.step(Frame(t, image)), t)
+
     for i in range(WARM_UP):
         chain(i / FPS)
+        search_chain(i / FPS)
         timed.step(Frame(i / FPS, image))
     floor.find_face()
     timings = timed.timings = StageTimings()
     for i in range(WARM_UP, WARM_UP + frames):
         whole.call(chain, i / FPS)
+        search.call(search_chain, i / FPS)
         floor.run()
         reading = timed.step(Frame(i / FPS, image))
         timings.call("tell", timed_builder.update, reading, i / FPS)
-    chain_figures, floor_figures = whole.summary(), floor.stage.summary()
+    chain_figures, search_figures, floor_figures = whole.summary(), search.summary(), floor.stage.summary()
     return {
         "frames": frames,
         "picture": f"{image.shape[1]}x{image.shape[0]}",
@@ -104,8 +111,9 @@ def measure(config: Config, image: Image, frames: int) -> dict[str, Any]:
         "frame_p95_ms": chain_figures["p95_ms"],
         "frame_cpu_ms": chain_figures["cpu_ms"],
         "frame_cpu_p95_ms": chain_figures["cpu_p95_ms"],
+        "search_cpu_ms": search_figures["cpu_ms"],
         "floor_cpu_ms": floor_figures["cpu_ms"],
-        "chain_to_floor": round(chain_figures["cpu_ms"] / floor_figures["cpu_ms"], 3),
+        "chain_to_floor": round(search_figures["cpu_ms"] / floor_figures["cpu_ms"], 3),
         "stages": {name: stage.summary() for name, stage in timings.stages.items()},
         "floor": floor_figures,
         "rss_mb": round(resident_mb(), 1),
@@ -131,9 +139,9 @@ class _Floor:
         crop = self._pipeline.crop(self._frame.image, faces[0])
         self._input = self._models.classifier.prepare(crop)
         detector = self._models.detector
-        if isinstance(detector, RefinedDetector):
-            self._face = detector.landmarks.prepare(self._frame.image, faces[0].box)
-            self._read_landmarks = detector.landmarks.read
+        if isinstance(detector, LandmarkedDetector):
+            self._face = cut(self._frame.image, crop_of_box(faces[0].box))
+            self._read_landmarks = detector.landmarks.values
 
     def run(self) -> None:
         """Make the calls of one frame, and record how long they took."""

@@ -8,39 +8,45 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ferd.errors import ModelError
 from ferd.fs import exists, is_dir, is_file
+from ferd.models.labels import check_labels, parse_labels
 from ferd.models.preprocess import Crop, InputSpec
 
-UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, and those that change the direction of writing: they would act on the terminal or page that
-shows the label."""
+MAX_CARD_BYTES = 1 << 20
+"""What is behind is not read, so that a larger card is no JSON."""
+Output = Literal["logits", "probabilities", "logit", "probability"]
+"""What the file gives: a number for each label, or one number, for the second of two labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """Describe a model before it is loaded.
 
-    ``card``: the JSON beside the file, {} without one. ``input`` is None without a card: the file's own shape decides.
+    Attributes:
+        input: None without a card: the file's own shape decides.
+        head: number of the output that counts, from 0, where the file has several.
+        card: the JSON beside the file, {} without one.
     """
 
     name: str
     path: Path
     labels: tuple[str, ...]
     input: InputSpec | None = None
-    output: Literal["logits", "probabilities"] = "probabilities"
+    output: Output = "probabilities"
     temperature: float = 1.0
     crop: Crop = field(default_factory=Crop)
+    head: int = 0
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
-        """Purpose of the model: "expression" (any classifier of faces), "face", "eyes" or "points"."""
+        """Purpose of the model: "expression" (any classifier of faces), "face", "eyes" or "landmarks"."""
         return str(self.card.get("kind", "expression"))
 
     @property
@@ -51,7 +57,8 @@ class Bundle:
 
 def sha256_of(path: Path) -> str:
     """Return the file's SHA-256 digest in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -69,29 +76,6 @@ def read_bundle(path: Path) -> Bundle:
     if not exists(labels_file):
         raise ModelError(f"{file}: no {card_file.name} and no labels.txt beside it; put the export's labels.txt there")
     return Bundle(name=file.stem, path=file, labels=parse_labels(labels_file))
-
-
-def parse_labels(path: Path) -> tuple[str, ...]:
-    """Read one label per line. Accepts "0 Happy", "Happy", leading spaces, a byte order mark and CRLF."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ModelError(f"{path}: is not a text file in UTF-8; one label per line is expected") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    numbered = all(re.match(rf"{number}(\s+\S|$)", line) for number, line in enumerate(lines))
-    labels = tuple("".join(line.split(maxsplit=1)[1:]) or line if numbered else line for line in lines)
-    return check_labels(labels, path)
-
-
-def check_labels(labels: tuple[str, ...], source: Path) -> tuple[str, ...]:
-    """Return the labels. Raises ModelError when there are none, one is repeated, or one cannot be shown."""
-    if odd := [label for label in labels if UNPRINTABLE.search(label)]:
-        raise ModelError(f"{source}: the label {odd[0]!r} holds characters that cannot be shown; rename the class")
-    repeated = {label for label in labels if labels.count(label) > 1}
-    if repeated or not labels:
-        problem = f"holds {', '.join(sorted(repeated))} twice" if repeated else "holds no label"
-        raise ModelError(f"{source}: {problem}; one distinct label for each class is needed")
-    return labels
 
 
 def _tflite_file(path: Path) -> Path:
@@ -120,7 +104,8 @@ def _check_is_tflite(file: Path) -> None:
 
 def _from_card(file: Path, card_file: Path) -> Bundle:
     try:
-        card = json.loads(card_file.read_text(encoding="utf-8"))
+        with card_file.open("rb") as stream:
+            card = json.loads(stream.read(MAX_CARD_BYTES))
         bundle = Bundle(
             name=str(card.get("name", file.stem)),
             path=file,
@@ -129,11 +114,12 @@ def _from_card(file: Path, card_file: Path) -> Bundle:
             output=card["output"],
             temperature=float(card.get("temperature", 1.0)),
             crop=Crop.from_card(card.get("crop", {})),
+            head=int(card.get("head", 0)),
             card=card,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         problem = f"lacks the key {error}" if isinstance(error, KeyError) else str(error)
         raise ModelError(f"{card_file}: is not a model card: {problem}. models/README.md describes it") from None
-    if bundle.temperature <= 0 or bundle.output not in ("logits", "probabilities"):
+    if not 0 < bundle.temperature < math.inf or bundle.output not in get_args(Output):
         raise ModelError(f'{card_file}: temperature must be above 0, output "logits" or "probabilities"')
     return bundle

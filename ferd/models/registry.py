@@ -92,7 +92,12 @@ def load_network(bundle: Bundle) -> Network:
         scale = (bundle.input.mean, bundle.input.std) if bundle.input else None
         if reason := sandbox.probe(bundle.path, scale):
             raise ModelError(f"{bundle.path}: {reason.removeprefix(f'{bundle.path}: ')}. Export or copy it again")
-    return Network(bundle.path)
+    needed = bundle.card.get("memory_bytes")
+    if isinstance(needed, int) and needed > (free := sandbox.memory_limit(needed)):
+        raise ModelError(
+            f"{bundle.path}: needs {needed >> 20} MB of memory, and {free >> 20} MB are free here. Use a smaller model"
+        )
+    return Network(bundle.path, bundle.head)
 
 
 def is_trusted(file: Path) -> bool:

@@ -62,8 +62,10 @@ class Tensor:
 class Network:
     """A loaded model file with one input. Not safe for use from two threads at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, head: int = 0) -> None:
         """Load a file. Raises ModelError when there is no runtime, or it does not accept the file.
+
+        `head`: which of several outputs counts; it becomes the first one of `outputs`.
 
         tflite-runtime can crash on a broken file: try files that are not trusted in the sandbox first.
         """
@@ -74,21 +76,28 @@ class Network:
             self._interpreter = module.Interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
             inputs = [_tensor(d) for d in self._interpreter.get_input_details()]
-            self.outputs = tuple(_tensor(d) for d in self._interpreter.get_output_details())
+            outputs = [_tensor(d) for d in self._interpreter.get_output_details()]
         except (ValueError, RuntimeError, TypeError, OSError) as error:
             raise ModelError(f"{path}: {self.runtime} does not accept this file: {_first_line(error)}") from None
-        if len(inputs) != 1 or not self.outputs:
+        if len(inputs) != 1 or not outputs:
             raise ModelError(
-                f"{path}: has {len(inputs)} inputs and {len(self.outputs)} outputs; ferd takes one image as input"
+                f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs; ferd takes one image as input"
             )
+        if not 0 <= head < len(outputs):
+            raise ModelError(f"{path}: has {len(outputs)} outputs, its card names number {head + 1}")
         self.input = inputs[0]
+        self.outputs = (outputs[head], *outputs[:head], *outputs[head + 1 :])
 
     def invoke(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Run once. The input is as the file stores it (see Tensor.quantise), and so is the returned first output."""
         self._interpreter.set_tensor(self.input.index, stored)
         self._interpreter.invoke()
-        output: NDArray[Any] = self._interpreter.get_tensor(self.outputs[0].index)
-        return output
+        return self.read(self.outputs[0])
+
+    def read(self, output: Tensor) -> NDArray[Any]:
+        """Return one of `outputs` as the last run left it."""
+        values: NDArray[Any] = self._interpreter.get_tensor(output.index)
+        return values
 
     @property
     def half_floats(self) -> bool:
@@ -97,6 +106,26 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<Network {self.runtime} {self.input.shape} -> {self.outputs[0].shape} {self.input.dtype}>"
+
+
+def largest_tensor(path: Path) -> int:
+    """Return the bytes of the largest tensor that the file declares, before any memory is taken for it.
+
+    0 when the runtime does not accept the file: loading it then says why.
+    """
+    module = find_runtime()
+    try:
+        details = module.Interpreter(model_path=str(path), num_threads=1).get_tensor_details()
+        return max((_bytes_of(one) for one in details), default=0)
+    except (ValueError, RuntimeError, TypeError, OSError):
+        return 0
+
+
+def _bytes_of(details: dict[str, Any]) -> int:
+    count = 1
+    for side in details["shape"]:
+        count *= max(1, int(side))
+    return count * int(np.dtype(details["dtype"]).itemsize)
 
 
 def find_runtime() -> Any:

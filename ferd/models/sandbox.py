@@ -2,7 +2,7 @@
 
 tflite-runtime segfaults on many truncated or bit-flipped files (measured: 40 of 60) and hung on one. A file can also
 hang on purpose: TFLite has loops whose end depends on the input. So the child runs the model on images of many kinds,
-faces among them, with limits on time, processor time and memory.
+faces among them, with limits on time, processor time, memory and output.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +27,12 @@ from ferd.errors import ModelError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ferd.models.preprocess import InputSpec
+    from ferd.models.runtime import Network
+
+Scale = tuple[Any, Any]
+"""(mean, std) of (value / 255 - mean) / std, numbers or lists of one for each channel."""
 
 NOISE_IMAGES = 4
 MAX_SCORES = 10_000
@@ -46,6 +53,7 @@ class Limits:
             that long.
         memory_bytes: writable memory of the child, of which Python, numpy and the runtime take 50 MB; less where the
             board or the service has less.
+        output_bytes: what the child may write: its answer, and the messages of the runtime.
     """
 
     timeout_s: float = 60.0
@@ -53,6 +61,7 @@ class Limits:
     run_s: float = 10.0
     slowest_s: float = 2.0
     memory_bytes: int = 1 << 30
+    output_bytes: int = 16 << 20
 
 
 LIMITS = Limits()
@@ -67,7 +76,9 @@ class Facts:
     Attributes:
         input_range: the real values of the smallest and the largest number that a quantised input can hold; None for
             other inputs.
-        scores: real outputs of a few images of noise, (images, outputs).
+        scores: real values of each output on images of noise, faces and others, (outputs, images, values).
+        run_s: wall time of the fastest run.
+        memory_bytes: memory that loading and running the model took at most.
     """
 
     input_shape: tuple[int, ...]
@@ -75,32 +86,62 @@ class Facts:
     input_range: tuple[float, float] | None
     output_shapes: tuple[tuple[int, ...], ...]
     half_floats: bool
-    scores: tuple[tuple[float, ...], ...]
+    scores: tuple[tuple[tuple[float, ...], ...], ...]
+    run_s: float = 0.0
+    memory_bytes: int = 0
 
 
-def probe(path: Path, scale: tuple[float, float] | None = None) -> str | None:
+def probe(path: Path, scale: Scale | None = None) -> str | None:
     """Load and run the file in a child process. Returns None when that went well, else the reason.
 
     Args:
         scale: (mean, std) of the input, (value / 255 - mean) / std; None tries the usual ones.
     """
-    answer = _run_child(path, scale)
+    answer = _run_child(path, {"scale": scale})
     return answer if isinstance(answer, str) else None
 
 
 def examine(path: Path) -> Facts:
     """Load and run the file in a child process. Raises ModelError when that fails."""
-    answer = _run_child(path, None)
-    if isinstance(answer, str):
-        raise ModelError(f"{path}: {answer.removeprefix(f'{path}: ')}")
+    answer = _answer(path, _run_child(path, {"scale": None}))
     return Facts(
         input_shape=tuple(answer["input_shape"]),
         input_dtype=answer["input_dtype"],
         input_range=tuple(answer["input_range"]) if answer["input_range"] else None,
         output_shapes=tuple(tuple(shape) for shape in answer["output_shapes"]),
         half_floats=answer["half_floats"],
-        scores=tuple(tuple(row) for row in answer["scores"]),
+        scores=tuple(tuple(map(tuple, rows)) for rows in answer["scores"]),
+        run_s=float(answer["run_s"]),
+        memory_bytes=int(answer["memory_bytes"]),
     )
+
+
+def score(
+    path: Path, images: Sequence[NDArray[np.uint8]], specs: Sequence[InputSpec], head: int = 0
+) -> list[list[list[float]]]:
+    """Run the file in a child process on images, once for each way to read them.
+
+    Args:
+        images: of the input's size, gray or BGR as a camera gives them.
+
+    Returns:
+        Real values of the output, (specs, images, values).
+
+    Raises:
+        ModelError: the child failed.
+    """
+    import numpy as np
+
+    stack = np.stack(images)
+    order = {"shape": stack.shape, "specs": [spec.to_card() for spec in specs], "head": head}
+    scores: list[list[list[float]]] = _answer(path, _run_child(path, order, stack.tobytes()))["scores"]
+    return scores
+
+
+def _answer(path: Path, answer: str | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(answer, str):
+        raise ModelError(f"{path}: {answer.removeprefix(f'{path}: ')}")
+    return answer
 
 
 def memory_limit(most: int, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> int:
@@ -121,44 +162,56 @@ def memory_limit(most: int, proc: Path = Path("/proc"), cgroups: Path = Path("/s
     return max(min(left), MIN_MEMORY_BYTES)
 
 
-def _run_child(path: Path, scale: tuple[float, float] | None) -> str | dict[str, Any]:
-    """Return the child's answer, or the reason why there is none.
+def _run_child(path: Path, order: Mapping[str, Any], images: bytes = b"") -> str | dict[str, Any]:
+    """Return the child's answer, or the reason why there is none. `images` go to its standard input, not to disk.
 
-    The child reports each step on a line of its own before it begins it, so that the reason can name the step.
+    The child reports each step on a line of its own before it begins it, so that the reason can name the step. It
+    writes into files, whose size the system limits; a pipe would be read without end.
     """
     limits = replace(LIMITS, memory_bytes=memory_limit(LIMITS.memory_bytes))
     command = [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path)]
-    command += [json.dumps({"limits": asdict(limits), "scale": scale})]
+    command += [json.dumps({"limits": asdict(limits), **order})]
     # One thread each: the stacks and buffers of more would count as memory of the model.
     environ = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
-    ) as child:
-        try:
-            out, err = child.communicate(timeout=limits.timeout_s)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            out, _ = child.communicate()
-            return f"did not finish {_last_step(out)} within {limits.timeout_s:g} s; the file is broken or far too slow"
-    errors = err.decode(errors="replace")
+    with tempfile.TemporaryFile() as written, tempfile.TemporaryFile() as complaints:
+        timed_out = False
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=written, stderr=complaints, env=environ) as child:
+            try:
+                child.communicate(images, timeout=limits.timeout_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                timed_out = True
+        written.seek(0)
+        complaints.seek(0)
+        out, errors = written.read(limits.output_bytes), complaints.read(limits.output_bytes).decode(errors="replace")
+    if max(len(out), len(errors)) >= limits.output_bytes:
+        return f"wrote more than {limits.output_bytes >> 20} MB of messages; the file is broken"
+    if timed_out:
+        return f"did not finish {_last_step(out)} within {limits.timeout_s:g} s; the file is broken or far too slow"
     if child.returncode < 0:
-        return _why_killed(-child.returncode, _last_step(out), errors, limits)
+        return _why_killed(-child.returncode, out, errors, limits)
     try:
         answer: dict[str, Any] = json.loads(out.splitlines()[-1])
         answer["step"]
     except (ValueError, IndexError, KeyError, TypeError):
-        return f"the trial run failed: {(errors.strip().splitlines() or ['no output'])[-1]}"
+        return f"the trial run failed: {(errors.strip().splitlines() or ['no output'])[-1][:500]}"
     return str(answer["error"]) if answer.get("error") else answer
 
 
-def _why_killed(number: int, step: str, errors: str, limits: Limits) -> str:
+def _why_killed(number: int, out: bytes, errors: str, limits: Limits) -> str:
+    step = _last_step(out)
     if number == signal.SIGALRM:
         return f"did not finish {step} within {limits.run_s:g} s; the file is broken, or made to hang"
     if number == signal.SIGXCPU:
         return f"used more than {limits.cpu_s} s of processor time by {step}; the file is broken or too slow"
     if "bad_alloc" in errors or number == signal.SIGKILL:
-        return f"needs more than {limits.memory_bytes >> 20} MB of memory for {step}; use a smaller model"
+        return _too_large(step, limits)
     return f"crashed the runtime ({signal.Signals(number).name}) in {step}; the file is broken or truncated"
+
+
+def _too_large(step: str, limits: Limits, needed_bytes: int = 0) -> str:
+    needed = f"at least {needed_bytes >> 20} MB" if needed_bytes else f"more than {limits.memory_bytes >> 20} MB"
+    return f"needs {needed} of memory for {step}; {limits.memory_bytes >> 20} MB are free here. Use a smaller model"
 
 
 def _last_step(out: bytes) -> str:
@@ -172,14 +225,15 @@ def _last_step(out: bytes) -> str:
 # What follows runs in the child.
 
 
-def _main(path: Path, scale: tuple[float, float] | None, limits: Limits) -> None:
+def _main(path: Path, order: Mapping[str, Any]) -> None:
+    limits = Limits(**order["limits"])
     _limit(limits)
     try:
-        answer = _try(path, scale, limits)
+        answer = _score(path, order, limits) if "shape" in order else _try(path, order["scale"], limits)
     except ModelError as problem:
         answer = {"error": str(problem)}
     except MemoryError:
-        answer = {"error": f"{path}: needs more than {limits.memory_bytes >> 20} MB of memory; use a smaller model"}
+        answer = {"error": _too_large("a run", limits)}
     except Exception as problem:  # noqa: BLE001  # whatever it is, it is the answer of this process
         answer = {"error": f"{path}: {problem}"}
     _report({"step": "the end"} | answer)
@@ -190,6 +244,7 @@ def _limit(limits: Limits) -> None:
     for kind, limit in (
         (resource.RLIMIT_DATA, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_s),
+        (resource.RLIMIT_FSIZE, limits.output_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
         _, hard = resource.getrlimit(kind)
@@ -203,32 +258,70 @@ def _report(answer: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _try(path: Path, scale: tuple[float, float] | None, limits: Limits) -> dict[str, Any]:
-    import numpy as np
-
-    from ferd.models.runtime import Network
+def _load(path: Path, head: int, limits: Limits) -> Network:
+    """Load the file; refuse it first when one of its tensors alone is larger than the memory."""
+    from ferd.models.runtime import Network, largest_tensor
 
     _report({"step": "loading"})
     try:
         with _alarm(limits.run_s):
-            network = Network(path)
+            needed = max(largest_tensor(path), path.stat().st_size)
+            if needed <= limits.memory_bytes:
+                return Network(path, head)
     except ModelError as problem:
         if str(problem).endswith("RuntimeError"):  # all that LiteRT says when it gets no memory
             raise ModelError(f"{problem}, or it needs more than {limits.memory_bytes >> 20} MB of memory") from None
         raise
-    entry, output = network.input, network.outputs[0]
-    scores: list[list[float]] = []
+    raise ModelError(_too_large("one of its tensors", limits, needed))
+
+
+def _score(path: Path, order: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """Run the images on standard input through each specification of the order."""
+    import numpy as np
+
+    from ferd.models.preprocess import InputEncoder, InputSpec
+
+    network = _load(path, int(order["head"]), limits)
+    images = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(order["shape"])
+    scores = []
+    for card in order["specs"]:
+        spec = InputSpec.from_card(card)
+        encode = InputEncoder(spec, network.input)
+        rows = []
+        for image in images:
+            _report({"step": "a run on a picture"})
+            with _alarm(limits.run_s):
+                result = network.invoke(encode(image if spec.colour != "rgb" else image[..., ::-1]))
+            rows.append(_values(network.outputs[0].dequantise(result)))
+        scores.append(rows)
+    return {"scores": scores}
+
+
+def _values(output: NDArray[np.float32]) -> list[float]:
+    """Return at most MAX_SCORES values of an output, finite and short."""
+    return [
+        float(f"{value:.6g}") if math.isfinite(value) else 0.0 for value in output.reshape(-1)[:MAX_SCORES].tolist()
+    ]
+
+
+def _try(path: Path, scale: Scale | None, limits: Limits) -> dict[str, Any]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    network = _load(path, 0, limits)
+    entry = network.input
+    scores: list[list[list[float]]] = [[] for _ in network.outputs]
+    room = MAX_SCORES
     fastest = math.inf
     for name, values in _inputs(entry.shape, (scale,) if scale else SCALES, entry.limits):
         _report({"step": f"a run on {name}"})
         stored = entry.quantise(values)
         began = time.monotonic()
         with _alarm(limits.run_s):
-            result = network.invoke(stored)
+            network.invoke(stored)
         fastest = min(fastest, time.monotonic() - began)
-        if len(scores) < NOISE_IMAGES:
-            row = output.dequantise(result).reshape(-1)[:MAX_SCORES]
-            scores.append([float(value) if np.isfinite(value) else 0.0 for value in row])
+        if room > 0:
+            for rows, output in zip(scores, network.outputs, strict=True):
+                rows.append(_values(output.dequantise(network.read(output))))
+                room -= len(rows[-1])
     if fastest > limits.slowest_s:
         raise ModelError(
             f"{path}: takes at least {fastest:.1f} s for an image on this board; "
@@ -241,6 +334,8 @@ def _try(path: Path, scale: tuple[float, float] | None, limits: Limits) -> dict[
         "output_shapes": [output.shape for output in network.outputs],
         "half_floats": network.half_floats,
         "scores": scores,
+        "run_s": fastest,
+        "memory_bytes": 1024 * max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
     }
 
 
@@ -256,7 +351,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 
 def _inputs(
-    shape: tuple[int, ...], scales: tuple[tuple[float, float], ...], limits: tuple[float, float] | None
+    shape: tuple[int, ...], scales: Sequence[Scale], limits: tuple[float, float] | None
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield (name, real values of the input's shape): noise first, then flat values, then images of faces and others.
 
@@ -264,20 +359,26 @@ def _inputs(
     """
     import numpy as np
 
+    from ferd.models.preprocess import spec_of
+
     rng = np.random.default_rng(0)
     for _ in range(NOISE_IMAGES):
         yield "noise", rng.uniform(-1, 1, shape).astype(np.float32)
     for name, value in (("zeros", 0.0), ("ones", 1.0), ("minus ones", -1.0)):
         yield name, np.full(shape, value, np.float32)
-    if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+    spec = spec_of(shape)
+    if spec is None:
         return  # not an image classifier: the importer says so
-    for name, image in _images(shape[1], shape[2]):
-        whole = np.broadcast_to(image[None, :, :, None], shape).astype(np.float32)
-        for mean, std in scales:
-            yield name, ((whole / 255 - mean) / std).astype(np.float32)
+    channels = 1 if spec.colour == "gray" else 3
+    for name, image in _images(spec.height, spec.width):
+        whole = np.broadcast_to(image[:, :, None], (spec.height, spec.width, channels)).astype(np.float32)
+        ways = [(whole / 255 - np.asarray(mean)) / np.asarray(std) for mean, std in scales]
         if limits is not None:
             low, high = limits
-            yield name, (low + whole / 255 * (high - low)).astype(np.float32)
+            ways.append(low + whole / 255 * (high - low))
+        for way in ways:
+            ordered = np.moveaxis(way, -1, 0) if spec.layout == "nchw" else way
+            yield name, ordered.reshape(shape).astype(np.float32)
 
 
 def _images(height: int, width: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -336,5 +437,4 @@ class _Face:
 
 
 if __name__ == "__main__":
-    order = json.loads(sys.argv[2])
-    _main(Path(sys.argv[1]), tuple(order["scale"]) if order["scale"] else None, Limits(**order["limits"]))
+    _main(Path(sys.argv[1]), json.loads(sys.argv[2]))

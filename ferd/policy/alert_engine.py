@@ -62,7 +62,9 @@ class AlertEngine:
         if fatigue.level == "none" or fatigue.reason is None:
             return fatigue, []
         since = self.fatigue.since
-        return fatigue, [Alert(NAME, fatigue.level, fatigue.reason, since, LEVELS_OWN, fatigue.awareness)]
+        repeat_s = self.fatigue.repeat_s
+        alert = Alert(NAME, fatigue.level, fatigue.reason, since, LEVELS_OWN, fatigue.awareness, repeat_s=repeat_s)
+        return fatigue, [alert]
 
 
 def _continued(running: AlertRule | None, rule: Rule) -> AlertRule:

@@ -17,12 +17,13 @@ from ferd.types import Alert, Level, Reading
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A label above or below a probability, or faces "absent" or "present"."""
+    """A label above or below a probability, faces "absent" or "present", or a gesture of the main face."""
 
     label: str | None = None
     above: float | None = None
     below: float | None = None
     faces: Literal["absent", "present"] | None = None
+    gesture: str | None = None
 
     def holds(self, reading: Reading, factor: float = 1.0) -> bool:
         """Return whether the condition holds; without a main face no label is above or below.
@@ -32,6 +33,8 @@ class Condition:
         """
         if self.faces is not None:
             return bool(reading.faces) == (self.faces == "present")
+        if self.gesture is not None:
+            return any(one.name == self.gesture and one.track == reading.main for one in reading.gestures)
         face = reading.main_face
         value = face.smooth.get(self.label or "") if face else None
         if value is None:
@@ -41,7 +44,7 @@ class Condition:
         return self.below is not None and value < self.below
 
     def __str__(self) -> str:
-        return self.label or f"faces_{self.faces}"
+        return self.label or self.gesture or f"faces_{self.faces}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Rule:
     @property
     def subject(self) -> object:
         """What the rule observes, without thresholds and times. Observations of another subject are no evidence."""
-        conditions = tuple((one.label, one.above is None, one.faces) for one in self.conditions)
+        conditions = tuple((one.label, one.above is None, one.faces, one.gesture) for one in self.conditions)
         return conditions, self.combine
 
 

@@ -20,10 +20,12 @@ import math
 from dataclasses import dataclass
 from typing import cast
 
+from ferd.policy.attention import Attention, off_road
 from ferd.policy.episodes import ROUNDING, Interval, IntervalBuilder
 from ferd.policy.eye_measures import (
     CLOSED,
     LEAST_OBSERVED,
+    NODS_S,
     OPEN,
     Awareness,
     Baseline,
@@ -31,12 +33,27 @@ from ferd.policy.eye_measures import (
     Eyes,
     Figures,
     Observation,
-    VisibilityMonitor,
 )
+from ferd.policy.head import Pose, StraightAhead
+from ferd.policy.judgement import LEAST_SEEN, WINDOW_S, Judgement, Kind
+from ferd.policy.lids import OwnLids, join
+from ferd.policy.yawns import YawnOrLaugh
 from ferd.types import LEVELS, EyeMouthState, Fatigue, Level
 
 WIDE = 0.8
-"""A mouth counts as wide open from this value on."""
+"""A mouth counts as wide open from this reading of the model on…"""
+WIDE_LIPS = 0.45
+"""…or from this aperture of the inner lips in eye distances on. Yawns: 0.55 to 0.85, speech: up to 0.5 for moments."""
+LAUGHING, LAUGHING_LIPS = 0.5, 0.2
+"""The same for a face whose expression is happiness: a laugh."""
+BLINK, BLINK_LIDS = 0.3, 0.75
+"""The lids moved: the reading is above the first, or the aperture below the second as a share of the open eye."""
+NODS = 2
+"""So many nods within NODS_S raise a notice."""
+OUT_OF_SIGHT = ("not_seen", "eyes_not_seen", "turned_away")
+"""With these reasons the last closure is of the past."""
+EVIDENCE_ALARM_S = 5.0
+"""Seconds from the warning to the alarm of eyes that are seen closed whenever they are seen."""
 SEEN_S = 0.75
 """A closure must have been seen for longer than any blink before it raises a level."""
 PERCLOS_LEAVE = 0.8
@@ -47,7 +64,7 @@ HOLD_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DrowsinessLimits:
-    """Seconds of closed eyes, shares of PERCLOS, and seconds without being seen. Meaning: FatigueConfig."""
+    """Seconds of closed eyes, shares of PERCLOS, seconds without being seen, and attention. Meaning: FatigueConfig."""
 
     eyes_closed_notice_s: float = 1.0
     eyes_closed_warning_s: float = 1.5
@@ -55,6 +72,9 @@ class DrowsinessLimits:
     perclos_notice: float = 0.15
     perclos_warning: float = 0.25
     unseen_after_s: float = 10.0
+    unjudged_every_s: float = 60.0
+    attention: bool = False
+    attention_after_s: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +112,9 @@ class DrowsinessPolicy:
             signals: None when the driver was not seen.
             happy: happiness is the expression that is held.
         """
-        if signals is not None and self._visibility.gone_at(t):
+        if signals is not None and self._judgement.gone_at(t):
             self._reset()  # it may be another person
+        self._judgement.frame(t)
         eyes = [self._add(interval) for interval in self._intervals.add(t, self._observe(signals, happy))]
         figures = self._measures.figures
         self._perclos = self._judge_perclos(figures)
@@ -109,42 +130,93 @@ class DrowsinessPolicy:
             blink_s=figures.blink_s,
             longest_s=figures.longest_s,
             yawns=figures.yawns,
+            nods=figures.nods,
+            unjudged=self._judgement.reason,
+            attention=self._attention.value if self._limits.attention else None,
         )
 
     def use(self, limits: DrowsinessLimits) -> None:
         """Change the limits. What was observed and a level that holds stay."""
         self._limits = limits
         self._awareness.use(limits.eyes_closed_alarm_s, limits.eyes_closed_notice_s)
-        self._visibility.use(limits.unseen_after_s)
+        self._attention.use(limits.attention_after_s)
+
+    @property
+    def repeat_s(self) -> float | None:
+        """Seconds after which the notice that holds is repeated; None for one that is given once."""
+        cannot_judge = self._held.level == "notice" and self._held.reason == self._judgement.reason
+        return self._limits.unjudged_every_s or None if cannot_judge else None
 
     def _reset(self) -> None:
         self._intervals = IntervalBuilder[Observation]()
         self._measures = EyeMeasures()
         self._awareness = Awareness(self._limits.eyes_closed_alarm_s, self._limits.eyes_closed_notice_s)
-        self._visibility = VisibilityMonitor(self._limits.unseen_after_s)
+        self._judgement = Judgement()
         self._baseline = Baseline()
+        self._lids = OwnLids()
+        self._ahead = StraightAhead()
+        self._mouth = YawnOrLaugh()
+        self._attention = Attention(self._limits.attention_after_s)
+        self._evidence_since: float | None = None
+        self._evidence = Verdict()
         self._eyes = Verdict()
         self._perclos = Verdict()
 
     def _observe(self, signals: EyeMouthState | None, happy: bool) -> Observation:
         if signals is None:
             return Observation("absent")
-        wide = None if signals.mouth_open is None else signals.mouth_open >= WIDE
-        if signals.eyes_closed is None:
-            return Observation("hidden", None, wide, happy)
-        degree = self._baseline.degree(signals.eyes_closed)
-        eyes: Eyes = "closed" if degree >= CLOSED else "open" if degree <= OPEN else "half"
-        return Observation(eyes, signals.eyes_closed, wide, happy)
+        pose = None
+        if _finite(signals.yaw) is not None and _finite(signals.pitch) is not None:
+            pose = Pose(signals.yaw or 0.0, signals.pitch or 0.0)
+        lids, closed = _finite(signals.lids), _finite(signals.eyes_closed)
+        eyes, share = self._eyes_of(closed, lids)
+        away = signals.hidden == "turned" or self._ahead.is_away(pose)
+        bowed = self._ahead.is_bowed(pose)
+        return Observation(
+            "away" if away else eyes,
+            None if away else closed,
+            _wide(_finite(signals.mouth_open), _finite(signals.mouth), happy),
+            happy,
+            None if away else lids,
+            None if away else share,
+            pose,
+            bowed,
+            off_road(self._ahead.off(pose), away=away, bowed=bowed, lids=share, closed=eyes == "closed"),
+        )
+
+    def _eyes_of(self, closed: float | None, lids: float | None) -> tuple[Eyes, float | None]:
+        """Return the state of the eyes, and the lids' aperture as a share of the open eye where that can be trusted."""
+        share = self._lids.share(lids) if self._lids.moves else None
+        if closed is None:
+            return "hidden", None
+        degree = join(self._baseline.degree(closed), share, CLOSED, OPEN)
+        return "closed" if degree >= CLOSED else "open" if degree <= OPEN else "half", share
 
     def _add(self, interval: Interval[Observation]) -> Verdict:
-        observation = interval.state
-        self._measures.add(interval)
+        start, end, seen = interval.start, interval.end, interval.state or Observation("absent")
+        excused = self._mouth.add(start, end, seen.wide, None if seen.pose is None else seen.pose.pitch)
+        self._measures.add(interval, excused=excused)
         self._awareness.add(interval, self._measures.closures)
-        self._visibility.add(interval)
-        if observation is not None and observation.closed is not None:
-            self._baseline.add(interval.length, observation.closed)
+        kind: Kind = "gap" if interval.state is None else seen.eyes
+        if kind == "closed" and excused and not self._mouth.is_long:
+            kind = "excused"
+        self._judgement.add(start, end, kind, blink=_moves(seen))
+        self._attention.add(start, end, seen.off_road, lost=seen.eyes == "absent")
+        self._learn(interval.length, seen)
+        self._evidence = self._judge_evidence(end)
         self._eyes = self._judge_eyes()
-        return self._eyes
+        return max(self._eyes, self._evidence, key=lambda verdict: verdict.rank)
+
+    def _learn(self, length_s: float, seen: Observation) -> None:
+        """Learn the person's eyes and straight-ahead."""
+        if seen.pose is not None:
+            self._ahead.add(length_s, seen.pose)
+        if seen.closed is None:
+            return
+        self._baseline.add(length_s, seen.closed)
+        degree = self._baseline.degree(seen.closed)
+        if seen.lids is not None and (degree >= CLOSED or degree <= OPEN):
+            self._lids.add(length_s, seen.lids, closed=degree >= CLOSED)
 
     def _judge_eyes(self) -> Verdict:
         """Rise with a closure that is no blink; hold until awareness has recovered beyond the limit of a notice."""
@@ -162,6 +234,15 @@ class DrowsinessPolicy:
             return Verdict()
         seen = closure is not None and closure.held_s > SEEN_S
         return verdict if seen and verdict.rank > self._eyes.rank else self._eyes
+
+    def _judge_evidence(self, t: float) -> Verdict:
+        """Judge eyes that are closed whenever they are seen, although no single closure could be followed."""
+        if not self._judgement.closed_evidence(self._evidence_since is not None):
+            self._evidence_since = None
+            return Verdict()
+        self._evidence_since = t if self._evidence_since is None else self._evidence_since
+        lasts = t - self._evidence_since >= EVIDENCE_ALARM_S - ROUNDING
+        return Verdict("alarm" if lasts else "warning", "eyes_closed")
 
     def _judge_perclos(self, figures: Figures) -> Verdict:
         if figures.perclos is None:
@@ -183,11 +264,27 @@ class DrowsinessPolicy:
 
         Eyes that were closed and then cannot be seen count as closed until it is reported that they cannot be seen.
         """
-        if self._visibility.gone_at(t):
-            return Verdict()
-        if self._visibility.unseen:
-            return max(self._perclos, Verdict("notice", self._visibility.unseen), key=lambda verdict: verdict.rank)
-        return max(eyes, self._perclos, key=lambda verdict: verdict.rank)
+        verdicts = [self._perclos]
+        if self._limits.attention and self._attention.distracted:
+            verdicts.append(Verdict("warning", "distracted"))
+        if self._measures.nods_since(t - NODS_S) >= NODS:
+            verdicts.append(Verdict("notice", "nodding"))
+        reports = self._reports_unjudged(t)
+        if reports:
+            verdicts.append(Verdict("notice", self._judgement.reason))
+        verdicts.insert(0, self._evidence if reports and self._judgement.reason in OUT_OF_SIGHT else eyes)
+        return max(verdicts, key=lambda verdict: verdict.rank)
+
+    def _reports_unjudged(self, t: float) -> bool:
+        """Whether the driver is told now that nobody can judge.
+
+        When the judgement ends, the eyes have already been out of sight for most of its window.
+        """
+        judgement, after_s = self._judgement, self._limits.unseen_after_s
+        if judgement.reason is None or after_s <= 0 or judgement.elapsed_s < after_s - ROUNDING:
+            return False
+        known_s = 0.0 if judgement.reason == "no_blinks" else after_s - (1 - LEAST_SEEN) * WINDOW_S
+        return t - judgement.since >= known_s - ROUNDING
 
     def _hold(self, t: float, wanted: Verdict) -> None:
         if wanted.rank < self._held.rank and t - self.since < HOLD_S - ROUNDING:
@@ -212,3 +309,24 @@ class DrowsinessPolicy:
             if perclos < p1:
                 return a0 + (a1 - a0) * min(max((perclos - p0) / (p1 - p0), 0.0), 1.0)
         return 0.0
+
+
+def _wide(mouth: float | None, lips: float | None, happy: bool) -> bool | None:
+    """Return whether the mouth is wide open in a yawn or a laugh; None where it cannot be read."""
+    if happy and ((mouth is not None and mouth >= LAUGHING) or (lips is not None and lips >= LAUGHING_LIPS)):
+        return True
+    if (mouth is not None and mouth >= WIDE) or (lips is not None and lips >= WIDE_LIPS):
+        return True
+    return None if mouth is None else False
+
+
+def _moves(seen: Observation) -> bool:
+    """Whether the lids moved, or it cannot be known that they did not."""
+    if seen.closed is None:
+        return True
+    return seen.closed >= BLINK or (seen.lids_share is not None and seen.lids_share <= BLINK_LIDS)
+
+
+def _finite(value: float | None) -> float | None:
+    """Return the value, None for one that is not a finite number."""
+    return value if value is not None and math.isfinite(value) else None

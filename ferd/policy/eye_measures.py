@@ -1,4 +1,4 @@
-"""Measure a driver's eyes and mouth over time: PERCLOS, blinks, yawns, awareness, the person's baseline, visibility.
+"""Measure a driver's eyes and mouth over time: PERCLOS, blinks, yawns, nods, awareness, the person's baseline.
 
 Each class takes intervals in the order of time. `ferd.policy.drowsiness` turns the measures into levels.
 
@@ -15,8 +15,6 @@ Sources:
   closed, ours count closed eyes only; its recovery is fastest when awareness is lowest, ours when the driver is nearly
   awake, so that a short look up does not end an alarm.
 - Baseline: after openpilot's per-driver offsets, learned while driving, cautiously, and forgotten slowly.
-- Visibility: Euro NCAP (Assessment Protocol SA Safe Driving, v10.4, 2024: degraded performance, such as by dark
-  sunglasses or a covered face) requires that the driver is informed within 10 s.
 """
 
 from __future__ import annotations
@@ -27,9 +25,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ferd.policy.episodes import ROUNDING, Episode, EpisodeDetector, Interval, Window
+from ferd.policy.head import Nods, Pose
+from ferd.policy.histogram import ForgettingHistogram
+from ferd.policy.yawns import MOST_S
 
-Eyes = Literal["closed", "half", "open", "hidden", "absent"]
-"""``half``: seen, but neither closed nor open. ``hidden``: the face is seen, its eyes are not. ``absent``: no face."""
+Eyes = Literal["closed", "half", "open", "hidden", "away", "absent"]
+"""``half``: seen, but neither closed nor open. ``hidden``: the face is seen, its eyes are not. ``away``: the head is
+turned beyond the reach of the eyes model. ``absent``: no face."""
 CLOSED = 0.8
 """P80: at least 80 % closed."""
 OPEN = 0.6
@@ -52,8 +54,12 @@ LAUGH = 0.5
 
 SLOWEST, FASTEST = 1.25, 5.0
 """Awareness recovers this many times as fast as it falls: at 0, and at 1 (the factors of openpilot)."""
-YAWNING = 1 / 3
-"""With the mouth wide open, closed eyes count for a third: they belong to a yawn or a laugh."""
+BOWED = 0.5
+"""Once the eyes of a head that was bowed before they closed have been closed for as long as raises a notice, they count
+for half: they may be looking down. A sleeping head sinks after the eyes have closed."""
+BOWED_WITHIN_S = 0.5
+
+NOD_WINDOW_S, NODS_S = 300.0, 60.0
 
 STEPS = 20
 LEARN_S = 30.0
@@ -64,14 +70,6 @@ REFRESH_S = 1.0
 HIGHEST = 0.5
 """Upper limit of the baseline: somebody who falls asleep while it is learned must not teach it that closed is open."""
 
-ENTER = 0.2
-"""Reported as unseen when the eyes were seen for less than this share of the window…"""
-LEAVE = 0.4
-"""…until they were seen for this share of it: hysteresis."""
-GONE_S = 300.0
-"""A face that was not seen for this long has left: there is nobody to monitor."""
-LEAST_WINDOW_S = 1e-3
-
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -79,14 +77,24 @@ class Observation:
 
     Attributes:
         closed: how closed the eyes are, 0 to 1, as the model reads them; None where they are hidden.
-        wide: the mouth is wide open.
+        wide: the mouth is wide open, in a yawn or a laugh; None where it cannot be read.
         happy: happiness is the expression that is held.
+        lids: aperture in eye distances; None where it is not measured.
+        lids_share: the same as a share of the person's open eye; None where that is not known or not to be trusted.
+        pose: of the head.
+        bowed: the head is bowed to look down.
+        off_road: head or eyes are off the road; None where that cannot be known.
     """
 
     eyes: Eyes
     closed: float | None = None
     wide: bool | None = None
     happy: bool = False
+    lids: float | None = None
+    lids_share: float | None = None
+    pose: Pose | None = None
+    bowed: bool = False
+    off_road: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +107,34 @@ class Figures:
     blink_s: float | None
     longest_s: float
     yawns: int
+    nods: int
 
 
 class EyeMeasures:
-    """Compute PERCLOS, blinks, closures and yawns."""
+    """Compute PERCLOS, blinks, closures, yawns and nods."""
 
     def __init__(self) -> None:
         self.closures = EpisodeDetector()
-        """The closures of the eyes; time with the mouth wide open is marked in them."""
+        """The closures of the eyes; time that a yawn or a laugh excuses is marked in them."""
         self._wide = EpisodeDetector(unknown_s=MOUTH_UNKNOWN_S, least_known=MOUTH_LEAST_KNOWN)
-        self._eyes = Window[Eyes | None](WINDOW_S)
+        self._eyes = Window[Eyes | Literal["excused"] | None](WINDOW_S)
         self._past_closures: deque[Episode] = deque()
         self._yawns: deque[Episode] = deque()
+        self._nodding, self._nods = Nods(), deque[float]()
 
-    def add(self, interval: Interval[Observation]) -> None:
+    def add(self, interval: Interval[Observation], *, excused: bool) -> None:
+        """Add an interval. `excused`: closed eyes in it belong to a yawn or a laugh."""
         observation = interval.state or Observation("absent")
         eyes = None if interval.state is None else observation.eyes
         start, end, wide = interval.start, interval.end, observation.wide
         holds = {"closed": True, "half": False, "open": False}.get(observation.eyes)
-        self._eyes.add(start, end, eyes)
+        self._eyes.add(start, end, "excused" if excused and eyes == "closed" else eyes)
         lost = observation.eyes == "absent"
-        self._past_closures.extend(self.closures.add(start, end, holds, marked=bool(wide), lost=lost))
+        self._past_closures.extend(self.closures.add(start, end, holds, marked=excused, lost=lost))
+        if self._nodding.add(start, end, observation.pose, closed=eyes == "closed" and not excused):
+            self._nods.append(end)
+        while self._nods and self._nods[0] < end - NOD_WINDOW_S:
+            self._nods.popleft()
         ended = self._wide.add(start, end, wide, marked=observation.happy, lost=lost)
         self._yawns.extend(episode for episode in ended if _is_yawn(episode))
         _drop_before(end - WINDOW_S, self._past_closures)
@@ -139,7 +154,12 @@ class EyeMeasures:
             blink_s=sum(blinks) / len(blinks) if blinks and enough else None,
             longest_s=max((closure.length for closure in closures), default=0.0),
             yawns=len(self._yawns) + (yawn is not None and _is_yawn(yawn)),
+            nods=len(self._nods),
         )
+
+    def nods_since(self, t: float) -> int:
+        """Return how often the head nodded off after a time."""
+        return sum(at > t for at in self._nods)
 
 
 def _is_yawn(episode: Episode) -> bool:
@@ -166,6 +186,8 @@ class Awareness:
         self._at_closing = 1.0
         self._closing = False
         self._open_s = 0.0
+        self._closing_s = self._bowed_s = 0.0
+        self._was_bowed = False
 
     def use(self, full_s: float, first_s: float) -> None:
         """Change the times. The seconds of closed eyes that were counted stay."""
@@ -187,13 +209,27 @@ class Awareness:
             if not self._closing:
                 reported = (1 - self.value) * self._full_s >= self._first_s - ROUNDING
                 self._closing, self._at_closing = True, self.value if reported else self._when_open
-            closed_s = closure.length - (1 - YAWNING) * closure.marked_s
-            self.value = max(min(self.value, self._at_closing - closed_s / self._full_s), 0.0)
+                self._closing_s = self._bowed_s = 0.0
+                self._was_bowed = False
+            self._note_bowed(interval)
+            self.value = max(min(self.value, self._at_closing - self._counted_s(closure) / self._full_s), 0.0)
             return
         self._closing = False
         if opened:  # time in which it was not yet certain that the eyes are open counts as well
             self.value = recovered(self.value, (self._open_s + interval.length) / self._full_s)
             self._when_open, self._open_s = self.value, 0.0
+
+    def _note_bowed(self, interval: Interval[Observation]) -> None:
+        bowed = interval.state is not None and interval.state.bowed
+        self._closing_s += interval.length
+        self._was_bowed = self._was_bowed or (bowed and self._closing_s <= BOWED_WITHIN_S)
+        if bowed and self._was_bowed:
+            self._bowed_s += interval.length
+
+    def _counted_s(self, closure: Episode) -> float:
+        """Return the seconds of a closure that count: not those of a yawn, and half of those of a look down."""
+        counted = closure.length - min(closure.marked_s, MOST_S)
+        return counted - BOWED * min(self._bowed_s, max(counted - self._first_s, 0.0))
 
 
 def recovered(value: float, share: float) -> float:
@@ -213,18 +249,18 @@ class Baseline:
     """
 
     def __init__(self) -> None:
-        self._seconds = [0.0] * STEPS
-        self._weight = 1.0  # of a second now: it grows instead of all older weights shrinking
+        self._past = ForgettingHistogram(0.0, 1.0, STEPS, MEMORY_S)
         self._pending_s = 0.0
         self._value = 0.0
 
     def add(self, length_s: float, closed: float) -> None:
         """Add `length_s` seconds of eyes read as `closed`, 0 to 1."""
-        self._weight *= math.exp(length_s / MEMORY_S)
-        self._seconds[min(int(closed * STEPS), STEPS - 1)] += length_s * self._weight
+        self._past.add(length_s, closed)
         self._pending_s += length_s
         if self._pending_s >= REFRESH_S:
-            self._refresh()
+            self._pending_s = 0.0
+            if self._past.total_s >= LEARN_S:
+                self._value = min(self._past.quantile(0.5), HIGHEST)
 
     @property
     def value(self) -> float:
@@ -234,71 +270,3 @@ class Baseline:
     def degree(self, closed: float) -> float:
         """Return how closed the eyes are for this person: 0 as open as usual, 1 closed."""
         return min(max((closed - self._value) / (1 - self._value), 0.0), 1.0)
-
-    def _refresh(self) -> None:
-        self._pending_s = 0.0
-        self._seconds = [seconds / self._weight for seconds in self._seconds]
-        self._weight = 1.0
-        total = sum(self._seconds)
-        if total >= LEARN_S:
-            self._value = min(self._median(total / 2), HIGHEST)
-
-    def _median(self, half: float) -> float:
-        """Return the median, interpolated within its step."""
-        below = 0.0
-        for step, seconds in enumerate(self._seconds):
-            if seconds and below + seconds >= half:
-                return (step + (half - below) / seconds) / STEPS
-            below += seconds
-        return 1.0
-
-
-Unseen = Literal["not_seen", "eyes_not_seen"]
-
-
-class VisibilityMonitor:
-    """Report that the driver cannot be seen, instead of guessing.
-
-    Args:
-        window_s: how far it looks back; 0: it never reports anything.
-    """
-
-    def __init__(self, window_s: float) -> None:
-        self._window = Window[str](max(window_s, LEAST_WINDOW_S))
-        self._off = window_s <= 0
-        self._began: float | None = None
-        self._window_began: float | None = None
-        self._face_at: float | None = None
-        self.unseen: Unseen | None = None
-
-    def use(self, window_s: float) -> None:
-        """Change the window. What was seen within the shorter of the two stays."""
-        self._window.resize(max(window_s, LEAST_WINDOW_S))
-        self._off = window_s <= 0
-        self._window_began = self._window.start
-
-    def add(self, interval: Interval[Observation]) -> None:
-        kind = "gap" if interval.state is None else interval.state.eyes
-        start, end = interval.start, interval.end
-        self._began = start if self._began is None else self._began
-        self._window_began = start if self._window_began is None else self._window_began
-        if kind not in ("gap", "absent"):
-            self._face_at = end
-        self._window.add(start, end, {"closed": "eyes", "half": "eyes", "open": "eyes"}.get(kind, kind))
-        eyes, face = self._window.share("eyes"), self._window.share("eyes", "hidden")
-        full = end - self._window_began >= self._window.length_s - ROUNDING
-        if self._off or self.gone_at(end) or eyes >= LEAVE:
-            self.unseen = None
-        elif full and (self.unseen or eyes < ENTER):
-            self.unseen = self._reason(face)
-
-    def gone_at(self, t: float) -> bool:
-        """Return True when no face was seen for GONE_S."""
-        since = self._began if self._face_at is None else self._face_at
-        return since is not None and t - since >= GONE_S
-
-    def _reason(self, face: float) -> Unseen:
-        """Return the reason; one that is reported stays until the other is clear."""
-        if face < ENTER or (self.unseen == "not_seen" and face < 0.5):
-            return "not_seen"
-        return "eyes_not_seen"

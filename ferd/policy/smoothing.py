@@ -2,14 +2,13 @@
 
 Pure functions of (time, scores): no clock, no camera. All rules are in seconds.
 
-`ChangepointFilter` decides which label is held: it keeps hypotheses about when the expression last changed and takes
-the mean of all frames since then. Frames that lie close together share the same blink, blur and light, so a
-`time_constant_s` of them counts as one observation and no frame counts as more than one. A change is published after
-one or two clear frames, while an ambiguous face keeps its label.
+`Evidence` decides which label is held: another one must have led clearly for `time_constant_s` in all, less the time
+that spoke against it. While the face is restless (somebody talks: scores and mouth move to and fro), a change needs up
+to MOST_CAUTION times as much. What a mouth does while it talks is not evidence of an expression.
 
 The confidence, and whether it suffices to publish a label, comes from a first-order low-pass over log-probabilities,
-dy/dt = (log x - y) / T, solved exactly between frames with T = CALM * time_constant_s: it follows a fading smile, and
-a constant face keeps its own calibrated probabilities. `scripts/bench-smoothing` compares this with alternatives.
+dy/dt = (log x - y) / time_constant_s, solved exactly between frames: it follows a fading smile, and a constant face
+keeps its own calibrated probabilities. `scripts/bench-smoothing` measures the result on video.
 """
 
 from __future__ import annotations
@@ -18,19 +17,25 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ferd.policy.changepoint import ChangepointFilter, Values, probabilities
+from ferd.policy.evidence import Evidence, Values
+from ferd.policy.restlessness import Restlessness
 
-CALM = 3.0
-"""The filter's time constant, in units of time_constant_s."""
 STEP_S = 0.5
 """The longest time that one frame's scores stand for: a single frame after a long gap proves nothing."""
-LEAST_WEIGHT = 1e-6
-"""Frames of less weight show the same moment again and are ignored."""
 FLOOR = 1e-3
-"""Lower bound of a frame's probabilities, which limits the evidence of a single frame against a label."""
-GIVE_UP_S = 0.25
-"""A label that is no longer certain is held for this long in addition to min_hold_s: otherwise every change would pass
-through "no label"."""
+"""Lower bound of a frame's probabilities, which limits the weight of a single frame against a label."""
+NOTICEABLE = math.log(0.01)
+"""Lower bound of log-probabilities where frames are compared: whether a label has 0.01 or 0.001 means nothing."""
+RECENT_SHARE = 1 / 3
+"""What a face shows now is averaged over this share of time_constant_s: the start of a new label's confidence."""
+QUIET_SCORES, RESTLESS_SCORES = 0.35, 0.3
+"""Movement of log-probabilities within a fifth of a second, in nats, up to which a face counts as quiet, and what
+beyond that doubles the evidence which a change needs. Medians at 5 to 30 frames a second: still faces 0.1, faces that
+change every four seconds 0.3, people who talk 0.6."""
+QUIET_MOUTH, RESTLESS_MOUTH = 0.03, 0.03
+"""The same of the mouth: the mean of its opening and its width, in eye distances. Medians: still faces 0.01, faces that
+change 0.02, drivers 0.03, people who talk 0.07."""
+MOST_CAUTION = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class SmoothingRules:
     off_threshold: float
     switch_ratio: float
     min_hold_s: float
+    caution: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,12 @@ class SmoothedLabel:
     """The smoothed result for one face.
 
     Attributes:
-        belief: probability per label from all observations since the last change; not calibrated.
+        evidence: per label, the share of the evidence that it needs to replace the held one, 0 to 1.
         smooth: filtered probabilities.
         label: the label that is held since `since`; None while no label is certain, as is `confidence`.
     """
 
-    belief: Values
+    evidence: Values
     smooth: Values
     label: str | None
     confidence: float | None
@@ -81,28 +87,35 @@ class Smoother:
     def __init__(self, labels: Sequence[str], rules: SmoothingRules) -> None:
         self._labels = tuple(labels)
         self.rules = rules
-        self._changepoints = ChangepointFilter()
-        self._belief: Values = (1 / len(self._labels),) * len(self._labels)
+        self._evidence = Evidence(len(self._labels))
+        self._scores, self._mouth = Restlessness(), Restlessness()
         self._logs: Values | None = None
+        self._recent: Values = ()
         self._t = 0.0
         self._held: int | None = None
         self._confidence = 0.0
         self._since = 0.0
         self._rival: _Rival | None = None
 
-    def update(self, t: float, scores: Sequence[float]) -> SmoothedLabel:
-        """Add one frame: `t` in seconds, `scores` with one probability per label."""
+    def update(self, t: float, scores: Sequence[float], mouth: Sequence[float] | None = None) -> SmoothedLabel:
+        """Add one frame.
+
+        Args:
+            t: seconds.
+            scores: one probability per label.
+            mouth: opening and width of the mouth in eye distances, None where they are not known.
+        """
         logs = tuple(math.log(max(score, FLOOR)) for score in scores)
         if self._logs is None:
-            self._logs, self._t, self._since = logs, t, t
-            passed = STEP_S
-        else:
-            passed = min(max(t - self._t, 0.0), STEP_S)
-        weight = 1.0 if self.rules.time_constant_s <= 0 else min(passed / self.rules.time_constant_s, 1.0)
-        if weight > LEAST_WEIGHT:
-            self._belief = self._changepoints.update(logs, passed, weight)
-        self._logs, self._t = self._filtered(logs, passed), t
-        self._decide(t, logs)
+            self._logs = self._recent = logs
+            self._t = self._since = t
+        elif t <= self._t:
+            return self.now  # the same moment again
+        passed = min(t - self._t, STEP_S)
+        self._logs = self._filtered(self._logs, logs, passed, self.rules.time_constant_s)
+        self._recent = self._filtered(self._recent, logs, passed, RECENT_SHARE * self.rules.time_constant_s)
+        self._t = t
+        self._decide(t, self._wanted(logs, passed, self._caution(t, logs, mouth)))
         self._update_confidence()
         return self.now
 
@@ -112,44 +125,74 @@ class Smoother:
         assert self._logs is not None, "update() comes first"
         smooth = probabilities(self._logs)
         if self._held is None:
-            return SmoothedLabel(self._belief, smooth, None, None, self._since)
-        return SmoothedLabel(self._belief, smooth, self._labels[self._held], self._confidence, self._since)
+            return SmoothedLabel(self._evidence.shares, smooth, None, None, self._since)
+        return SmoothedLabel(self._evidence.shares, smooth, self._labels[self._held], self._confidence, self._since)
 
-    def _filtered(self, logs: Values, passed: float) -> Values:
-        assert self._logs is not None
-        if self.rules.time_constant_s <= 0:
-            return logs if passed > 0 else self._logs
-        left = math.exp(-passed / (CALM * self.rules.time_constant_s))
-        return tuple(new + (old - new) * left for old, new in zip(self._logs, logs, strict=True))
+    def _caution(self, t: float, logs: Values, mouth: Sequence[float] | None) -> float:
+        """By how much more evidence than on a still face a change needs: 1 to MOST_CAUTION."""
+        if self.rules.caution <= 0:
+            return 1.0
+        middle = sum(logs) / len(logs)
+        self._scores.update(t, [max(log, NOTICEABLE) - middle for log in logs])
+        if mouth is not None:
+            self._mouth.update(t, mouth)
+        restless = max(0.0, self._scores.level - QUIET_SCORES) / RESTLESS_SCORES
+        restless += max(0.0, self._mouth.level - QUIET_MOUTH) / RESTLESS_MOUTH
+        return min(1 + self.rules.caution * restless, MOST_CAUTION)
 
-    def _decide(self, t: float, logs: Values) -> None:
-        """Replace the held label once another one has been ahead for long enough."""
+    @staticmethod
+    def _filtered(old: Values, new: Values, passed: float, time_constant_s: float) -> Values:
+        if time_constant_s <= 0:
+            return new if passed > 0 else old
+        left = math.exp(-passed / time_constant_s)
+        return tuple(b + (a - b) * left for a, b in zip(old, new, strict=True))
+
+    def _wanted(self, logs: Values, passed: float, caution: float) -> int | None:
+        """Return the label that should be held now."""
         assert self._logs is not None
-        wanted = self._wanted(logs)
+        smooth, recent = probabilities(self._logs), probabilities(self._recent)
+        if self._held is None:
+            top = smooth.index(max(smooth))
+            return top if smooth[top] >= self.rules.on_threshold else None
+        winner = self._evidence.update(
+            [max(log, NOTICEABLE) for log in logs],
+            self._held,
+            math.log(self.rules.switch_ratio),
+            passed,
+            self.rules.time_constant_s * caution,
+        )
+        if winner is not None and max(smooth[winner], recent[winner]) >= self.rules.on_threshold:
+            return winner
+        uncertain = smooth[self._held] < self.rules.off_threshold and max(smooth) < self.rules.on_threshold
+        return None if uncertain else self._held
+
+    def _decide(self, t: float, wanted: int | None) -> None:
+        """Replace the held label once the wanted one has been wanted for long enough."""
         if wanted == self._held:
             self._rival = None
             return
         if self._rival is None or self._rival.label != wanted:
             self._rival = _Rival(wanted, t)
-        needed = self.rules.min_hold_s + (GIVE_UP_S if wanted is None else 0)
-        if t - self._rival.since >= needed - 1e-9:
-            self._held, self._since, self._rival = wanted, t, None
-            if wanted is not None and probabilities(logs)[wanted] > probabilities(self._logs)[wanted]:
-                self._logs = logs  # earlier frames belong to another expression
-
-    def _wanted(self, logs: Values) -> int | None:
-        assert self._logs is not None
-        smooth = probabilities(self._logs)
-        top = self._belief.index(max(self._belief))
-        held = self._held
-        leads = held is None or top == held or self._belief[top] >= self.rules.switch_ratio * self._belief[held]
-        confidence = max(smooth[top], probabilities(logs)[top])
-        if leads and confidence >= self.rules.on_threshold:
-            return top
-        return held if held is not None and smooth[held] >= self.rules.off_threshold else None
+        needed = self.rules.min_hold_s
+        if wanted is None or self._held is None:  # no label: not in between, and not for a moment
+            needed += self.rules.time_constant_s
+        if t - self._rival.since < needed - 1e-9:
+            return
+        if wanted is not None and self._held is not None:
+            self._logs = self._recent  # earlier frames belong to another expression
+        self._held, self._since, self._rival = wanted, t, None
+        self._evidence.reset()
 
     def _update_confidence(self) -> None:
         """Update the confidence; a label below `off_threshold`, about to be dropped, keeps its last one."""
         assert self._logs is not None
         if self._held is not None and (now := probabilities(self._logs)[self._held]) >= self.rules.off_threshold:
             self._confidence = now
+
+
+def probabilities(logs: Sequence[float]) -> Values:
+    """Return the softmax of `logs`."""
+    most = max(logs)
+    powers = [math.exp(value - most) for value in logs]
+    total = sum(powers)
+    return tuple(power / total for power in powers)

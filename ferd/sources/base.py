@@ -29,7 +29,8 @@ class Source(Protocol):
     def noisy(self) -> bool:
         """True where sensor noise makes every image differ: bit-identical images then mean that the camera is frozen.
 
-        False for files, and for network streams, whose encoders repeat a static scene bit by bit.
+        False for files and drawn scenes. A source whose encoder repeats a static scene bit by bit for a while, as H.264
+        does between two key frames, has an attribute ``still_s``: for how many seconds.
         """
 
     @property

@@ -43,7 +43,11 @@ EYES = ((221.0, 187.0, 24.0), (306.0, 186.0, 24.0))
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How far each part of the face is moved: 0 is neutral, 1 about as far as it looks natural."""
+    """How far each part of the face is moved: 0 is neutral, 1 about as far as it looks natural.
+
+    ``right_lid``, ``left_lid``: one lid alone, the subject's own. ``turn``: towards the subject's left, ``bow``: down;
+    both also negative, and by ten degrees or so: the head stays where it is and its features move over it.
+    """
 
     smile: float = 0.0
     teeth: float = 0.0
@@ -51,6 +55,10 @@ class Look:
     brows: float = 0.0
     jaw: float = 0.0
     lids: float = 0.0
+    right_lid: float = 0.0
+    left_lid: float = 0.0
+    turn: float = 0.0
+    bow: float = 0.0
 
 
 class Push(NamedTuple):
@@ -81,6 +89,8 @@ PUSHES: dict[str, tuple[Push, ...]] = {
         Push(214, 163, 0, -10, 30, 12), Push(314, 160, 0, -10, 30, 12), Push(221, 178, 0, -3, 24, 7),
         Push(306, 177, 0, -3, 24, 7),
     ),
+    "turn": (Push(264, 225, 30, 0, 50, 70),),
+    "bow": (Push(264, 225, 0, 25, 80, 50),),
     "jaw": (Push(267, 325, 0, 16, 48, 26), Push(227, 281, 5, 4, 14, 18), Push(308, 279, -5, 4, 14, 18)),
 }  # fmt: skip
 
@@ -108,7 +118,7 @@ class WarpedPortrait:
     def portrait(self, look: Look) -> Image:
         """Draw the portrait with that look, (600, 512, 3) uint8 BGR."""
         picture = self._portrait.copy()
-        self._lower_lids(picture, look.lids)
+        self._lower_lids(picture, look)
         x, y = self._moved(look)
         y, mouth = open_mouth(x, y, max(look.jaw, TEETH_GAP * look.teeth))
         face = np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR), np.uint8)
@@ -139,9 +149,9 @@ class WarpedPortrait:
                 y += weight * dy
         return x, y
 
-    def _lower_lids(self, picture: Image, closed: float) -> None:
-        for lid in self._lids:
-            lid.paint(picture, closed)
+    def _lower_lids(self, picture: Image, look: Look) -> None:
+        for lid, alone in zip(self._lids, (look.right_lid, look.left_lid), strict=True):
+            lid.paint(picture, max(look.lids, alone))
 
 
 def edge_fade(shape: tuple[int, ...], margin: float = 14.0) -> Field:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypedDict
 
-from ferd.config.models import CameraConfig
-from ferd.config.source import SCHEMES
+from ferd.config.models import CameraConfig, aspect_ratio
+from ferd.config.source import is_address
 from ferd.fs import expand, is_dir
+from ferd.pictures import PICTURE_SUFFIXES, UNREADABLE_SUFFIXES
 from ferd.sources import v4l2
 from ferd.sources.base import Source
 from ferd.sources.demo import DemoScene
-from ferd.sources.file import PICTURE_SUFFIXES, PictureFolder, VideoFile
+from ferd.sources.file import PictureFolder, VideoFile
 from ferd.sources.picamera2 import PiCamera
 from ferd.sources.stall import Timing
 from ferd.sources.stream import StreamCamera
 from ferd.sources.usb import UsbCamera
-from ferd.sources.wrappers import FirstWorkingSource, PacedSource, RotatedSource
+from ferd.sources.wrappers import FirstWorkingSource, PacedSource, RotatedSource, StretchedSource
+
+HOLD_S = 1.0
+"""How long `replay` looks at a single picture: longer than a face must be seen to exist."""
 
 
 def open_source(config: CameraConfig, *, live: bool, demo: bool = False) -> Source:
@@ -26,6 +30,8 @@ def open_source(config: CameraConfig, *, live: bool, demo: bool = False) -> Sour
     as fast as possible. `demo`: "auto" falls back to the demo scene. The forms of a source: config/source.py.
     """
     source = _unrotated(config, live=live, demo=demo)
+    if config.aspect is not None:
+        source = StretchedSource(source, aspect_ratio(config.aspect))
     if config.rotate or config.mirror:
         return RotatedSource(source, rotate=config.rotate, mirror=config.mirror)
     return source
@@ -41,9 +47,17 @@ def _unrotated(config: CameraConfig, *, live: bool, demo: bool) -> Source:
     }
     if text in names:
         return names[text]()
-    if text.lower().startswith(SCHEMES):
+    if is_address(text):
         timing = Timing.of(config.fps)
-        return StreamCamera(text, open_s=timing.first_frame_s, read_s=timing.frame_s)
+        return StreamCamera(
+            text,
+            open_s=timing.first_frame_s,
+            read_s=timing.frame_s,
+            fps=config.fps,
+            password_file=config.source_password_file,
+            tls_verify=config.tls_verify,
+            max_megapixels=config.max_megapixels,
+        )
     return _numbered(text, config) or _file(text, config, live=live)
 
 
@@ -76,10 +90,11 @@ def _pi_camera(number: int, config: CameraConfig) -> PiCamera:
 def _file(text: str, config: CameraConfig, *, live: bool) -> Source:
     path = expand(text)
     source: Source
-    if is_dir(path) or path.suffix.lower() in PICTURE_SUFFIXES:
-        source = PictureFolder(path, fps=config.fps, loop=live)
+    limit = config.max_megapixels
+    if is_dir(path) or path.suffix.lower() in PICTURE_SUFFIXES | UNREADABLE_SUFFIXES:
+        source = PictureFolder(path, fps=config.fps, loop=live, hold_s=0 if live else HOLD_S, max_megapixels=limit)
     else:
-        source = VideoFile(path, loop=live)
+        source = VideoFile(path, loop=live, max_megapixels=limit)
     return PacedSource(source) if live else source
 
 

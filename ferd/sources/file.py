@@ -8,24 +8,28 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from ferd.errors import SourceEnded, SourceError
+from ferd.errors import PictureError, SourceEnded, SourceError
 from ferd.fs import exists, is_dir, is_file
+from ferd.pictures import (
+    HEIF_REMEDY,
+    HEIF_STARTS,
+    MAX_MEGAPIXELS,
+    PICTURE_SUFFIXES,
+    UNREADABLE_SUFFIXES,
+    read_picture,
+)
 from ferd.sources.base import as_image
-from ferd.sources.opencv import quiet
+from ferd.sources.video import VideoError, VideoReader
 from ferd.types import Frame, Image
 
 log = logging.getLogger(__name__)
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 ASSUMED_FPS = 25.0
 MOST_FPS = 1000.0
 
 
 class VideoFile:
-    """A video file, read through OpenCV's FFmpeg.
+    """A video file, read through PyAV.
 
     ``Frame.t`` is the frame's time stamp in the file, in seconds. Where the file has none, or they run backwards, it is
     the previous one plus the frame interval. With `loop` the file starts again at its end, and t keeps growing.
@@ -34,66 +38,74 @@ class VideoFile:
     noisy = False
     opening_s = 0.0
 
-    def __init__(self, path: str | Path, *, loop: bool = False) -> None:
+    def __init__(self, path: str | Path, *, loop: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> None:
         self._path = Path(path)
         self.name = f"video {self._path.name}"
         self._loop = loop
-        self._capture: cv2.VideoCapture | None = None
+        self._max_megapixels = max_megapixels
+        self._video: VideoReader | None = None
         self._step = 1 / ASSUMED_FPS
         self._offset = 0.0
         self._last: float | None = None
 
     def open(self) -> None:
         check_file(self._path)
-        self._capture = self._start()
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        if math.isfinite(fps) and 0 < fps <= MOST_FPS:
+        self._video = self._start()
+        fps = self._video.fps
+        if fps is not None and 0 < fps <= MOST_FPS:
             self._step = 1 / fps
 
     def read(self) -> Frame:
-        image = self._next()
-        if image is None and self._loop and self._last is not None:
+        frame = self._next()
+        if frame is None and self._loop and self._last is not None:
             self._rewind()
-            image = self._next()
-        if image is None:
+            frame = self._next()
+        if frame is None:
             raise self._end()
-        return Frame(t=self._time(), image=as_image(image, self.name))
+        return frame
 
     def interrupt(self) -> None:
         """Do nothing: a read takes no time."""
 
     def close(self) -> None:
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            capture.release()
+        video, self._video = self._video, None
+        if video is not None:
+            video.close()
 
-    def _start(self) -> cv2.VideoCapture:
-        with quiet():
-            capture = cv2.VideoCapture(str(self._path.resolve()), cv2.CAP_FFMPEG)
-        if not capture.isOpened():
-            capture.release()
-            raise SourceError(
-                f"{self._path}: not a video that OpenCV can read. Is it whole, and really a video? "
-                "`ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p OUT.mp4` makes one that works everywhere"
+    def _start(self) -> VideoReader:
+        with self._path.open("rb") as file:
+            if file.read(12)[4:] in HEIF_STARTS:
+                raise SourceError(f"{self._path}: {HEIF_REMEDY}")
+        try:
+            return VideoReader(
+                str(self._path.resolve()),
+                str(self._path),
+                options={"protocol_whitelist": "file"},
+                max_megapixels=self._max_megapixels,
             )
-        return capture
+        except VideoError as error:
+            raise SourceError(
+                f"{self._path}: not a video that FFmpeg can read ({error.reason}). Is it whole, and really a video? "
+                "`ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p OUT.mp4` makes one that works everywhere"
+            ) from None
 
-    def _next(self) -> Image | None:
-        capture = self._capture
-        if capture is None:
+    def _next(self) -> Frame | None:
+        if self._video is None:
             raise SourceError(f"{self.name}: is not open")
-        ok, image = capture.read()
-        return np.asarray(image, np.uint8) if ok else None
+        try:
+            return self._video.read(self._time, lambda: None)
+        except VideoError as error:
+            log.warning("video is broken, reading ends here file=%s reason=%r", self._path.name, error.reason)
+            return None
 
     def _rewind(self) -> None:
         # Opened again: seeking to 0 does not work in every container (MPEG-TS, raw H.264).
         self.close()
         self._offset = (self._last or 0.0) + self._step
-        self._capture = self._start()
+        self._video = self._start()
 
-    def _time(self) -> float:
-        position = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._capture else math.nan
-        t = self._offset + position
+    def _time(self, stamp: float | None) -> float:
+        t = math.nan if stamp is None else self._offset + stamp
         if self._last is not None and not t > self._last:
             t = self._last + self._step
         if not math.isfinite(t) or t < 0:
@@ -103,7 +115,7 @@ class VideoFile:
 
     def _end(self) -> SourceError:
         if self._last is None:
-            return SourceError(f"{self._path}: holds no picture that OpenCV can decode. Is the file whole?")
+            return SourceError(f"{self._path}: holds no picture that FFmpeg can decode. Is the file whole?")
         return SourceEnded(f"{self.name}: ended at {self._last:.3f} s")
 
 
@@ -111,16 +123,28 @@ class PictureFolder:
     """The images of a folder in natural order (2 before 10), or a single image.
 
     ``Frame.t`` is the image's position in the folder divided by `fps`. One that does not decode is logged and skipped;
-    its time is not used.
+    its time is not used. `hold_s`: a single image is repeated for so long, since a face must be seen for a while.
     """
 
     noisy = False
     opening_s = 0.0
 
-    def __init__(self, path: str | Path, *, fps: float = 1.0, loop: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fps: float = 1.0,
+        loop: bool = False,
+        hold_s: float = 0.0,
+        max_megapixels: float = MAX_MEGAPIXELS,
+    ) -> None:
         self._path = Path(path)
         self.name = f"pictures {self._path.name}"
         self._fps = fps
+        self._hold_s = hold_s
+        self._max_megapixels = max_megapixels
+        self._reason = ""
+        self._held: tuple[Path, Image] | None = None
         self._loop = loop
         self._pictures: list[Path] = []
         self._index = 0
@@ -129,6 +153,8 @@ class PictureFolder:
 
     def open(self) -> None:
         self._pictures = pictures_of(self._path)
+        if len(self._pictures) == 1:
+            self._pictures *= 1 + round(self._hold_s * self._fps)
         self._open = True
 
     def read(self) -> Frame:
@@ -137,12 +163,10 @@ class PictureFolder:
             if round_number and (self._decoded == 0 or not self._loop):
                 raise self._end()
             self._index += 1
-            image = read_picture(self._pictures[index])
+            image = self._read(self._pictures[index], log_it=round_number == 0)
             if image is not None:
                 self._decoded += 1
                 return Frame(t=(self._index - 1) / self._fps, image=image)
-            if round_number == 0:
-                log.warning("picture skipped file=%s reason=%r", self._pictures[index].name, "does not decode")
         raise SourceError(f"{self.name}: is not open")
 
     def interrupt(self) -> None:
@@ -151,9 +175,24 @@ class PictureFolder:
     def close(self) -> None:
         self._open = False
 
+    def _read(self, file: Path, *, log_it: bool) -> Image | None:
+        if self._held is not None and self._held[0] == file:
+            return self._held[1]
+        try:
+            image = as_image(read_picture(file, self._max_megapixels), self.name)
+        except (PictureError, SourceError) as error:
+            self._reason = str(error)
+            if log_it:
+                log.warning("picture skipped file=%s reason=%r", file.name, self._reason)
+            return None
+        self._held = (file, image)
+        return image
+
     def _end(self) -> SourceError:
         if self._decoded == 0:
-            return SourceError(f"{self._path}: none of its {len(self._pictures)} pictures decodes. Are they whole?")
+            count = len(set(self._pictures))
+            which = "" if count == 1 else f"{self._path}: none of its {count} pictures can be read. The last: "
+            return SourceError(f"{which}{self._reason}")
         return SourceEnded(f"{self.name}: all {self._decoded} pictures were read")
 
 
@@ -183,7 +222,8 @@ def pictures_of(path: Path) -> list[Path]:
         inside = list(path.iterdir())
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}). Check the name, its owner and mode") from None
-    found = [file for file in inside if file.suffix.lower() in PICTURE_SUFFIXES and is_file(file)]
+    known = PICTURE_SUFFIXES | UNREADABLE_SUFFIXES
+    found = [file for file in inside if file.suffix.lower() in known and is_file(file)]
     if not found:
         raise SourceError(f"{path}: holds no pictures. ferd reads {', '.join(sorted(PICTURE_SUFFIXES))}")
     return natural_order(found)
@@ -198,16 +238,3 @@ def natural_order(paths: Iterable[Path]) -> list[Path]:
         return [(1, int(p), "") if i % 2 else (0, 0, p) for i, p in enumerate(parts)], path.name
 
     return sorted(paths, key=key)
-
-
-def read_picture(path: Path) -> Image | None:
-    """Read an image, (H, W, 3) uint8 BGR, rotated as its EXIF tag says. None when it does not decode."""
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError:
-        return None
-    if not data.size:
-        return None
-    with quiet():
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return None if image is None else np.asarray(image, np.uint8)

@@ -2,59 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import cv2
 
 from ferd.errors import SourceError
+from ferd.pictures import quiet
 from ferd.sources.base import as_image
 from ferd.types import Frame
 
 MOST_BROKEN = 30
 """Broken images in a row after which the camera counts as failed."""
 
-# FFmpeg writes straight to stderr, addresses with their passwords included. Read once, when OpenCV first loads it.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # Seconds that a read of a V4L2 device waits for a frame: ten where it is not set. Read once, at the first such wait.
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
 
 OLDEST_STAMP_S = 10.0
 """A time stamp older than this is of another clock: drivers without time stamps give 0."""
-
-_quiet_lock = threading.Lock()
-_quiet_depth = 0
-_normal_level = 0
-
-
-def set_log_level(level: int) -> int:
-    """Set OpenCV's log level (0 is silent) and return the previous one."""
-    # cv2.setLogLevel up to 4.11, cv2.utils.logging.setLogLevel in 4.14.
-    module = cv2 if hasattr(cv2, "setLogLevel") else getattr(cv2.utils, "logging", None)
-    return int(module.setLogLevel(level)) if module else level
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence OpenCV's warnings: ferd's own errors state the same with a remedy.
-
-    The level is global to the process, so overlapping uses are counted.
-    """
-    global _quiet_depth, _normal_level  # noqa: PLW0603  # OpenCV's log level is global; so is our count of it
-    with _quiet_lock:
-        if _quiet_depth == 0:
-            _normal_level = set_log_level(0)
-        _quiet_depth += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0:
-                set_log_level(_normal_level)
 
 
 class OpenCvSource:

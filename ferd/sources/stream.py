@@ -1,32 +1,47 @@
-"""Network cameras: RTSP, and MJPEG over http(s). A password in the address is never shown."""
+"""Network cameras: MJPEG and snapshots over HTTP, RTSP and other video. A password is never shown."""
 
 from __future__ import annotations
 
+import ssl
+import threading
 import time
 from collections.abc import Callable
-
-import cv2
-import numpy as np
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from ferd.config.source import redact
-from ferd.errors import SourceError
-from ferd.sources.base import as_image
-from ferd.sources.opencv import OpenCvSource
+from ferd.errors import PictureError, SourceError
+from ferd.fs import first_line
+from ferd.pictures import JPEG_START, MAX_MEGAPIXELS
+from ferd.sources.http import HttpClient, HttpReply
+from ferd.sources.jpeg import JpegSplitter, jpeg_frame
 from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
+from ferd.sources.video import MOST_BROKEN, VideoError, VideoReader
 from ferd.types import Frame
 
+STILL_S = 30.0
+"""A static scene may be the same, bit by bit, between two key frames of H.264 and H.265. They come every 1 to 10 s, and
+from cameras that stretch them to save bandwidth every 20 s. Each JPEG carries the sensor's noise anew."""
 CLEANUP_S = 2.0
-"""Added to FFmpeg's limits for opening: its own time-out is to end the call, not the supervisor."""
+"""Added to the limits for opening: the source's own time-out is to end the call, not the supervisor."""
+MOST_FPS = 100.0
+"""A camera that sends faster is read no faster than this: the network slows it down."""
+VIDEO_MEGAPIXELS = 9.0
+"""Largest video of a network camera (4K has 8.3): a decoder keeps up to 17 pictures of that size."""
+PROTOCOLS = "rtp,rtsp,udp,tcp,tls,http,https,httpproxy,crypto"
+"""What FFmpeg may open for an address: never a file of this machine."""
+MANUAL = "Check address, user and password, and that the camera's stream is switched on"
 
 
-class StreamCamera(OpenCvSource):
+class StreamCamera:
     """A network camera by its address. Frames carry the time at which they arrived, by `clock`.
 
-    `open_s` and `read_s`: FFmpeg's time-outs in seconds for opening and for a read. Without them a stalled stream
-    blocks for 30 s. The opening one covers connecting and finding out the format, but not resolving a name.
+    An http(s) address answers with MJPEG (multipart or not), with one JPEG, which is then asked for `fps` times a
+    second, or with another video; the answer decides. `open_s` and `read_s`: limits in seconds for the first picture
+    and for each further one. `password_file`: its first line is the password, instead of one in the address.
     """
 
-    noisy = False
+    noisy = True
 
     def __init__(
         self,
@@ -34,37 +49,180 @@ class StreamCamera(OpenCvSource):
         *,
         open_s: float = FIRST_FRAME_S,
         read_s: float = FRAME_S,
+        fps: float = 15.0,
+        password_file: Path | None = None,
+        tls_verify: bool = True,
+        max_megapixels: float = MAX_MEGAPIXELS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = url
-        self._in_jpeg = False
-        self._limits_s = (open_s, read_s)
-        super().__init__(redact(url), self._start, opening_s=open_s + read_s + CLEANUP_S, clock=clock)
+        self.name = redact(url)
+        self.opening_s = open_s + read_s + CLEANUP_S
+        self._url, self._limits_s = url, (open_s, read_s)
+        self._interval = 1 / fps
+        self._password_file, self._tls_verify = password_file, tls_verify
+        self._max_megapixels = max_megapixels
+        self._clock = clock
+        self._client: HttpClient | None = None
+        self._reply: HttpReply | None = None
+        self._video: VideoReader | None = None
+        self._splitter = JpegSplitter()
+        self._polls = False
+        self._due = self._asked = -1e9
+        self._in_time = False
+        self._interrupted = threading.Event()
 
-    def _start(self) -> cv2.VideoCapture:
-        open_s, read_s = self._limits_s
-        limits = [
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-            int(open_s * 1000),
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-            int(read_s * 1000),
-        ]
-        capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, limits)
-        if not capture.isOpened():
-            capture.release()
+    @property
+    def still_s(self) -> float:
+        """Seconds for which the encoder of a video may repeat a static scene."""
+        return STILL_S if self._video is not None else 0.0
+
+    def open(self) -> None:
+        password = (
+            None if self._password_file is None else first_line(self._password_file, "source_password_file", "password")
+        )
+        url = self._url
+        if url.lower().startswith(("http://", "https://")):
+            url = self._open_http(password) or ""
+        if url and not self._interrupted.is_set():
+            self._video = self._open_video(with_password(url, password))
+
+    def read(self) -> Frame:
+        if self._video is not None:
+            return self._read_video(self._video)
+        if self._client is None or self._reply is None:
+            raise SourceError(f"{self.name}: is not open")
+        self._interrupted.wait(max(0.0, self._due - time.monotonic()))
+        try:
+            frame = self._read_jpeg(self._client)
+        except PictureError as error:
+            raise SourceError(f"{self.name}: {error}") from None
+        self._due = time.monotonic() + 1 / MOST_FPS
+        return frame
+
+    def interrupt(self) -> None:
+        """End a wait for an HTTP camera; a wait of FFmpeg ends by its own time limit."""
+        self._interrupted.set()
+        client = self._client
+        if client is not None:
+            client.interrupt()
+
+    def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+        video, self._video = self._video, None
+        if video is not None:
+            video.close()
+
+    # ---- JPEG over HTTP ----
+
+    def _open_http(self, password: str | None) -> str | None:
+        """Ask for the address. Returns the one to open as a video where the answer is not JPEG, else None."""
+        self._client = HttpClient(
+            self._url, self.name, password=password, verify=self._tls_verify, open_s=self._limits_s[0]
+        )
+        reply = self._ask(self._client)
+        start = b""
+        if reply.kind.startswith("image/"):
+            if reply.kind not in ("image/jpeg", "image/jpg", "image/pjpeg"):
+                raise SourceError(f"{self.name}: sends {reply.kind}, not JPEG. Ask the camera for JPEG")
+            self._polls = True
+        elif not reply.kind.startswith("multipart/"):
+            with self._client.failures():
+                start = reply.read()
+            if JPEG_START not in start and not start.startswith(b"--"):
+                return self._other(reply, start)
+        self._splitter.feed(start)
+        return None
+
+    def _other(self, reply: HttpReply, start: bytes) -> str:
+        """Return the address of what is neither MJPEG nor a JPEG, for FFmpeg. Raises SourceError for a page."""
+        assert self._client is not None
+        self._client.close()
+        self._client = None
+        if not start:
+            raise SourceError(f"{self.name}: answers with nothing. {MANUAL}")
+        if reply.kind.startswith("text/") or reply.kind in ("application/json", "application/xml"):
             raise SourceError(
-                f"{self.name}: does not answer with a video. Check address, user and password, that the camera's "
-                "stream is switched on, and whether `ffplay ADDRESS` shows it from this machine"
+                f"{self.name}: answers with a page ({reply.kind}), not with pictures. The address of the stream itself "
+                "is needed: the camera's manual, or the browser's menu on the picture, shows it"
             )
-        # JPEG streams are decoded here: that is cheaper, and the page can show the JPEG unchanged.
-        codec = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-        self._in_jpeg = codec == cv2.VideoWriter.fourcc(*"MJPG") and capture.set(cv2.CAP_PROP_FORMAT, -1)
-        return capture
+        return reply.url if urlsplit(reply.url).netloc != urlsplit(self._url).netloc.rpartition("@")[2] else self._url
 
-    def _frame(self, data: object, captured_at: float) -> Frame | None:
-        if not self._in_jpeg or not isinstance(data, np.ndarray):
-            return super()._frame(data, captured_at)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
-        if image is None:
-            return None
-        return Frame(t=self._clock(), image=as_image(image, self.name), jpeg=data.tobytes(), captured_at=captured_at)
+    def _ask(self, client: HttpClient) -> HttpReply:
+        self._asked = time.monotonic()
+        self._reply = client.get()
+        return self._reply
+
+    def _read_jpeg(self, client: HttpClient) -> Frame:
+        while True:
+            picture = self._splitter.next()
+            captured_at = time.monotonic()
+            if self._splitter.broken >= MOST_BROKEN:
+                raise SourceError(f"{self.name}: delivers broken pictures. Check the network, or ask for smaller ones")
+            if picture is None:
+                self._wait_for_bytes(client)
+                continue
+            if not self._in_time:
+                self._in_time = True
+                client.limit(self._limits_s[1])
+            data, header = picture
+            if min(header.width, header.height) < 16:  # one of another size may follow
+                self._splitter.broken += 1
+                continue
+            return jpeg_frame(self._clock(), data, header, captured_at=captured_at, max_megapixels=self._max_megapixels)
+
+    def _wait_for_bytes(self, client: HttpClient) -> None:
+        assert self._reply is not None
+        with client.failures():
+            data = self._reply.read()
+        if data:
+            self._splitter.feed(data)
+        elif not self._polls or not self._in_time:
+            raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
+        else:
+            if self._interrupted.wait(max(0.0, self._asked + self._interval - time.monotonic())):
+                raise SourceError(f"{self.name}: is closed")
+            self._ask(client)
+            client.limit(self._limits_s[1])
+
+    # ---- video ----
+
+    def _open_video(self, url: str) -> VideoReader:
+        options = {"protocol_whitelist": PROTOCOLS, "rtsp_transport": "tcp"}
+        if self._tls_verify:
+            options |= {"tls_verify": "1", "ca_file": ssl.get_default_verify_paths().cafile or ""}
+        try:
+            return VideoReader(
+                url,
+                self.name,
+                options={key: value for key, value in options.items() if value},
+                limits_s=self._limits_s,
+                max_megapixels=min(self._max_megapixels, VIDEO_MEGAPIXELS),
+            )
+        except VideoError as error:
+            raise SourceError(
+                f"{self.name}: does not answer with a video ({error.reason}). {MANUAL}, and whether `ffplay ADDRESS` "
+                "shows it from this machine"
+            ) from None
+
+    def _read_video(self, video: VideoReader) -> Frame:
+        try:
+            frame = video.read(lambda _stamp: self._clock(), time.monotonic)
+        except VideoError as error:
+            raise SourceError(
+                f"{self.name}: stopped delivering pictures ({error.reason}). Check cable, power or network"
+            ) from None
+        if frame is None:
+            raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
+        return frame
+
+
+def with_password(url: str, password: str | None) -> str:
+    """Return the address with this password in place of its own, encoded."""
+    if password is None:
+        return url
+    parts = urlsplit(url)
+    login, _, place = parts.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}"))

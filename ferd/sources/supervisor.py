@@ -23,6 +23,7 @@ from ferd.types import Frame
 
 log = logging.getLogger(__name__)
 
+SLOW = ". If it sends fewer pictures on purpose, set fps to its rate"
 MOST_HUNG = 4
 """Capture threads of one camera that may hang at a time. Each may hold the device; more of them would not help."""
 HELD = ". An earlier call of ferd's own still hangs, and may hold the camera"
@@ -241,7 +242,8 @@ class CameraHandle:
         failure = self._detector.failure(now, opening_s)
         if failure is None or capture.source is None:
             return failure
-        return f"{capture.source.name}: {failure}"
+        hint = "" if self._report.last_frame_at is None else SLOW
+        return f"{capture.source.name}: {failure}{hint}"
 
     def _give_up(self, capture: CaptureThread, failure: str, now: float) -> None:
         self._failure = failure
@@ -270,7 +272,8 @@ class CameraHandle:
             if capture is not self._capture or self._failure is not None or self._stop_by is not None:
                 return
             now = self._clock()
-            self._detector.frame(now, frame.image, noisy=source.noisy)
+            still_s = getattr(source, "still_s", 0.0)
+            self._detector.frame(now, frame, noisy=source.noisy, still_s=still_s)
             report = self._report
             skipped = report.skipped + (self._frame is not None)
             report = replace(report, frames=report.frames + 1, skipped=skipped, last_frame_at=now)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -51,6 +50,10 @@ class SourceWrapper:
         return self._source.noisy
 
     @property
+    def still_s(self) -> float:
+        return float(getattr(self._source, "still_s", 0.0))
+
+    @property
     def opening_s(self) -> float:
         return self._source.opening_s
 
@@ -76,12 +79,34 @@ class RotatedSource(SourceWrapper):
         self._mirror = mirror
 
     def read(self) -> Frame:
-        frame = super().read()
-        small = None if frame.small is None else self._turn(frame.small)
-        return replace(frame, image=self._turn(frame.image), small=small, jpeg=None)
+        return super().read().transformed(self._turn, self._size)
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        return (width, height) if self._rotate in (90, 270) else (height, width)
 
     def _turn(self, image: Image) -> Image:
         return rotate_image(image, rotate=self._rotate, mirror=self._mirror)
+
+
+class StretchedSource(SourceWrapper):
+    """A source whose images are squeezed: they get the ratio `aspect` of width to height, by another width."""
+
+    def __init__(self, source: Source, aspect: float) -> None:
+        super().__init__(source)
+        self._aspect = aspect
+
+    def read(self) -> Frame:
+        return super().read().transformed(self._stretch, self._size)
+
+    def _size(self, height: int, _width: int) -> tuple[int, int]:
+        return height, max(1, round(height * self._aspect))
+
+    def _stretch(self, image: Image) -> Image:
+        height, width = self._size(*image.shape[:2])
+        if width == image.shape[1]:
+            return image
+        how = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
 def rotate_image(image: Image, *, rotate: Rotation = 0, mirror: bool = False) -> Image:
@@ -117,7 +142,7 @@ class PacedSource(SourceWrapper):
         frame = super().read()
         if self._wait(self._ahead(frame.t)):
             raise SourceError(f"{self.name}: is closed")
-        return replace(frame, captured_at=self._clock())
+        return frame.captured(self._clock())
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -159,6 +184,10 @@ class FirstWorkingSource:
     @property
     def noisy(self) -> bool:
         return self._source is None or self._source.noisy
+
+    @property
+    def still_s(self) -> float:
+        return float(getattr(self._source, "still_s", 0.0))
 
     @property
     def opening_s(self) -> float:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import ModelError
-from ferd.models.bundle import Bundle
-from ferd.models.preprocess import InputSpec
+from ferd.models.bundle import Bundle, Output
+from ferd.models.preprocess import InputEncoder, InputSpec, spec_of
 from ferd.models.registry import load_network
 from ferd.models.runtime import Network
 from ferd.types import Image
@@ -30,25 +30,34 @@ class Classifier:
         self.network = load_network(bundle)
         self.input = bundle.input or _input_of(self.network, bundle)
         _check_fits(self.network, self.input, bundle)
-        self._lookup = self.input.lookup_table(self.network.input)
+        self._encode = InputEncoder(self.input, self.network.input)
         log.info(
             "model loaded name=%s runtime=%s labels=%d ms=%.0f",
             bundle.name, self.network.runtime, len(self.labels), 1000 * (time.monotonic() - started),
         )  # fmt: skip
 
     def prepare(self, image: Image) -> NDArray[Any]:
-        """Turn (H, W) gray or (H, W, 3) RGB uint8 of the input's size into the input tensor as the file stores it."""
-        return np.ascontiguousarray(self._lookup[image].reshape(self.network.input.shape))
+        """Turn (H, W) or (H, W, 3) uint8 of the input's size and colour into the input tensor as the file stores it."""
+        return self._encode(image)
 
     def __call__(self, image: Image) -> NDArray[np.float32]:
         """Return probabilities, shape (labels,), sum 1, in the order of `labels`."""
         output = self.network.outputs[0].dequantise(self.network.invoke(self.prepare(image)).reshape(-1))
-        if self.bundle.output == "logits":
-            return softmax(output / np.float32(self.bundle.temperature))
-        return sharpen(output, self.bundle.temperature)
+        return probabilities(output, self.bundle.output, self.bundle.temperature)
 
     def __repr__(self) -> str:
         return f"<Classifier {self.bundle.name} {self.network!r}>"
+
+
+def probabilities(output: NDArray[np.float32], kind: Output, temperature: float = 1.0) -> NDArray[np.float32]:
+    """Turn what the network gives into probabilities of all labels, sum 1."""
+    if kind == "logit":  # of the second label: the other one has 0
+        return softmax(np.array([0, output[0]], np.float32) / np.float32(temperature))
+    if kind == "probability":
+        return sharpen(np.array([1 - output[0], output[0]], np.float32), temperature)
+    if kind == "logits":
+        return softmax(output / np.float32(temperature))
+    return sharpen(output, temperature)
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -69,28 +78,35 @@ def sharpen(probabilities: NDArray[np.float32], temperature: float) -> NDArray[n
 
 
 def _input_of(network: Network, bundle: Bundle) -> InputSpec:
-    """Return the input of a file without a card, as in Teachable Machine: values from -1 to 1, 1 or 3 channels."""
-    shape = network.input.shape
-    if len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+    """Return the input of a file without a card: a quantised input's own range, or -1 to 1 as Teachable Machine has it.
+
+    Only a trial could decide the scale of a float file; `ferd model add` makes one.
+    """
+    spec = spec_of(network.input.shape, network.input.limits)
+    if spec is None:
         raise ModelError(
-            f"{bundle.path}: its input has the shape {list(shape)}; "
+            f"{bundle.path}: its input has the shape {list(network.input.shape)}; "
             "an image classifier takes [1, height, width, 1 or 3]"
         )
-    return InputSpec(width=shape[2], height=shape[1], colour="gray" if shape[3] == 1 else "rgb")
+    if not network.input.quantised:
+        log.warning(
+            "model %s has no card: pixels are scaled to -1..1, a guess. `ferd model add %s` tries out what it needs",
+            bundle.name, bundle.path,
+        )  # fmt: skip
+    return spec
 
 
 def _check_fits(network: Network, spec: InputSpec, bundle: Bundle) -> None:
-    channels = 1 if spec.colour == "gray" else 3
-    expected = (1, spec.height, spec.width, channels)
-    if network.input.shape != expected:
+    if network.input.shape != spec.shape:
         raise ModelError(
-            f"{bundle.path}: its input is {list(network.input.shape)}, its card says {list(expected)}; "
+            f"{bundle.path}: its input is {list(network.input.shape)}, its card says {list(spec.shape)}; "
             "the two files do not belong together"
         )
     if network.input.dtype not in (np.int8, np.uint8, np.float32):
         raise ModelError(f"{bundle.path}: its input type is {network.input.dtype}; export it as int8, uint8 or float32")
     classes = int(np.prod(network.outputs[0].shape))
-    if classes != len(bundle.labels):
+    wanted = 1 if bundle.output in ("logit", "probability") else len(bundle.labels)
+    if classes != wanted or len(bundle.labels) < 2:
         raise ModelError(
             f"{bundle.path}: gives {classes} scores, but there are {len(bundle.labels)} labels "
             f"({', '.join(bundle.labels[:8])}); use the labels that were exported with it"

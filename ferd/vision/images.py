@@ -7,20 +7,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ferd.errors import PictureError
 from ferd.models.preprocess import InputSpec
+from ferd.pictures import PICTURE_SUFFIXES, read_picture
 from ferd.types import Image
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = PICTURE_SUFFIXES
 
 
 def read_image(file: Path) -> Image | None:
-    """Read a file as BGR uint8 (H, W, 3). Returns None when it is missing or does not decode."""
+    """Read a file as BGR uint8 (H, W, 3). Returns None when it is missing, too large or does not decode."""
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
-    except OSError:
+        return read_picture(file)
+    except PictureError:
         return None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 def to_gray(image: Image) -> Image:
@@ -32,5 +32,7 @@ def to_input_colour(image: Image, spec: InputSpec) -> Image:
     """Convert a camera's image (gray or BGR) to the colour that the model wants."""
     if spec.colour == "gray":
         return to_gray(image)
+    if image.ndim == 3 and spec.colour == "bgr":
+        return image
     code = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
     return np.asarray(cv2.cvtColor(image, code), np.uint8)

@@ -8,12 +8,14 @@ head tilts clockwise in the picture. Right and left in the names of the landmark
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from ferd.types import LandmarkReading, Landmarks
+from ferd.vision.images import to_gray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +55,8 @@ PRESENT = 0.5
 CONTRAST, LEAST_SPREAD = 48.0, 5.0
 """Crops are brought to mean 128 and this standard deviation; flat ones are not amplified further than from the second:
 they would be noise. Infrared pictures spread over 10 to 20 of the 256 steps only."""
+LEAST_UNIT = 1e-3
+"""Pixels that the eye distance counts as at least: no division by zero where all landmarks lie in one place."""
 LEAST_COSINE = 0.5
 """A head turned by more than 60 degrees counts as turned by 60 where its eye distance is the unit of a measure."""
 
@@ -76,29 +80,9 @@ class Crop(NamedTuple):
     roll: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class LandmarkReading:
-    """What the model reads from one crop.
-
-    `points`: (40, 2) float32 in pixels of the picture. `presence`: probability that the crop shows a face. Angles in
-    degrees. `right_aperture`, `left_aperture`: distance of the lids, `mouth_aperture`: distance of the inner lips, in
-    units of the eye distance that this head would have if it faced the camera.
-    """
-
-    points: Points
-    presence: float
-    yaw: float
-    pitch: float
-    roll: float
-    right_aperture: float
-    left_aperture: float
-    mouth_aperture: float
-
-
 def eye_distance(points: Points, yaw: float = 0.0) -> float:
     """Return the distance of the eyes' middles in pixels as if the head faced the camera."""
-    between = points[LEFT_EYE].mean(axis=0) - points[RIGHT_EYE].mean(axis=0)
-    return float(np.hypot(*between)) / max(math.cos(math.radians(yaw)), LEAST_COSINE)
+    return _eye_distance(_places(points), yaw)
 
 
 def lid_apertures(points: Points, yaw: float = 0.0) -> tuple[float, float]:
@@ -106,19 +90,36 @@ def lid_apertures(points: Points, yaw: float = 0.0) -> tuple[float, float]:
 
     Signed across the line between the eye's corners, so that noise of a shut eye averages to zero over time.
     """
-    unit = max(eye_distance(points, yaw), 1e-3)
-    return _gap(points[RIGHT_EYE], 1.0) / unit, _gap(points[LEFT_EYE], -1.0) / unit
+    places = _places(points)
+    unit = max(_eye_distance(places, yaw), LEAST_UNIT)
+    return _gap(places[RIGHT_EYE], 1.0) / unit, _gap(places[LEFT_EYE], -1.0) / unit
 
 
 def mouth_aperture(points: Points, yaw: float = 0.0) -> float:
     """Return the distance of the inner lips in eye distances: a yawn has 0.6 and more."""
-    return float(np.hypot(*(points[LIP_LOWER] - points[LIP_UPPER]))) / max(eye_distance(points, yaw), 1e-3)
+    places = _places(points)
+    return abs(places[LIP_LOWER] - places[LIP_UPPER]) / max(_eye_distance(places, yaw), LEAST_UNIT)
 
 
-def five(points: Points) -> Points:
-    """Return (5, 2): the eyes' middles, the nose's tip and the corners of the mouth, right before left."""
-    eyes = points[RIGHT_EYE].mean(axis=0), points[LEFT_EYE].mean(axis=0)
-    return np.stack([*eyes, points[NOSE_TIP], points[MOUTH_RIGHT], points[MOUTH_LEFT]]).astype(np.float32)
+def mouth_width(points: Points) -> float:
+    """Return the distance of the mouth's corners in eye distances; a turn of the head shortens both."""
+    places = _places(points)
+    return abs(places[MOUTH_LEFT] - places[MOUTH_RIGHT]) / max(_eye_distance(places, 0.0), LEAST_UNIT)
+
+
+FIVE_OFFSET = (0.013 + 0.014j, -0.020 + 0.011j, -0.004 + 0.034j, 0.019 + 0.029j, -0.020 + 0.019j)
+"""How far these five lie beside YuNet's, in eye distances along (x) and across (y) the eyes' line: medians of 533
+frontal faces. The other models' crops were cut by points like YuNet's."""
+
+
+def five(points: Points) -> Landmarks:
+    """Return the eyes' middles, the nose's tip and the corners of the mouth, where YuNet would see them."""
+    places = _places(points)
+    right, left = _middle(places[RIGHT_EYE]), _middle(places[LEFT_EYE])
+    along = left - right
+    where = (right, left, places[NOSE_TIP], places[MOUTH_RIGHT], places[MOUTH_LEFT])
+    moved = (place - off * along for place, off in zip(where, FIVE_OFFSET, strict=True))
+    return Landmarks(*((place.real, place.imag) for place in moved))
 
 
 def crop_of_points(points: Points, roll: float) -> Crop:
@@ -145,37 +146,42 @@ extent as a share of the longer side (medians of the training pictures)."""
 
 
 def cut(image: Image, crop: Crop, size: int = SIDE) -> Image:
-    """Return the crop as (size, size) gray. Outside the picture its edge is repeated.
+    """Return the crop as (size, size) gray; the picture may be gray or BGR. Outside the picture its edge is repeated.
 
     A crop that shrinks the picture is averaged first: a bilinear warp alone picks single pixels (aliasing).
     """
-    gray, factor, left, top = image, 1, 0, 0
+    part, factor, left, top = image, 1, 0, 0
     while crop.side / factor > 1.7 * size:
         factor *= 2
     if factor > 1:
         reach = crop.side * (abs(math.cos(math.radians(crop.roll))) + abs(math.sin(math.radians(crop.roll)))) / 2
         left, right = _blocks(crop.x - reach, crop.x + reach, image.shape[1], factor)
         top, bottom = _blocks(crop.y - reach, crop.y + reach, image.shape[0], factor)
-        part = image[top:bottom, left:right]
         small = (max(1, (right - left) // factor), max(1, (bottom - top) // factor))
-        gray = np.asarray(cv2.resize(part, small, interpolation=cv2.INTER_AREA), np.uint8)
+        covered = image[top:bottom, left:right]
+        part = np.asarray(cv2.resize(covered, small, interpolation=cv2.INTER_AREA), np.uint8)
     turn = size / crop.side * complex(math.cos(math.radians(crop.roll)), -math.sin(math.radians(crop.roll)))
     shift = complex(size, size) / 2 - turn * (complex(crop.x, crop.y) - complex(left, top))
     turn *= factor
     # OpenCV counts from the centre of the first pixel, these coordinates from its corner.
     shift += (turn - 1) * (0.5 + 0.5j)
     matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
-    return np.asarray(
-        cv2.warpAffine(gray, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    crop_image = cv2.warpAffine(part, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return to_gray(np.asarray(crop_image, np.uint8))
 
 
 def normalise(crop: Image) -> Image:
     """Return the crop with mean 128 and the standard deviation CONTRAST."""
+    return np.asarray(cv2.LUT(crop, _contrast_table(crop)), np.uint8)
+
+
+def _contrast_table(crop: Image) -> Image:
     mean, spread = (float(v[0, 0]) for v in cv2.meanStdDev(crop))
     gain = CONTRAST / max(spread, LEAST_SPREAD)
-    table = np.clip(np.rint((np.arange(256) - mean) * gain + 128), 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(crop, table), np.uint8)
+    return np.asarray(np.clip(np.rint((GRAYS - np.float32(mean)) * np.float32(gain) + 128), 0, 255), np.uint8)
+
+
+GRAYS = np.arange(256, dtype=np.float32)
 
 
 class LandmarkModel:
@@ -184,32 +190,27 @@ class LandmarkModel:
     def __init__(self, bundle: Bundle) -> None:
         """Load the file. Raises ModelError when it is broken or no landmarks model of this shape."""
         from ferd.errors import ModelError
-        from ferd.models import sandbox
-        from ferd.models.runtime import Network
+        from ferd.models.registry import load_network
 
         if bundle.labels != LABELS or bundle.input is None:
             raise ModelError(
                 f"{bundle.path}: its card does not name ferd's {len(LABELS)} landmarks; install ferd's own"
             )
-        if not bundle.checksum_ok and (reason := sandbox.probe(bundle.path)):
-            raise ModelError(f"{bundle.path}: {reason.removeprefix(f'{bundle.path}: ')}. Copy it again")
-        self.network = Network(bundle.path)
+        self.network = load_network(bundle)
         shapes = self.network.input.shape, self.network.outputs[0].shape
         if shapes != ((1, SIDE, SIDE, 1), (1, VALUES)):
             raise ModelError(
                 f"{bundle.path}: maps {shapes[0]} to {shapes[1]} where (1, {SIDE}, {SIDE}, 1) to (1, {VALUES}) is "
                 "expected; file and card are of different versions"
             )
-        spec = bundle.input
-        values = (np.arange(256, dtype=np.float32) / 255 - np.float32(spec.mean)) / np.float32(spec.std)
-        self._lookup = self.network.input.quantise(values)
+        self._lookup = bundle.input.lookup_table(self.network.input)
 
     def read(self, image: Image, where: Sequence[float] | LandmarkReading | Crop) -> LandmarkReading | None:
         """Read the face at a detector's box (x, y, width, height), at the landmarks of the frame before, or in a crop.
 
-        `image`: (H, W) gray, uint8. A face at a box is read twice, the second time at its own landmarks. Returns None
-        when the face cannot be read: too small, mostly outside of the picture, numbers that are not finite. A
-        `presence` below PRESENT in the result means that the crop shows no face (any more).
+        `image`: (H, W) gray or (H, W, 3) BGR, uint8. A face at a box is read twice, the second time at its own
+        landmarks. Returns None when the face cannot be read: too small, mostly outside of the picture, numbers that
+        are not finite. A `presence` below PRESENT in the result means that the crop shows no face (any more).
         """
         crop = _crop(where)
         result = None if crop is None else self._look(image, crop)
@@ -225,7 +226,7 @@ class LandmarkModel:
 
     def values(self, crop: Image) -> NDArray[np.float32]:
         """Return the network's outputs, (VALUES,) float32, for a crop of (SIDE, SIDE) gray."""
-        stored = self.network.invoke(self._lookup[normalise(crop)][None, :, :, None])
+        stored = self.network.invoke(cv2.LUT(crop, self._lookup[_contrast_table(crop)])[None, :, :, None])
         return self.network.outputs[0].dequantise(stored).reshape(-1)
 
     def __repr__(self) -> str:
@@ -235,27 +236,29 @@ class LandmarkModel:
 def reading(values: NDArray[np.float32], crop: Crop) -> LandmarkReading:
     """Return what the network's outputs mean in the picture that the crop was cut from."""
     turn = crop.side / 2 * complex(math.cos(math.radians(crop.roll)), math.sin(math.radians(crop.roll)))
-    places = _complex(values[4:].reshape(-1, 2)) * turn + complex(crop.x, crop.y)
-    points = np.stack([places.real, places.imag], axis=1).astype(np.float32)
-    yaw, pitch, roll = (float(v) * ANGLE for v in values[1:4])
-    right, left = lid_apertures(points, yaw)
+    logit, *angles = values[:4].tolist()
+    yaw, pitch, roll = (value * ANGLE for value in angles)
+    matrix = np.array([[turn.real, turn.imag], [-turn.imag, turn.real]], np.float32)
+    points = values[4:].reshape(-1, 2) @ matrix + np.array([crop.x, crop.y], np.float32)
+    places = _places(points)
+    unit = max(_eye_distance(places, yaw), LEAST_UNIT)
     return LandmarkReading(
         points,
-        1 / (1 + math.exp(-max(-60.0, min(60.0, float(values[0]))))),
+        1 / (1 + math.exp(-max(-60.0, min(60.0, logit)))),
         yaw,
         pitch,
         (roll + crop.roll + 180) % 360 - 180,
-        right,
-        left,
-        mouth_aperture(points, yaw),
+        _gap(places[RIGHT_EYE], 1.0) / unit,
+        _gap(places[LEFT_EYE], -1.0) / unit,
+        abs(places[LIP_LOWER] - places[LIP_UPPER]) / unit,
     )
 
 
 def readable(image: Image, crop: Crop) -> bool:
     """Return True when the crop is large enough and at least half of it lies inside the picture."""
-    if image.ndim != 2 or image.size == 0 or not all(map(math.isfinite, crop)) or crop.side < AROUND * LEAST_FACE:
+    if image.size == 0 or not all(map(math.isfinite, crop)) or crop.side < AROUND * LEAST_FACE:
         return False
-    height, width = image.shape
+    height, width = image.shape[:2]
     half = crop.side / 2
     across = min(crop.x + half, width) - max(crop.x - half, 0)
     down = min(crop.y + half, height) - max(crop.y - half, 0)
@@ -270,12 +273,26 @@ def _crop(where: Any) -> Crop | None:
     return crop_of_box(where)
 
 
-def _gap(eye: Points, outwards: float) -> float:
+def _gap(eye: Sequence[complex], outwards: float) -> float:
     """Return the mean distance of the lids in pixels, positive when the upper lid lies above the lower one."""
     across = (eye[4] - eye[0]) * outwards  # towards the right side of an upright picture
-    length = max(float(np.hypot(*across)), 1e-6)
-    down = np.array([-across[1], across[0]], np.float32) / np.float32(length)
-    return float(((eye[list(LOWER)] - eye[list(UPPER)]) @ down).mean())
+    down = across * 1j / max(abs(across), 1e-6)
+    gaps = [(eye[low] - eye[up]) * down.conjugate() for up, low in zip(UPPER, LOWER, strict=True)]
+    return sum(gap.real for gap in gaps) / len(gaps)
+
+
+def _eye_distance(places: Sequence[complex], yaw: float) -> float:
+    between = abs(_middle(places[LEFT_EYE]) - _middle(places[RIGHT_EYE]))
+    return between / max(math.cos(math.radians(yaw)), LEAST_COSINE)
+
+
+def _middle(eye: Sequence[complex]) -> complex:
+    return sum(eye) / len(eye)
+
+
+def _places(points: Points) -> list[complex]:
+    """Return the points as plain complex numbers: for this few numpy takes three times as long."""
+    return [complex(x, y) for x, y in points.tolist()]
 
 
 def _complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:

@@ -40,11 +40,8 @@ class Models:
         self.check_alerts(config)
         full_frame = self.classifier.input.of == "frame"
         self.detector: Detector = FullFrameDetector() if full_frame else make_detector(config.detector)
-        self.eyes = (
-            make_eye_reader(self.detector, required=config.fatigue.enabled)
-            if signals or config.fatigue.enabled
-            else None
-        )
+        needed_by = next((key for key in ("fatigue", "gestures") if getattr(config, key).enabled), None)
+        self.eyes = make_eye_reader(self.detector, needed_by) if signals or needed_by else None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -56,23 +53,23 @@ class Models:
         check_labels(config.alerts, self.labels, self.classifier.bundle.name)
 
 
-def make_eye_reader(detector: Detector, *, required: bool) -> EyeMouthReader | None:
+def make_eye_reader(detector: Detector, needed_by: str | None) -> EyeMouthReader | None:
     """Load the eye reader for a detector that gives landmarks; return None for one that gives none.
 
     Raises:
-        ConfigError, ModelError: it is `required` and cannot be had; with the remedy.
+        ConfigError, ModelError: it is `needed_by` this section and cannot be had; with the remedy.
     """
     if reason := _NO_LANDMARKS.get(detector.name):
-        if required:
+        if needed_by:
             raise ConfigError(
-                f"fatigue.enabled needs to know where the eyes are, which {reason}"
-                ': use detector.kind = "face" or "yunet" with a model of faces, or switch fatigue off'
+                f"{needed_by}.enabled needs to know where the eyes are, which {reason}"
+                f': use detector.kind = "face" or "yunet" with a model of faces, or switch {needed_by} off'
             )
         return None
     try:
         return EyeMouthReader(EyeReader(find_bundle(EYES_MODEL)))
     except ModelError:
-        if required:
+        if needed_by:
             raise
         return None
 

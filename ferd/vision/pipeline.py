@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -14,26 +14,36 @@ from ferd.config.models import CameraConfig, Config
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.primary_face import StickyPrimaryFace
 from ferd.policy.smoothing import SmoothingRules
-from ferd.types import EyeMouthState, Face, FaceReading, Frame, Image, Landmarks, Reading, Track
+from ferd.types import EyeMouthState, Face, FaceReading, Frame, Image, Reading, Track
 from ferd.vision.align import cut, middle_square
 from ferd.vision.classifier import Classifier
 from ferd.vision.detectors.base import Detector, outside_zones
+from ferd.vision.detectors.landmarked import LandmarkedDetector
+from ferd.vision.follow import FaceFollower
 from ferd.vision.images import to_input_colour
 from ferd.vision.loader import Models
-from ferd.vision.rules import alert_rules, drowsiness_limits, make_alert_engine, smoothing_rules
+from ferd.vision.rules import alert_rules, drowsiness_limits, gesture_rules, make_alert_engine, smoothing_rules
+from ferd.vision.track_gestures import GestureWatch
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 from ferd.vision.tracker import PrimaryFace, Tracker
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ReadEyes = Callable[[Image, Landmarks], EyeMouthState]
+ReadEyes = Callable[[Image, Face], EyeMouthState]
 Smooth = Callable[
     [float, Sequence[Track], Mapping[int, Scores], Mapping[int, EyeMouthState]],
     tuple[FaceReading, ...],
 ]
 
-STEPS = ("prepare", "detect", "track", "crop", "classify", "eyes", "smooth", "alerts")
+
+class Call(Protocol):
+    """Call the function of a step: `StepTimings.call`, or without measuring it."""
+
+    def __call__(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+STEPS = ("prepare", "follow", "detect", "track", "crop", "classify", "eyes", "smooth", "gestures", "alerts")
 """The timed steps of the chain, in order. `crop`, `classify` and `eyes` run once for each face."""
 
 
@@ -46,7 +56,7 @@ class StepTimings:
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
 
-    def call(self, step: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function, and record how long it took."""
         started = time.perf_counter()
         result = function(*args, **kwargs)
@@ -69,13 +79,15 @@ class Pipeline:
 
     Attributes:
         prepare: frame -> frame, in gray where no step needs colours.
+        follow: finds the faces by their landmarks, and by the detector now and then; None: by `detect` in each frame.
         detect: frame -> faces.
         track: (t, faces) -> tracks.
         crop: (image, face) -> the model's input image.
         classify: input image -> probabilities.
-        read_eyes: (image, landmarks) -> state of eyes and mouth; None where no policy needs it.
+        read_eyes: (image, face) -> state of eyes and mouth; None where no policy needs it.
         smooth: (t, tracks, scores, states of eyes and mouth) -> readings of the faces.
         main_face: (t, tracks) -> id of the main track.
+        gestures: reading -> the same with gestures; None where they are off.
         watch: reading -> the same with fatigue and alerts.
         timings: measures the steps while it is set.
     """
@@ -89,9 +101,11 @@ class Pipeline:
         *,
         read_eyes: ReadEyes | None = None,
         watch: AlertEngine | None = None,
+        gestures: GestureWatch | None = None,
     ) -> None:
         """Build the chain. With fatigue in `watch`, the main face is the driver, who is not replaced easily."""
         self.prepare: Callable[[Frame], Frame]
+        self.follow: FaceFollower | None
         self.detect: Callable[[Frame], list[Face]]
         self.crop: Callable[[Image, Face], Image]
         self.classify: Callable[[Image], Scores]
@@ -99,6 +113,7 @@ class Pipeline:
         self._ignore_zones = camera.ignore_zones
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
         self.watch = watch or AlertEngine(None, ())
+        self.gestures = gestures
         self.main_face: Callable[[float, Sequence[Track]], int | None] = (
             StickyPrimaryFace() if self.watch.fatigue else PrimaryFace()
         )
@@ -116,13 +131,15 @@ class Pipeline:
             camera,
             read_eyes=models.eyes,
             watch=make_alert_engine(config),
+            gestures=GestureWatch(rules, mirror=camera.mirror) if (rules := gesture_rules(config)) else None,
         )
 
     def use(self, config: Config, camera: CameraConfig) -> None:
-        """Take over the rules of a changed configuration: [smoothing], [fatigue], [[alerts]] and `ignore_zones`.
+        """Take over the rules of a changed configuration: [smoothing], [fatigue], [gestures], [[alerts]] and
+        `ignore_zones`.
 
         Tracks, held expressions, PERCLOS, the person's baseline and running alerts go on. Models stay as they are; for
-        other models, or for fatigue where no eyes were read so far, call `swap_models` first.
+        other models, or for fatigue or gestures where no eyes were read so far, call `swap_models` first.
         """
         self._smoother.use(smoothing_rules(config))
         fatigue_was_on = self.watch.fatigue is not None
@@ -130,6 +147,11 @@ class Pipeline:
         if fatigue_was_on != config.fatigue.enabled:
             self.main_face = StickyPrimaryFace() if config.fatigue.enabled else PrimaryFace()
         self._ignore_zones = camera.ignore_zones
+        rules = gesture_rules(config)
+        if rules and self.gestures:
+            self.gestures.use(rules, mirror=camera.mirror)
+        else:
+            self.gestures = GestureWatch(rules, mirror=camera.mirror) if rules else None
 
     def swap_models(self, models: Models) -> None:
         """Go on with other models. Tracks and alerts go on; held expressions do while the labels are the same."""
@@ -148,7 +170,7 @@ class Pipeline:
         """Take one frame through the chain. Frames come with rising `t`."""
         call = self.timings.call if self.timings else _call
         frame = call("prepare", self.prepare, frame)
-        faces = outside_zones(call("detect", self.detect, frame), self._ignore_zones)
+        faces = outside_zones(self._find(frame, call), self._ignore_zones)
         tracks = call("track", self.track, frame.t, faces)
         seen = [track for track in tracks if track.seen >= frame.t]
         scores = {}
@@ -158,16 +180,31 @@ class Pipeline:
             scores[track.id] = call("classify", self.classify, image)
         if self.read_eyes:
             for track in seen:
-                points = track.face.points
-                states[track.id] = call("eyes", self.read_eyes, frame.image, points) if points else EyeMouthState()
+                states[track.id] = call("eyes", self.read_eyes, frame.image, track.face)
         readings = call("smooth", self.smooth, frame.t, tracks, scores, states)
-        return call("alerts", self.watch, Reading(frame.t, readings, self.main_face(frame.t, tracks)))
+        reading = Reading(frame.t, readings, self.main_face(frame.t, tracks))
+        if self.gestures:
+            reading = call("gestures", self.gestures, reading)
+        return call("alerts", self.watch, reading)
+
+    def _find(self, frame: Frame, call: Call) -> list[Face]:
+        follower = self.follow
+        if follower is None:
+            return call("detect", self.detect, frame)
+        call("follow", follower.follow, frame)
+        if follower.due(frame.t):
+            follower.add(frame, call("detect", self.detect, frame))
+        return follower.faces
 
     def _set_models(self, detector: Detector, classifier: Classifier, read_eyes: ReadEyes | None) -> None:
         spec, bundle = classifier.input, classifier.bundle
         all_gray = detector.gray and spec.colour == "gray"
         self.prepare = GrayFrames() if all_gray else _unchanged
         self.detect = detector
+        self.follow = None
+        if isinstance(detector, LandmarkedDetector):
+            self.detect = detector.detector
+            self.follow = FaceFollower(detector)
         if spec.of == "frame":
             self.crop = lambda image, _face: to_input_colour(middle_square(image, spec.size), spec)
         else:
@@ -188,8 +225,8 @@ class GrayFrames:
         self._gray: Image | None = None
 
     def __call__(self, frame: Frame) -> Frame:
-        if frame.image.ndim == 2:
-            return frame
+        if (gray := frame.as_gray()) is not None:
+            return gray
         self._gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY, self._gray), np.uint8)
         return replace(frame, image=self._gray, jpeg=None)
 
@@ -204,5 +241,5 @@ def _unchanged(frame: Frame) -> Frame:
     return frame
 
 
-def _call(_step: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def _call(_step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     return function(*args, **kwargs)

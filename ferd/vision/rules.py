@@ -6,18 +6,23 @@ from ferd.config.models import Config
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.alert_rules import Condition, Rule
 from ferd.policy.drowsiness import DrowsinessLimits
+from ferd.policy.gestures import GestureRules
 from ferd.policy.smoothing import SmoothingRules
 from ferd.policy.sound_patterns import SILENT
 
 
 def smoothing_rules(config: Config) -> SmoothingRules:
     """Return the values of [smoothing]."""
-    return SmoothingRules(**config.smoothing.model_dump())
+    return SmoothingRules(**config.smoothing.rules())
 
 
 def drowsiness_limits(config: Config) -> DrowsinessLimits | None:
     """Return the values of [fatigue], None where it is off."""
-    return DrowsinessLimits(**config.fatigue.model_dump(exclude={"enabled"})) if config.fatigue.enabled else None
+    return (
+        DrowsinessLimits(**config.fatigue.model_dump(exclude={"enabled", "allow_low_fps"}))
+        if config.fatigue.enabled
+        else None
+    )
 
 
 def alert_rules(config: Config) -> tuple[Rule, ...]:
@@ -27,13 +32,23 @@ def alert_rules(config: Config) -> tuple[Rule, ...]:
             name=alert.name,
             conditions=[Condition(**condition.model_dump()) for condition in alert.conditions],
             combine=any if alert.any else all,
-            for_s=alert.for_s,
+            for_s=0.0 if alert.gestures and "for_s" not in alert.model_fields_set else alert.for_s,
             cooldown_s=alert.cooldown_s,
             level=alert.level,
             pattern=None if alert.buzzer == SILENT else alert.buzzer,
             mqtt=alert.mqtt,
         )
         for alert in config.alerts
+    )
+
+
+def gesture_rules(config: Config) -> GestureRules | None:
+    """Return the values of [gestures], None where they are off."""
+    if not config.gestures.enabled:
+        return None
+    values = config.gestures
+    return GestureRules(
+        tuple(values.use), values.hold_s, values.sensitivity, values.cooldown_s, values.wake or None, values.wake_s
     )
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ferd.policy.sensitivity import tuned
 from ferd.policy.smoothing import Smoother, SmoothingRules
-from ferd.types import EyeMouthState, FaceReading, Track
+from ferd.types import EyeMouthState, FaceReading, MouthShape, Track
+from ferd.vision.landmarks import mouth_width
 
 Scores = NDArray[np.float32]
 
@@ -49,27 +50,36 @@ class ExpressionSmoother:
         tracks: Sequence[Track],
         scores: Mapping[int, Scores],
         signals: Mapping[int, EyeMouthState],
+        mouths: Mapping[int, MouthShape] | None = None,
     ) -> tuple[FaceReading, ...]:
         """Update all tracks, and return their readings in the same order.
 
-        ``scores`` and ``signals`` are by track id. A track without scores was not seen in this frame and keeps its
-        values; one that never had scores since the labels changed is left out.
+        A track without scores was not seen in this frame and keeps its values; one that never had scores since the
+        labels changed is left out.
+
+        Args:
+            scores, signals: by track id.
+            mouths: the same, from a recording; None: measured at the landmarks of the tracks' faces.
         """
+        if mouths is None:
+            mouths = {track.id: mouth for track in tracks if (mouth := mouth_shape(track)) is not None}
         self._smoothers = {
             track.id: self._smoothers.get(track.id) or Smoother(self.labels, self._rules)
             for track in tracks
             if track.id in self._smoothers or track.id in scores
         }
         return tuple(
-            self._read(t, track, scores.get(track.id), signals.get(track.id))
+            self._read(t, track, scores.get(track.id), signals.get(track.id), mouths.get(track.id))
             for track in tracks
             if track.id in self._smoothers
         )
 
-    def _read(self, t: float, track: Track, scores: Scores | None, signals: EyeMouthState | None) -> FaceReading:
+    def _read(
+        self, t: float, track: Track, scores: Scores | None, signals: EyeMouthState | None, mouth: MouthShape | None
+    ) -> FaceReading:
         smoother = self._smoothers[track.id]
         plain = None if scores is None else scores.tolist()
-        held = smoother.now if plain is None else smoother.update(t, plain)
+        held = smoother.now if plain is None else smoother.update(t, plain, mouth)
         return FaceReading(
             track=track,
             scores={} if plain is None else self._by_label(plain),
@@ -78,8 +88,15 @@ class ExpressionSmoother:
             confidence=held.confidence,
             since=held.since,
             signals=signals,
-            belief=self._by_label(held.belief),
+            evidence=self._by_label(held.evidence),
+            mouth=None if plain is None else mouth,
         )
 
     def _by_label(self, values: Sequence[float]) -> dict[str, float]:
         return dict(zip(self.labels, values, strict=True))
+
+
+def mouth_shape(track: Track) -> MouthShape | None:
+    """Return the shape of a face's mouth, None without landmarks."""
+    reading = track.face.landmarks
+    return None if reading is None else MouthShape(reading.mouth_aperture, mouth_width(reading.points))

@@ -45,7 +45,7 @@ plan() {
     if [ -e "$HOME_OF_FERD/venv" ]; then
         echo "  - upgrade the ferd in $HOME_OF_FERD; the old one stays beside it and returns if the new one does not work"
     else
-        echo "  - create a Python environment in $HOME_OF_FERD (about 450 MB) with ferd in it"
+        echo "  - create a Python environment in $HOME_OF_FERD (about 550 MB) with ferd in it"
     fi
     if [ -e "$CONFIGURATION" ]; then
         echo "  - leave $CONFIGURATION as it is"
@@ -58,7 +58,7 @@ plan() {
 
 # new_release SOURCE NUMBER: an environment of its own with ferd from SOURCE (a checkout or a wheel).
 new_release() {
-    local release=$HOME_OF_FERD/releases/$2 extras=pi,web
+    local release=$HOME_OF_FERD/releases/$2 extras=pi,video,web
     say "installing ferd into $release (some minutes on a Pi)"
     mkdir -p "$HOME_OF_FERD/releases"
     make_venv "$release"

@@ -63,7 +63,7 @@ ensure_venv() {
     if "$dir/bin/python" -c 'import picamera2' 2>/dev/null; then
         "$dir/bin/python" -c 'import numpy; print(f"numpy=={numpy.__version__}")' >"$constraints"
     fi
-    say "installing ferd[$extras] into $dir (the first time: about 150 MB to download, some minutes on a Pi)"
+    say "installing ferd[$extras] into $dir (the first time: about 180 MB to download, some minutes on a Pi)"
     "$dir/bin/python" -m pip install --disable-pip-version-check --constraint "$constraints" --editable ".[$extras]" >&2 ||
         die "pip could not install ferd; the lines above say why (no network? try again)"
     rm -f "$constraints"

@@ -21,9 +21,9 @@ from ferd.types import Face, Frame
 from ferd.vision import eyes
 from ferd.vision.detectors.base import Detector
 from ferd.vision.detectors.ferd import FerdDetector
+from ferd.vision.detectors.landmarked import with_landmarks
 from ferd.vision.detectors.yunet import YunetDetector
 from ferd.vision.eyes import LABELS, EyeMouthReading, EyeReader, normalise_contrast
-from ferd.vision.points import with_landmarks
 from training import card
 from training.eyes_data import CROP, OTHER, SUNGLASSES, TILE, Tiles, held_back
 from training.eyes_net import SIDE

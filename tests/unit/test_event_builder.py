@@ -5,15 +5,16 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from published import Payload, Recorder
 from readings import alert, face, fatigue, reading
 
-from ferd.event_builder import CONFIDENCE_STEP, FATIGUE_EVERY_S, NOTICEABLE
+from ferd.event_builder import CONFIDENCE_STEP, FATIGUE_EVERY_S, NOTICEABLE, EventBuilder, nothing_known
 from ferd.names import slug
-from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, State
-from ferd.types import LEVELS, Alert, Fatigue, Reading
+from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, GestureEvent, State
+from ferd.types import LEVELS, Alert, Fatigue, Gesture, Reading, Unjudged
 
 
 def update_all(builder: Recorder, *readings: Reading) -> list[Payload]:
@@ -43,6 +44,15 @@ def test_the_first_reading_is_published_at_once():
         }
     ]
     assert events(published) == []
+
+
+def test_a_gesture_is_published_once():
+    builder = Recorder()
+    nod = Gesture("nod", 1, 1.0)
+    made = [replace(reading(t, face()), gestures=(nod,) if t >= 1 else ()) for t in (0.0, 0.5, 1.0, 1.5)]
+    found = [json.loads(it.to_json()) for it in update_all(builder, *made) if isinstance(it, GestureEvent)]
+    assert [(event["gesture"], event["track"], event["main"]) for event in found] == [("nod", 1, True)]
+    assert found[0]["at"] == "1970-01-01T00:00:01.000Z"
 
 
 def test_a_smile_comes_and_goes():
@@ -79,6 +89,28 @@ def test_a_second_face_must_stay_before_it_counts():
     published = update_all(builder, reading(2.5, one, two))
     assert [s["faces"] for s in states(published)] == [2]
     assert [e["track"] for e in events(published, "face_appeared")] == [2]
+
+
+def test_a_face_appears_before_its_first_expression_and_its_alerts():
+    builder = Recorder()
+    builder.update(reading(0.0), wall=0.0)
+    sad = replace(reading(0.3, face(1, "sadness")), alerts=(alert("sad"),))
+    published = update_all(builder, reading(0.1, face(1, None)), sad)
+    assert [e["event_type"] for e in events(published)] == ["face_appeared", "expression_changed", "alert_began"]
+    assert [e["event_type"] for e in events(update_all(builder, reading(5.0, face(1, "sadness"))))] == ["alert_ended"]
+
+
+def test_a_second_face_that_becomes_the_main_one_appears_before_its_expression():
+    builder = Recorder()
+    published = update_all(
+        builder, reading(0.0, face(1, "neutral")), reading(1.0, face(2, "happiness"), face(1, "neutral"))
+    )
+    kinds = [(e["event_type"], e["track"]) for e in events(published)]
+    assert kinds == [
+        ("face_appeared", 1), ("expression_changed", 1), ("face_appeared", 2), ("expression_changed", 2),
+    ]  # fmt: skip
+    later = update_all(builder, reading(2.0, face(2, "happiness"), face(1, "neutral")))
+    assert events(later) == [], "it appears once"
 
 
 def test_a_face_lost_for_a_moment_is_not_published():
@@ -172,7 +204,10 @@ def test_states_and_events_agree(steps: Any):
     changes = [(a, b) for a, b in itertools.pairwise(expressions) if a != b]
     assert [(e["from"], e["to"]) for e in events(published, "expression_changed")] == changes
     present: set[int] = set()
-    for event in events(published, "face_"):
+    for event in events(published):
+        if event["event_type"] == "expression_changed":
+            assert event["to"] is None or event["track"] in present, "a face appears before its first expression"
+            continue
         appeared = event["event_type"] == "face_appeared"
         assert (event["track"] in present) is not appeared
         present ^= {event["track"]}
@@ -286,6 +321,26 @@ def test_a_rule_that_is_not_for_mqtt_is_not_published():
     assert update_from_1000(Recorder(), seen(1))[1:] == update_from_1000(Recorder(), seen(1, quiet))[1:]
     published = update_from_1000(Recorder(), seen(1, quiet, alert("sad", "notice")))
     assert [state["active"] for state in payloads(published, "alert")] == [["sad"]]
+
+
+def test_a_reason_why_nobody_can_judge_is_published_at_once():
+    builder = EventBuilder("hall", "desk")
+    builder.begin(0.0)
+    for t, reason in ((0.0, None), (1.0, "eyes_not_seen"), (2.0, "turned_away"), (3.0, None)):
+        published = builder.update(replace(reading(t), fatigue=fatigue(unjudged=reason)), t)
+        assert published.fatigue is not None
+        assert (published.fatigue.judged, published.fatigue.unjudged) == (reason is None, reason)
+
+
+@pytest.mark.parametrize("reason", ["camera_lost", "frozen"])
+def test_a_camera_that_is_gone_or_never_came_is_not_judged(reason: Unjudged):
+    builder = EventBuilder("hall", "desk")
+    builder.begin(0.0)
+    assert builder.lost(1.0, reason).fatigue is None, "fatigue is off"
+    never_came = builder.unjudged(reason).fatigue
+    builder.update(replace(reading(2.0), fatigue=fatigue()), 2.0)
+    gone = builder.lost(3.0, reason).fatigue
+    assert never_came == gone == nothing_known(reason)
 
 
 def test_a_lost_camera_ends_the_alert_and_says_why():

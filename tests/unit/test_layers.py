@@ -15,6 +15,7 @@ MODULES = sorted(FERD.rglob("*.py"))
 LAYERS = (
     ("errors", "types", "names", "encodings", "log_limit", "addresses"),
     ("fs",),
+    ("pictures",),
     ("policy", "system_files"),
     ("config", "upgrade"),
     ("payloads", "settings_store", "storage", "instance_lock"),
@@ -39,6 +40,7 @@ LAYERS = (
 ONLY = {
     "paho": ("outputs/mqtt/client.py",),
     "sqlite3": ("outputs/mqtt/event_store.py",),
+    "av": ("sources/video.py",),
     "amqtt": ("outputs/mqtt/embedded.py",),
     "picamera2": ("sources/picamera2.py",),
     "libcamera": ("sources/picamera2.py",),
@@ -50,6 +52,7 @@ ONLY = {
     "tensorflow": ("models/importer/to_int8.py",),
     "tf_keras": ("models/importer/to_int8.py",),
     "keras": ("models/importer/to_int8.py",),
+    "h5py": ("models/importer/foreign_code.py",),
     "rich": ("cli/", "outputs/terminal.py"),
     "fastapi": ("outputs/web/",),
     "starlette": ("outputs/web/",),

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import FerdError
-from ferd.models.bundle import UNPRINTABLE, Bundle, sha256_of
+from ferd.models.bundle import Bundle, sha256_of
 from ferd.models.finetune.dataset import Dataset, FeatureNet, SavedDataset
 from ferd.models.finetune.linear_probe import held_out, softmax, train
 from ferd.models.finetune.tflite_edit import with_head
+from ferd.models.labels import check_labels
 from ferd.models.registry import store
 from ferd.models.runtime import Network
+from ferd.names import label_problem
 
 MIN_SAMPLES = 5
 """Least number of samples of a class."""
@@ -56,8 +58,10 @@ def check(classes: Sequence[str], counts: Sequence[int]) -> None:
     twice = {label for label in classes if classes.count(label) > 1}
     if twice:
         raise FerdError(f"the class {', '.join(sorted(twice))} was named twice")
-    if odd := [label for label in classes if not label.strip() or UNPRINTABLE.search(label)]:
-        raise FerdError(f"the class name {odd[0]!r} is empty or holds characters that cannot be shown; rename it")
+    check_labels(classes, "--class")
+    for label in classes:
+        if problem := label_problem(label):
+            raise FerdError(f'the class "{label}" {problem}; rename it')
     if len(classes) < 2:
         raise FerdError("one class is not enough: name at least two (--class happy --class tired)")
     thin = [f"{label} ({count})" for label, count in zip(classes, counts, strict=True) if count < MIN_SAMPLES]

@@ -10,7 +10,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,16 @@ from numpy.typing import NDArray
 
 from ferd.errors import ModelError
 from ferd.models.importer.export import Export
-from ferd.models.importer.install import RANGES
-from ferd.models.importer.to_int8 import SIDE
+from ferd.models.importer.samples import Samples
 from ferd.models.preprocess import InputSpec
-from ferd.types import Image
-from ferd.vision.align import middle_square
-from ferd.vision.images import IMAGE_SUFFIXES, read_image, to_input_colour
+from ferd.vision.images import to_input_colour
 
 MIN_IMAGES = 10
-MAX_IMAGES = 200
 TIMEOUT_S = 1800
-_RGB = InputSpec(SIDE, SIDE, "rgb")
+LEAST_AGREEMENT = 0.9
+"""Share of pictures with the same label before and after quantisation; below it, the conversion is not trustworthy."""
+FLAT = 4.0
+"""Mean difference of the colour channels, in levels, below which a picture is gray."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +48,69 @@ class Difference:
 
 
 class Int8Converter:
-    """Convert an export to a file. `difference` is set afterwards."""
+    """Convert an export to a file. `difference` and `warning` are set afterwards."""
 
-    def __init__(self, images: Sequence[Image], values: str | None, source: Path) -> None:
-        """Take the images to quantise with: gray or BGR uint8, of any size, like those that the model will see.
+    def __init__(self, samples: Samples, source: Path, *, trust: bool = False) -> None:
+        """Take pictures to quantise with, like those that the model will see.
 
-        Raises ModelError when there are too few.
+        Args:
+            trust: convert a model that runs code of its author.
         """
-        if len(images) < MIN_IMAGES:
-            raise ModelError(
-                f"{source}: {len(images)} images are too few to quantise with; give a folder with at least "
-                f"{MIN_IMAGES} like those it will see (--pictures DIR)"
-            )
-        self._images = images[:MAX_IMAGES]
-        self._values, self._source = values, source
+        self._samples, self._source, self._trust = samples, source, trust
         self.difference: Difference | None = None
+        self.warning: str | None = None
 
-    def __call__(self, export: Export, target: Path) -> None:
-        """Convert `export` to the file `target`. Raises ModelError when TensorFlow is missing or refuses the model."""
+    def to_float(self, export: Export, folder: Path) -> Path:
+        """Write the model unchanged as float TFLite.
+
+        Raises ModelError when there are too few pictures, when TensorFlow is missing or refuses the model, and when
+        it would run code of its author.
+        """
         if missing := [name for name in ("tensorflow", "tf_keras") if importlib.util.find_spec(name) is None]:
             raise ModelError(
                 f"{self._source}: is a {export.kind} export; converting it needs {' and '.join(missing)}: "
                 "pip install 'ferd[convert]' (about 2 GB, on a PC rather than on a Pi). "
                 'Or export "Tensorflow Lite", "Quantized", which needs nothing'
             )
-        answer = self._run(export, target)
-        self.difference = compare(np.array(answer["before"]), np.array(answer["after"]))
+        if (count := len(self._samples.items)) < MIN_IMAGES:
+            raise ModelError(
+                f"{self._source}: {count} images are too few to quantise with; give a folder with at least "
+                f"{MIN_IMAGES} like those it will see (--pictures DIR)"
+            )
+        target = folder / "float.tflite"
+        answer = self._run({
+            "step": "float", "kind": export.kind, "model": str(export.model), "target": str(target),
+            "saved": str(folder / "saved"), "trust": self._trust,
+        })  # fmt: skip
+        if code := answer.get("code"):
+            raise ModelError(
+                f"{self._source}: holds {code}: converting it would run code of its author, with your rights. "
+                "If you made it or trust them, add --trust. Without: export it again without that layer"
+            )
+        return target
 
-    def _run(self, export: Export, target: Path) -> dict[str, Any]:
-        mean, std = RANGES[self._values or "-1..1"]
-        module = [sys.executable, "-P", "-m", "ferd.models.importer.to_int8"]
-        command = [*module, export.kind, str(export.model), str(target), str(mean), str(std)]
-        squares = b"".join(_as_square(image) for image in self._images)
+    def to_int8(self, spec: InputSpec, folder: Path) -> Path:
+        """Quantise what `to_float` wrote into the folder and compare the two on the pictures. Raises ModelError."""
+        crops, _ = self._samples.crops(spec.of, spec.size)
+        if len(crops) < MIN_IMAGES:
+            raise ModelError(
+                f"{self._source}: a face was found on {len(crops)} of {len(self._samples.items)} pictures; at least "
+                f"{MIN_IMAGES} are needed. Does the model see whole pictures? Then add --input frame"
+            )
+        target = folder / "converted.tflite"
+        pictures = np.stack([to_input_colour(crop, spec) for crop in crops])
+        order = {"step": "int8", "saved": str(folder / "saved"), "target": str(target)}
+        order |= {"float": str(folder / "float.tflite")}
+        answer = self._run(order | {"spec": spec.to_card(), "shape": pictures.shape}, pictures.tobytes())
+        self.difference = compare(np.array(answer["before"]), np.array(answer["after"]))
+        gray = spec.colour != "gray" and all(np.ptp(crop.astype(int), axis=2).mean() < FLAT for crop in crops)
+        self.warning = warning(self.difference, gray=gray)
+        return target
+
+    def _run(self, order: Mapping[str, Any], pictures: bytes = b"") -> dict[str, Any]:
+        command = [sys.executable, "-P", "-m", "ferd.models.importer.to_int8", json.dumps(order)]
         try:
-            child = subprocess.run(command, input=squares, capture_output=True, timeout=TIMEOUT_S, check=False)
+            child = subprocess.run(command, input=pictures, capture_output=True, timeout=TIMEOUT_S, check=False)
             answer: dict[str, Any] = json.loads(child.stdout)
         except subprocess.TimeoutExpired:
             raise ModelError(f"{self._source}: converting took longer than {TIMEOUT_S // 60} minutes") from None
@@ -94,19 +122,29 @@ class Int8Converter:
         return answer
 
 
-def _as_square(image: Image) -> bytes:
-    return np.ascontiguousarray(to_input_colour(middle_square(image, (SIDE, SIDE)), _RGB)).tobytes()
-
-
 def compare(before: NDArray[np.floating], after: NDArray[np.floating]) -> Difference:
     """Compare the scores of both models, (images, labels) each."""
     apart = np.abs(before - after)
+    if before.shape[1] == 1:  # one score, for the second of two labels
+        middle = 0.5 if before.min() >= 0 and before.max() <= 1 else 0.0
+        before, after = (np.concatenate([middle - scores, scores - middle], axis=1) for scores in (before, after))
     same = before.argmax(axis=1) == after.argmax(axis=1)
     return Difference(len(before), float(same.mean()), float(apart.mean()), float(apart.max()))
 
 
-def read_images(folder: Path) -> list[Image]:
-    """Read the images in the folder and below; evenly chosen when there are more than MAX_IMAGES."""
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file())
-    step = max(1, len(files) // MAX_IMAGES)
-    return [image for file in files[::step] if (image := read_image(file)) is not None]
+def warning(difference: Difference, *, gray: bool) -> str | None:
+    """Return what to do when the int8 model answers too often otherwise than the original; None when it is faithful.
+
+    `gray`: all pictures are gray, and the model takes colours.
+    """
+    if difference.agree >= LEAST_AGREEMENT:
+        return None
+    remedy = (
+        "the pictures are gray and the model takes colours: give colour pictures"
+        if gray
+        else "give more pictures, of each class, in the light and from the camera that it will see"
+    )
+    return (
+        f"the int8 model gives the label of the original on {100 * difference.agree:.0f} % of the pictures only, "
+        f"where {100 * LEAST_AGREEMENT:.0f} % can be expected: {remedy} (--pictures DIR, --replace)"
+    )

@@ -1,8 +1,10 @@
-"""Recognise an export: which kind it is, which file is the model, its labels, and how its input is scaled."""
+"""Recognise an export: which kind it is, which file is the model, its labels, and what its metadata say."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 import struct
 import zipfile
 from collections.abc import Sequence
@@ -11,9 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import numpy as np
+
 from ferd.errors import ModelError
-from ferd.models.bundle import check_labels, parse_labels
-from ferd.models.importer.unpack import BROKEN, list_files
+from ferd.fs import is_file
+from ferd.models.importer.unpack import BROKEN, MAX_BYTES, list_files
+from ferd.models.labels import check_labels, parse_labels
+from ferd.models.preprocess import Channels
 
 IDENTIFIER = b"M001"
 # Number of each field in its table, in the order of the schema.
@@ -21,8 +27,17 @@ SUBGRAPHS, INPUTS, PROCESS_UNITS, OPTIONS_TYPE, OPTIONS, MEAN, STD = 3, 2, 4, 0,
 NORMALIZATION = 1  # in the union ProcessUnitOptions
 
 MAX_LABEL_BYTES = 1 << 20
+LABEL_FILE = re.compile(
+    r"(?:.*[-_. ])?(?:labels?|labelmap|label[-_ ]map|classes|class[-_ ](?:names|labels|indices)|dict)"
+    r"(?:[-_. ].*)?\.(?:txt|json|csv|tsv|pbtxt|names)",
+    re.IGNORECASE,
+)
+"""Usual names of label files: labels.txt, my_model.labels.txt, class_indices.json, label_map.pbtxt, dict.txt."""
 Kind = Literal["tflite", "keras", "tfjs", "savedmodel"]
 
+TEACHABLE_MACHINE = ("model.tflite", "model_unquant.tflite", "keras_model.h5", "model.savedmodel")
+"""Names of the model in the exports of a Teachable Machine image project; labels.txt beside it is "0 Name" by lines."""
+TEACHABLE_MACHINE_SIDE = 224
 EDGE_TPU = b"edgetpu-custom-op"
 """Name of the operator that the Edge TPU's compiler leaves in a file."""
 _OTHER_FORMATS = {
@@ -32,6 +47,7 @@ _OTHER_FORMATS = {
     ".safetensors": "weights without a network",
     ".mlmodel": "a Core ML model",
     ".task": "a MediaPipe task",
+    ".zip": "a zip again: unpack it and give what is inside",
     ".tm": "a Teachable Machine project with the samples of a training",
 }
 
@@ -41,15 +57,29 @@ class Export:
     """Describe an export.
 
     Attributes:
+        root: the folder that holds everything.
         model: the model file; of a SavedModel its folder.
-        labels: labels.txt, if there is one.
+        labels: the files of labels that came with it; more than one only where their contents differ.
         metadata: content of a Teachable Machine export's metadata.json, else {}.
     """
 
     kind: Kind
+    root: Path
     model: Path
-    labels: Path | None
+    labels: tuple[Path, ...]
     metadata: dict[str, Any]
+
+    @property
+    def from_teachable_machine(self) -> bool:
+        """Whether Google's Teachable Machine made it, by its metadata, or by the names and labels of its files."""
+        if str(self.metadata.get("packageName", "")).startswith("@teachablemachine/image"):
+            return True
+        if self.model.name not in TEACHABLE_MACHINE or len(self.labels) != 1 or self.labels[0].name != "labels.txt":
+            return False
+        with self.labels[0].open("rb") as stream:
+            lines = stream.read(MAX_LABEL_BYTES).decode("utf-8-sig", errors="replace").splitlines()
+        lines = [line for line in lines if line.strip()]
+        return bool(lines) and all(re.match(rf"{number} \s*\S", line) for number, line in enumerate(lines))
 
 
 def recognise_export(source: Path, place: Path) -> Export:
@@ -58,21 +88,32 @@ def recognise_export(source: Path, place: Path) -> Export:
     Raises:
         ModelError: it is something else; says what it is, and what to export.
     """
+    root = place if place.is_dir() else place.parent
     files = list_files(place) if place.is_dir() else [place]
     metadata = _metadata(files)
     _refuse_other_subjects(source, metadata, files)
-    labels = _labels_file(place, files)
+    labels = _label_files(place, files)
+    _check_size(source, files)
     if tflite := [f for f in files if f.suffix.lower() in (".tflite", ".lite")]:
-        return Export("tflite", _chosen(source, tflite), labels, metadata)
+        return Export("tflite", root, _chosen(source, tflite), labels, metadata)
     if keras := [f for f in files if f.suffix.lower() in (".h5", ".hdf5", ".keras")]:
-        return Export("keras", _chosen(source, keras), labels, metadata)
+        return Export("keras", root, _chosen(source, keras), labels, metadata)
     if saved := [f for f in files if f.name == "saved_model.pb"]:
-        return Export("savedmodel", saved[0].parent, labels, metadata)
+        return Export("savedmodel", root, saved[0].parent, labels, metadata)
     if topology := [f for f in files if f.name == "model.json"]:
         if not any(f.suffix == ".bin" for f in files):
             raise ModelError(f"{source}: model.json is there, its weights.bin is not. Give the whole export")
-        return Export("tfjs", topology[0], labels, metadata)
+        return Export("tfjs", root, topology[0], labels, metadata)
     raise ModelError(f"{source}: holds no model that ferd can import{_what_else(files)}. {_HOW}")
+
+
+def _check_size(source: Path, files: Sequence[Path]) -> None:
+    for file in files:
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise ModelError(
+                f"{source}: {file.name} is {size >> 20} MB; {MAX_BYTES >> 20} MB are supported. "
+                "A model for a Pi is far smaller"
+            )
 
 
 _HOW = 'In Teachable Machine: Export Model, "Tensorflow Lite", "Quantized", and give the zip as it is downloaded'
@@ -101,18 +142,31 @@ def _chosen(source: Path, files: Sequence[Path]) -> Path:
     return chosen
 
 
-def _labels_file(place: Path, files: Sequence[Path]) -> Path | None:
-    found = [f for f in files if f.name.lower() in ("labels.txt", "labelmap.txt", "label_map.txt")]
-    if not found and not place.is_dir():
-        beside = place.with_name("labels.txt")
-        found = [beside] if beside.is_file() else []
-    return found[0] if found else None
+def _label_files(place: Path, files: Sequence[Path]) -> tuple[Path, ...]:
+    """Find the files of labels. Beside a single model file, labels count when no other model lies there."""
+    if not place.is_dir():
+        try:
+            beside = [f for f in sorted(place.parent.iterdir()) if is_file(f)]
+        except OSError:
+            beside = []
+        own = [f for f in beside if LABEL_FILE.fullmatch(f.name) and f.name.startswith(place.stem)]
+        models = [f for f in beside if f.suffix.lower() in _MODELS]
+        files = own or (beside if len(models) == 1 else [])
+    found = [f for f in files if LABEL_FILE.fullmatch(f.name)]
+    contents: dict[bytes, Path] = {}
+    for file in found:
+        with file.open("rb") as stream:
+            contents.setdefault(stream.read(MAX_LABEL_BYTES + 1), file)
+    return tuple(contents.values())
+
+
+_MODELS = (".tflite", ".lite", ".h5", ".hdf5", ".keras")
 
 
 def _metadata(files: Sequence[Path]) -> dict[str, Any]:
     """Read metadata.json of a Teachable Machine export; {} where there is none that can be read."""
     for file in files:
-        if file.name == "metadata.json":
+        if file.name == "metadata.json" and file.stat().st_size <= MAX_LABEL_BYTES:
             try:
                 found = json.loads(file.read_text(encoding="utf-8-sig"))
             except (ValueError, RecursionError):
@@ -133,30 +187,43 @@ def _refuse_other_subjects(source: Path, metadata: dict[str, Any], files: Sequen
         )
 
 
-def labels_of(export: Export, source: Path, given: Path | None = None) -> tuple[str, ...]:
-    """Return one label per class, in the order of the model's outputs.
+def labels_of(
+    export: Export, source: Path, given: Path | None = None, classes: int | None = None
+) -> tuple[tuple[str, ...], str]:
+    """Return one label for each class, in the order of the model's outputs, and where they come from.
 
-    Looks into the file ``given`` by the user, labels.txt, metadata.json and the .tflite file itself, in this order.
+    Looks into the file ``given`` by the user, a file of labels, metadata.json and the .tflite file itself, in this
+    order. `classes`: number of the model's outputs, if it is known.
 
     Raises:
-        ModelError: there are none, or two of one name.
+        ModelError: there are none, several that differ, or two of one name.
     """
     if given is not None:
-        return parse_labels(given)
-    if export.labels is not None:
-        return parse_labels(export.labels)
+        return parse_labels(given, classes), str(given)
+    if len(export.labels) > 1:
+        names = " and ".join(str(file.relative_to(export.root)) for file in export.labels[:4])
+        raise ModelError(f"{source}: holds several files of labels: {names}. Name the right one: --labels FILE")
+    inside = _labels_inside(export.model, classes) if export.kind == "tflite" else None
+    if export.labels:
+        labels = parse_labels(export.labels[0], classes)
+        if inside and inside != labels and sorted(inside) == sorted(labels):
+            raise ModelError(
+                f"{source}: {export.labels[0].name} has another order ({', '.join(labels[:8])}) than the labels inside "
+                f"the model ({', '.join(inside[:8])}). Name a file with the right one: --labels FILE"
+            )
+        return labels, export.labels[0].name
     listed = export.metadata.get("labels")
     if isinstance(listed, list) and all(isinstance(label, str) for label in listed):
-        return check_labels(tuple(label.strip() for label in listed), source)
-    if export.kind == "tflite" and (inside := _labels_inside(export.model)):
-        return inside
+        return check_labels(tuple(label.strip() for label in listed), source), "metadata.json"
+    if inside:
+        return inside, "the model's metadata"
     raise ModelError(
         f"{source}: it comes without labels. Put labels.txt (one class per line, in the model's order) beside it, "
         "or name the file: --labels FILE"
     )
 
 
-def _labels_inside(model: Path) -> tuple[str, ...] | None:
+def _labels_inside(model: Path, classes: int | None = None) -> tuple[str, ...] | None:
     """Read the label file that TFLite metadata keeps in a zip at the end of the model file.
 
     Format: tensorflow.org/lite/models/convert/metadata.
@@ -172,13 +239,15 @@ def _labels_inside(model: Path) -> tuple[str, ...] | None:
             file = Path(folder) / "labels.txt"
             with archive.open(labelled[0]) as stream:
                 file.write_bytes(stream.read(MAX_LABEL_BYTES))
-            return parse_labels(file)
+            return parse_labels(file, classes)
     except (*BROKEN, RuntimeError, OSError):
         return None
 
 
-def normalisation(model: bytes) -> tuple[float, float] | None:
+def normalisation(model: bytes) -> tuple[Channels, Channels] | None:
     """Read NormalizationOptions of the input from TFLite metadata: (mean, std) of (value / 255 - mean) / std.
+
+    Numbers for each channel are in the order of the model's channels.
 
     The metadata is a flatbuffer of its own inside the file (schema: tensorflow/lite/schema/metadata_schema.fbs), read
     here by field numbers. Returns None where the file does not state it, or cannot be read.
@@ -200,23 +269,26 @@ def normalisation(model: bytes) -> tuple[float, float] | None:
     return None
 
 
-def _options(flat: Any, unit: Any) -> tuple[float, float] | None:
+def _options(flat: Any, unit: Any) -> tuple[Channels, Channels] | None:
     kind = unit.Offset(4 + 2 * OPTIONS_TYPE)
     options = unit.Offset(4 + 2 * OPTIONS)
     if not kind or not options or unit.Bytes[unit.Pos + kind] != NORMALIZATION:
         return None
     table = flat.Table(unit.Bytes, unit.Indirect(unit.Pos + options))
-    mean, std = (_first_float(table, field) for field in (MEAN, STD))
-    return (mean / 255, std / 255) if mean is not None and std else None
+    mean, std = (_floats(table, field) for field in (MEAN, STD))
+    return (mean, std) if mean is not None and std is not None and np.min(std) > 0 else None
 
 
-def _first_float(table: Any, field: int) -> float | None:
-    """Read one number for all channels: models with different ones for red, green and blue are not supported."""
+def _floats(table: Any, field: int) -> Channels | None:
+    """Read one number for all channels or three, as shares of 255; None where there is no finite one."""
     offset = table.Offset(4 + 2 * field)
-    if not offset or not table.VectorLen(offset):
+    count = table.VectorLen(offset) if offset else 0
+    if count not in (1, 3):
         return None
-    value: float = struct.unpack_from("<f", table.Bytes, table.Vector(offset))[0]
-    return value
+    values = [v / 255 for v in struct.unpack_from(f"<{count}f", table.Bytes, table.Vector(offset))]
+    if not all(map(math.isfinite, values)):
+        return None
+    return values[0] if len(set(values)) == 1 else (values[0], values[1], values[2])
 
 
 def _tables(flat: Any, table: Any, field: int) -> list[Any]:

@@ -1,81 +1,91 @@
 """Convert Keras, SavedModel and TensorFlow.js exports to full int8 TFLite, in a process of its own.
 
-The only module that imports TensorFlow: `python -m ferd.models.importer.to_int8 KIND MODEL TARGET MEAN STD`, images on
-standard input. Prints one line of JSON: the scores of each image before and after quantisation, or the error.
+The only module that imports TensorFlow: `python -m ferd.models.importer.to_int8 ORDER`, with an order in JSON. Step
+"float" writes the model as a SavedModel and as float TFLite, unless it holds somebody's code. Step "int8" quantises the
+SavedModel on the pictures that come on standard input. Prints one line of JSON: the scores of each picture before and
+after, the code, or the error.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ferd.models.importer.foreign_code import foreign_code
+from ferd.models.preprocess import InputEncoder, InputSpec
 from ferd.models.runtime import Network
-
-SIDE = 224
-"""Images come as squares of this side, RGB, uint8, one after the other."""
 
 Floats = NDArray[np.float32]
 
 
-def main(kind: str, model: Path, target: Path, scale: tuple[float, float]) -> None:
-    squares = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(-1, SIDE, SIDE, 3)
+def main(order: Mapping[str, Any]) -> None:
     answer: dict[str, Any]
     with redirect_stdout(sys.stderr):
         try:
-            before, after = convert(kind, model, squares, scale, target)
-            answer = {"before": before.tolist(), "after": after.tolist()}
+            answer = to_float(order) if order["step"] == "float" else to_int8(order)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer of this process
             answer = {"error": f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"}
     json.dump(answer, sys.stdout)
 
 
-def convert(
-    kind: str, path: Path, squares: NDArray[np.uint8], scale: tuple[float, float], target: Path
-) -> tuple[Floats, Floats]:
-    """Write `target`; return the scores of the float and the int8 model, (images, labels) each."""
+def to_float(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a SavedModel and a float TFLite file. The answer names code that would run, in which case nothing did."""
+    kind, model, saved = order["kind"], Path(order["model"]), Path(order["saved"])
+    if not order["trust"] and (code := foreign_code(kind, model)):
+        return {"code": code}
     import tensorflow as tf
 
-    with TemporaryDirectory(prefix="ferd-convert-") as folder:
-        saved = path
-        if kind != "savedmodel":
-            saved = Path(folder) / "saved"
-            (read_tfjs(path) if kind == "tfjs" else read_keras(path)).export(str(saved))
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
-        plain = Path(folder) / "plain.tflite"
-        plain.write_bytes(converter.convert())
-        network = Network(plain)
-        inputs = _inputs(tf, squares, network.input.shape, scale)
-
-        def samples() -> Iterator[list[Any]]:
-            for image in inputs:
-                yield [image[None]]
-
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = samples
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-        target.write_bytes(converter.convert())
-        return _scores(network, inputs), _scores(Network(target), inputs)
+    if kind == "savedmodel":
+        shutil.copytree(model, saved)
+    else:
+        read = read_tfjs(model) if kind == "tfjs" else read_keras(model, trust=order["trust"])
+        read.export(str(saved))
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    Path(order["target"]).write_bytes(converter.convert())
+    return {}
 
 
-def read_keras(path: Path) -> Any:
+def to_int8(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Quantise; return the scores of the float and the int8 model, (pictures, labels) each."""
+    import tensorflow as tf
+
+    network = Network(Path(order["float"]))
+    encode = InputEncoder(InputSpec.from_card(order["spec"]), network.input)
+    pictures = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(order["shape"])
+    inputs = [encode(picture) for picture in pictures]
+
+    def samples() -> Iterator[list[Any]]:
+        for one in inputs:
+            yield [one]
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(order["saved"])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    target = Path(order["target"])
+    target.write_bytes(converter.convert())
+    return {"before": _scores(network, inputs).tolist(), "after": _scores(Network(target), inputs).tolist()}
+
+
+def read_keras(path: Path, *, trust: bool) -> Any:
     """Read a Keras file. An .h5 of Keras 2, as Teachable Machine writes it, needs Keras 2: Keras 3 fails on it."""
     import tf_keras
 
     if path.suffix != ".keras":
-        return tf_keras.models.load_model(path, compile=False)
+        return tf_keras.models.load_model(path, compile=False, safe_mode=not trust)
     import keras
 
-    return keras.saving.load_model(path, compile=False)
+    return keras.saving.load_model(path, compile=False, safe_mode=not trust)
 
 
 def read_tfjs(path: Path) -> Any:
@@ -124,21 +134,11 @@ def _plain(name: str) -> str:
     return name.partition(":")[0]
 
 
-def _inputs(tf: Any, squares: NDArray[np.uint8], shape: tuple[int, ...], scale: tuple[float, float]) -> Floats:
-    """Bring the images to the size, colour and scale of the model's input."""
-    if len(shape) != 4 or shape[3] not in (1, 3):
-        raise ValueError(f"its input has the shape {list(shape)}; an image classifier takes [1, height, width, 1 or 3]")
-    images = tf.image.resize(squares.astype(np.float32), shape[1:3], method="area")
-    if shape[3] == 1:
-        images = tf.image.rgb_to_grayscale(images)
-    return np.asarray((images.numpy() / 255 - scale[0]) / scale[1], np.float32)
-
-
-def _scores(network: Network, inputs: Floats) -> Floats:
-    rows = [network.invoke(network.input.quantise(image[None])) for image in inputs]
+def _scores(network: Network, inputs: list[NDArray[Any]]) -> Floats:
+    rows = [network.invoke(network.input.quantise(one)) for one in inputs]
     return np.stack([network.outputs[0].dequantise(row).reshape(-1) for row in rows])
 
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), (float(sys.argv[4]), float(sys.argv[5])))
+    main(json.loads(sys.argv[1]))

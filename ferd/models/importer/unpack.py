@@ -7,6 +7,7 @@ of files and bytes is bounded, and only regular files with plain names are writt
 from __future__ import annotations
 
 import lzma
+import os
 import stat
 import zipfile
 import zlib
@@ -18,6 +19,8 @@ from ferd.fs import exists, is_dir, is_file
 MAX_FILES = 200
 MAX_BYTES = 256 * 1024 * 1024
 """Limit for the unpacked files. Teachable Machine exports hold 1 to 6 MB; on a Pi Zero 2 W /tmp lies in 512 MB RAM."""
+MAX_DEPTH = 12
+"""Folders in one another: a SavedModel in a Teachable Machine zip has three."""
 CHUNK = 1 << 16
 _JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 _ENCRYPTED = 0x1
@@ -44,14 +47,22 @@ def unpack(source: Path, into: Path) -> Path:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """List the regular files in the folder and below, sorted. Raises ModelError when there are too many."""
-    files = []
-    for path in sorted(folder.rglob("*")):
-        if is_file(path) and not any(junk.rstrip("/") in path.parts for junk in _JUNK):
-            files.append(path)
-        if len(files) > MAX_FILES:
+    """List the regular files in the folder and below, sorted. Raises ModelError when there are too many, or too deep.
+
+    Links to folders are not followed: they may lead in a circle.
+    """
+    files: list[Path] = []
+    seen = 0
+    for parent, folders, names in os.walk(folder):
+        seen += 1 + len(names)
+        depth = len(Path(parent).relative_to(folder).parts)
+        if depth > MAX_DEPTH:
+            raise ModelError(f"{folder}: holds more than {MAX_DEPTH} folders in one another; no export does that")
+        if seen > MAX_FILES + len(_JUNK) * 4:
             raise ModelError(f"{folder}: holds more than {MAX_FILES} files; give the folder of the export itself")
-    return files
+        folders[:] = sorted(name for name in folders if f"{name}/" not in _JUNK)
+        files += [Path(parent, name) for name in names if name not in _JUNK and is_file(Path(parent, name))]
+    return sorted(files)
 
 
 def _starts_as_zip(source: Path) -> bool:
@@ -98,6 +109,8 @@ def _safe(source: Path, entry: zipfile.ZipInfo) -> PurePosixPath:
         raise ModelError(
             f"{source}: holds {entry.filename!r}, a name that leads out of the folder. No export does that"
         )
+    if len(name.parts) > MAX_DEPTH:
+        raise ModelError(f"{source}: holds more than {MAX_DEPTH} folders in one another. No export does that")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise ModelError(f"{source}: holds the link {entry.filename!r}. No export does that")
     return name

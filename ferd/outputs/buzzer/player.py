@@ -40,11 +40,13 @@ class CameraSound:
         alerts: those that hold now.
         watching: True while it delivers frames, False while it is lost, None before either is known.
         muted: nothing of this camera is heard, alarms neither.
+        judged: closed eyes would be noticed; True where nobody watches for them.
     """
 
     alerts: tuple[Alert, ...] = ()
     watching: bool | None = None
     muted: bool = False
+    judged: bool = True
 
 
 class BuzzerPlayer:
@@ -100,6 +102,7 @@ class BuzzerPlayer:
                 changed |= scheduler.forget(name)
             for name, camera in cameras.items():
                 changed |= scheduler.set_muted(name, camera.muted)
+                changed |= scheduler.set_judged(name, camera.judged)
                 changed |= scheduler.set_alerts(name, camera.alerts, now)
                 changed |= scheduler.set_watching(name, camera.watching, now)
             changed |= scheduler.set_reports_lost(reports_lost)

@@ -18,6 +18,8 @@ LED: Mapping[Level, Pattern] = {
     "warning": Pattern("blinks", (Beat(0.5, 0.5),)),
     "alarm": Pattern("flashes", (Beat(0.2, 0.2),)),
 }
+UNJUDGED = Pattern("winks", (Beat(0.1, 1.9),))
+"""The status LED while every camera works, but of one of them nobody can judge whether the driver sleeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,11 @@ PERCLOS is still high."""
 
 
 def _is_new(alert: Alert, before: Alert | None) -> bool:
-    if before is None or (alert.level, alert.pattern) != (before.level, before.pattern):
+    if before is None or (alert.level, alert.pattern, alert.repeat_s) != (
+        before.level,
+        before.pattern,
+        before.repeat_s,
+    ):
         return True
     return alert.reason == ACUTE != before.reason
 
@@ -77,6 +83,7 @@ class _Camera:
     """Hold the state of one camera. ``watching``: None before it delivered a frame or failed."""
 
     watching: bool | None = None
+    judged: bool = True
     muted: bool = False
     alerts: dict[str, Alert] = field(default_factory=dict)
     sounds: dict[str, ActiveSound] = field(default_factory=dict)
@@ -89,8 +96,8 @@ _LOST = ""
 class SoundScheduler:
     """Choose one sound: the most urgent kind over all cameras, and within a kind the one that began first.
 
-    A notice is played once, every other kind is repeated while it holds. ``now`` is in seconds of one clock that
-    never goes back. The setters return True when they changed something.
+    A notice is played once unless it asks to be repeated, every other kind is repeated while it holds. ``now`` is in
+    seconds of one clock that never goes back. The setters return True when they changed something.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -154,6 +161,12 @@ class SoundScheduler:
             one.sounds[_LOST] = lost
         return True
 
+    def set_judged(self, camera: str, judged: bool) -> bool:
+        """Set whether closed eyes would be noticed; True where nobody asked for that."""
+        one = self._camera(camera)
+        changed, one.judged = one.judged != judged, judged
+        return changed
+
     def set_muted(self, camera: str, muted: bool) -> bool:
         """Silence everything of this camera, alarms too: its buzzer switch is off."""
         one = self._camera(camera)
@@ -206,6 +219,10 @@ class SoundScheduler:
         if self._snoozed_until > now:
             changes.append(self._snoozed_until)
         status_led = bool(watching) and all(watching) and not self._stalled
+        if status_led and not all(camera.judged for camera in self._cameras.values()):
+            wink = UNJUDGED.at(now, 0.0)
+            status_led = wink.on
+            changes.append(now + (wink.left_s or 0.0))
         return Output(sound.on, sound.tone, status_led, led.on), min(changes, default=None)
 
     def _camera(self, name: str) -> _Camera:
@@ -242,7 +259,10 @@ class SoundScheduler:
     def _alert_sound(self, camera: str, alert: Alert, now: float) -> ActiveSound | None:
         if alert.level == "none":
             return None
-        return self._sound_of(alert.level, camera, alert.name, alert.pattern, now)
+        sound = self._sound_of(alert.level, camera, alert.name, alert.pattern, now)
+        if sound is not None and sound.repeats_s is None and alert.repeat_s is not None:
+            sound.repeats_s = alert.repeat_s
+        return sound
 
     def _lost_sound(self, camera: str, now: float) -> ActiveSound | None:
         return self._sound_of("blind", camera, _LOST, LEVELS_OWN, max(now, self._lost_at + LOST_GAP_S))

@@ -69,4 +69,5 @@ def is_on(camera: CameraSnapshot) -> bool:
 
 def _sound_of(camera: CameraSnapshot) -> CameraSound:
     alerts = camera.reading.alerts if camera.reading is not None else ()
-    return CameraSound(tuple(alerts), WATCHING.get(camera.status), muted=not camera.settings.buzzer)
+    judged = camera.fatigue is None or camera.fatigue.judged
+    return CameraSound(tuple(alerts), WATCHING.get(camera.status), not camera.settings.buzzer, judged)

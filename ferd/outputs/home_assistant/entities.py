@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from ferd import topics
 from ferd.names import slug
 from ferd.payloads import EVENT_TYPES, Json
-from ferd.types import LEVELS
+from ferd.types import LEVELS, Unjudged
 
 NONE = "None"
 DIAGNOSTIC = "diagnostic"
@@ -33,6 +33,7 @@ class Device:
         labels: the expressions of the model.
         alerts: the names of the alert rules.
         fatigue: fatigue detection is enabled.
+        gestures: the gestures that are recognised.
         buzzer: a buzzer is configured.
     """
 
@@ -43,6 +44,7 @@ class Device:
     model: str = "expression sensor"
     alerts: Sequence[str] = ()
     fatigue: bool = False
+    gestures: Sequence[str] = ()
     buzzer: bool = False
 
 
@@ -52,6 +54,7 @@ def entities(device: Device) -> dict[str, Json]:
     for camera in device.cameras:
         found.update(_seen(_Camera(device, camera)))
         found.update(_alerts(_Camera(device, camera)))
+        found.update(_gestures(_Camera(device, camera)))
         found.update(_controls(_Camera(device, camera)))
     found.update(_node(device))
     return found
@@ -170,6 +173,46 @@ def _alerts(camera: _Camera) -> Iterator[tuple[str, Json]]:
         state_topic=camera.at(topics.FATIGUE),
         value_template=_percent("perclos"),
     )
+    yield camera.control(
+        "sensor",
+        "driver_watch",
+        icon="mdi:shield-eye-outline",
+        device_class="enum",
+        options=["judged", *get_args(Unjudged)],
+        state_topic=camera.at(topics.FATIGUE),
+        value_template="{{ value_json.unjudged or 'judged' }}",
+    )
+
+
+def _gestures(camera: _Camera) -> Iterator[tuple[str, Json]]:
+    """Yield an event entity for gestures, and a device trigger for each: "wink left -> toggle" in two clicks."""
+    if not camera.device.gestures:
+        return
+    topic = camera.at(topics.EVENT)
+    of_main = "value_json.event_type == 'gesture' and value_json.main"
+    yield camera.seen(
+        "event",
+        "gesture",
+        icon="mdi:gesture-tap",
+        event_types=list(camera.device.gestures),
+        state_topic=topic,
+        # Home Assistant ignores an empty payload: other events of the topic are none of this entity.
+        value_template=f"{{{{ {{'event_type': value_json.gesture}} | tojson if {of_main} }}}}",
+    )
+    for name in camera.device.gestures:
+        # A trigger has neither a unique id nor an availability.
+        yield (
+            f"{camera.name}_trigger_{name}",
+            {
+                "platform": "device_automation",
+                "automation_type": "trigger",
+                "type": name.replace("_", " "),
+                "subtype": camera.name,
+                "topic": topic,
+                "payload": name,
+                "value_template": f"{{{{ value_json.gesture if {of_main} }}}}",
+            },
+        )
 
 
 def _alert(camera: _Camera, name: str, **more: object) -> tuple[str, Json]:

@@ -42,6 +42,7 @@ def device_of(config: Config, identity: str, labels: Sequence[str]) -> Device:
         labels,
         alerts=[alert.name for alert in config.alerts if alert.mqtt],
         fatigue=config.fatigue.enabled,
+        gestures=tuple(config.gestures.use) if config.gestures.enabled else (),
         buzzer=config.buzzer.pin is not None,
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from ferd import __version__
 from ferd.config import Config
+from ferd.event_builder import nothing_known
 from ferd.outputs.home_assistant.entities import Device
 from ferd.outputs.home_assistant.registry import DiscoveryRegistry, clears_documents, device_of
 from ferd.outputs.mqtt.broker_settings import broker_settings
@@ -24,7 +25,7 @@ from ferd.outputs.mqtt.event_store import EventStore, Storage
 from ferd.outputs.mqtt.outbox import Observer, Outbox
 from ferd.outputs.mqtt.publisher import MqttStatus, Publisher
 from ferd.outputs.mqtt.requests import CommandReceiver
-from ferd.payloads import AlertEvent, CameraStatus, Event, FatigueState, Health, Info
+from ferd.payloads import AlertEvent, AnyEvent, CameraStatus, FatigueState, Health, Info
 from ferd.settings_store import CameraSettings
 from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, Snapshot, section_changed
 from ferd.topics import (
@@ -83,6 +84,7 @@ class MqttSink:
         self._watch_lock = threading.Lock()
         self._updated_at: float | None = None
         self._online: tuple[str, ...] = ()
+        self._judged: tuple[str, ...] = ()
         self._is_stalled = False
         self._node = config.node.name
         self._receiver, self._publisher = self._connection(config)
@@ -221,12 +223,13 @@ class MqttSink:
             commanded = {switch for camera_name, switch in after.commanded if camera_name == name}
             self._put(*self._camera_messages(old, camera, mine, commanded, resumed=resumed))
         self._online = tuple(name for name, camera in after.cameras.items() if camera.status == "online")
+        self._judged = tuple(name for name in self._online if after.cameras[name].fatigue is not None)
 
     def _camera_messages(
         self,
         old: CameraSnapshot | None,
         new: CameraSnapshot,
-        events: Sequence[Event | AlertEvent],
+        events: Sequence[AnyEvent],
         commanded: Collection[str],
         *,
         resumed: bool,
@@ -253,7 +256,7 @@ class MqttSink:
         ]
         if new.state is not None and (old is None or new.state != old.state):
             before.append(STATE.message(new.state, **names))
-        if new.fatigue is not None and (old is None or new.fatigue != old.fatigue):
+        if new.fatigue is not None and (old is None or resumed or new.fatigue != old.fatigue):
             # No rate limit delays a level that changed: the alert is published at the same moment.
             is_urgent = new.fatigue.level != _level(old.fatigue if old is not None else None)
             before.append(replace(FATIGUE.message(new.fatigue, **names), urgent=is_urgent))
@@ -295,7 +298,11 @@ class MqttSink:
                 return left
             self._is_stalled = True
             log.error("main loop stalled: no snapshot for %.0f s, cameras are reported offline", LOOP_STALLED_S)
-            self._put(*(CAMERA_STATUS.message("offline", node=self._node, camera=name) for name in self._online))
+            blind = nothing_known("loop_stopped")
+            self._put(
+                *(FATIGUE.message(blind, node=self._node, camera=name) for name in self._judged),
+                *(CAMERA_STATUS.message("offline", node=self._node, camera=name) for name in self._online),
+            )
             return LOOP_STALLED_S
 
 

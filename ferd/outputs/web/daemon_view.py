@@ -66,7 +66,7 @@ class DaemonView:
         snapshot = self._snapshot()
         config, known = snapshot.config.smoothing, snapshot.cameras.get(camera)
         if self._rules is None or self._rules[0] is not config:
-            self._rules = config, SmoothingRules(**config.model_dump())
+            self._rules = config, SmoothingRules(**config.rules())
         rules = self._rules[1]
         return rules if known is None else tuned(rules, factor(known.settings.sensitivity))
 
@@ -149,6 +149,7 @@ class DaemonView:
             "status": status,
             "source": camera.source,
             "error": error if status == "offline" else None,
+            "unjudged": None if camera.fatigue is None else "loop_stopped" if stalled else camera.fatigue.unjudged,
             "enabled": settings.enabled,
             "buzzer": settings.buzzer,
             "sensitivity": settings.sensitivity,

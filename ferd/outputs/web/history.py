@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ferd.payloads import AlertEvent, Event
+from ferd.payloads import AnyEvent
 from ferd.snapshot import CameraEvent, Snapshot
-from ferd.types import LEVELS, Box, EyeMouthState, Face, Reading, Track
+from ferd.types import LEVELS, Box, EyeMouthState, Face, MouthShape, Reading, Track
 
 BIN = np.dtype(
     [
@@ -163,6 +163,7 @@ class RecordedFace(NamedTuple):
     seen: float
     scores: bytes
     signals: EyeMouthState | None
+    mouth: MouthShape | None = None
 
     def track(self) -> Track:
         return Track(self.id, _NO_FACE, self.born, self.seen)
@@ -200,6 +201,7 @@ class Recorder:
                 face.track.seen,
                 np.fromiter(face.scores.values(), np.float32).tobytes(),
                 face.signals,
+                face.mouth,
             )
             for face in reading.faces
         )
@@ -226,7 +228,7 @@ class LoggedEvent:
     node: str
     camera: str
     wall: float
-    payload: Event | AlertEvent
+    payload: AnyEvent
 
     def to_dict(self) -> dict[str, Any]:
         """The published JSON, with the camera, the node and ``told_at``."""

@@ -78,10 +78,11 @@ def explain(face: FaceReading, rules: SmoothingRules) -> dict[str, Any]:
 
     ``needs``: the probability that the most likely label must reach; ``missing``: by how much it falls short.
     """
-    if not face.belief:
+    if not face.smooth:
         return {"held": face.expression, "lead": None, "text": "this face has not been read yet"}
-    lead = max(face.belief, key=lambda label: face.belief[label])
-    has, held = face.smooth[lead], face.expression
+    held = face.expression
+    lead = max(face.smooth, key=lambda label: (face.evidence.get(label, 0.0), label == held, face.smooth[label]))
+    has = face.smooth[lead]
     needs = rules.off_threshold if held == lead else rules.on_threshold
     answer: dict[str, Any] = {"held": held, "lead": lead, "has": round(has, 3), "needs": round(needs, 3)}
     return answer | {"missing": round(max(0.0, needs - has), 3), "text": _explanation(face, rules, lead, has)}
@@ -92,11 +93,10 @@ def _explanation(face: FaceReading, rules: SmoothingRules, lead: str, has: float
     if held == lead:
         return (
             f"{held} is held; it is dropped when it stays below {rules.off_threshold:.2f}, "
-            f"or when another label is {rules.switch_ratio:g} times as likely"
+            f"or when another label leads clearly for {rules.time_constant_s:g} s, longer while somebody talks"
         )
-    ratio = face.belief[lead] / max(face.belief[held], 1e-9) if held is not None else rules.switch_ratio
-    if ratio < rules.switch_ratio:
-        return f"{lead} is {ratio:.2f} times as likely as {held} over all frames; it needs {rules.switch_ratio:g} times"
+    if held is not None and (share := face.evidence.get(lead, 0.0)) < 1:
+        return f"{lead} has {share:.0%} of the evidence that it needs to replace {held}"
     if has < rules.on_threshold:
         return f"{lead} is the most likely label with {has:.2f}; it is published from {rules.on_threshold:.2f} on"
     return f"{lead} is the most likely label and must stay so for {rules.min_hold_s:g} s"
@@ -137,6 +137,8 @@ def _signals(state: EyeMouthState) -> dict[str, Any]:
         "eyes_closed": _rounded(state.eyes_closed),
         "mouth_open": _rounded(state.mouth_open),
         "nod": _rounded(state.head_pitch),
+        **{name: _rounded(getattr(state, name)) for name in ("yaw", "pitch", "roll", "lids", "mouth")},
+        "hidden": state.hidden,
     }
 
 

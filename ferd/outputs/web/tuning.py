@@ -138,7 +138,8 @@ def apply_settings(config: Config, settings: Mapping[str, Any]) -> Config:
         raise ValueError(f'no alert is called "{min(unknown)}"')
 
     def changed(section: Section, name: str) -> dict[str, Any]:
-        return {**section.model_dump(), **settings.get(name, {})}
+        # only what was set: another profile brings its own defaults
+        return {**section.model_dump(exclude_unset=True), **settings.get(name, {})}
 
     return config.model_copy(
         update={
@@ -157,7 +158,7 @@ def replay(
 ) -> Iterator[RecordedFrame]:
     """Give the frames the labels and alert levels of `config`. Fatigue starts from nothing: PERCLOS needs a minute."""
     by = factor(sensitivity)
-    smoother = ExpressionSmoother(labels, SmoothingRules(**config.smoothing.model_dump()))
+    smoother = ExpressionSmoother(labels, SmoothingRules(**config.smoothing.rules()))
     alerts = make_alert_engine(config)
     smoother.tune(by)
     alerts.tune(by)
@@ -165,9 +166,10 @@ def replay(
     for frame in frames:
         scores = {face.id: np.frombuffer(face.scores, np.float32) for face in frame.faces if face.scores}
         signals = {face.id: face.signals for face in frame.faces if face.signals is not None}
+        mouths = {face.id: face.mouth for face in frame.faces if face.mouth is not None}
         known |= scores.keys()
         tracks = [face.track() for face in frame.faces if face.id in known]
-        reading = alerts(Reading(frame.t, smoother(frame.t, tracks, scores, signals), frame.main))
+        reading = alerts(Reading(frame.t, smoother(frame.t, tracks, scores, signals, mouths), frame.main))
         main = reading.main_face
         level = reading.alerts[0].level if reading.alerts else "none"
         yield frame._replace(label=main.expression if main else None, level=level)

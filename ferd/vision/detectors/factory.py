@@ -11,7 +11,7 @@ from ferd.models.registry import YUNET_NAME, find_installed, find_yunet
 from ferd.vision.detectors import haar, yunet
 from ferd.vision.detectors.base import Detector
 from ferd.vision.detectors.ferd import FerdDetector
-from ferd.vision.points import with_landmarks
+from ferd.vision.detectors.landmarked import with_landmarks
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,9 @@ Maker = Callable[[DetectorConfig, float | None], Detector | None]
 
 
 def make_detector(config: DetectorConfig, threshold: float | None = None) -> Detector:
-    """Load the configured detector; `auto`: ferd's own, then YuNet if its file is there, then Haar.
+    """Load the configured detector and the landmarks model beside it.
+
+    `auto`: ferd's own, then YuNet if its file is there, then Haar.
 
     Args:
         threshold: score from which on something is a face, instead of the detector's own. Haar has no score.
@@ -48,13 +50,13 @@ def make_detector(config: DetectorConfig, threshold: float | None = None) -> Det
     for make in makers.values():
         if detector := make(config, threshold):
             log.info("detector chosen name=%s", detector.name)
-            return detector
+            return with_landmarks(detector)
     raise ConfigError(_MISSING[config.kind])
 
 
 def _face(config: DetectorConfig, threshold: float | None) -> Detector | None:
     bundle = find_installed(FACE_MODEL)
-    return with_landmarks(FerdDetector(bundle, config.min_face_px, threshold)) if bundle else None
+    return FerdDetector(bundle, config.min_face_px, threshold) if bundle else None
 
 
 def _yunet(config: DetectorConfig, threshold: float | None) -> Detector | None:

@@ -141,7 +141,7 @@ def test_model_list_and_show(capsys):
     assert "not_for" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["expression", "face", "points", "eyes"])
+@pytest.mark.parametrize("name", ["expression", "face", "landmarks", "eyes"])
 def test_every_shipped_model_can_be_shown(name, capsys):
     assert main(["model", "show", name, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
@@ -162,9 +162,9 @@ def test_watch_without_a_broker_names_the_remedy(capsys):
 def test_bench_has_the_keys_that_others_read(capsys):
     assert main(["bench", "--json", "--frames", "3"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    for key in ("frame_ms", "frame_cpu_ms", "floor_cpu_ms", "rss_mb", "start_s"):
+    for key in ("frame_ms", "frame_cpu_ms", "search_cpu_ms", "floor_cpu_ms", "rss_mb", "start_s"):
         assert figures[key] > 0, key
-    assert set(figures["stages"]) == {"detect", "track", "prepare", "crop", "classify", "smooth", "tell"}
+    assert set(figures["stages"]) == {"follow", "detect", "track", "prepare", "crop", "classify", "smooth", "tell"}
     assert all(stage["p95_ms"] >= stage["ms"] > 0 for stage in figures["stages"].values())
 
 

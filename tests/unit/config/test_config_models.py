@@ -37,6 +37,22 @@ BAD = {
     "times out of order": ("[fatigue]\neyes_closed_warning_s = 5.0", "must rise in this order"),
     "a blink": ("[fatigue]\neyes_closed_notice_s = 0.2", "eyes_closed_notice_s"),
     "perclos out of order": ("[fatigue]\nperclos_notice = 0.5", "must be above 0 and not above perclos_warning"),
+    "unknown gesture": ('[gestures]\nuse = ["wink_lft"]', "wink_left"),
+    "no gesture": ("[gestures]\nuse = []", "gestures.use"),
+    "a nod that is held": ("[gestures]\nhold_s = {nod = 1.0}", "is a movement and not held"),
+    "a wink of two seconds": ("[gestures]\nhold_s = {wink_left = 2.0}", "it ends within 1.5 s"),
+    "a blink of no time": ("[gestures]\nhold_s = {double_blink = 0}", "hold_s"),
+    "unknown wake": ('[gestures]\nwake = "shout"', "gestures.wake"),
+    "a gesture while they are off": (RULE + 'gesture = "nod"', "set enabled = true in [gestures]"),
+    "a gesture that is not used": (
+        '[gestures]\nenabled = true\nuse = ["shake"]\n' + RULE + 'gesture = "nod"',
+        "add it to use in [gestures]",
+    ),
+    "a gesture and a label": (RULE + 'gesture = "nod"\nlabel = "sadness"\nabove = 0.5', "gesture stands alone"),
+    "a gesture for a while": (
+        "[gestures]\nenabled = true\n" + RULE + 'gesture = "nod"\nfor_s = 5',
+        "a gesture is a moment",
+    ),
     "no switch": ('[fatigue]\nenabled = "on"', "must be true or false"),
 }
 

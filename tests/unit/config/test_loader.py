@@ -21,7 +21,7 @@ def write(tmp_path):
 
 
 WRONG = [
-    ('[mqtt]\nhots = "x"', ":2: unknown key mqtt.hots. Did you mean host?"),
+    ('[mqtt]\nhot = "x"', ":2: unknown key mqtt.hot. Did you mean host?"),
     ("[mqqt]", ":1: unknown key mqqt. Did you mean mqtt?"),
     ('[mqtt]\npassword = "hush"', ":2: unknown key mqtt.password. Secrets are not kept"),
     ('[mqtt]\nport = "abc"', ":2: mqtt.port = 'abc': must be a whole number"),
@@ -36,6 +36,9 @@ WRONG = [
         "[smoothing]\non_threshold = 0.2\noff_threshold = 0.6",
         ":1: smoothing: off_threshold (0.6) must not be above on_threshold",
     ),
+    ('[smoothing]\nprofile = "slow"', ":2: smoothing.profile = 'slow': must be 'calm' or 'quick'"),
+    ("[smoothing]\nprofile = 2", ":2: smoothing.profile = 2: must be 'calm' or 'quick'"),
+    ("[smoothing]\nswitch_ratio = 100", ":2: smoothing.switch_ratio = 100: must be less than or equal to 20"),
     ("[smoothing]\nmin_hold_s = -1", ":2: smoothing.min_hold_s = -1: must be greater than or equal to 0"),
     ('[node]\nname = "my pi"', ":2: node.name = 'my pi': use 1 to 32"),
     ('[detector]\nkind = "magic"', ":2: detector.kind = 'magic'"),

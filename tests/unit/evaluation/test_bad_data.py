@@ -138,8 +138,8 @@ def test_eyes_can_be_drawn(tmp_path, capsys):
     assert "--stress means nothing" in evaluated(capsys, "eyes", tmp_path / "crops.npz", "--stress", code=1).err
 
 
-def test_points_are_judged_with_their_detector(tmp_path, capsys):
-    assert "ferd model eval face" in evaluated(capsys, "points", tmp_path, code=1).err
+def test_landmarks_are_judged_with_their_detector(tmp_path, capsys):
+    assert "ferd model eval face" in evaluated(capsys, "landmarks", tmp_path, code=1).err
 
 
 def test_a_folder_of_folders_is_nothing_for_a_detector(tmp_path, capsys):

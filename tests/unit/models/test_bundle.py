@@ -6,7 +6,7 @@ import random
 import pytest
 
 from ferd.errors import EXIT_CONFIG, ModelError
-from ferd.models.bundle import parse_labels, read_bundle
+from ferd.models.bundle import read_bundle
 from ferd.models.registry import find_bundle
 from ferd.vision.classifier import Classifier
 
@@ -111,29 +111,12 @@ def test_a_folder_with_two_models(bundle_dir):
     assert "holds 2 .tflite files" in refuse(bundle_dir)
 
 
-@pytest.mark.parametrize(
-    ("text", "labels"),
-    [
-        ("0 Happy\n1 Sad\n", ("Happy", "Sad")),
-        ("0\tHappy\n1\tVery  sad\n", ("Happy", "Very  sad")),
-        ("No\u00a0mask\n\U0001f469\u200d\U0001f9b0\n", ("No\u00a0mask", "\U0001f469\u200d\U0001f9b0")),
-        ("Happy\nSad", ("Happy", "Sad")),
-        (" Happy\r\n  Sad\r\n", ("Happy", "Sad")),
-        ("\ufeff0 Glücklich\n1 müde\n\n", ("Glücklich", "müde")),
-        ("0 wink left\n1 wink right", ("wink left", "wink right")),
-        ("1 a\n2 b", ("1 a", "2 b")),
-        ("0\n1\n2", ("0", "1", "2")),
-    ],
-)
-def test_labels_in_all_their_forms(tmp_path, text, labels):
-    path = tmp_path / "labels.txt"
-    path.write_bytes(text.encode())
-    assert parse_labels(path) == labels
+def test_a_card_that_is_too_large(bundle_dir):
+    card = bundle_dir / "expression.json"
+    card.write_bytes(card.read_bytes().replace(b"{", b"{" + b" " * (2 << 20), 1))
+    assert "is not a model card" in refuse(bundle_dir)
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xff\xfe\x00"])
-def test_labels_that_are_none(tmp_path, data):
-    path = tmp_path / "labels.txt"
-    path.write_bytes(data)
-    with pytest.raises(ModelError, match=r"labels\.txt"):
-        parse_labels(path)
+def test_a_card_that_names_an_output_that_is_not_there(bundle_dir, edit_card):
+    edit_card(head=3)
+    assert "has 1 outputs, its card names number 4" in refuse(bundle_dir)

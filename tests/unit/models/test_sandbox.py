@@ -2,18 +2,22 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tflite_files import classifier, greedy, hanging
 
 from ferd.errors import ModelError
 from ferd.models import registry, sandbox
 from ferd.models.bundle import read_bundle
+from ferd.models.preprocess import InputSpec
 from ferd.models.registry import is_trusted, load_network, shipped_dir
+from ferd.models.runtime import Network
 
 MODEL = shipped_dir() / "expression.tflite"
 FACE_MEAN = (0.05, 0.2)
@@ -46,7 +50,7 @@ def python_that(tmp_path, monkeypatch, command):
     monkeypatch.setattr(sys, "executable", str(fake))
 
 
-@pytest.mark.parametrize("name", ["expression", "face", "eyes", "points"])
+@pytest.mark.parametrize("name", ["expression", "face", "eyes", "landmarks"])
 def test_the_shipped_models_pass(name):
     assert sandbox.probe(shipped_dir() / f"{name}.tflite") is None
 
@@ -82,7 +86,7 @@ def test_processor_time_is_limited(write, limits):
 
 
 def test_memory_is_limited(write):
-    assert re.search(r"more than \d+ MB of memory", sandbox.probe(write(greedy())))
+    assert re.search(r"needs at least 1525 MB of memory .*; \d+ MB are free here", sandbox.probe(write(greedy())))
 
 
 @pytest.fixture
@@ -140,6 +144,60 @@ def test_a_child_that_never_answers_is_killed(tmp_path, monkeypatch, limits):
 def test_an_answer_that_is_none(tmp_path, monkeypatch):
     python_that(tmp_path, monkeypatch, 'echo \'{"step": "loading"\'; echo oh dear >&2')
     assert sandbox.probe(MODEL) == "the trial run failed: oh dear"
+
+
+def test_output_is_limited(tmp_path, monkeypatch, limits):
+    """The runtime writes a message for each broken operator; a pipe would be read until the memory is full."""
+    limits(output_bytes=1 << 20)
+    python_that(tmp_path, monkeypatch, "yes message >&2 & yes & wait")
+    monkeypatch.setattr(sandbox.subprocess, "Popen", limited(sandbox.subprocess.Popen, 1 << 20))
+    assert "wrote more than 1 MB of messages" in sandbox.probe(MODEL)
+
+
+def limited(popen, size):
+    """Start processes under a limit of the files they write, as the child sets it for itself."""
+
+    def start(*args, **kwargs):
+        return popen(*args, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)), **kwargs)
+
+    return start
+
+
+def test_the_child_limits_its_own_output(tmp_path):
+    code = (
+        "import sys; from ferd.models.sandbox import Limits, _limit; _limit(Limits(output_bytes=1000));"
+        "sys.stdout.write('x' * 5000); sys.stdout.flush()"
+    )
+    environ = os.environ | {"PYTHONPATH": str(shipped_dir().parent)}
+    with (tmp_path / "out").open("wb") as out:
+        child = subprocess.run(
+            [sys.executable, "-c", code], env=environ, stdout=out, stderr=subprocess.DEVNULL, check=False
+        )
+    assert child.returncode in (0, 1)
+    assert (tmp_path / "out").stat().st_size == 1000
+
+
+def test_scores_of_pictures_come_from_the_child(write):
+    """Each specification scales the same pictures; BGR pictures are turned to the model's order."""
+    path = write(classifier(shape=(1, 8, 6, 3)))
+    pictures = np.random.default_rng(1).integers(0, 256, (5, 8, 6, 3), np.uint8)
+    specs = [InputSpec(6, 8, "rgb"), InputSpec(6, 8, "bgr"), InputSpec(6, 8, "rgb", 0.0, 1.0)]
+    scores = np.array(sandbox.score(path, list(pictures), specs))
+    assert scores.shape == (3, 5, 3)
+    network = Network(path)
+    direct = network.invoke((pictures[0, :, :, ::-1] / 127.5 - 1).astype(np.float32)[None]).reshape(-1)
+    np.testing.assert_allclose(scores[0, 0], direct, atol=1e-4)
+    assert not np.allclose(scores[0], scores[1])
+    assert not np.allclose(scores[0], scores[2])
+
+
+def test_what_a_model_needs_is_compared_with_what_is_free_when_it_is_loaded(write, monkeypatch):
+    """It was imported in a shell with much memory; the service has less, and would be killed."""
+    bundle = replace(read_bundle(write(classifier())), card={"memory_bytes": 600 << 20})
+    monkeypatch.setattr(registry, "is_trusted", lambda _file: True)
+    monkeypatch.setattr(sandbox, "memory_limit", lambda most: min(most, 200 << 20))
+    with pytest.raises(ModelError, match="needs 600 MB of memory, and 200 MB are free here"):
+        load_network(bundle)
 
 
 def test_the_child_needs_nothing_else_of_ferd():

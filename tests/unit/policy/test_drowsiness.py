@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ferd.policy.drowsiness import HOLD_S, DrowsinessLimits, DrowsinessPolicy
 from ferd.policy.eye_measures import FASTEST, HIGHEST, SLOWEST, Baseline, recovered
+from ferd.policy.yawns import AFTER_S, MOST_S
 from ferd.types import EyeMouthState
 
 RATES = (5, 10, 15, 30)
@@ -21,6 +22,13 @@ def run(eyes, fps=10.0, seconds=20.0, *, start=0.0, mouth=0.02, limits=None):
     policy = DrowsinessPolicy(limits or DrowsinessLimits())
     frames = [start + i / fps for i in range(int(seconds * fps))]
     return [(t, policy.update(t, EyeMouthState(eyes(t), mouth))) for t in frames]
+
+
+def run_face(face, fps=10.0, seconds=20.0, *, happy=lambda _t: False, limits=None):
+    """The policy over frames without jitter; `face(t)` gives the state of eyes, mouth and head."""
+    policy = DrowsinessPolicy(limits or DrowsinessLimits())
+    times = [i / fps for i in range(int(seconds * fps))]
+    return [(t, policy.update(t, face(t), happy(t))) for t in times]
 
 
 def shut_from(begin, end=1e9):
@@ -64,7 +72,7 @@ def test_one_wrong_frame_does_not_restart_the_timer(fps, at, begin, kind):
 @given(fps=rates, seed=st.integers(0, 10_000), per_minute=st.floats(10, 20))
 def test_blinks_are_never_reported(fps, seed, per_minute):
     results = watch(blinks(120, random.Random(seed), per_minute), 120, fps, PERFECT, seed)
-    assert changes(results) == []
+    assert {fatigue.reason for _, fatigue in results} <= {None, "no_blinks"}  # now and then half a minute lacks them
 
 
 @settings(max_examples=30, deadline=None)
@@ -116,7 +124,7 @@ def test_eyes_that_disappear_while_closed_do_not_end_an_alarm():
     assert [(level, reason) for _, level, reason in changes(results)] == [
         ("notice", "eyes_closed"), ("warning", "eyes_closed"), ("alarm", "eyes_closed"), ("notice", "not_seen"),
     ]  # fmt: skip
-    assert changes(results)[-1][0] == pytest.approx(17, abs=0.5)
+    assert changes(results)[-1][0] == pytest.approx(19, abs=0.5)
 
 
 def test_a_driver_who_was_not_seen_awake_since_the_report_has_not_woken_up():
@@ -126,8 +134,18 @@ def test_a_driver_who_was_not_seen_awake_since_the_report_has_not_woken_up():
 
 
 def test_blinks_with_glances_between_do_not_add_up():
-    results = run(lambda t: None if t % 1.2 < 0.9 else 0.98, 10, 60)
-    assert {fatigue.reason for _, fatigue in results} <= {None, "perclos"}
+    results = run(lambda t: None if t % 1.2 < 0.9 else 0.98 if t % 2.4 < 1.2 else 0.03, 10, 60)
+    assert {fatigue.reason for _, fatigue in results} == {None, "eyes_not_seen"}
+    assert min(fatigue.awareness for _, fatigue in results) > 0.7
+
+
+def test_eyes_that_are_closed_whenever_they_are_seen_are_reported():
+    """A quarter of the time, in glimpses of 0.3 s: too little to follow a closure, enough to say so."""
+    results = run(lambda t: 0.03 if t < 20 else None if t % 1.2 < 0.9 else 0.98, 10, 60)
+    found = [(t, level) for t, level, reason in risen(results) if reason == "eyes_closed"]
+    assert [level for _, level in found] == ["warning", "alarm"]
+    assert 22 < found[0][0] <= 31
+    assert found[1][0] <= found[0][0] + 6
 
 
 def test_hidden_eyes_are_never_closed():
@@ -136,9 +154,138 @@ def test_hidden_eyes_are_never_closed():
     assert min(fatigue.awareness for _, fatigue in results) > 0.8
 
 
-def test_closed_eyes_count_for_a_third_while_yawning():
-    results = run(shut_from(5, 9), 10, 15, mouth=0.97)
-    assert [(round(t), level) for t, level, _ in risen(results)] == [(8, "notice")]
+@pytest.mark.parametrize("fps", RATES)
+def test_eyes_closed_in_a_yawn_are_no_microsleep(fps):
+    results = run_face(lambda t: EyeMouthState(shut_from(5, 9.3)(t), 0.97 if 5.1 <= t < 9 else 0.02), fps, 15)
+    assert risen(results) == []
+
+
+def test_eyes_that_stay_closed_after_a_yawn_are_one():
+    results = run_face(lambda t: EyeMouthState(shut_from(5)(t), 0.97 if 5 <= t < 9 else 0.02), 10, 15)
+    found = {level: t for t, level, _ in risen(results)}
+    for level, after in (("notice", 1.0), ("warning", 1.5), ("alarm", 3.0)):
+        assert found[level] == pytest.approx(9 + AFTER_S + after, abs=0.2)
+
+
+def test_a_hand_before_the_mouth_belongs_to_the_yawn():
+    """It is not read behind the hand; or the hand reads as a closed mouth while the head is tilted back."""
+    for mouth, pitch in ((None, None), (0.02, -12.0)):
+        results = run_face(
+            lambda t, mouth=mouth, pitch=pitch: EyeMouthState(
+                shut_from(5, 12)(t),
+                0.97 if 5 <= t < 6.5 or 11 <= t < 12 else mouth if 6.5 <= t < 11 else 0.02,
+                yaw=None if pitch is None else 0.0,
+                pitch=None if pitch is None else pitch if 6.5 <= t < 11 else 0.0,
+            ),
+            15,
+            20,
+        )
+        assert risen(results) == []
+
+
+@pytest.mark.parametrize("seen", [1.0, 0.45])
+def test_a_jaw_that_hangs_explains_only_so_much(seen):
+    """Asleep with the mouth wide open, also where the eyes are seen only now and then."""
+    results = run_face(
+        lambda t: EyeMouthState(shut_from(5)(t) if t % 2 < 2 * seen else None, 0.97 if t >= 5 else 0.02), 10, 40
+    )
+    assert [level for _, level, _ in risen(results)][-1] == "alarm"
+    assert risen(results)[0][0] < 5 + MOST_S + 12
+
+
+def test_a_laugh_with_a_mouth_half_open_is_one_too():
+    laugh = lambda t: EyeMouthState(shut_from(5, 8)(t), 0.6 if 5 <= t < 8 else 0.02)  # noqa: E731
+    assert risen(run_face(laugh, 10, 15, happy=lambda t: 4.8 <= t < 8)) == []
+    assert risen(run_face(laugh, 10, 15)) != []
+
+
+def nod_down(t, begin, pitch):
+    """Degrees of a head that sinks within a second."""
+    return min(max(t - begin, 0.0), 1.0) * pitch
+
+
+def test_a_look_down_counts_half_from_the_notice_on():
+    """The head bows with the lids: notice as ever, warning and alarm later. No look down hides a sleeper for ever."""
+    results = run_face(
+        lambda t: EyeMouthState(shut_from(12)(t), 0.02, yaw=0.0, pitch=15.0 if t >= 11.8 else 0.0), 10, 25
+    )
+    found = {level: t for t, level, _ in risen(results)}
+    assert found["notice"] == pytest.approx(13.0, abs=0.2)
+    assert found["warning"] == pytest.approx(14.0, abs=0.2)
+    assert found["alarm"] == pytest.approx(17.0, abs=0.2)
+
+
+def test_a_head_that_sinks_after_the_eyes_closed_counts_in_full():
+    results = run_face(lambda t: EyeMouthState(shut_from(12)(t), 0.02, yaw=0.0, pitch=nod_down(t, 12.6, 30.0)), 10, 25)
+    assert {level: t for t, level, _ in risen(results)}["alarm"] == pytest.approx(15.0, abs=0.2)
+
+
+@pytest.mark.parametrize("yaw", [45.0, -70.0])
+def test_a_head_turned_beyond_reach_is_away_and_never_shut(yaw):
+    results = run_face(
+        lambda t: EyeMouthState(0.98 if t >= 12 or t % 4 < 0.2 else 0.03, 0.02, yaw=yaw if t >= 12 else 5.0, pitch=0.0),
+        10,
+        40,
+    )
+    assert {(level, reason) for _, level, reason in risen(results)} == {("notice", "turned_away")}
+
+
+def test_a_camera_at_the_side_of_the_road_does_not_make_a_driver_look_away():
+    """The camera sees the driver from 35 degrees aside."""
+    results = run_face(lambda t: EyeMouthState(shut_from(20)(t), 0.02, yaw=35.0, pitch=10.0), 10, 30)
+    assert [level for _, level, _ in risen(results)] == ["notice", "warning", "alarm"]
+
+
+def wrong_from(begin, end):
+    """A person whose lids are seen to move in blinks; from begin to end the eyes model alone calls the eyes closed."""
+
+    def face(t):
+        blink, wrong = t % 4 < 0.3, begin <= t < end
+        return EyeMouthState(0.98 if blink or wrong else 0.03, 0.02, lids=0.02 if blink and not wrong else 0.125)
+
+    return face
+
+
+def test_lids_that_stand_as_wide_as_ever_are_not_closed():
+    assert risen(run_face(wrong_from(21, 22.5), 15, 40)) == []
+
+
+def test_lids_that_contradict_for_seconds_are_no_longer_believed():
+    """Glasses were put on: the landmarks model guesses, and the eyes model is right."""
+    results = risen(run_face(wrong_from(21, 40), 15, 40))
+    assert [level for _, level, _ in results] == ["notice", "warning", "alarm"]
+    assert results[-1][0] <= 21 + 3.0 + 3.0
+
+
+@pytest.mark.parametrize("closed", [0.03, 0.125])
+def test_lids_are_not_believed_before_they_were_seen_to_move(closed):
+    """Behind glasses the landmarks model guesses: shut eyes must count all the same."""
+    results = run_face(lambda t: EyeMouthState(shut_from(20)(t), 0.02, lids=closed if t >= 20 else 0.125), 15, 30)
+    assert [level for _, level, _ in risen(results)] == ["notice", "warning", "alarm"]
+
+
+def test_two_nods_with_closed_eyes_raise_a_notice():
+    def face(t):
+        for begin in (15.0, 25.0):
+            if begin <= t < begin + 1.6:
+                sunk = nod_down(t, begin + 0.2, 20.0) if t < begin + 1.3 else 0.0
+                return EyeMouthState(0.98 if begin + 0.15 < t < begin + 1.08 else 0.5, 0.02, yaw=0.0, pitch=sunk)
+        return EyeMouthState(0.03, 0.02, yaw=0.0, pitch=0.0)
+
+    results = run_face(face, 15, 40)
+    assert results[-1][1].nods == 2
+    assert ("notice", "nodding") in [(level, reason) for _, level, reason in changes(results)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=st.lists(st.sampled_from([0.03, 0.98, float("nan"), float("inf"), None]), min_size=9, max_size=9))
+def test_numbers_that_are_not_finite_are_not_seen(values):
+    policy = DrowsinessPolicy(DrowsinessLimits())
+    state = EyeMouthState(float("nan"), *values[:2], *values[2:7])
+    for i in range(150):
+        fatigue = policy.update(i / 10, state)
+        assert fatigue.reason in {None, "eyes_not_seen", "turned_away"}
+        assert fatigue.awareness == 1.0
 
 
 def test_half_closed_eyes_are_not_closed():
@@ -235,13 +382,10 @@ def test_a_yawn_is_forgotten_after_five_minutes():
 # --- visibility ---
 
 
-def test_a_driver_who_is_not_seen_is_reported_for_a_limited_time():
+def test_a_driver_who_is_not_seen_is_reported_for_as_long_as_that_lasts():
     policy = DrowsinessPolicy(DrowsinessLimits())
-    results = changes([(i / 2, policy.update(i / 2, None)) for i in range(2000)])
-    assert [(round(t), level, reason) for t, level, reason in results] == [
-        (10, "notice", "not_seen"),
-        (300, "none", None),
-    ]
+    results = changes([(i / 5, policy.update(i / 5, None)) for i in range(5000)])
+    assert [(round(t), level, reason) for t, level, reason in results] == [(10, "notice", "not_seen")]
 
 
 def test_a_person_who_comes_after_the_driver_left_starts_without_a_history():

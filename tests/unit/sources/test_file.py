@@ -95,23 +95,11 @@ class TestVideoFile:
 
     def test_counts_on_where_time_stamps_stand_still(self, film: Film, monkeypatch: pytest.MonkeyPatch) -> None:
         source = VideoFile(film(frames=4, fps=10))
+        time_of = source._time
+        monkeypatch.setattr(source, "_time", lambda _stamp: time_of(0.0))
         source.open()
-        monkeypatch.setattr(source, "_capture", StoppedClock(source._capture))
         assert [source.read().t for _ in range(4)] == pytest.approx([0.0, 0.1, 0.2, 0.3])
         source.close()
-
-
-class StoppedClock:
-    """A capture whose every frame says that it is the first."""
-
-    def __init__(self, capture: cv2.VideoCapture | None) -> None:
-        assert capture is not None
-        self.read = capture.read
-        self.release = capture.release
-
-    def get(self, prop: int) -> float:
-        assert prop == cv2.CAP_PROP_POS_MSEC
-        return 0.0
 
 
 class TestPictureFolder:
@@ -140,9 +128,9 @@ class TestPictureFolder:
         with caplog.at_level(logging.WARNING):
             frames = read_all(PictureFolder(tmp_path, fps=2))
         assert [(frame.t, frame.image[0, 0, 0]) for frame in frames] == [(0.0, 10), (1.0, 30)]
-        assert [record.getMessage() for record in caplog.records] == [
-            "picture skipped file=2.png reason='does not decode'"
-        ]
+        (message,) = (record.getMessage() for record in caplog.records)
+        assert message.startswith("picture skipped file=2.png reason=")
+        assert "is not a picture that ferd reads" in message
 
     def test_in_the_order_in_which_people_count(self, tmp_path: Path) -> None:
         for value in (10, 9, 2, 100):

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from camera_tools import gray_picture, wait_for
 
-from ferd.config.source import redact
 from ferd.errors import SourceError
 from ferd.sources.stall import Timing
 from ferd.sources.stream import StreamCamera
@@ -78,16 +77,16 @@ def read_many(source: StreamCamera) -> None:
 
 
 class TestDoesNotOpen:
-    @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "rtsp://me:geheim@127.0.0.1:1/x"])
+    @pytest.mark.parametrize("url", ["http://me:geheim@127.0.0.1:1/x", "rtsp://me:geheim@127.0.0.1:1/x"])
     def test_nobody_there(self, url: str, capfd: pytest.CaptureFixture[str]) -> None:
         source = StreamCamera(url)
-        with pytest.raises(SourceError, match="does not answer with a video") as caught:
+        with pytest.raises(SourceError, match="Connection refused") as caught:
             source.open()
         seen = capfd.readouterr()
         assert "geheim" not in str(caught.value) + seen.err + seen.out
 
     def test_not_found(self, address: str) -> None:
-        with pytest.raises(SourceError, match="does not answer with a video"):
+        with pytest.raises(SourceError, match=r"no such address \(404\)"):
             StreamCamera(f"http://{address}/other").open()
 
 
@@ -160,24 +159,6 @@ class TestStreams:
             read_many(source)
         source.close()
         assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("rtsp://cam:554/1", "rtsp://cam:554/1"),
-        ("rtsp://me:geheim@cam:554/1", "rtsp://me:***@cam:554/1"),
-        ("rtsp://me@cam/1", "rtsp://me@cam/1"),
-        ("rtsp://me:ge/h@e:im@cam/1", "rtsp://me:***@cam/1"),
-        ("rtsp://:geheim@[fe80::1]:554/1", "rtsp://:***@[fe80::1]:554/1"),
-        ("http://cam/v?user=me&password=geheim&size=2", "http://cam/v?user=me&password=***&size=2"),
-        ("http://cam/v?size=2&access_token=geheim", "http://cam/v?size=2&access_token=***"),
-        ("http://cam/v?pwd=geheim#x", "http://cam/v?pwd=***#x"),
-        ("rtsp://cam/user=admin&password=geheim&channel=1", "rtsp://cam/user=admin&password=***&channel=1"),
-    ],
-)
-def test_redact(url: str, shown: str) -> None:
-    assert redact(url) == shown
 
 
 def test_the_name_is_redacted(caplog: pytest.LogCaptureFixture) -> None:

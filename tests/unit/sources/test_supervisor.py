@@ -16,7 +16,7 @@ from ferd.sources.base import Source
 from ferd.sources.fake import FakeCamera, FakeCameras, Step, end, fail, freeze, gap, hang, play, refuse
 from ferd.sources.stall import Timing
 from ferd.sources.stream import StreamCamera
-from ferd.sources.supervisor import MOST_HUNG, CameraHandle, CameraState
+from ferd.sources.supervisor import MOST_HUNG, SLOW, CameraHandle, CameraState
 from ferd.types import Frame
 
 FAST = Timing(first_frame_s=2.0, frame_s=0.4, frozen_s=0.3, shortest_wait_s=0.01, longest_wait_s=0.04, stop_s=1.0)
@@ -129,13 +129,13 @@ class TestFails:
     def test_a_gap_that_is_too_long(self, stage: Stage) -> None:
         camera = stage.play([play(0.1), gap(60), FOR_LONG], [FOR_LONG])
         wait_for(lambda: camera.report().opens == 2 and is_online(camera))
-        assert camera.report().last_error == "fake camera: no picture for 0.4 s"
+        assert camera.report().last_error == f"fake camera: no picture for 0.4 s{SLOW}"
         assert camera.report().hung == 0
 
     def test_a_frozen_picture(self, stage: Stage) -> None:
         camera = stage.play([play(0.1), freeze(3600)], [FOR_LONG])
         wait_for(lambda: camera.report().opens == 2 and is_online(camera))
-        assert camera.report().last_error == "fake camera: the same picture for 0.3 s: the camera is frozen"
+        assert camera.report().last_error == f"fake camera: the same picture for 0.3 s: the camera is frozen{SLOW}"
 
     def test_a_film_may_hold_still(self, stage: Stage) -> None:
         camera = stage.play([play(0.1), freeze(3600)], noisy=False, timing=Timing(frozen_s=0.02))

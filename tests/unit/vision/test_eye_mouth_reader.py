@@ -27,7 +27,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def read(detector):
-    return make_eye_reader(detector, required=True)
+    return make_eye_reader(detector, "fatigue")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def show():
 
 
 def face_in(detector, picture):
-    return max(detector(Frame(0.0, picture)), key=lambda face: face.score).points
+    return max(detector(Frame(0.0, picture)), key=lambda face: face.score)
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def test_what_a_portrait_says(detector, read, show, look, closed, opened):  # no
 
 def test_covered_eyes_are_not_seen(detector, read, show):
     picture = show(Look())
-    points = face_in(detector, picture)
-    between = np.hypot(*np.subtract(points.left_eye, points.right_eye))
-    for eye in (points.right_eye, points.left_eye):
+    face = face_in(detector, picture)
+    between = np.hypot(*np.subtract(face.points.left_eye, face.points.right_eye))
+    for eye in (face.points.right_eye, face.points.left_eye):
         cv2.circle(picture, tuple(int(v) for v in eye), int(0.45 * between), (15, 15, 15), -1)
-    assert read(picture, points).eyes_closed is None
+    assert read(picture, face).eyes_closed is None
 
 
 UPRIGHT = Landmarks((100, 100), (160, 100), (130, 136), (105, 155), (155, 155))
@@ -91,6 +91,6 @@ def test_eyes_in_one_place_say_nothing():
 
 @pytest.mark.parametrize("name", ["haar", "whole"])
 def test_a_detector_without_points_cannot_watch(name):
-    assert make_eye_reader(Named(name), required=False) is None
+    assert make_eye_reader(Named(name), None) is None
     with pytest.raises(ConfigError, match=r"fatigue\.enabled"):
-        make_eye_reader(Named(name), required=True)
+        make_eye_reader(Named(name), "fatigue")

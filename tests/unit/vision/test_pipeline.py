@@ -53,7 +53,7 @@ def frame(t, level=255, at=(100, 100)):
 
 
 def pipeline(**camera):
-    return Pipeline(Spots(), Brightness(), SmoothingRules(**SmoothingConfig().model_dump()), CameraConfig(**camera))
+    return Pipeline(Spots(), Brightness(), SmoothingRules(**SmoothingConfig().rules()), CameraConfig(**camera))
 
 
 def test_a_face_becomes_a_held_expression():
@@ -119,7 +119,7 @@ def bright(**changes):
 
 
 def watching(config, detector=None, read_eyes=None):
-    rules = SmoothingRules(**config.smoothing.model_dump())
+    rules = SmoothingRules(**config.smoothing.rules())
     return Pipeline(
         detector or Spots(), Brightness(), rules, CameraConfig(), read_eyes=read_eyes, watch=make_alert_engine(config)
     )
@@ -224,7 +224,7 @@ def test_timings_are_measured_only_while_they_are_set():
     timings = chain.timings = StepTimings()
     steps(chain, 1, 10)
     means = timings.means()
-    assert tuple(means) == STEPS
+    assert tuple(means) == tuple(step for step in STEPS if step not in ("follow", "gestures"))
     assert all(value >= 0 for value in means.values())
     chain.timings = None
     steps(chain, 10, 11)

@@ -92,6 +92,10 @@ export class Live {
       ["PERCLOS", fatigue ? percent(fatigue.perclos) : null],
       ["blinks per minute", fatigue?.blinks?.toFixed(0)],
       ["yawns in 5 minutes", fatigue?.yawns],
+      ["nods in 5 minutes", fatigue?.nods],
+      ["attention", fatigue ? percent(fatigue.attention) : null],
+      ["closed eyes would be noticed", fatigue ? (fatigue.unjudged ? `no: ${fatigue.unjudged.replaceAll("_", " ")}` : "yes") : null],
+      ["head, degrees", signals && signals.yaw !== null ? `yaw ${signals.yaw.toFixed(0)}, pitch ${signals.pitch.toFixed(0)}, roll ${signals.roll.toFixed(0)}` : null],
     ]);
   }
 

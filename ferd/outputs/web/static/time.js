@@ -179,6 +179,7 @@ const SENTENCES = {
   expression_changed: (event) => `${event.from ?? "unsure"} → ${event.to ?? "unsure"}`,
   face_appeared: (event) => `face #${event.track} appeared`,
   face_left: (event) => `face #${event.track} left${after(event)}`,
+  gesture: (event) => `${plain(event.gesture)} by face #${event.track}`,
   alert_began: (event) => `alert ${event.name} started: ${event.level}, ${plain(event.reason)}`,
   alert_ended: (event) => `alert ${event.name} ended${after(event)}: ${event.level}, ${plain(event.reason)}${event.cause ? ` (${plain(event.cause)})` : ""}`,
 };

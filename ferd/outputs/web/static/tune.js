@@ -9,7 +9,7 @@ const UNKNOWN = 255;
 const SLIDERS = {
   smoothing: [
     ["time_constant_s", "time constant (seconds)", 0, 2, 0.05], ["on_threshold", "publish from", 0, 1, 0.01], ["off_threshold", "drop below", 0, 1, 0.01],
-    ["switch_ratio", "switch when this many times as likely", 1, 10, 0.05], ["min_hold_s", "must stay the most likely for (seconds)", 0, 3, 0.05],
+    ["switch_ratio", "evidence when this many times as likely", 1, 10, 0.05], ["caution", "more evidence while somebody talks", 0, 4, 0.1], ["min_hold_s", "must stay the most likely for (seconds)", 0, 3, 0.05],
   ],
   fatigue: [
     ["eyes_closed_notice_s", "eyes closed: notice (seconds)", 0.75, 6, 0.05], ["eyes_closed_warning_s", "eyes closed: warning (seconds)", 0.75, 8, 0.05],

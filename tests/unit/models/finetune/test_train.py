@@ -8,9 +8,9 @@ from ferd.errors import FerdError
 from ferd.models.finetune.train import check
 
 
-@pytest.mark.parametrize("label", ["", "  ", "a\x1b[31m", "a\u202eb"])
-def test_a_class_name_that_cannot_be_shown_is_refused_before_anything_is_stored(label: str):
-    with pytest.raises(FerdError, match="rename it"):
+@pytest.mark.parametrize("label", ["", "  ", "a\x1b[31m", "a\u202eb", "None", "unknown", "x" * 300])
+def test_a_class_name_that_cannot_be_shown_or_published_is_refused_before_anything_is_stored(label: str):
+    with pytest.raises(FerdError, match=r"rename|are supported"):
         check(["happy", label], [60, 60])
 
 

@@ -6,10 +6,11 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from tflite_files import classifier, hanging
+from tflite_files import classifier, greedy, hanging, two_heads, with_labels_inside
 
 from ferd.errors import EXIT_CONFIG, ModelError
 from ferd.models import sandbox
+from ferd.models.importer import export as export_module
 from ferd.models.importer import unpack
 from ferd.models.importer.install import ImportOptions, import_model
 
@@ -157,13 +158,87 @@ def test_labels_too_few_or_too_many(refuse, export, text, count):
 
 
 def test_two_labels_of_one_name(refuse, export):
-    told = refuse(export("x.zip", **{"model.tflite": classifier(), "labels.txt": "0 Happy\n1 Sad\n2 Happy\n"}))
+    told = refuse(export("x.zip", **{"model.tflite": classifier(), "labels.txt": "Happy\nSad\nHappy\n"}))
     assert "holds Happy twice" in told
 
 
 def test_a_detection_model(refuse, export):
-    told = refuse(export("x.zip", **three(**{"model.tflite": classifier(outputs=4)})))
-    assert "gives 4 outputs: a model that finds objects" in told
+    told = refuse(export("x.zip", **three(**{"model.tflite": two_heads([40, 10, 10, 1])})))
+    assert "gives 4 outputs (1x40, 1x10, 1x10, 1x1), none with a score for each of 3 labels: a model that" in told
+
+
+def test_two_heads(refuse, export):
+    told = refuse(export("x.zip", **three(**{"model.tflite": two_heads([3, 3])})))
+    assert "has 2 outputs with 3 scores each" in told
+    assert "--output 1 or --output 2" in told
+
+
+@pytest.mark.parametrize("number", [0, 2, -1])
+def test_an_output_that_is_not_there(refuse, export, number):
+    assert f"--output {number} is none of them" in refuse(export(), output=number)
+
+
+def test_one_class_only(refuse, export):
+    told = refuse(export("x.zip", **{"model.tflite": classifier(classes=1), "labels.txt": "0 Face\n"}))
+    assert 'knows one class, "Face", and so gives the same answer' in told
+
+
+def test_two_files_of_labels(refuse, export):
+    told = refuse(export("x.zip", **three(**{"model.tflite": classifier(), "other/labels.txt": "x\ny\nz\n"})))
+    assert "holds several files of labels: labels.txt and other/labels.txt" in told
+    assert "--labels FILE" in told
+
+
+def test_labels_inside_in_another_order(refuse, export):
+    data = with_labels_inside(classifier(), "b\na\nc\n")
+    assert "has another order (a, b, c)" in refuse(export("x.zip", **three(**{"model.tflite": data})))
+
+
+@pytest.mark.parametrize("label", ["None", "unknown", "unavailable"])
+def test_a_class_that_reads_like_no_value(refuse, export, label):
+    told = refuse(export("x.zip", **{"model.tflite": classifier(), "labels.txt": f"0 {label}\n1 b\n2 c\n"}))
+    assert f'--rename "{label}=NAME"' in told
+
+
+def test_renaming_what_is_not_there(refuse, export):
+    assert 'there is no class "Joy"' in refuse(export(), rename={"Joy": "x"})
+
+
+def test_renaming_to_a_name_that_is_there(refuse, export):
+    assert "holds Sad twice" in refuse(export(), rename={"Happy": "Sad"})
+
+
+def test_folders_in_folders(refuse, export, tmp_path):
+    deep = "/".join("d" * 30)
+    assert "12 folders in one another" in refuse(export("x.zip", **three(**{f"{deep}/model.tflite": classifier()})))
+    (tmp_path / "folder" / deep).mkdir(parents=True)
+    assert "12 folders in one another" in refuse(tmp_path / "folder")
+
+
+def test_a_folder_that_links_to_itself(refuse, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "again").symlink_to(tmp_path / "folder")
+    assert "holds no model" in refuse(tmp_path / "folder")
+
+
+def test_a_zip_in_a_zip(refuse, export):
+    inner = export("inner.zip").read_bytes()
+    assert "inner.zip is a zip again" in refuse(export("x.zip", **{"inner.zip": inner}))
+
+
+def test_a_file_that_is_too_large_is_not_read(refuse, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_module, "MAX_BYTES", 1 << 20)
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    with (tmp_path / "m.tflite").open("wb") as file:
+        file.truncate(5 << 20)
+    assert "m.tflite is 5 MB; 1 MB are supported" in refuse(tmp_path / "m.tflite")
+
+
+def test_a_model_that_needs_more_memory_than_there_is(refuse, export, monkeypatch):
+    monkeypatch.setattr(sandbox, "memory_limit", lambda _most: 300 << 20)
+    told = refuse(export("x.zip", **three(**{"model.tflite": greedy()})))
+    assert "needs at least 1525 MB of memory" in told
+    assert "300 MB are free here" in told
 
 
 def test_a_model_of_sounds_or_sensors(refuse, export):

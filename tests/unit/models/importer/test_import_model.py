@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tflite_files import classifier, metadata, with_labels_inside
+from tflite_files import classifier, constant, metadata, two_heads, with_float_input, with_labels_inside
 
-from ferd.models.importer.install import ImportOptions, import_model, input_spec
-from ferd.models.registry import find_bundle
+from ferd.errors import ModelError
+from ferd.models.importer.install import ImportOptions, import_model, read_scale
+from ferd.models.registry import find_bundle, shipped_dir
 from ferd.models.runtime import Network
-from ferd.models.sandbox import Facts
 from ferd.vision.classifier import Classifier
 
 MOOD = ImportOptions("mood")
@@ -69,7 +69,6 @@ def test_logits_are_told_from_probabilities(export, shelf):
 @pytest.mark.parametrize(
     ("values", "told", "expected"),
     [
-        (None, None, (0.5, 0.5)),
         (None, (127.0, 128.0), (127 / 255, 128 / 255)),
         (None, (0.0, 255.0), (0.0, 1.0)),
         ("0..255", (0.0, 255.0), (0.0, 1 / 255)),
@@ -77,29 +76,11 @@ def test_logits_are_told_from_probabilities(export, shelf):
     ],
 )
 def test_how_a_float_model_wants_its_pixels(export, shelf, values, told, expected):
-    """The user's word, else the metadata's, else Teachable Machine's."""
+    """The user's word, else the metadata's."""
     data = classifier() if told is None else classifier() + metadata(*told)
     path = export("x.zip", **{"m.tflite": data, "labels.txt": "a\nb\nc\n"})
-    spec = import_model(path, ImportOptions("m", values=values)).input
+    spec = import_model(path, ImportOptions("m", scale=values)).input
     assert (spec.mean, spec.std) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("limits", "values", "converted", "expected"),
-    [
-        ((-1.0, 0.992), None, False, (0.502, 0.502)),
-        ((0.0, 1.0), None, False, (0.0, 1.0)),
-        ((0.0, 255.0), None, False, (0.0, 1 / 255)),
-        ((-0.4, 0.9), None, False, (0.5, 0.5)),  # the range of somebody's pictures
-        ((-0.4, 0.9), "0..1", False, (0.0, 1.0)),
-        ((0.0, 1.0), None, True, (0.5, 0.5)),  # converted here, with -1..1
-    ],
-)
-def test_how_a_quantised_model_wants_its_pixels(tmp_path, limits, values, converted, expected):
-    (tmp_path / "m.tflite").write_bytes(classifier())
-    facts = Facts((1, 16, 16, 3), "int8", limits, ((1, 3),), half_floats=False, scores=((1.0, 0.0, 0.0),))
-    spec = input_spec(tmp_path / "m.tflite", facts, ImportOptions("m", values=values), converted=converted)
-    assert (spec.mean, spec.std) == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_folder_in_the_zip_and_what_a_mac_adds(export, shelf):
@@ -123,3 +104,127 @@ def test_a_name_that_is_taken_is_kept_unless_replaced(export, shelf):
         import_model(other, MOOD)
     assert first.path.read_bytes() == before
     assert import_model(other, ImportOptions("mood", replace=True)).labels == ("a", "b", "c")
+
+
+# 4 x - 2 is what the shipped model wants of pixels x from 0 to 1.
+SCALED = {"0..1": (4.0, -2.0), "-1..1": (2.0, 0.0), "0..255": (4 / 255, -2.0)}
+
+
+@pytest.mark.parametrize("scale", SCALED)
+def test_the_scale_of_a_float_model_is_found_on_faces(tmp_path, shelf, scale):
+    """Emotion models of others are trained on 0..1 more often than not, and no file says so."""
+    shipped = find_bundle(str(shipped_dir() / "expression.tflite"))
+    (tmp_path / "fer.tflite").write_bytes(with_float_input(shipped.path.read_bytes(), *SCALED[scale]))
+    (tmp_path / "labels.txt").write_text("\n".join(label.title() for label in shipped.labels))
+    bundle = import_model(tmp_path / "fer.tflite", MOOD)
+    report = bundle.card["imported"]
+    assert report["scale"].startswith(f"{scale}, by a trial on ")
+    assert next(line for line in report["trial"] if line.startswith("* ")).startswith(f"* {scale}:")
+    assert len(report["trial"]) == 4
+    assert ("unsure" in report) == (scale == "-1..1")  # 0..1 is half of it, and read nearly as well
+
+
+def test_labels_in_the_wrong_order_are_noticed(tmp_path, shelf):
+    shipped = find_bundle(str(shipped_dir() / "expression.tflite"))
+    (tmp_path / "fer.tflite").write_bytes(with_float_input(shipped.path.read_bytes(), *SCALED["0..1"]))
+    (tmp_path / "labels.txt").write_text("\n".join(reversed(shipped.labels)))
+    report = import_model(tmp_path / "fer.tflite", MOOD).card["imported"]
+    assert "are the labels in the order of the model?" in report["unsure"][0]
+
+
+def test_a_scale_that_no_picture_decides_is_said(export, shelf):
+    path = export("x.zip", **{"m.tflite": classifier(), "labels.txt": "a\nb\nc\n"})
+    report = import_model(path, MOOD).card["imported"]
+    assert "a guess" in report["scale"]
+    assert report["unsure"] == ["the pictures do not decide the scale"]
+
+
+@pytest.mark.parametrize(
+    ("text", "colour", "expected"),
+    [
+        ("0..1", "gray", (0.0, 1.0)),
+        ("0.5/0.25", "gray", (0.5, 0.25)),
+        ("imagenet", "rgb", ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))),
+        ("imagenet", "bgr", ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))),
+        ("0.1,0.2,0.3/0.5", "rgb", ((0.1, 0.2, 0.3), 0.5)),
+    ],
+)
+def test_a_scale_of_the_user(text, colour, expected):
+    assert read_scale(text, colour) == expected
+
+
+@pytest.mark.parametrize("text", ["0..2", "1/0", "a/b", "0.1,0.2/1", "", "1e999/1", "nan/1", "0.1,0.2,0.3/1"])
+def test_a_scale_that_is_none(text):
+    with pytest.raises(ModelError, match=r"--scale .*is none of"):
+        read_scale(text, "gray")
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("model.tflite", "uint8"), ("model_unquant.tflite", "float32")])
+def test_an_export_of_teachable_machine_sees_the_whole_picture(export, shelf, name, dtype):
+    path = export(
+        "t.zip", **{name: classifier(shape=(1, 224, 224, 3), classes=2, dtype=dtype), "labels.txt": "0 a\n1 b\n"}
+    )
+    bundle = import_model(path, MOOD)
+    assert bundle.input.of == "frame"
+    assert "Teachable Machine" in bundle.card["imported"]["sees"]
+    assert (bundle.input.mean, bundle.input.std) == pytest.approx((0.5, 0.5), abs=0.01)
+    assert import_model(path, ImportOptions("faces", view="face")).input.of == "face"
+
+
+def test_a_model_of_planes(export, shelf):
+    data = classifier(shape=(1, 3, 20, 16))
+    loaded = Classifier(import_model(export("x.zip", **{"m.tflite": data, "labels.txt": "a\nb\nc\n"}), MOOD))
+    assert (loaded.input.layout, loaded.input.size) == ("nchw", (16, 20))
+    picture = np.random.default_rng(3).integers(0, 256, (20, 16, 3), dtype=np.uint8)
+    network = Network(loaded.bundle.path)
+    direct = network.invoke((picture / 127.5 - 1).astype(np.float32).transpose(2, 0, 1)[None]).reshape(-1)
+    np.testing.assert_allclose(loaded(picture), direct, atol=0.01)
+
+
+@pytest.mark.parametrize(("value", "output", "expected"), [(2.0, "logit", 0.881), (0.7, "probability", 0.7)])
+def test_one_number_is_that_of_the_second_label(export, shelf, value, output, expected):
+    path = export("x.zip", **{"m.tflite": constant([value]), "labels.txt": "Closed\nOpen\n"})
+    bundle = import_model(path, MOOD)
+    assert bundle.output == output
+    scores = Classifier(bundle)(np.zeros((16, 16), np.uint8))
+    assert scores == pytest.approx([1 - expected, expected], abs=1e-3)
+
+
+def test_sigmoids_of_several_classes_are_no_logits(export, shelf):
+    path = export("x.zip", **{"m.tflite": constant([0.9, 0.1, 0.2]), "labels.txt": "a\nb\nc\n"})
+    assert Classifier(import_model(path, MOOD))(np.zeros((16, 16), np.uint8)) == pytest.approx([0.75, 1 / 12, 1 / 6])
+
+
+def test_of_several_outputs_the_one_with_the_labels_counts(export, shelf):
+    path = export("x.zip", **{"m.tflite": two_heads([5, 3]), "labels.txt": "a\nb\nc\n"})
+    loaded = Classifier(import_model(path, MOOD))
+    assert loaded.bundle.head == 1
+    assert loaded(np.zeros((16, 16, 3), np.uint8)).shape == (3,)
+
+
+def test_of_two_equal_outputs_the_user_names_one(export, shelf):
+    path = export("x.zip", **{"m.tflite": two_heads([3, 3]), "labels.txt": "a\nb\nc\n"})
+    assert import_model(path, ImportOptions("a", output=2)).head == 1
+    picture = np.random.default_rng(3).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    network = Network(find_bundle("a").path)
+    direct = network.invoke((picture / 127.5 - 1).astype(np.float32)[None])
+    other = network.read(network.outputs[1]).reshape(-1)
+    assert not np.allclose(direct.reshape(-1), other)
+    np.testing.assert_allclose(Classifier(find_bundle("a"))(picture), other, atol=1e-3)
+
+
+def test_a_class_gets_another_name(export, shelf):
+    path = export("x.zip", **{"m.tflite": classifier(), "labels.txt": "0 None\n1 Sad\n2 Glad\n"})
+    bundle = import_model(path, ImportOptions("mood", rename={"None": "nobody"}))
+    assert bundle.labels == ("nobody", "Sad", "Glad")
+
+
+def test_labels_that_belong_to_another_model_beside_it(tmp_path, shelf):
+    """Two models and one labels.txt in the downloads folder: whose labels they are is for the user to say."""
+    for name in ("a.tflite", "b.tflite"):
+        (tmp_path / name).write_bytes(classifier())
+    (tmp_path / "labels.txt").write_text("x\ny\nz\n")
+    with pytest.raises(ModelError, match="--labels FILE"):
+        import_model(tmp_path / "a.tflite", MOOD)
+    (tmp_path / "a_labels.txt").write_text("u\nv\nw\n")
+    assert import_model(tmp_path / "a.tflite", MOOD).labels == ("u", "v", "w")

@@ -1,13 +1,14 @@
 """What is heard of many cameras and many alerts, at made-up times."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ferd.outputs.buzzer.scheduler import LOST_GAP_S, Settings, SoundScheduler
-from ferd.policy.sound_patterns import BUILT_IN, DEFAULTS, SILENT
+from ferd.policy.sound_patterns import BUILT_IN, DEFAULTS, SILENT, Output
 from ferd.types import LEVELS, LEVELS_OWN, Alert
 
 
@@ -46,6 +47,17 @@ def test_a_notice_is_played_once():
     one.set_alerts("cabin", [alert("notice")], 10.0)
     assert edges(one, 10.0, 60.0) == [(10.0, True), (10.06, False)]
     assert heard(one, 60.0) == (None, False)
+
+
+def test_a_notice_that_nobody_can_judge_is_repeated_quietly_while_it_lasts():
+    one = scheduler()
+    blind = replace(alert("notice", reason="eyes_not_seen"), repeat_s=60.0)
+    one.set_alerts("cabin", [blind], 0.0)
+    assert [t for t, on in edges(one, 0.0, 200.0) if on] == [0.0, 60.0, 120.0, 180.0]
+    one.set_alerts("cabin", [replace(blind, reason="turned_away")], 200.0)
+    assert [t for t, on in edges(one, 200.0, 250.0) if on] == [240.0], "another reason does not begin it again"
+    one.set_alerts("cabin", [], 250.0)
+    assert edges(one, 250.0, 400.0) == []
 
 
 def test_a_warning_is_repeated_until_it_ends():
@@ -278,6 +290,24 @@ def test_the_status_led():
     assert one.at(0.0)[0].watching
     one.set_watching("rear", False, 0.0)
     assert not one.at(0.0)[0].watching, "one of two is lost"
+
+
+def test_the_status_led_winks_while_nobody_can_judge():
+    one = scheduler()
+    one.set_watching("front", True, 0.0)
+    assert one.set_judged("front", False)
+    lit, now = [], 0.0
+    while now < 6.0:
+        output, until = one.at(now)
+        assert until is not None
+        lit.append((round(now, 1), output.watching))
+        now = until + 1e-6
+    assert lit == [(0.0, True), (0.1, False), (2.0, True), (2.1, False), (4.0, True), (4.1, False)]
+    assert one.set_judged("front", True)
+    assert one.at(6.0) == (Output(False, None, True, False), None)
+    one.set_judged("front", False)
+    one.set_watching("rear", False, 7.0)
+    assert not one.at(8.05)[0].watching, "a lost camera is dark"
 
 
 def test_the_alert_led_follows_the_worst_level_even_in_a_snooze():

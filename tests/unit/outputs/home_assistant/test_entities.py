@@ -3,21 +3,23 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.nativetypes import NativeEnvironment
 
+from ferd.event_builder import nothing_known
 from ferd.outputs.home_assistant.entities import Device, entities
 from ferd.payloads import EVENT_TYPES, AlertState, CameraHealth, FatigueState, Health, Json, State
+from ferd.types import Unjudged
 
 PLAIN = Device("ferd_abcdef", "hall-pi", ["desk", "front-door"], ["joy", "neutral"])
 FULL = replace(PLAIN, alerts=["Sad for long", "phone"], fatigue=True, buzzer=True)
 
 CAMERA = {"expression", "face", "event", "confidence", "people", "frame_rate", "enabled", "sensitivity"}
-TIRED = {"alert_fatigue", "drowsiness", "eye_closure"}
+TIRED = {"alert_fatigue", "drowsiness", "eye_closure", "driver_watch"}
 NODE = {"restart", "temperature", "throttled", "last_restart"}
 
 
@@ -66,6 +68,23 @@ def test_entity_ids_are_those_that_older_versions_make_of_the_names():
     assert made["desk_alert_sad_for_long"] == "binary_sensor.hall_pi_desk_sad_for_long"
     assert made["front-door_expression"] == "sensor.hall_pi_front_door_expression"
     assert len(set(made.values())) == len(made)
+
+
+def test_gestures_are_an_event_entity_and_device_triggers():
+    found = entities(replace(PLAIN, gestures=["wink_left", "nod"]))
+    assert found["desk_gesture"]["event_types"] == ["wink_left", "nod"]
+    wink = {"event_type": "gesture", "gesture": "wink_left", "main": True}
+    other = {"event_type": "gesture", "gesture": "nod", "main": False}
+    came = {"event_type": "face_appeared", "track": 1}
+    event = NativeEnvironment().from_string(found["desk_gesture"]["value_template"].replace("| tojson", "| string"))
+    assert event.render(value_json=wink) == {"event_type": "wink_left"}
+    assert not event.render(value_json=other)
+    assert not event.render(value_json=came)
+    trigger = found["desk_trigger_wink_left"]
+    assert (trigger["platform"], trigger["automation_type"]) == ("device_automation", "trigger")
+    assert (trigger["type"], trigger["subtype"]) == ("wink left", "desk")
+    assert render(trigger, wink) == trigger["payload"] == "wink_left"
+    assert render(trigger, other) not in ("wink_left", "nod")
 
 
 def test_full_names_only():
@@ -139,6 +158,15 @@ def test_fatigue_is_shown_as_level_and_percent():
     assert found["desk_drowsiness"]["options"] == ["none", "notice", "warning", "alarm"]
     assert [render(found["desk_drowsiness"], it) for it in (tired, blind)] == ["notice", "none"]
     assert [render(found["desk_eye_closure"], it) for it in (tired, blind)] == ["16", "None"]
+
+
+def test_why_nobody_judges_is_shown_also_while_the_camera_is_gone():
+    watch = entities(FULL)["desk_driver_watch"]
+    assert render(watch, FatigueState("none", 1.0, 0.0, 0.9, None, None, 0.0, 0).to_dict()) == "judged"
+    for reason in get_args(Unjudged):
+        assert reason in watch["options"]
+        assert render(watch, nothing_known(reason).to_dict()) == reason
+    assert len(watch["availability"]) == 1
 
 
 def health(temperature: float | None, throttled: list[Any] | None) -> Json:

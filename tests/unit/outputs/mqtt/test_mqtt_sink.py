@@ -228,6 +228,19 @@ def test_a_stalled_loop_is_reported_offline_until_it_runs_again(
     assert feed.update(both) == []
 
 
+def test_a_stalled_loop_says_that_nobody_judges_the_driver(make_feed: Callable[..., Feed]):
+    wanted = config()
+    feed = make_feed(wanted)
+    watched = desk(wanted, status="online", fatigue=FatigueState("none", 1.0, 0.0, 1.0, None, None, 0.0, 0))
+    feed.update(watched)
+    feed.clock.now += LOOP_STALLED_S + 0.1
+    feed.messages.clear()
+    feed.sink._tick()
+    said = dict(feed.published())
+    assert json.loads(said["hall/desk/fatigue"])["unjudged"] == "loop_stopped"
+    assert json.loads(dict(feed.update(watched))["hall/desk/fatigue"])["judged"]
+
+
 def test_the_mqtt_thread_notices_a_stalled_loop_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "LOOP_STALLED_S", 1.0)
     with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:

@@ -13,7 +13,7 @@ from schemas import faults, topic_of
 
 from ferd.cli.main import main
 from ferd.outputs.mqtt.schema import markdown, schema
-from ferd.payloads import EVENT_TYPES, AlertEvent, Event, Part, Payload
+from ferd.payloads import EVENT_TYPES, AlertEvent, Event, GestureEvent, Part, Payload
 from ferd.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN, Message, Topic, encode, mark_late
 
 PAGE = Path(__file__).parents[4] / "docs" / "mqtt.md"
@@ -71,8 +71,8 @@ def test_every_payload_type_stands_in_a_topic():
 
 
 def test_event_types_are_listed_once():
-    kinds = [schema()["$defs"][kind.__name__]["properties"]["event_type"]["enum"] for kind in (Event, AlertEvent)]
-    assert [*kinds[0], *kinds[1]] == list(EVENT_TYPES)
+    kinds = [schema()["$defs"][kind.__name__]["properties"]["event_type"] for kind in (Event, AlertEvent, GestureEvent)]
+    assert [name for kind in kinds for name in kind.get("enum", [kind.get("const")])] == list(EVENT_TYPES)
 
 
 def test_only_events_may_be_late():

@@ -43,18 +43,19 @@ def test_a_face_outside_of_the_image_is_not_measured():
 
 
 @pytest.mark.parametrize(
-    ("held", "smooth", "belief", "missing", "words"),
+    ("held", "smooth", "evidence", "missing", "words"),
     [
-        (None, {"a": 0.3, "b": 0.2}, {"a": 0.7, "b": 0.3}, 0.1, "published from 0.40"),
-        ("a", {"a": 0.6, "b": 0.2}, {"a": 0.9, "b": 0.1}, 0.0, "is held"),
-        ("a", {"a": 0.4, "b": 0.5}, {"a": 0.4, "b": 0.6}, 0.0, "1.50 times as likely as a over all frames; it needs 3"),
-        ("a", {"a": 0.1, "b": 0.3}, {"a": 0.1, "b": 0.9}, 0.1, "published from 0.40"),
-        ("a", {"a": 0.1, "b": 0.8}, {"a": 0.1, "b": 0.9}, 0.0, "must stay so"),
+        (None, {"a": 0.3, "b": 0.2}, {"a": 0, "b": 0}, 0.1, "published from 0.40"),
+        (None, {"a": 0.6, "b": 0.2}, {"a": 0, "b": 0}, 0.0, "must stay so"),
+        ("a", {"a": 0.6, "b": 0.2}, {"a": 0, "b": 0}, 0.0, "is held"),
+        ("a", {"a": 0.4, "b": 0.5}, {"a": 0, "b": 0.4}, 0.0, "b has 40% of the evidence that it needs to replace a"),
+        ("a", {"a": 0.1, "b": 0.3}, {"a": 0, "b": 1}, 0.1, "published from 0.40"),
+        ("a", {"a": 0.1, "b": 0.8}, {"a": 0, "b": 1}, 0.0, "must stay so"),
         (None, {}, {}, None, "not been read yet"),
     ],
 )
-def test_the_explanation_says_what_is_missing(held, smooth, belief, missing, words):
-    face = FaceReading(Track(1, Face(BOX), 0.0, 0.0), {}, smooth, held, None, 0.0, belief=belief)
+def test_the_explanation_says_what_is_missing(held, smooth, evidence, missing, words):
+    face = FaceReading(Track(1, Face(BOX), 0.0, 0.0), {}, smooth, held, None, 0.0, evidence=evidence)
     answer = explain(face, RULES)
     assert words in answer["text"]
     assert answer.get("missing") == (None if missing is None else pytest.approx(missing))

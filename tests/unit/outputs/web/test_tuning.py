@@ -114,10 +114,10 @@ def test_the_changed_keys_are_listed_for_a_change_by_hand(file, monkeypatch):
 
 
 def test_a_password_near_the_change_is_not_shown(file):
-    file.write_text('[cameras.desk]\nsource = "rtsp://me:s3cr/t@cam/1"\n\n' + FILE)
+    file.write_text('[cameras.desk]\nsource = "rtsp://me:s3cr%2Ft@cam/1"\n\n' + FILE)
     made = edit_config(file, {"smoothing": {"time_constant_s": 0.5}, "fatigue": {"eyes_closed_alarm_s": 4.0}})
     assert "s3cr" not in made.diff + made.lines
-    assert "s3cr/t@cam" in made.text
+    assert "s3cr%2Ft@cam" in made.text
 
 
 def test_a_missing_file_is_reported(file):

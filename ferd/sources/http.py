@@ -1,0 +1,243 @@
+"""Fetch pictures from a network camera's HTTP server: logins, redirects and limits around http.client.
+
+One connection at a time. Every wait has a time limit, and ``interrupt`` ends it from another thread.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from ferd.config.source import login_of
+from ferd.errors import SourceError
+
+MOST_REDIRECTS = 5
+CHUNK = 65_536
+_FAILURES = (OSError, http.client.HTTPException, ValueError)
+"""Of a connection: refused, reset, not resolved, timed out, no HTTP. ValueError: a socket that was shut meanwhile."""
+_PAIR = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+
+
+class HttpReply:
+    """The server's answer. ``kind``: its media type in lower case, "" where it says none. ``url``: after redirects."""
+
+    def __init__(self, response: http.client.HTTPResponse, url: str) -> None:
+        self.url = url
+        self.kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+        self.response = response
+
+    def read(self) -> bytes:
+        """Wait for bytes of the body; b"" at its end."""
+        return self.response.read1(CHUNK)
+
+
+class HttpClient:
+    """GETs one address again and again.
+
+    Args:
+        url: http:// or https://, with or without a login.
+        shown: how it is called in messages, without secrets.
+        password: replaces the one in the address.
+        verify: whether to check the server's certificate.
+        open_s: time limit for connecting, and for the answer's head.
+    """
+
+    def __init__(self, url: str, shown: str, *, password: str | None, verify: bool, open_s: float) -> None:
+        self._url, self._shown, self._open_s = url, shown, open_s
+        user, in_address = login_of(url)
+        self._login = (user, in_address if password is None else password)
+        self._verify = verify
+        self._connection: http.client.HTTPConnection | None = None
+        self._place: tuple[str, str] | None = None
+        self._socket: socket.socket | None = None
+        self._authorize: Callable[[str], str] | None = None
+        self._interrupted = False
+
+    def get(self) -> HttpReply:
+        """Ask for the address, with the login where the server wants one. Raises SourceError with the remedy."""
+        try:
+            return self._get()
+        except ssl.SSLCertVerificationError as error:
+            raise SourceError(
+                f"{self._shown}: its certificate is not trusted ({error.verify_message}). Cameras often sign their "
+                "own: set tls_verify = false for this camera to accept any"
+            ) from None
+        except _FAILURES as error:
+            raise SourceError(f"{self._shown}: {_why(error)}") from None
+
+    def limit(self, seconds: float) -> None:
+        """Set the time limit of each further wait."""
+        if self._socket is not None:
+            self._socket.settimeout(seconds)
+
+    @contextlib.contextmanager
+    def failures(self) -> Iterator[None]:
+        """Turn failures while a body is read into SourceError."""
+        try:
+            yield
+        except _FAILURES as error:
+            slow = ". If it sends fewer pictures on purpose, set fps to its rate" * isinstance(error, TimeoutError)
+            raise SourceError(
+                f"{self._shown}: stopped delivering pictures ({_why(error)}). Check cable, power or network{slow}"
+            ) from None
+
+    def interrupt(self) -> None:
+        """End a wait. May be called from any thread."""
+        self._interrupted = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                # Not SSLSocket.shutdown, which takes the encryption off under the thread that reads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection. Calling it twice does no harm."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            self._socket.close()
+            self._socket = None
+
+    def _get(self) -> HttpReply:
+        url, ours, redirects, asked_for_login = self._url, True, 0, False
+        while True:
+            response = self._ask(url, with_login=ours)
+            status = response.status
+            if status in (301, 302, 303, 307, 308):
+                redirects += 1
+                url = self._redirected(url, response, redirects)
+                ours = ours and _place(url) == _place(self._url)
+                continue
+            if status == 401 and ours and self._login[0] and not asked_for_login:
+                asked_for_login = True
+                self._authorize = self._answer(response.headers.get_all("WWW-Authenticate") or [])
+                if self._authorize is not None:
+                    continue
+            if status != 200:
+                raise SourceError(f"{self._shown}: {_why_status(status, bool(self._login[0]))}")
+            return HttpReply(response, url)
+
+    def _ask(self, url: str, *, with_login: bool) -> http.client.HTTPResponse:
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        headers = {"User-Agent": "ferd", "Accept": "*/*"}
+        if with_login and self._authorize is not None:
+            headers["Authorization"] = self._authorize(target)
+        is_kept = self._connection is not None and self._place == _place(url) and self._connection.sock is not None
+        try:
+            return self._send(url, target, headers, keep=is_kept)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            if not is_kept or self._interrupted:
+                raise
+            return self._send(url, target, headers, keep=False)  # the server closed it between two requests
+
+    def _send(self, url: str, target: str, headers: dict[str, str], *, keep: bool) -> http.client.HTTPResponse:
+        if not keep:
+            self.close()
+            self._connect(url)
+        connection = self._connection
+        assert connection is not None
+        self.limit(self._open_s)
+        connection.request("GET", target, headers=headers)
+        return connection.getresponse()
+
+    def _connect(self, url: str) -> None:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        connection: http.client.HTTPConnection
+        if parts.scheme.lower() == "https":
+            context = ssl.create_default_context()
+            if not self._verify:
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = http.client.HTTPSConnection(host, parts.port, timeout=self._open_s, context=context)
+        else:
+            connection = http.client.HTTPConnection(host, parts.port, timeout=self._open_s)
+        connection.connect()
+        # Kept here: http.client forgets the socket of an answer without a length, whose waits are to be ended as well.
+        self._connection, self._socket, self._place = connection, connection.sock, _place(url)
+        if self._interrupted:
+            raise OSError("interrupted")
+
+    def _redirected(self, url: str, response: http.client.HTTPResponse, number: int) -> str:
+        target = urljoin(url, response.getheader("Location") or "")
+        response.close()
+        if number > MOST_REDIRECTS:
+            raise SourceError(f"{self._shown}: redirects more than {MOST_REDIRECTS} times. Check the address")
+        scheme = urlsplit(target).scheme.lower()
+        if scheme not in ("http", "https") or (scheme == "http" and urlsplit(url).scheme.lower() == "https"):
+            raise SourceError(f"{self._shown}: redirects to a {scheme or 'missing'} address, which is not followed")
+        return target
+
+    def _answer(self, challenges: list[str]) -> Callable[[str], str] | None:
+        """Return what makes the Authorization header for a target; None where no challenge can be met."""
+        user, password = self._login
+        for challenge in challenges:
+            scheme, _, rest = challenge.strip().partition(" ")
+            values = {key.lower(): quoted or plain for key, quoted, plain in _PAIR.findall(rest)}
+            if scheme.lower() == "digest" and values.get("algorithm", "MD5").upper() in ("MD5", "SHA"):
+                return _Digest(self._url, user, password, values)
+        if any(challenge.strip().lower().startswith("basic") for challenge in challenges):
+            token = base64.b64encode(f"{user}:{password}".encode()).decode()
+            return lambda _target: f"Basic {token}"
+        return None
+
+
+class _Digest:
+    """Makes Digest headers (RFC 7616) through the standard library's handler."""
+
+    def __init__(self, url: str, user: str, password: str, challenge: dict[str, str]) -> None:
+        import urllib.request  # 1.6 MB that only such cameras need
+
+        class Login(urllib.request.HTTPPasswordMgr):
+            def find_user_password(self, _realm: str, _authuri: str) -> tuple[str | None, str | None]:
+                return user, password
+
+        self._challenge = challenge
+        self._request = urllib.request.Request(url)  # noqa: S310  # is never opened
+        self._handler = urllib.request.AbstractDigestAuthHandler(Login())
+
+    def __call__(self, target: str) -> str:
+        self._request.selector = target
+        handler: Any = self._handler
+        value = handler.get_authorization(self._request, self._challenge)
+        if value is None:
+            raise ValueError("an unknown kind of login")
+        return f"Digest {value}"
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Return scheme and authority without the login: where a password may be sent, and which connection fits."""
+    parts = urlsplit(url)
+    return parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()
+
+
+def _why(error: Exception) -> str:
+    """Explain a failure of the connection without the text of libraries, which may quote the address."""
+    if isinstance(error, TimeoutError):
+        return "does not answer in time"
+    if isinstance(error, socket.gaierror):
+        return f"its name is not known here ({error.strerror})"
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "closes the connection without an answer"
+    if isinstance(error, OSError) and error.strerror:
+        return str(error.strerror)
+    return f"does not speak HTTP as expected ({type(error).__name__})"
+
+
+def _why_status(status: int, has_login: bool) -> str:
+    if status == 401:
+        return f"{'user or password is wrong' if has_login else 'asks for a user and a password'} (401)"
+    if status == 403:
+        return "this user may not see it (403). Check user and password, and the camera's access rules"
+    if status == 404:
+        return "has no such address (404). Check the path: the camera's manual lists those of its streams"
+    return f"answers with an error ({status}). Does the address work in a browser?"

@@ -1,0 +1,181 @@
+"""Cameras that send JPEG: find the pictures in their bytes, and decode them only as far as somebody needs."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import cv2
+import numpy as np
+
+from ferd.errors import PictureError
+from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, decode_jpeg, jpeg_header
+from ferd.sources.base import SMALLEST_SIDE
+from ferd.types import Deferred, Frame, Image
+
+MAX_PART_BYTES = 16 << 20
+"""Largest picture of a camera. A photo of 12 megapixels has 3 to 6 MB, a camera's picture 0.02 to 2 MB."""
+LARGEST_DECODED = 8.5
+"""Megapixels: a larger picture (4K has 8.3) is decoded at half, a quarter or an eighth of its size."""
+KEPT_BYTES = 4 << 20
+"""A larger picture is decoded at once, in gray, and its bytes are dropped: frames wait in several places."""
+SMALL_WIDTH = 320
+"""A JPEG's `small` image is the smallest scale that still has this width: what the detector searches."""
+START, END = b"\xff\xd8", b"\xff\xd9"
+_LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,20})", re.IGNORECASE)
+_TYPE = re.compile(rb"content-type:[ \t]*((?:image|video|text)/[\w.+-]{1,40})", re.IGNORECASE)
+_LOOK_AT = 2048
+"""Bytes between two pictures in which headers of a part are looked for."""
+
+
+class JpegSplitter:
+    """Finds the pictures in the bytes of a camera, whatever is between them.
+
+    The parts of multipart/x-mixed-replace come with and without lengths, with wrong boundaries, types and line ends,
+    or as mere JPEGs one after the other. A JPEG says itself where it begins and ends: its header is a list of segments
+    with lengths, and its compressed data holds no end marker but its own (T.81, B.1.1.5). So all of these are read
+    alike, and a picture is complete with its last byte, not with the next boundary.
+
+    `broken`: pictures in a row that were cut off or had a broken header.
+    """
+
+    def __init__(self, max_bytes: int = MAX_PART_BYTES) -> None:
+        self.broken = 0
+        self._max_bytes = max_bytes
+        self._buffer = bytearray()
+        self._started = False
+        self._header: PictureHeader | None = None
+        self._scanned = 0
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes as they arrived."""
+        self._buffer += data
+
+    def next(self) -> tuple[bytes, PictureHeader] | None:
+        """Return the next complete picture with its header; None where more bytes are needed.
+
+        Raises:
+            PictureError: The part is larger than allowed, or is no JPEG.
+        """
+        while self._started or self._find_start():
+            if self._header is None and not self._read_header():
+                if self._started:
+                    break
+                continue
+            header = self._header
+            assert header is not None
+            end = self._buffer.find(END, self._scanned)
+            again = self._buffer.find(START, self._scanned, len(self._buffer) if end < 0 else end)
+            if again >= 0:
+                self._restart(again)
+                continue
+            if end < 0:
+                self._scanned = max(header.data_at, len(self._buffer) - len(START) + 1)
+                break
+            data = bytes(memoryview(self._buffer)[: end + len(END)])
+            self._drop(end + len(END))
+            self.broken = 0
+            return data, header
+        self._check_size(len(self._buffer))
+        return None
+
+    def _find_start(self) -> bool:
+        """Drop what comes before the next picture. Returns whether one begins."""
+        at = self._buffer.find(START)
+        self._started = at >= 0
+        skipped = at if self._started else max(0, len(self._buffer) - _LOOK_AT)
+        between = bytes(self._buffer[: min(_LOOK_AT, skipped if self._started else len(self._buffer))])
+        self._check_part(between)
+        del self._buffer[:skipped]
+        return self._started
+
+    def _check_part(self, head: bytes) -> None:
+        """Raise PictureError for a part that announces itself as too large, or as no JPEG."""
+        if found := _LENGTH.search(head):
+            self._check_size(int(found[1]))
+        found = _TYPE.search(head)
+        if found and found[1].lower() not in (b"image/jpeg", b"image/jpg", b"image/pjpeg"):
+            kind = found[1].decode("ascii", "replace")
+            raise PictureError(f"sends {kind}, not JPEG. Set the camera to MJPEG")
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise PictureError(
+                f"sends a picture of {size / 1e6:.0f} MB, more than the limit of {self._max_bytes >> 20} MB. "
+                "Ask it for smaller ones"
+            )
+
+    def _read_header(self) -> bool:
+        """Read the header; where it is broken, look for the next picture."""
+        try:
+            self._header = jpeg_header(self._buffer)
+        except PictureError:
+            self._restart(2)
+            return False
+        if self._header is not None:
+            self._scanned = self._header.data_at
+        return self._header is not None
+
+    def _restart(self, at: int) -> None:
+        """Give the current picture up; go on with the bytes from `at`."""
+        self.broken += 1
+        self._drop(at)
+
+    def _drop(self, size: int) -> None:
+        del self._buffer[:size]
+        self._started, self._header, self._scanned = False, None, 0
+
+
+def jpeg_frame(
+    t: float,
+    data: bytes,
+    header: PictureHeader,
+    *,
+    captured_at: float | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> Frame:
+    """Make a frame of a JPEG. It is decoded when it is needed, and only as far as it is needed.
+
+    Raises:
+        PictureError: It is too large, or too small to be a picture.
+    """
+    header.check(max_megapixels)
+    reduce = next((scale for scale in (1, 2, 4) if header.megapixels <= LARGEST_DECODED * scale**2), 8)
+    if header.progressive and reduce > 1:
+        # Its decoder keeps all coefficients, 2 bytes for each: a scale saves nothing.
+        raise PictureError(
+            f"a progressive JPEG of {header.width}x{header.height} pixels needs too much memory. "
+            f"Ask the camera for baseline JPEG, or for {LARGEST_DECODED:g} megapixels at most"
+        )
+    height, width = (math.ceil(side / reduce) for side in header.shape)
+    if min(height, width) < SMALLEST_SIDE:
+        raise PictureError(f"a picture of {width}x{height} pixels shows no face")
+    if len(data) > KEPT_BYTES:
+        return Frame(t, decode_jpeg(data, gray=True, reduce=reduce), captured_at=captured_at)
+    gray = Deferred((height, width), lambda: decode_jpeg(data, gray=True, reduce=reduce))
+    image = Deferred((height, width), lambda: decode_jpeg(data, gray=False, reduce=reduce))
+    return Frame(
+        t,
+        image,
+        _small(data, gray, reduce),
+        jpeg=data if reduce == 1 else None,
+        captured_at=captured_at,
+        gray=gray,
+        encoded=data,
+    )
+
+
+def _small(data: bytes, gray: Deferred, reduce: int) -> Deferred | None:
+    """Decode at the smallest scale that fills the detector's input; shrink what is decoded already instead."""
+    height, width = gray.shape
+    scale = next((scale for scale in (8, 4, 2) if width // scale >= SMALL_WIDTH and reduce * scale <= 8), None)
+    if scale is None:
+        return None
+    shape = math.ceil(height / scale), math.ceil(width / scale)
+
+    def make() -> Image:
+        if gray.made:
+            return np.asarray(cv2.resize(gray.get(), shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        return decode_jpeg(data, gray=True, reduce=reduce * scale)
+
+    return Deferred(shape, make)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ferd.config.loader import load_config
+from ferd.config.models import CameraConfig
+from ferd.config.source import check_source, login_of, redact
+from ferd.errors import ConfigError
+
+SECRET = "geheim"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://cam:554/1", "rtsp://cam:554/1"),
+        ("rtsp://me:geheim@cam:554/1", "rtsp://me:***@cam:554/1"),
+        ("rtsp://me@cam/1", "rtsp://me@cam/1"),
+        ("rtsp://me:ge/h@e:im@cam/1", "rtsp://me:***@cam/1"),
+        ("rtsp://:geheim@[fe80::1]:554/1", "rtsp://:***@[fe80::1]:554/1"),
+        ("http://cam/v?user=me&password=geheim&size=2", "http://cam/v?user=***&password=***&size=***"),
+        ("http://cam/v?p=geheim", "http://cam/v?p=***"),
+        ("http://cam/v?pw=geheim#x", "http://cam/v?pw=***#***"),
+        ("http://cam/v?geheim", "http://cam/v?***"),
+        ("http://cam?geheim", "http://cam?***"),
+        ("http://cam/v#geheim", "http://cam/v#***"),
+        ("rtsp://cam/user=admin&password=geheim&channel=1", "rtsp://cam/user=***&password=***&channel=***"),
+        ("rtsp://192.168.1.1:7447/7QEWTkUsSPUAMBAO", "rtsp://192.168.1.1:7447/***"),
+        ("rtsp//me:geheim@cam/1", "rtsp//me:***@cam/1"),
+        ("rtsp:/me:geheim@cam/1", "rtsp:/me:***@cam/1"),
+        ("me:geheim@cam/1", "me:***@cam/1"),
+        ("http:/cam/v?pw=geheim", "http:/cam/v?pw=***"),
+        ("http://cam/axis-cgi/mjpg/video.cgi", "http://cam/axis-cgi/mjpg/video.cgi"),
+        ("/home/me@work/clip.mp4", "/home/me@work/clip.mp4"),
+        ("usb", "usb"),
+    ],
+)
+def test_redact(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize("password", ["ge@heim", "ge#heim", "ge/heim", "ge?heim", "ge%heim", "ge heim", "geheim@"])
+def test_a_raw_character_in_a_password_is_to_be_encoded(password: str) -> None:
+    with pytest.raises(ValueError, match=r"write %40 .* source_password_file") as caught:
+        check_source(f"rtsp://me:{password}@cam/1")
+    assert "heim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://me:ge%40h%2Fe%23im@cam:554/1",
+        "http://me:a:b@cam/",
+        "http://cam/a@b/c.mjpg",
+        "https://[fe80::1]:8443/x?a=b#c",
+        "rtsp://me@cam",
+    ],
+)
+def test_addresses_that_can_be_read_in_one_way_only(url: str) -> None:
+    assert check_source(f" {url} ") == url
+
+
+@pytest.mark.parametrize("url", ["http://cam:99999/", "http://", "rtsp://:554/1", "http://cam:x/"])
+def test_no_address(url: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        check_source(url)
+
+
+def test_login() -> None:
+    assert login_of("rtsp://me:a%40b@cam/1") == ("me", "a@b")
+    assert login_of("rtsp://cam/1") == ("", "")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'source = "rtsp//me:geheim@cam/1"',
+        'source = "rtsp://me:ge#heim@cam/1"',
+        'sourc = "http://cam/?p=geheim"',
+        'source = "http://me:geheim@cam/1"\nwidth = "http://me:geheim@cam/1"',
+        'source = "http://cam/1"\nsource_password = "geheim"',
+        'source = "http://me:geheim@cam/1"\nsource_password_file = "pw"',
+    ],
+)
+def test_no_error_of_a_configuration_shows_a_password(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "ferd.toml"
+    file.write_text(f"[cameras.desk]\n{line}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert "heim" not in str(caught.value)
+
+
+def test_a_password_file_needs_an_address_with_a_user() -> None:
+    CameraConfig.model_validate({"source": "rtsp://me@cam/1", "source_password_file": "pw"})
+    for source in ("rtsp://cam/1", "rtsp://me:geheim@cam/1", "usb"):
+        with pytest.raises(ValueError, match="needs the user, and no password"):
+            CameraConfig.model_validate({"source": source, "source_password_file": "pw"})
+
+
+@pytest.mark.parametrize("text", ["16:9", "4:3", " 1.78:1 "])
+def test_aspect(text: str) -> None:
+    assert CameraConfig.model_validate({"aspect": text}).aspect == text.strip()
+
+
+@pytest.mark.parametrize("text", ["wide", "16x9", "0:3", "100:1", "1:0", ""])
+def test_no_aspect(text: str) -> None:
+    with pytest.raises(ValueError, match="such as"):
+        CameraConfig.model_validate({"aspect": text})

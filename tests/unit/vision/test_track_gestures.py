@@ -1,0 +1,68 @@
+"""Gestures of the drawn person, through detector, landmarks and eyes model."""
+
+from collections import Counter
+
+import pytest
+from drawn_gestures import GESTURES, frames, script
+
+from ferd.config import AlertConfig, CameraConfig, Config
+from ferd.config.models import GesturesConfig
+from ferd.policy.gestures import RELIABLE
+from ferd.vision.loader import Models
+from ferd.vision.pipeline import Pipeline
+
+CONFIG = Config(gestures=GesturesConfig(enabled=True))
+
+
+@pytest.fixture(scope="module")
+def models():
+    return Models(CONFIG)
+
+
+def seen(models, made, fps, config=CONFIG, **how):
+    """(t, name) of each gesture of a camera that looks at the drawn person."""
+    mirror = how.get("mirror", False)
+    chain = Pipeline.of(models, config, CameraConfig(mirror=mirror))
+    readings = (chain.step(frame) for frame in frames(made, fps, **how))
+    return [(one.t, one.name) for reading in readings for one in reading.gestures if one.t == reading.t]
+
+
+def right(made, found):
+    return [next((name for t, name in found if one.start < t <= one.end + 0.4), None) == one.name for one in made]
+
+
+@pytest.mark.parametrize(("fps", "how"), [(15, {}), (10, {"lost": 0.1}), (15, {"mirror": True})])
+def test_what_the_drawn_person_does_is_recognised(models, fps, how):
+    made = script(RELIABLE)
+    found = seen(models, made, fps, **how)
+    assert Counter(name for _, name in found) == Counter(RELIABLE), found
+    assert all(right(made, found))
+
+
+def test_the_others_too_where_they_are_asked_for(models):
+    rest = tuple(name for name in GESTURES if name not in RELIABLE)
+    made = script(rest)
+    config = Config(gestures=GesturesConfig(enabled=True, use=list(rest)))
+    assert all(right(made, seen(models, made, 15, config)))
+
+
+def test_a_gesture_can_raise_an_alert_of_the_main_face(models):
+    alert = AlertConfig(name="help", gesture="tilt_left", level="warning", cooldown_s=0)
+    config = Config(gestures=GesturesConfig(enabled=True), alerts=[alert])
+    chain = Pipeline.of(models, config, CameraConfig())
+    readings = [chain.step(frame) for frame in frames(script(("tilt_left", "nod")), 15)]
+    raised = [reading.t for reading in readings if reading.alerts]
+    assert readings[0].alerts == ()
+    assert 1.5 < raised[-1] - raised[0] < 3.5
+    assert {alert.reason for reading in readings for alert in reading.alerts} == {"tilt_left"}
+
+
+def test_gestures_can_be_switched_on_and_off_while_it_runs(models):
+    chain = Pipeline.of(models, Config(), CameraConfig())
+    assert chain.gestures is None
+    chain.use(CONFIG, CameraConfig())
+    watch = chain.gestures
+    chain.use(Config(gestures=GesturesConfig(enabled=True, use=["nod"])), CameraConfig())
+    assert chain.gestures is watch
+    chain.use(Config(), CameraConfig())
+    assert chain.gestures is None
