@@ -173,7 +173,7 @@ def _without_secrets(keys: Keys, value: object) -> str:
     if any(str(key).startswith("pass") for key in keys):
         return "***"
     is_address = keys[:1] in (("mqtt",), ("web",)) and any(key in ADDRESSES for key in keys)
-    return repr(_clean(value, shown if is_address else _redacted))
+    return repr(_clean(value, shown if is_address else redact))
 
 
 def _clean(value: object, clean: Callable[[str], str]) -> object:
@@ -184,10 +184,6 @@ def _clean(value: object, clean: Callable[[str], str]) -> object:
     if isinstance(value, dict):
         return {clean(str(key)): _clean(item, clean) for key, item in value.items()}
     return value
-
-
-def _redacted(text: str) -> str:
-    return f"***@{text.rpartition('@')[2]}" if "@" in text and "://" not in text else redact(text)
 
 
 def _did_you_mean(keys: Keys) -> str:

@@ -21,7 +21,7 @@ def write(tmp_path):
 
 
 WRONG = [
-    ('[mqtt]\nhots = "x"', ":2: unknown key mqtt.hots. Did you mean host?"),
+    ('[mqtt]\nhot = "x"', ":2: unknown key mqtt.hot. Did you mean host?"),
     ("[mqqt]", ":1: unknown key mqqt. Did you mean mqtt?"),
     ('[mqtt]\npassword = "hush"', ":2: unknown key mqtt.password. Secrets are not kept"),
     ('[mqtt]\nport = "abc"', ":2: mqtt.port = 'abc': must be a whole number"),
