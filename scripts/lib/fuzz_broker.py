@@ -227,8 +227,8 @@ def fuzz(folder: Path, seed: int, minutes: float) -> dict[str, Any]:
     lines = log.count("\n")
     return {
         "seed": seed, "rounds": rounds, "sent": dict(sent), "damaged": proxy.damaged,
-        "slowest_answer_s": round(slowest, 1), "grown_mb": round(grown, 1), "log_lines": lines, "broken_packets": handled,
-        "exit": code, "faults": faults,
+        "slowest_answer_s": round(slowest, 1), "grown_mb": round(grown, 1), "log_lines": lines,
+        "broken_packets": handled, "exit": code, "faults": faults,
     }  # fmt: skip
 
 
