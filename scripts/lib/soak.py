@@ -47,6 +47,8 @@ LATE_S = 4.0
 SETTLES_S = 12.0
 """From the end of a disturbance until everything is published: the client reconnects after 1 to 8 s."""
 USAGE_EVERY_S = 2.0
+KILL_S = 2.0
+"""mosquitto saves its sessions every second: an alert of this time before a kill cannot be blamed on ferd."""
 LEAST_FPS = 2.0
 """Fewer pictures a second than this are analysed only when a camera is off, or the machine overloaded."""
 MAX_GROWTH = {"rss_mb": 20.0, "descriptors": 6.0, "threads": 4.0}
@@ -186,6 +188,7 @@ class Tally:
     compared: int = 0
     wrong_values: list[str] = field(default_factory=list)
     starved: int = 0
+    kills: list[float] = field(default_factory=list)
     page_failures: list[str] = field(default_factory=list)
 
 
@@ -280,6 +283,7 @@ class Soak:
     # ---- disturbances ----
 
     def kill_broker(self) -> None:
+        self.tally.kills.append(time.time())
         self.broker.end(signal.SIGKILL)
         time.sleep(self.rng.uniform(0, 15) * self._brisk)
         self.broker.start()
@@ -377,7 +381,7 @@ class Soak:
         self.tally.wrong_values += differences
 
     def judge(self, began: float, ended: float, code: int | str) -> dict[str, Any]:
-        lost, expected, doubled = [], 0, 0
+        lost, unclear, expected, doubled = [], [], 0, 0
         for name, camera in self.cameras.items():
             alerts = [e for where, e in self.subscriber.events if where == name and e.get("name") == "empty"]
             seen = {event["id"]: event for event in alerts}.values()
@@ -398,12 +402,16 @@ class Soak:
                     found = sum(low <= moment <= high for moment in moments[kind])
                     doubled += max(0, found - 1)
                     if not found:
-                        lost.append(f"{name}: {kind} of {datetime.fromtimestamp(phase.begin):%H:%M:%S}")
+                        # What a broker acknowledged just before a kill it may never have passed on.
+                        killed = any(low <= kill <= high + KILL_S for kill in self.tally.kills)
+                        which = f"{name}: {kind} of {datetime.fromtimestamp(phase.begin):%H:%M:%S}"
+                        (unclear if killed else lost).append(which)
         usages = self.tally.usages
         grown = {name: round(growth(usages, name), 1) for name in MAX_GROWTH}
         return {
             "seconds": round(ended - began), "done": dict(self.tally.done), "messages": self.subscriber.messages,
             "alerts_expected": expected, "alerts_lost": lost, "alerts_doubled": doubled,
+            "alerts_unclear": unclear,
             "starved": self.tally.starved, "compared": self.tally.compared, "wrong_values": self.tally.wrong_values,
             "page_failures": self.tally.page_failures, "grown": grown,
             "usage": {name: [getattr(one, name) for one in (usages[0], usages[-1])] for name in MAX_GROWTH if usages},
@@ -495,6 +503,7 @@ def main() -> int:
         )
     ]
     rows += [("last values compared, wrong", f"{result['compared']}, {len(result['wrong_values'])}")]
+    rows += [("alerts missing, published at a kill of the broker", str(len(result["alerts_unclear"])))]
     rows += [("moments without pictures", str(result["starved"]))]
     for key, values in result["usage"].items():
         rows.append((f"{key}: first, last, growth", f"{values[0]:.0f}, {values[1]:.0f}, {result['grown'][key]:+.1f}"))
