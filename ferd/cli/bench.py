@@ -21,7 +21,7 @@ valid on a busy machine too.
 Examples:
   ferd bench                     a table
   ferd bench --json              keys frame_ms, frame_cpu_ms, floor_cpu_ms, stages, rss_mb, start_s …
-  ferd bench --image me.jpg      another picture with one face (needed where the demo extra is not installed)
+  ferd bench --image me.jpg      another picture with one face
 
 cpu is the time of all cores together. p95 is the 95th percentile. start_s is the time from the start of Python to the
 first reading. rss_mb is the resident memory of this process (10^6 bytes).

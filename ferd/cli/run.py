@@ -20,6 +20,7 @@ from ferd.config import CameraConfig, Config, MqttConfig, WebConfig, load_config
 from ferd.config.loader import SYSTEM_FILE
 from ferd.config.source import check_source
 from ferd.errors import EXIT_RESTART, ConfigError
+from ferd.extras import how_to_add
 from ferd.fs import exists
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _try(config: Config, file: Path | None) -> int:
         _handle_signals(daemon)
         subscribe = f"subscribe with: mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t 'ferd/#'"
         address = f"http://{config.web.bind}:{config.web.port}/"
-        page = f"page: {address}" if config.web.enabled else "page: needs `pip install 'ferd[web]'`"
+        page = f"page: {address}" if config.web.enabled else f"page: needs `{how_to_add('web')}`"
         if sys.stdout.isatty():
             with _screen(daemon, [broker_line, subscribe, page]) as handler:
                 set_up_logging(logging.WARNING, handler)

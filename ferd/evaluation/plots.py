@@ -12,6 +12,7 @@ import numpy as np
 from ferd.config import FatigueConfig
 from ferd.errors import FerdError
 from ferd.evaluation.metrics import Verdict
+from ferd.extras import how_to_add
 from ferd.types import LEVELS
 
 COLOURS = {"notice": "#f2d16b", "warning": "#f09a4a", "alarm": "#d9473f"}
@@ -182,7 +183,7 @@ def _figure(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise FerdError("--plot needs matplotlib: pip install 'ferd[plot]'") from None
+        raise FerdError(f"--plot needs matplotlib: {how_to_add('plot')}") from None
     return Figure(figsize=(width, height), layout="constrained")
 
 

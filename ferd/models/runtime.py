@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import ModelError
+from ferd.extras import how_to_install
 
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 FORCE_ENV = "FERD_TFLITE_RUNTIME"
@@ -141,7 +142,7 @@ def find_runtime() -> Any:
             reasons.append(f"{name.partition('.')[0]}: {_first_line(error)}")
     raise ModelError(
         f"no TFLite runtime ({'; '.join(reasons) or f'{FORCE_ENV}={forced} is not a known runtime'}). "
-        "pip install ai-edge-litert (or tflite-runtime with numpy<2 on Python 3.11)"
+        f"{how_to_install('ai-edge-litert')} (or tflite-runtime with numpy<2 on Python 3.11)"
     )
 
 

@@ -51,7 +51,7 @@ def test_a_good_environment_is_kept(venv: Path) -> None:
 
 
 def test_another_python_since(venv: Path) -> None:
-    """An upgrade from Debian 12 to 13: python3 is another version, and the packages lie in the folder of the old one."""
+    """An upgrade from Debian 12 to 13: python3 is another version; the packages lie in the old one's folder."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     (venv / "lib" / version).rename(venv / "lib/python3.9")
     (venv / "pyvenv.cfg").write_text("version = 3.9.2\ninclude-system-site-packages = false\n")
