@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from ferd.config import MqttConfig
 from ferd.config.models import NAME_PATTERN
@@ -20,6 +20,7 @@ from ferd.errors import EXIT_USAGE, FerdError
 # ---- commands and their parsers ----
 
 COMMAND_METAVAR = "COMMAND"
+Concerns = Literal["reads", "writes"] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,8 @@ class Command:
 
     ``summary``: one line, without a full stop. ``details``: what --help prints below the options; its lines are kept as
     they are. ``add_arguments`` fills the parser. ``run`` returns the exit code; None where the command only has
-    subcommands, which set their own.
+    subcommands, which set their own. ``concerns``: whether the command reads or writes what belongs to one ferd on this
+    machine (`ferd.installation`); main then prints whose it uses. None: it is not printed.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Command:
     details: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int] | None = None
+    concerns: Concerns = None
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,7 +72,7 @@ def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command], e
         )
         command.add_arguments(sub)
         if command.run is not None:
-            sub.set_defaults(run=command.run)
+            sub.set_defaults(run=command.run, concerns=command.concerns, command=sub.prog)
 
 
 # ---- options ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
@@ -11,6 +12,7 @@ from ferd import __version__
 from ferd.cli import bench, buzzer, config, doctor, model, mqtt, replay, run, upgrade, watch
 from ferd.cli.common import Command, Parser, add_commands
 from ferd.errors import EXIT_FAILED, FerdError
+from ferd.installation import Installation, concerned
 
 COMMANDS: tuple[Command, ...] = (
     run.RUN,
@@ -49,10 +51,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows ? for what it lacks
     args = parser().parse_args(argv)
+    installation = concerned(getattr(args, "config", None))
     try:
-        code: int = args.run(args)
+        code = _run(args, installation)
     except FerdError as error:
         print(f"ferd: {error}", file=sys.stderr)
+        if installation.is_hidden and args.concerns != "writes":
+            print(
+                f"ferd: this user cannot see the models and passwords of {installation.unit}; root can: "
+                f"sudo {args.command}",
+                file=sys.stderr,
+            )
         return error.exit_code
     except BrokenPipeError:
         # The reader ended (`| head`). Python flushes stdout once more at exit, so it is redirected to /dev/null:
@@ -64,4 +73,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    return code
+
+
+def _run(args: argparse.Namespace, installation: Installation) -> int:
+    """Run the command for the ferd that it concerns, and print which one that is where there are several."""
+    if args.concerns == "writes":
+        installation.check_writable(args.command)
+    installation.use()
+    args.installation = installation
+    if args.concerns is not None and installation.unit is not None:
+        print(f"ferd: this concerns {installation}", file=sys.stderr)
+    try:
+        code: int = args.run(args)
+    finally:
+        if args.concerns == "writes":
+            installation.hand_over()
+    if args.concerns == "writes" and installation.unit is not None and code == 0:
+        print(f"ferd: the service reads its models again with: sudo systemctl reload {installation.unit}")
     return code

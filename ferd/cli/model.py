@@ -64,16 +64,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_commands(
         parser,
         (
-            Command("list", "list the installed models", "", add_json_option, _list),
-            Command("show", "show everything about one model", "", _add_show_arguments, _show),
+            Command("list", "list the installed models", "", add_json_option, _list, "reads"),
+            Command("show", "show everything about one model", "", _add_show_arguments, _show, "reads"),
             Command(
                 "add",
                 "install a model of your own: a Teachable Machine export as downloaded, or any TFLite classifier",
                 ADD_DETAILS,
                 _add_add_arguments,
                 _add,
+                "writes",
             ),
-            Command("remove", "remove a model of your own", "", _add_remove_arguments, _remove),
+            Command("remove", "remove a model of your own", "", _add_remove_arguments, _remove, "writes"),
             model_teach.TEACH,
             model_teach.TRY,
             model_eval.EVAL,

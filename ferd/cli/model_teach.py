@@ -294,5 +294,6 @@ TEACH = Command(
     TEACH_DETAILS,
     _add_teach_arguments,
     _run_teach,
+    "writes",
 )
 TRY = Command("try", "show a model at work: live bars of what it sees", TRY_DETAILS, _add_try_arguments, _run_try)

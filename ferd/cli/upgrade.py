@@ -48,4 +48,5 @@ UPGRADE = Command(
     DETAILS,
     _add_arguments,
     _run,
+    "reads",
 )
