@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from ferd import __version__
 from ferd.cli import bench, buzzer, config, doctor, model, mqtt, replay, run, upgrade, watch
 from ferd.cli.common import Command, Parser, add_commands
-from ferd.errors import EXIT_FAILED, FerdError
+from ferd.config import locate
+from ferd.errors import EXIT_FAILED, ConfigError, FerdError
 from ferd.installation import Installation, concerned
 
 COMMANDS: tuple[Command, ...] = (
@@ -55,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(args, installation)
     except FerdError as error:
-        print(f"ferd: {error}", file=sys.stderr)
+        text = locate(str(error), installation.config, os.environ) if isinstance(error, ConfigError) else str(error)
+        print(f"ferd: {text}", file=sys.stderr)
         if installation.is_hidden and args.concerns != "writes":
             print(
                 f"ferd: this user cannot see the models and passwords of {installation.unit}; root can: "

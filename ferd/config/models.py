@@ -561,7 +561,19 @@ def _option_problem(problem: ErrorDetails) -> str:
 def _bare_host(host: str) -> str:
     if not host or "/" in host or any(c.isspace() for c in host):
         raise ValueError("write only the name or the address, without mqtt:// and without blanks")
+    if ":" in host and not _is_ipv6(host):
+        name, _, port = host.rpartition(":")
+        if port.isdecimal():
+            raise ValueError(f'the port is a key of its own: host = "{name.strip("[]")}" and port = {port}')
+        raise ValueError("write only the name or the address")
     return host
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).version == 6
+    except ValueError:
+        return False
 
 
 class MqttConfig(Section):
