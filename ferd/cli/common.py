@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
 
+from ferd.cli.help import HelpFormatter
 from ferd.config import MqttConfig
 from ferd.config.models import NAME_PATTERN
 from ferd.errors import EXIT_USAGE, FerdError
@@ -27,8 +28,8 @@ Concerns = Literal["reads", "writes"] | None
 class Command:
     """One command or subcommand.
 
-    ``summary``: one line, without a full stop. ``details``: what --help prints below the options; its lines are kept as
-    they are. ``add_arguments`` fills the parser. ``run`` returns the exit code; None where the command only has
+    ``summary``: one line, without a full stop. ``details``: what --help prints below the options, laid out by
+    `ferd.cli.help`. ``add_arguments`` fills the parser. ``run`` returns the exit code; None where the command only has
     subcommands, which set their own. ``concerns``: whether the command reads or writes what belongs to one ferd on this
     machine (`ferd.installation`); main then prints whose it uses. None: it is not printed.
     """
@@ -68,7 +69,7 @@ def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command], e
             help=command.summary,
             description=f"{command.summary[0].upper()}{command.summary[1:]}.",
             epilog="\n\n".join(part for part in (command.details.strip("\n"), epilog) if part),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         command.add_arguments(sub)
         if command.run is not None:

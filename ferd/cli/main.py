@@ -58,12 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FerdError as error:
         text = locate(str(error), installation.config, os.environ) if isinstance(error, ConfigError) else str(error)
         print(f"ferd: {text}", file=sys.stderr)
-        if installation.is_hidden and args.concerns != "writes":
-            print(
-                f"ferd: this user cannot see the models and passwords of {installation.unit}; root can: "
-                f"sudo {args.command}",
-                file=sys.stderr,
-            )
+        _hint_at_root(args, installation)
         return error.exit_code
     except BrokenPipeError:
         # The reader ended (`| head`). Python flushes stdout once more at exit, so it is redirected to /dev/null:
@@ -72,10 +67,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         print(f"ferd: {error}", file=sys.stderr)
+        _hint_at_root(args, installation)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return code
+
+
+def _hint_at_root(args: argparse.Namespace, installation: Installation) -> None:
+    if installation.is_hidden and args.concerns != "writes":
+        print(
+            f"ferd: this user cannot see the models and passwords of {installation.unit}; root can: "
+            f"sudo {args.command}",
+            file=sys.stderr,
+        )
 
 
 def _run(args: argparse.Namespace, installation: Installation) -> int:
