@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -178,12 +179,17 @@ def _legend(axes: Any) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
 
 
+def check_plots() -> None:
+    """Raise FerdError without matplotlib: before the minutes in which a recording is analysed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise FerdError(f"--plot needs matplotlib: {how_to_add('plot')}")
+
+
 def _figure(width: float, height: float) -> Any:
     """Make an empty figure, size in inches."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise FerdError(f"--plot needs matplotlib: {how_to_add('plot')}") from None
+    check_plots()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 
