@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
         if message.endswith(f"required: {COMMAND_METAVAR}"):
             self.print_help(sys.stderr)
             self.exit(EXIT_USAGE)
-        found = re.search(r"argument (.+): invalid choice: '(.*)' \(choose from (.+)\)", message)
+        found = re.search(r"argument (.+?): invalid choice: '(.*?)'.*\(choose from (.+)\)", message)
         if found:
             argument, given, choices = found.groups()
             close = difflib.get_close_matches(given, re.findall(r"[\w.-]+", choices), n=1, cutoff=0.5)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ferd import __version__
 from ferd.cli import bench, buzzer, config, doctor, model, mqtt, replay, run, upgrade, watch
 from ferd.cli.common import Command, Parser, add_commands
+from ferd.cli.help import HelpFormatter
 from ferd.config import locate
 from ferd.errors import EXIT_FAILED, ConfigError, FerdError
 from ferd.installation import Installation, concerned
@@ -31,6 +32,11 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 EXIT_CODES = "Exit codes: 0 success, 1 failure, 2 wrong usage, 78 invalid configuration or model file."
+FIRST_STEPS = """First steps:
+  ferd run --try     a first look: the camera or a demo scene, live in this terminal
+  ferd doctor        what is wrong here, and the remedy
+  ferd config default > ferd.toml    a file to start from
+  ferd model --help  your own model, your own classes"""
 EXIT_INTERRUPTED = 130
 
 
@@ -39,7 +45,8 @@ def parser() -> Parser:
     top = Parser(
         prog="ferd",
         description="The facial expression daemon: reads expressions from a camera and publishes them over MQTT.",
-        epilog=EXIT_CODES,
+        epilog=f"{FIRST_STEPS}\n\n{EXIT_CODES}",
+        formatter_class=HelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"ferd {__version__}")
     add_commands(top, COMMANDS, EXIT_CODES)

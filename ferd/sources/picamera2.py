@@ -25,8 +25,8 @@ SMALL_SIZE = (320, 240)
 """Width and height of the low-resolution stream, whose Y plane is a gray image for free."""
 
 MISSING = (
-    "picamera2 is not installed here, or ferd's environment does not see it. `sudo apt install python3-picamera2`, then "
-    "`./scripts/run` or `sudo ./scripts/install` makes the environment again, with the system's packages"
+    "picamera2 is not installed here, or ferd's environment does not see it. `sudo apt install python3-picamera2`; "
+    "`./scripts/run` or `sudo ./scripts/install` makes the environment with it"
 )
 TROUBLE = "Check the ribbon cable at both ends and the power supply; `rpicam-hello --list-cameras` must list the camera"
 

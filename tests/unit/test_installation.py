@@ -150,6 +150,19 @@ def test_root_adds_a_model_to_the_service(
     assert command(monkeypatch, found, "doctor", "--only", "models", "--config", str(found.config)) == 0
 
 
+def test_a_user_who_cannot_look_into_the_service_is_pointed_to_root(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = on(machine, environment=SERVICE)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != found.state and access(path, mode))
+    assert command(monkeypatch, found, "model", "show", "mood") == 78
+    assert "root can: sudo ferd model show" in capsys.readouterr().err
+    assert command(monkeypatch, found, "model", "remove", "mood") == 1
+    assert "sudo ferd model remove" in capsys.readouterr().err
+
+
 def test_the_own_models_of_a_user_are_where_they_were(
     zipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
