@@ -27,7 +27,7 @@ STABLE_AFTER_S = 20.0
 """The new release must run for this long without a restart."""
 HAS_PICAMERA2 = "import importlib.util as u, sys; sys.exit(u.find_spec('picamera2') is None)"
 """Looks without importing, as scripts/lib/setup.sh does: with it, an environment needs the system's packages."""
-EXTRAS = ("pi", "web")
+EXTRAS = ("pi", "video", "web")
 """Optional parts of a service; scripts/lib/service.sh installs the same."""
 STEP_S = 1800.0
 """Time limit of a command. An installation takes minutes on a Pi Zero 2 W."""

@@ -42,7 +42,7 @@ Examples:
   ferd model add mood.zip --rename "None=nobody"     another name for a class
   ferd model add converted_keras.zip --pictures DIR  Keras, SavedModel and TensorFlow.js exports are converted to int8;
                                                      DIR holds pictures like those that the model will see
-                                                     (needs the extra: pip install 'ferd[convert]')
+                                                     (needs TensorFlow, about 2 GB, on a PC)
 
 Scales: 0..1, -1..1 (write --scale=-1..1), 0..255, imagenet, caffe, or MEAN/STD of (value / 255 - MEAN) / STD with one
 number each, or three with commas in the order of the channels.

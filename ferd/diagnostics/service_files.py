@@ -88,6 +88,8 @@ def _remedy(key: str, file: Path, installation: Installation) -> str:
         return f"Move it (sudo mv {file} {place}) and name that file: systemd passes it on, also with mode 600"
     if any(file.resolve().is_relative_to(folder) for folder in HIDDEN):
         return f"Copy it to {PLACE} (sudo install -m 644 {file} {PLACE}/) and name it there"
+    if "password" in key or "token" in key or key.endswith("key_file"):
+        return f"Run: sudo chgrp video {file} && sudo chmod 640 {file} (the service is in that group)"
     return f"Run: sudo chmod o+r {file} (and o+x for its folders)"
 
 

@@ -72,7 +72,7 @@ def test_a_good_one(tmp_path):
     machine.upgrade()
     assert machine.in_use == "2"
     assert any("--system-site-packages" in line for line in machine.ran)
-    assert any("constraints.txt" in line and "/src[pi,web]" in line for line in machine.ran)
+    assert any("constraints.txt" in line and "/src[pi,video,web]" in line for line in machine.ran)
     looks = [n for n, line in enumerate(machine.ran) if "doctor" in line]
     assert looks < [n for n, line in enumerate(machine.ran) if "systemctl restart" in line]
     assert machine.waited
