@@ -62,7 +62,8 @@ class Environment:
         packages = " ".join(shlex.quote(requirement) for requirement in wanted)
         if self.is_service:
             constraints = SERVICE_HOME / "constraints.txt"
-            option = f"--constraint {constraints} " if constraints.is_file() else ""
+            pinned = constraints.is_file() and constraints.stat().st_size > 0  # empty without picamera2
+            option = f"--constraint {constraints} " if pinned else ""
             return f"sudo {SERVICE_HOME}/venv/bin/python -m pip install {option}{packages}"
         if (self.prefix / "pipx_metadata.json").is_file():
             return f"pipx inject {self.prefix.name} {packages}"
