@@ -23,6 +23,8 @@ from ferd.fs import exists, state_dir
 UNIT_FOLDERS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
 UNIT = "ferd.service"
 STATE_FOLDERS = Path("/var/lib")
+OWN_ENV = "FERD_OWN"
+"""Set by root, or by tests, to leave the service alone: the command then concerns the user's own ferd."""
 NEVER_STARTED_UID = 65534
 """Stands for the dynamic user of a service that does not exist yet: "nobody", who owns nothing."""
 
@@ -123,7 +125,7 @@ def concerned(
     default = system_file if exists(system_file) else None
     if environ.get("STATE_DIRECTORY"):
         return Installation(None, config or default, state_dir(), explicit=True)
-    if not any(exists(folder / UNIT) for folder in units):
+    if environ.get(OWN_ENV) or not any(exists(folder / UNIT) for folder in units):
         return Installation(None, config or default, state_dir())
     if config is not None and config.absolute().parent == system_file.parent and config.suffix == ".toml":
         name = UNIT if config.name == system_file.name else f"ferd@{config.stem}.service"

@@ -67,6 +67,10 @@ def test_another_file_of_root_is_no_service(machine: Path) -> None:
     assert (found.unit, found.config) == (None, machine / "my.toml")
 
 
+def test_root_can_leave_the_service_alone(machine: Path) -> None:
+    assert concerned(None, {"FERD_OWN": "1"}, units=(machine / "units",), uid=0).unit is None
+
+
 def test_without_a_service_root_has_a_ferd_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "units").mkdir()
     assert on(tmp_path, uid=0).unit is None
