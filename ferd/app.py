@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -13,7 +14,7 @@ from typing import Any
 
 from ferd.camera_worker import CameraWorker
 from ferd.commands import CommandHandler, CommandQueue, answer
-from ferd.config import CameraConfig, Config
+from ferd.config import CameraConfig, Config, locate
 from ferd.engine import Engine
 from ferd.errors import FerdError
 from ferd.instance_lock import InstanceLock
@@ -144,6 +145,7 @@ class Application:
             self._tick()
             for worker in self._workers.values():
                 worker.start()
+                self._report_switched_off(worker)
             self._loop()
         finally:
             self._shut_down()
@@ -212,7 +214,8 @@ class Application:
                 self._reload_asked.clear()
                 self.reload()
         except FerdError as error:
-            log.error("reload failed, everything runs on as it was: %s", error)  # noqa: TRY400  # names the remedy
+            text = locate(str(error), self._file, os.environ)
+            log.error("reload failed, everything runs on as it was: %s", text)  # noqa: TRY400  # names the remedy
 
     def _restart_for_a_hung_camera(self) -> None:
         now = time.monotonic()
@@ -301,6 +304,17 @@ class Application:
             history=self._restarts.history(name),
             audible=self.buzzer.audible,
         )
+
+    def _report_switched_off(self, worker: CameraWorker) -> None:
+        """Log how to switch on a camera that an earlier run was told to close: it would only say "disabled"."""
+        if not worker.settings.enabled:
+            log.warning(
+                'camera is switched off since an earlier run name=%s remedy="send ON to ferd/%s/%s/enabled/set, '
+                'or press Start on the page"',
+                worker.name,
+                self.config.node.name,
+                worker.name,
+            )
 
     def _latest(self) -> Snapshot:
         """Return the latest snapshot; the page runs only once there is one."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from ferd.config import Config
 from ferd.config.models import Section
-from ferd.models.registry import find_bundle
 from ferd.snapshot import FileStamps
+from ferd.vision.loader import expression_bundle
 
 NAMED = ("node", "mqtt", "buzzer", "web")
 """Sections that are reported under their own name; all others but the cameras are "models and rules"."""
@@ -70,7 +70,7 @@ def file_stamps(config: Config) -> FileStamps:
     """
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     credentials = tuple(sorted(Path(folder).iterdir())) if folder and Path(folder).is_dir() else ()
-    model = find_bundle(config.expression.model).path
+    model = expression_bundle(config).path
     return stamps(config, {"mqtt": credentials, "expression": (model, model.with_suffix(".json"))})
 
 

@@ -25,6 +25,10 @@ KEPT = 2
 """Number of releases to keep: the one in use and the previous one."""
 STABLE_AFTER_S = 20.0
 """The new release must run for this long without a restart."""
+HAS_PICAMERA2 = "import importlib.util as u, sys; sys.exit(u.find_spec('picamera2') is None)"
+"""Looks without importing, as scripts/lib/setup.sh does: with it, an environment needs the system's packages."""
+EXTRAS = ("pi", "video", "web")
+"""Optional parts of a service; scripts/lib/service.sh installs the same."""
 STEP_S = 1800.0
 """Time limit of a command. An installation takes minutes on a Pi Zero 2 W."""
 
@@ -67,6 +71,7 @@ class Upgrade:
         run: Runs a command.
         home: The folder of the releases.
         root: The root of the file system for units and rules.
+        extras: The optional parts to install.
         wait: Sleeps.
     """
 
@@ -78,10 +83,11 @@ class Upgrade:
         run: Run = run_command,
         home: Path = HOME,
         root: Path = ROOT,
+        extras: Sequence[str] = EXTRAS,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self._source, self._say, self._run, self._home, self._wait = source, say, run, home, wait
-        self._root = root
+        self._root, self._extras = root, tuple(extras)
 
     def __call__(self) -> None:
         """Upgrade, or roll back.
@@ -92,7 +98,7 @@ class Upgrade:
         old = self._current()
         new = self._home / "releases" / str(max(self._numbers(), default=0) + 1)
         try:
-            self._install(old, new)
+            self._install(new)
             self._check(new)
         except BaseException:  # an interruption as well: half a release must not stay as the previous one
             shutil.rmtree(new, ignore_errors=True)
@@ -146,16 +152,26 @@ class Upgrade:
     def _numbers(self) -> list[int]:
         return [int(p.name) for p in (self._home / "releases").iterdir() if re.fullmatch(r"\d+", p.name)]
 
-    def _install(self, old: Path, new: Path) -> None:
+    def _install(self, new: Path) -> None:
         self._say(f"installing {self._source} into {new} (takes some minutes on a Pi)")
-        system = "include-system-site-packages = true" in (old / "pyvenv.cfg").read_text()
+        system = self._run(["python3", "-c", HAS_PICAMERA2]).code == 0  # installed or removed since the old release
         options = ["--system-site-packages"] if system else []
         self._must(["python3", "-m", "venv", "--clear", *options, str(new)], "the environment could not be created")
         pip = [str(new / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-cache-dir"]
-        if (constraints := self._home / "constraints.txt").exists():
+        if system:
+            pip += self._constraint(new)
+        elif (constraints := self._home / "constraints.txt").exists():
             pip += ["--constraint", str(constraints)]
-        self._must([*pip, f"{self._source}[pi,video,web]"], "pip could not install it")
+        self._must([*pip, f"{self._source}[{','.join(self._extras)}]"], "pip could not install it")
         self._run([str(new / "bin/python"), "-m", "compileall", "-q", str(new / "lib")])
+
+    def _constraint(self, new: Path) -> list[str]:
+        """Keep the numpy that the system's packages, picamera2 among them, were built for. Returns pip's option."""
+        file = self._home / "constraints.txt"
+        found = self._run([str(new / "bin/python"), "-c", "import numpy; print(f'numpy=={numpy.__version__}')"])
+        if found.code == 0 and found.output.startswith("numpy=="):
+            file.write_text(found.output, encoding="utf-8")
+        return ["--constraint", str(file)] if file.exists() else []
 
     def _check(self, new: Path) -> None:
         """Let the new release check itself and the configuration before the switch."""

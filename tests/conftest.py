@@ -15,6 +15,7 @@ settings.load_profile("ferd")
 def a_state_folder_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test finds what another one kept, or leaves anything in the home of whoever runs it."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("FERD_OWN", "1")  # on a machine with the service, root's commands would change its models
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
 
 

@@ -1,7 +1,4 @@
-"""Clips of a drawn driver for the real pipeline: the portrait of the demo scene, with closed eyes and yawns on cue.
-
-Needs the portrait that matplotlib ships, as the demo scene does.
-"""
+"""Clips of a drawn driver for the real pipeline: the portrait of the demo scene, with closed eyes and yawns on cue."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Ferd:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env=clean | {"PYTHONUNBUFFERED": "1", "XDG_DATA_HOME": str(folder)} | dict(environ),
+                env=clean | {"PYTHONUNBUFFERED": "1", "XDG_DATA_HOME": str(folder), "FERD_OWN": "1"} | dict(environ),
             )
 
     @property

@@ -22,7 +22,7 @@ Examples:
   ferd bench --json              keys frame_ms, frame_cpu_ms, floor_cpu_ms, stages, rss_mb, start_s …
   ferd bench --faces 10          the same face ten times
   ferd bench --source clip.mp4   the frames of a video, from its bytes to the reading
-  ferd bench --image me.jpg      another picture with one face (needed where the demo extra is not installed)
+  ferd bench --image me.jpg      another picture with one face
 
 wire_cpu_ms is the CPU time from the bytes of a JPEG (or of the file) to the reading while a face is followed,
 wire_search_cpu_ms the same with the detector in every frame; colour_decode_cpu_ms is what decoding to colour would add.

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
+from ferd.cli.help import HelpFormatter
 from ferd.config import MqttConfig
 from ferd.config.models import NAME_PATTERN
 from ferd.errors import EXIT_USAGE, FerdError
@@ -21,15 +22,17 @@ from ferd.log_limit import RepeatFilter
 # ---- commands and their parsers ----
 
 COMMAND_METAVAR = "COMMAND"
+Concerns = Literal["reads", "writes"] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command or subcommand.
 
-    ``summary``: one line, without a full stop. ``details``: what --help prints below the options; its lines are kept as
-    they are. ``add_arguments`` fills the parser. ``run`` returns the exit code; None where the command only has
-    subcommands, which set their own.
+    ``summary``: one line, without a full stop. ``details``: what --help prints below the options, laid out by
+    `ferd.cli.help`. ``add_arguments`` fills the parser. ``run`` returns the exit code; None where the command only has
+    subcommands, which set their own. ``concerns``: whether the command reads or writes what belongs to one ferd on this
+    machine (`ferd.installation`); main then prints whose it uses. None: it is not printed.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Command:
     details: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int] | None = None
+    concerns: Concerns = None
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         if message.endswith(f"required: {COMMAND_METAVAR}"):
             self.print_help(sys.stderr)
             self.exit(EXIT_USAGE)
-        found = re.search(r"argument (.+): invalid choice: '(.*)' \(choose from (.+)\)", message)
+        found = re.search(r"argument (.+?): invalid choice: '(.*?)'.*\(choose from (.+)\)", message)
         if found:
             argument, given, choices = found.groups()
             close = difflib.get_close_matches(given, re.findall(r"[\w.-]+", choices), n=1, cutoff=0.5)
@@ -66,11 +70,11 @@ def add_commands(parser: argparse.ArgumentParser, commands: Sequence[Command], e
             help=command.summary,
             description=f"{command.summary[0].upper()}{command.summary[1:]}.",
             epilog="\n\n".join(part for part in (command.details.strip("\n"), epilog) if part),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         command.add_arguments(sub)
         if command.run is not None:
-            sub.set_defaults(run=command.run)
+            sub.set_defaults(run=command.run, concerns=command.concerns, command=sub.prog)
 
 
 # ---- options ----

@@ -13,7 +13,9 @@ from ferd.config.exposure import exposed_secrets
 from ferd.config.loader import SYSTEM_FILE
 from ferd.config.source import redact
 from ferd.config.template import default_toml
+from ferd.errors import ConfigError
 from ferd.fs import exists
+from ferd.installation import Installation
 
 CONFIG_DETAILS = """
 Examples:
@@ -22,8 +24,8 @@ Examples:
 """
 CHECK_DETAILS = """
 Validates the file, the environment variables that override it (FERD_SECTION__KEY=value), and that the model, the
-detector, the password and the certificates that it names can be loaded. Starts nothing and does not connect to the
-broker.
+detector, the password and the certificates that it names can be loaded: for the service, by the user that the service
+runs as. Starts nothing and does not connect to the broker.
 
 Examples:
   ferd check                     the system's file, else the defaults
@@ -44,24 +46,31 @@ def _run_config(args: argparse.Namespace) -> int:
 
 
 def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", type=Path, help=f"the file to check (default: {SYSTEM_FILE})")
+    parser.add_argument(
+        "config", nargs="?", type=Path, metavar="file", help=f"the file to check (default: {SYSTEM_FILE})"
+    )
 
 
 def _file_of(args: argparse.Namespace) -> Path | None:
     """The file that is checked; None for the defaults."""
-    return args.file or (SYSTEM_FILE if exists(SYSTEM_FILE) else None)
+    return args.config or (SYSTEM_FILE if exists(SYSTEM_FILE) else None)
 
 
 def _run_check(args: argparse.Namespace) -> int:
+    from ferd.diagnostics.service_files import unreadable_files
     from ferd.outputs.home_assistant.discovery import identity
     from ferd.outputs.mqtt.broker_settings import broker_settings
     from ferd.vision.loader import Models
 
-    config = load_config(args.file, os.environ)
+    config = load_config(args.config, os.environ)
+    installation: Installation = args.installation
+    if installation.unit is not None and (problems := list(unreadable_files(config, installation))):
+        raise ConfigError("\n".join(problems))
     models = Models(config)
     settings = broker_settings(config.mqtt)
     file = _file_of(args) or "the defaults (there is no file)"
     print(f"{file}: fine")
+    print(f"  for       {installation.unit or 'your own ferd'}, whose models and switches are in {installation.state}")
     print(f"  node      {config.node.name}")
     for name, camera in config.cameras.items():
         print(f"  camera    {name}: {redact(camera.source)}, {camera.width}x{camera.height} at {camera.fps:g} fps")

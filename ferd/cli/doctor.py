@@ -16,6 +16,7 @@ from ferd.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_USAGE, ConfigError
 
 if TYPE_CHECKING:
     from ferd.diagnostics.finding import Finding
+    from ferd.installation import Installation
 
 DOCTOR_DETAILS = """
 Examples:
@@ -49,16 +50,20 @@ def _run_doctor(args: argparse.Namespace) -> int:
     from ferd.config import Config, load_config
     from ferd.diagnostics.examine import CHECKS, examine
     from ferd.diagnostics.finding import error, ok, worst
+    from ferd.diagnostics.service_files import unreadable_files
 
     if unknown := [part for part in args.only or [] if part not in CHECKS]:
         print(f"ferd: doctor knows no part {unknown[0]}; known: {', '.join(CHECKS)}", file=sys.stderr)
         return EXIT_USAGE
+    installation: Installation = args.installation
     logging.disable(logging.WARNING)  # what matters is reported as a finding
     show = FindingPrinter(as_json=args.json)
     invalid = False
     try:
         config = load_config(args.config, os.environ)
-        show(ok("config", str(args.config or "the system's file, or the defaults")))
+        show(ok("config", str(installation)))
+        for problem in unreadable_files(config, installation) if installation.unit is not None else ():
+            show(error("config", problem))
     except ConfigError as problem:
         invalid, config = True, Config()
         show(error("config", str(problem), "`ferd check` says more; the other checks use the defaults"))

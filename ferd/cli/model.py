@@ -42,7 +42,7 @@ Examples:
   ferd model add mood.zip --rename "None=nobody"     another name for a class
   ferd model add converted_keras.zip --pictures DIR  Keras, SavedModel and TensorFlow.js exports are converted to int8;
                                                      DIR holds pictures like those that the model will see
-                                                     (needs the extra: pip install 'ferd[convert]')
+                                                     (needs TensorFlow, about 2 GB, on a PC)
 
 Scales: 0..1, -1..1 (write --scale=-1..1), 0..255, imagenet, caffe, or MEAN/STD of (value / 255 - MEAN) / STD with one
 number each, or three with commas in the order of the channels.
@@ -64,16 +64,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_commands(
         parser,
         (
-            Command("list", "list the installed models", "", add_json_option, _list),
-            Command("show", "show everything about one model", "", _add_show_arguments, _show),
+            Command("list", "list the installed models", "", add_json_option, _list, "reads"),
+            Command("show", "show everything about one model", "", _add_show_arguments, _show, "reads"),
             Command(
                 "add",
                 "install a model of your own: a Teachable Machine export as downloaded, or any TFLite classifier",
                 ADD_DETAILS,
                 _add_add_arguments,
                 _add,
+                "writes",
             ),
-            Command("remove", "remove a model of your own", "", _add_remove_arguments, _remove),
+            Command("remove", "remove a model of your own", "", _add_remove_arguments, _remove, "writes"),
             model_teach.TEACH,
             model_teach.TRY,
             model_eval.EVAL,

@@ -55,8 +55,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ferd.evaluation.plots import check_plots
     from ferd.models.registry import find_bundle
 
+    if args.plot:
+        check_plots()
     config = load_config(None, os.environ).detector.model_copy(update={"min_face_px": MIN_FACE_PX})
     if args.name in ("haar", "yunet"):
         return _detector(config.model_copy(update={"kind": args.name}), args)

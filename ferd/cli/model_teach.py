@@ -85,7 +85,7 @@ def _run_teach(args: argparse.Namespace) -> int:
         for warning in (warning for one in collected for warning in one.warnings()):
             progress.console.print(f"[yellow]{warning}[/]")
         if args.adapt:
-            _print_adapted(_adapt(name, collected, net))
+            _print_adapted(name, collected, net)
         else:
             _print_report(_teach(args, name, collected, net, progress))
     return 0
@@ -230,7 +230,14 @@ def _print_report(report: Report) -> None:
     )
 
 
-def _print_adapted(adapted: Adapted) -> None:
+def _print_adapted(name: str, collected: Sequence[Collected], net: FeatureNet) -> None:
+    from ferd.models.finetune.adapt import NotImprovedError
+
+    try:
+        adapted = _adapt(name, collected, net)
+    except NotImprovedError as reason:
+        print(f"\n{reason}")
+        return
     moved = ", ".join(f"{label} {value:+.2f}" for label, value in adapted.shift.items() if abs(value) >= 0.05)
     print(
         f"\nof {adapted.held_out} held-out samples {100 * adapted.before:.0f} % were right before, "
@@ -298,5 +305,6 @@ TEACH = Command(
     TEACH_DETAILS,
     _add_teach_arguments,
     _run_teach,
+    "writes",
 )
 TRY = Command("try", "show a model at work: live bars of what it sees", TRY_DETAILS, _add_try_arguments, _run_try)

@@ -37,7 +37,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         (
             Command("schema", "print every topic and payload as JSON Schema", "", _add_schema_arguments, _schema),
-            Command("purge", "remove all retained topics of a node from the broker", "", _add_purge_arguments, _purge),
+            Command(
+                "purge",
+                "remove all retained topics of a node from the broker",
+                "",
+                _add_purge_arguments,
+                _purge,
+                "reads",
+            ),
         ),
     )
 

@@ -45,12 +45,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ferd.evaluation.plots import plot_fatigue
+    from ferd.evaluation.plots import check_plots, plot_fatigue
     from ferd.replay import to_json
 
     config = load_config(args.config, os.environ)
     if args.fps <= 0:
         raise SystemExit("ferd: --fps must be above 0")
+    if args.plot:
+        check_plots()
     fatigue = args.fatigue or args.plot is not None
     if fatigue:
         config = config.model_copy(update={"fatigue": config.fatigue.model_copy(update={"enabled": True})})

@@ -15,12 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferd.cli import hints
 from ferd.cli.common import Command, add_config_option, set_up_logging
 from ferd.config import CameraConfig, Config, MqttConfig, WebConfig, load_config
 from ferd.config.exposure import exposed_secrets
 from ferd.config.loader import SYSTEM_FILE
 from ferd.config.source import check_source
 from ferd.errors import EXIT_RESTART, ConfigError
+from ferd.extras import how_to_add
 from ferd.fs import exists
 
 if TYPE_CHECKING:
@@ -121,19 +123,64 @@ def _try(config: Config, file: Path | None) -> int:
             file=file,
         )
         _handle_signals(daemon)
-        subscribe = f"subscribe with: mosquitto_sub -h {mqtt.host} -p {mqtt.port} -v -t 'ferd/#'"
-        address = f"http://{config.web.bind}:{config.web.port}/"
-        page = f"page: {address}" if config.web.enabled else "page: needs `pip install 'ferd[web]'`"
+        delivery = Delivery(daemon)
+        head = [broker_line, *_head_lines(config, file)]
         if sys.stdout.isatty():
-            with _screen(daemon, [broker_line, subscribe, page]) as handler:
+            with _screen(daemon, head, delivery) as handler:
                 set_up_logging(logging.WARNING, handler)
                 wants_restart = daemon.run()
         else:
-            print(broker_line, subscribe, page, sep="\n", flush=True)
+            print(*head, sep="\n", flush=True)
             daemon.mqtt.subscribe(_print_message)
             wants_restart = daemon.run()
-    print("ferd ended; its last message was: offline", flush=True)
+    print(delivery.last_words(), flush=True)
     return _restart() if wants_restart else 0
+
+
+def _head_lines(config: Config, file: Path | None) -> list[str]:
+    """How to subscribe, and where the page is: from another machine too."""
+    from ferd.outputs.mqtt.broker_settings import broker_settings
+
+    username = broker_settings(config.mqtt).username
+    lines = [f"subscribe with: {hints.subscribe(config.mqtt, file, username)}"]
+    if not config.web.enabled:
+        return [*lines, f"page: needs `{how_to_add('web')}`"]
+    lines.append(f"page: http://{config.web.bind}:{config.web.port}/")
+    if config.web.local and (tunnel := hints.tunnel(config.web.port)):
+        lines.append(f"page, from the machine where you sit: {tunnel}")
+    return lines
+
+
+class Delivery:
+    """Know whether a broker took the messages: what is shown on the screen may only wait for one."""
+
+    def __init__(self, daemon: Application) -> None:
+        self._mqtt, self._status_topic = daemon.mqtt, f"ferd/{daemon.config.node.name}/status"
+        self._reason, self._said_offline = "", False
+        self.ever = False
+        daemon.mqtt.subscribe(self._note)
+
+    def look(self) -> str:
+        """Return why the broker takes nothing at the moment; empty while it takes the messages."""
+        status = self._mqtt.status
+        self.ever = self.ever or status.connected
+        if not status.connected and status.reason not in ("", "not started", "stopped"):
+            self._reason = status.reason
+        return "" if status.connected else self._reason
+
+    def last_words(self) -> str:
+        """Return the line for the end. The status "offline" is shown only by a connection that could say it."""
+        if self._said_offline:
+            return "ferd ended; its last message was: offline"
+        reason = f" ({self._reason})" if self._reason else ""
+        return f"ferd ended; {'the broker was away' if self.ever else 'no broker took its messages'}{reason}"
+
+    def _note(self, message: Message) -> None:
+        before = self._reason
+        if (reason := self.look()) and reason != before and not sys.stdout.isatty():
+            print(f"broker: {reason}. What follows was not delivered", flush=True)
+        if message.topic == self._status_topic:
+            self._said_offline = message.encoded() == b"offline"
 
 
 def _file(given: Path | None) -> Path | None:
@@ -183,7 +230,7 @@ def _broker(config: Config) -> Iterator[tuple[MqttConfig, Protocol, str]]:
 
 
 @contextmanager
-def _screen(daemon: Application, head: list[str]) -> Iterator[logging.Handler]:
+def _screen(daemon: Application, head: list[str], delivery: Delivery) -> Iterator[logging.Handler]:
     """Show the live screen. Yields a log handler that puts the last line into the screen's footer."""
     from rich.live import Live
 
@@ -194,8 +241,9 @@ def _screen(daemon: Application, head: list[str]) -> Iterator[logging.Handler]:
 
     def render() -> object:
         screen.head = [*head, *_camera_lines(daemon)]
-        if reason := daemon.mqtt.status.reason:
+        if reason := delivery.look() or daemon.mqtt.status.reason:
             screen.head.append(f"broker: {reason}")
+        screen.delivered = delivery.ever
         return screen.render(time.monotonic())
 
     class Footer(logging.Handler):
@@ -212,7 +260,14 @@ def _screen(daemon: Application, head: list[str]) -> Iterator[logging.Handler]:
 def _camera_lines(daemon: Application) -> list[str]:
     """One line for each camera: what its source really is."""
     lines = []
+    snapshot = daemon.snapshot
+    off = [] if snapshot is None else [name for name, one in snapshot.cameras.items() if not one.settings.enabled]
+    config = daemon.config
+    page = f"http://{config.web.bind}:{config.web.port}/" if config.web.enabled else None
+    lines += [hints.switched_off(name, config.node.name, config.mqtt, config.mqtt.username, page) for name in off]
     for name, source in daemon.camera_sources().items():
+        if name in off:
+            continue
         demo = source == "demo scene" and daemon.config.cameras[name].source == "auto"
         lines.append(f"camera {name}: {'no camera found, so this is the ' if demo else ''}{source or 'opening …'}")
     return lines

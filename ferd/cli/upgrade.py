@@ -25,8 +25,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from ferd.extras import installed_extras
     from ferd.fs import exists, expand
-    from ferd.upgrade import Upgrade
+    from ferd.upgrade import EXTRAS, Upgrade
 
     if os.geteuid() != 0:
         raise FerdError("an upgrade writes to /opt/ferd and restarts the service: sudo ferd upgrade …")
@@ -35,7 +36,9 @@ def _run(args: argparse.Namespace) -> int:
         raise FerdError(f"{source}: does not exist. Give the folder of a checkout, or a wheel")
     if not args.yes and sys.stdin.isatty() and not confirmed("Upgrade the running service?"):
         raise FerdError("nothing was changed")
-    Upgrade(str(source), say=lambda line: print(f"==> {line}", flush=True))()
+    os.umask(0o022)  # the service's user must be able to read what root installs
+    extras = (*EXTRAS, *installed_extras())
+    Upgrade(str(source), say=lambda line: print(f"==> {line}", flush=True), extras=extras)()
     return 0
 
 
@@ -45,4 +48,5 @@ UPGRADE = Command(
     DETAILS,
     _add_arguments,
     _run,
+    "reads",
 )

@@ -1,6 +1,6 @@
 """The configuration: schema (models), reader (loader), error messages (messages), printer (template)."""
 
-from ferd.config.loader import load_config
+from ferd.config.loader import load_config, locate
 from ferd.config.models import (
     AlertConfig,
     BuzzerConfig,
@@ -28,4 +28,5 @@ __all__ = [
     "SmoothingConfig",
     "WebConfig",
     "load_config",
+    "locate",
 ]

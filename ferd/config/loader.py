@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from ferd.config.messages import Keys, explain, field_of
+from ferd.config.messages import Keys, explain, explain_syntax, field_of, location
 from ferd.config.models import Config
 from ferd.encodings import EncodingError, decode_text
 from ferd.errors import ConfigError
@@ -44,6 +45,30 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         raise ConfigError("\n".join(lines)) from None
 
 
+def locate(text: str, path: Path | None, environ: Mapping[str, str] | None = None) -> str:
+    """Put file and line (or the variable) in front of each line of an error that begins with a key.
+
+    For errors that show only when a file or a model that the configuration names is read:
+    "mqtt.password_file: …" becomes "/etc/ferd/ferd.toml:12: mqtt.password_file: …".
+    """
+    try:
+        source = _read(path) if path else ""
+        variables = _apply_environment({}, environ or {})
+    except ConfigError:
+        return text
+    return "\n".join(_with_place(line, source, path, variables) for line in text.splitlines())
+
+
+def _with_place(line: str, source: str, path: Path | None, variables: Mapping[Keys, str]) -> str:
+    found = re.match(r"([a-z]+(?:\.[a-z0-9_-]+)*)(?=[:= ])", line)
+    keys: Keys = tuple(found[1].split(".")) if found else ()
+    if len(keys) < 2 and keys != ("alerts",):
+        return line
+    if field_of(keys) is None:
+        return line
+    return f"{location(keys, source, path, variables)}: {line}"
+
+
 def _read(path: Path) -> str:
     try:
         return decode_text(path.read_bytes())
@@ -59,10 +84,7 @@ def _parse(text: str, path: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path}: not valid TOML: {error}. Text needs quotes, sections look like [mqtt]; "
-            "`ferd config default` prints a complete file"
-        ) from None
+        raise ConfigError(explain_syntax(str(error), text, path)) from None
 
 
 def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> dict[Keys, str]:

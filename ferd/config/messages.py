@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -74,17 +75,43 @@ def explain(error: ErrorDetails, text: str, path: Path | None, variables: Mappin
         variables: Names of environment variables by the keys that they set.
     """
     keys = tuple(key for key in error["loc"] if key != "[key]")
-    where = _location(keys, text, path, variables)
+    where = location(keys, text, path, variables)
     dotted = ".".join(str(key) for key in keys)
     kind = error["type"]
     if kind == "extra_forbidden":
-        return f"{where}: {_renamed(keys, dotted, variables) or f'unknown key {dotted}. {_did_you_mean(keys)}'}"
+        return f"{where}: {_renamed(keys, dotted, variables) or f'unknown key {dotted}. {_did_you_mean(keys, text)}'}"
     if kind == "string_pattern_mismatch" and error.get("ctx", {}).get("pattern") == NAME_PATTERN:
         return f"{where}: {dotted} = {error['input']!r}: use 1 to 32 of a-z, 0-9 and hyphen, as topics contain it"
     given = "" if isinstance(error["input"], dict) else f" = {_without_secrets(keys, error['input'])}"
     message = _PLAIN_WORDS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "must")
     remedy = "" if kind == "value_error" else f". {_description(keys)}"
     return f"{where}: {dotted}{given}: {message}{remedy}".rstrip(". ")
+
+
+TYPOGRAPHIC = "“”„‟‘’‚«»″"  # noqa: RUF001  # these very marks
+"""Quotation marks that word processors and web pages put in the place of straight ones."""
+
+
+def explain_syntax(reason: str, text: str, path: Path | None) -> str:
+    """Describe an error of the TOML parser in one line: where, what it looks like, remedy."""
+    found = re.search(r"\(at line (\d+), (column \d+)\)", reason)
+    lines = text.splitlines()
+    number = int(found[1]) if found else len(lines)
+    line = lines[number - 1] if 0 < number <= len(lines) else ""
+    quotes = [mark for mark in TYPOGRAPHIC if mark in line.partition("#")[0]]
+    value = re.fullmatch(r"""\s*([\w.-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(?:#.*)?""", line)
+    if quotes:
+        remedy = f'the quotation marks {"".join(quotes)} are typographic: write straight ones (")'
+    elif value and value[2].lower() in ("true", "false", "yes", "no", "on", "off"):
+        remedy = f"write {value[1]} = true or false, in small letters"
+    elif value:
+        shown = _without_secrets((value[1],), value[2]).strip("'")
+        remedy = f'text needs quotes: {value[1]} = "{shown}"'
+    else:
+        remedy = "text needs quotes, sections look like [mqtt]; `ferd config default` prints a complete file"
+    if found:
+        reason = reason.replace(found[0], f"({found[2]})")
+    return f"{path}:{number}: not valid TOML: {reason}. {remedy[0].upper()}{remedy[1:]}"
 
 
 def line_of(text: str, keys: Iterable[str | int]) -> int | None:
@@ -137,7 +164,8 @@ def _item_type(model: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(model) if (found := _as_section(part))), None)
 
 
-def _location(keys: Keys, text: str, path: Path | None, variables: Mapping[Keys, str]) -> str:
+def location(keys: Keys, text: str, path: Path | None, variables: Mapping[Keys, str]) -> str:
+    """Return where a value was set: "FILE:LINE", "environment NAME", or the file where neither sets it."""
     for size in range(len(keys), 0, -1):
         for its_keys, name in variables.items():
             if its_keys == keys[:size] or (size == len(keys) and its_keys[:size] == keys and not line_of(text, keys)):
@@ -186,13 +214,33 @@ def _clean(value: object, clean: Callable[[str], str]) -> object:
     return value
 
 
-def _did_you_mean(keys: Keys) -> str:
+def _elsewhere(key: str, text: str) -> str | None:
+    """Where a key belongs that stands in no section, or in the wrong one; None where no section has it."""
+    sections = [name for name, field in Config.model_fields.items() if key in _fields(field.annotation)]
+    if not sections:
+        return None
+    headers = {"cameras": "[cameras.NAME]", "alerts": "[[alerts]]"}
+    named = " or ".join(headers.get(name, f"[{name}]") for name in sections)
+    for number, line in enumerate(text.splitlines(), start=1):
+        if len(sections) == 1 and re.fullmatch(rf"\s*#+\s*\[+{sections[0]}[\]\.].*", line):
+            return f"It belongs below {named}: remove the # in front of that line ({number})"
+    return f"It belongs below the line {named}"
+
+
+def _fields(annotation: Any) -> Iterable[str]:
+    section = _as_section(annotation) or _item_type(annotation)
+    return section.model_fields if section else ()
+
+
+def _did_you_mean(keys: Keys, text: str) -> str:
     section = section_of(keys)
     known = list(section.model_fields) if section else []
     key = str(keys[-1])
     file = next((name for name in known if name.endswith("password_file")), None)
     if key.startswith("pass") and file is not None:
         return f"Secrets are not kept in the configuration: write it to a file of its own and name that in {file}"
+    if elsewhere := _elsewhere(key, text):
+        return elsewhere
     if close := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"Did you mean {close[0]}?"
     return f"Known here: {', '.join(known)}" if known else "`ferd config default` lists all keys"

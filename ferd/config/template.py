@@ -14,7 +14,7 @@ from ferd.config.models import AlertConfig, CameraConfig, Config
 
 HEAD = """\
 # ferd's configuration: /etc/ferd/ferd.toml
-# Every key is listed with its default; remove the # in front of what you change.
+# Every key is listed with its default; remove the # in front of what you change. The [sections] stay as they are.
 # Environment variables override keys: FERD_MQTT__HOST=192.0.2.7 sets host in [mqtt].
 # `ferd check` validates this file.
 """
@@ -32,14 +32,20 @@ EXAMPLE = """\
 # any = [{label = "anger", above = 0.5}, {label = "fear", above = 0.5}]
 # for_s = 10
 """
+CAMERAS = """\
+# One section for each camera; the word after the dot is its name in topics. Rename this one, and add others.
+"""
 
 
 def default_toml() -> str:
-    """Return a complete file in which every key is commented out, so that it is equivalent to no file."""
+    """Return a complete file in which every key is commented out, so that it is equivalent to no file.
+
+    The headers of the sections are not: whoever uncomments one key has it in its section.
+    """
     parts = [HEAD]
     for name, field in Config.model_fields.items():
         if name == "cameras":
-            parts.append("\n".join(_section("cameras.camera", CameraConfig)))
+            parts.append(CAMERAS + "\n".join(_section("cameras.camera", CameraConfig)))
         elif name == "alerts":
             parts.append("\n".join([*_section("[alerts]", AlertConfig, ALERT), EXAMPLE]))
         elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -48,8 +54,9 @@ def default_toml() -> str:
 
 
 def _section(name: str, model: type[BaseModel], example: Mapping[str, object] | None = None) -> Iterator[str]:
-    """The lines of one section. `example`: values that replace the defaults."""
-    yield f"# [{name}]"
+    """The lines of one section. `example`: values that replace the defaults of a section that is not valid when empty;
+    its header is commented out as well."""
+    yield f"# [{name}]" if example else f"[{name}]"
     for key, field in model.model_fields.items():
         for line in (field.description or "").splitlines():
             yield f"#   {line.strip()}"

@@ -16,6 +16,7 @@ from ferd import __version__
 from ferd.config import Config
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.errors import FerdError, SourceError
+from ferd.extras import how_to_install
 from ferd.models.bundle import Bundle
 from ferd.models.registry import find_bundle
 from ferd.types import Frame
@@ -44,7 +45,7 @@ def opencv() -> Iterator[Finding]:
     """Check that OpenCV is installed and has the Haar cascades."""
     version = _version("opencv-python-headless") or _version("opencv-python") or _version("opencv-contrib-python")
     if find_spec("cv2") is None:
-        yield error("opencv", "is not installed", "pip install 'opencv-python-headless<5'")
+        yield error("opencv", "is not installed", how_to_install("opencv-python-headless<5"))
         return
     import cv2
 
@@ -52,7 +53,7 @@ def opencv() -> Iterator[Finding]:
         yield warning(
             "opencv",
             f"{cv2.__version__} has no cascades",
-            "only haar needs them: pip install 'opencv-python-headless<5'",
+            f"only haar needs them: {how_to_install('opencv-python-headless<5')}",
         )
     else:
         yield ok("opencv", f"{cv2.__version__}{'' if version else ' (of the system)'}")

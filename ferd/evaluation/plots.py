@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from ferd.config import FatigueConfig
 from ferd.errors import FerdError
 from ferd.evaluation.metrics import Verdict
+from ferd.extras import how_to_add
 from ferd.types import LEVELS
 
 COLOURS = {"notice": "#f2d16b", "warning": "#f09a4a", "alarm": "#d9473f"}
@@ -177,12 +179,17 @@ def _legend(axes: Any) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
 
 
+def check_plots() -> None:
+    """Raise FerdError without matplotlib: before the minutes in which a recording is analysed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise FerdError(f"--plot needs matplotlib: {how_to_add('plot')}")
+
+
 def _figure(width: float, height: float) -> Any:
     """Make an empty figure, size in inches."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise FerdError("--plot needs matplotlib: pip install 'ferd[plot]'") from None
+    check_plots()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import ModelError
+from ferd.extras import how_to_install
+from ferd.models.quiet import without_noise
 
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 FORCE_ENV = "FERD_TFLITE_RUNTIME"
@@ -73,8 +75,9 @@ class Network:
         self.runtime = module.__name__.partition(".")[0]
         try:
             # One thread: for these small networks a second one costs more than it saves.
-            self._interpreter = module.Interpreter(model_path=str(path), num_threads=1)
-            self._interpreter.allocate_tensors()
+            with without_noise():
+                self._interpreter = module.Interpreter(model_path=str(path), num_threads=1)
+                self._interpreter.allocate_tensors()
             inputs = [_tensor(d) for d in self._interpreter.get_input_details()]
             outputs = [_tensor(d) for d in self._interpreter.get_output_details()]
         except (ValueError, RuntimeError, TypeError, OSError) as error:
@@ -141,7 +144,7 @@ def find_runtime() -> Any:
             reasons.append(f"{name.partition('.')[0]}: {_first_line(error)}")
     raise ModelError(
         f"no TFLite runtime ({'; '.join(reasons) or f'{FORCE_ENV}={forced} is not a known runtime'}). "
-        "pip install ai-edge-litert (or tflite-runtime with numpy<2 on Python 3.11)"
+        f"{how_to_install('ai-edge-litert')} (or tflite-runtime with numpy<2 on Python 3.11)"
     )
 
 

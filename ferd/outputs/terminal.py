@@ -45,13 +45,15 @@ class _Camera:
 class Screen:
     """The screen: `feed` takes messages from any thread, `render` draws the present state.
 
-    `head`: lines at the top, such as how to subscribe. `foot`: the line at the bottom. Times are in seconds, by the
+    `head`: lines at the top, such as how to subscribe. `foot`: the line at the bottom. `delivered`: whether a broker
+    ever took the messages. Times are in seconds, by the
     clock of the caller.
     """
 
     def __init__(self, head: Sequence[str] = ()) -> None:
         self.head = list(head)
         self.foot = ""
+        self.delivered = True
         self._lock = threading.Lock()
         self._nodes: dict[str, dict[str, Any]] = {}
         self._cameras: dict[tuple[str, str], _Camera] = {}
@@ -76,7 +78,8 @@ class Screen:
             events = self._draw_events()
             count = self._messages
         head = [Text(line, style="dim") for line in self.head]
-        foot = Text(f"{self.foot}{'  ' if self.foot else ''}{count} messages  -  Ctrl-C ends", style="dim")
+        counted = f"{count} messages" if self.delivered else "no message delivered yet"
+        foot = Text(f"{self.foot}{'  ' if self.foot else ''}{counted}  -  Ctrl-C ends", style="dim")
         body = Group(*head, *nodes, *cameras, events, foot)
         return Panel(body, title="ferd", title_align="left", border_style="dim")
 
@@ -120,6 +123,9 @@ class Screen:
         faces = round(_number(camera.state.get("faces")) or 0)
         confidence = _number(camera.state.get("confidence"))
         label = expression or ("nobody" if not faces else "unsure")
+        if camera.status == "disabled":  # nothing is seen: "nobody" would be a guess
+            table.add_row(Text(f"{key[1]:<10}"), Text("switched off", style="yellow"))
+            return Group(Text(""), table)
         table.add_row(
             Text(f"{key[1]:<10}"),
             Text(camera.status, style="green" if camera.status == "online" else "red"),

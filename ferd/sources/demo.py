@@ -1,8 +1,8 @@
 """The demo scene, which needs no camera: a woman comes in, smiles, is surprised, sad, falls asleep and leaves.
 
 The portrait is the official one of Commodore (later Rear Admiral) Grace M. Hopper, 20 January 1984, from the US Naval
-History and Heritage Command: a work of the US government, in the public domain (17 USC 105). matplotlib ships it for
-its examples (without a word on its licence), so ferd neither carries nor downloads a picture.
+History and Heritage Command: a work of the US government, in the public domain (17 USC 105). It lies beside this module
+(60 kB), so that the scene can be played wherever ferd is installed.
 
 The scene depends on the time alone: the same t gives the same image, bit by bit.
 """
@@ -10,7 +10,6 @@ The scene depends on the time alone: the same t gives the same image, bit by bit
 from __future__ import annotations
 
 import functools
-import importlib.util
 import itertools
 import math
 from dataclasses import dataclass, fields
@@ -34,8 +33,7 @@ FACE_AT = (266.0, 240.0)
 FACE_Y = 235.0
 """Height at which the face stays in the scene, in pixels; lower, and the portrait's lower edge would show."""
 
-MISSING = "the demo scene needs the portrait that matplotlib ships: `pip install 'ferd[demo]'`"
-
+PORTRAIT = Path(__file__).with_name("portrait.jpg")
 
 REST = Look()
 
@@ -130,14 +128,11 @@ def scene() -> Scene:
 
 
 def load_portrait() -> Image:
-    """Read the portrait, (600, 512, 3) uint8 BGR, from matplotlib's folder, without importing matplotlib (1 s)."""
-    found = importlib.util.find_spec("matplotlib")
-    folders = (found.submodule_search_locations if found else None) or []
-    for folder in folders:
-        portrait = cv2.imread(str(Path(folder) / "mpl-data" / "sample_data" / "grace_hopper.jpg"))
-        if portrait is not None:
-            return np.asarray(portrait, np.uint8)
-    raise SourceError(MISSING)
+    """Read the portrait, (600, 512, 3) uint8 BGR. Raises SourceError when its file is damaged or missing."""
+    portrait = cv2.imread(str(PORTRAIT))
+    if portrait is None:
+        raise SourceError(f"{PORTRAIT}: the picture of the demo scene is missing or damaged. Install ferd again")
+    return np.asarray(portrait, np.uint8)
 
 
 class Scene:

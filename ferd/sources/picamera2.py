@@ -27,8 +27,8 @@ SMALL_SIZE = (320, 240)
 """Width and height of the low-resolution stream, whose Y plane is a gray image for free."""
 
 MISSING = (
-    "picamera2 is not installed here. `sudo apt install python3-picamera2`, and make ferd's environment with "
-    "`python3 -m venv --system-site-packages`: picamera2 needs the system's libcamera"
+    "picamera2 is not installed here, or ferd's environment does not see it. `sudo apt install python3-picamera2`; "
+    "`./scripts/run` or `sudo ./scripts/install` makes the environment with it"
 )
 TROUBLE = "Check the ribbon cable at both ends and the power supply; `rpicam-hello --list-cameras` must list the camera"
 

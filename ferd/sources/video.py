@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 
 from ferd.errors import PictureError, SourceError
+from ferd.extras import how_to_add
 from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, full_range, jpeg_header
 from ferd.sources.base import SMALLEST_SIDE
 from ferd.sources.jpeg import jpeg_frame
 from ferd.types import Deferred, Frame, Image
 
 MISSING = (
-    "video needs PyAV, which is not installed here: `pip install 'ferd[video]'`. "
+    "video needs PyAV, which is not installed here: `{command}`. "
     "MJPEG and snapshot addresses, USB and Pi cameras and pictures work without it"
 )
 MOST_BROKEN = 30
@@ -222,7 +223,7 @@ def pyav(shown: str) -> Any:
         import av
         import av.filter
     except ImportError as error:
-        reason = MISSING if error.name == "av" else f"PyAV does not load ({error})"
+        reason = MISSING.format(command=how_to_add("video")) if error.name == "av" else f"PyAV does not load ({error})"
         raise SourceError(f"{shown}: {reason}") from None
     return av
 

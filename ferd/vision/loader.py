@@ -6,6 +6,7 @@ import cv2
 
 from ferd.config.models import Config, check_labels
 from ferd.errors import ConfigError, ModelError
+from ferd.models.bundle import Bundle
 from ferd.models.registry import find_bundle
 from ferd.vision.classifier import Classifier
 from ferd.vision.detectors.base import Detector
@@ -36,7 +37,7 @@ class Models:
         Raises:
             ConfigError, ModelError: something is missing, broken or does not fit; with the remedy.
         """
-        self.classifier = Classifier(find_bundle(config.expression.model))
+        self.classifier = Classifier(expression_bundle(config))
         self.check_alerts(config)
         full_frame = self.classifier.input.of == "frame"
         self.detector: Detector = FullFrameDetector() if full_frame else make_detector(config.detector)
@@ -51,6 +52,14 @@ class Models:
     def check_alerts(self, config: Config) -> None:
         """Raise ConfigError when an alert names a label that the expression model does not have."""
         check_labels(config.alerts, self.labels, self.classifier.bundle.name)
+
+
+def expression_bundle(config: Config) -> Bundle:
+    """Return the configured expression model. Raises ModelError that names the key."""
+    try:
+        return find_bundle(config.expression.model)
+    except ModelError as error:
+        raise ModelError(f"expression.model: {error}") from None
 
 
 def make_eye_reader(detector: Detector, needed_by: str | None) -> EyeMouthReader | None:

@@ -42,7 +42,9 @@ missing_packages() {
 plan() {
     echo "This will"
     [ ${#packages[@]} = 0 ] || echo "  - install through apt: ${packages[*]}"
-    if [ -e "$HOME_OF_FERD/venv" ]; then
+    if [ -n "${problem:-}" ]; then
+        echo "  - make the Python environment in $HOME_OF_FERD again: $problem"
+    elif [ -e "$HOME_OF_FERD/venv" ]; then
         echo "  - upgrade the ferd in $HOME_OF_FERD; the old one stays beside it and returns if the new one does not work"
     else
         echo "  - create a Python environment in $HOME_OF_FERD (about 550 MB) with ferd in it"
@@ -61,25 +63,58 @@ new_release() {
     local release=$HOME_OF_FERD/releases/$2 extras=pi,video,web
     say "installing ferd into $release (some minutes on a Pi)"
     mkdir -p "$HOME_OF_FERD/releases"
+    chmod 755 "$HOME_OF_FERD" "$HOME_OF_FERD/releases" # the service's user must be able to read them
     make_venv "$release"
     constraints_of "$release" >"$HOME_OF_FERD/constraints.txt"
-    "$release/bin/python" -m pip install -q --disable-pip-version-check --no-cache-dir \
-        --constraint "$HOME_OF_FERD/constraints.txt" "$1[$extras]" ||
+    pip_install "$release" -q --no-cache-dir --constraint "$HOME_OF_FERD/constraints.txt" "$1[$extras]" ||
         die "pip could not install ferd; the lines above say why. Nothing else was changed; run this again"
     "$release/bin/python" -m compileall -q "$release/lib" >/dev/null || true # the service may not write there
 }
 
-# Bookworm's picamera2 does not work with numpy 2: keep the numpy that the system's packages were built for.
-constraints_of() {
-    if "$1/bin/python" -c 'import picamera2' 2>/dev/null; then
-        "$1/bin/python" -c 'import numpy; print(f"numpy=={numpy.__version__}")'
+# next_release: a number that no release has.
+next_release() {
+    local folder number=0
+    for folder in "$HOME_OF_FERD"/releases/*; do
+        folder=${folder##*/}
+        [[ $folder =~ ^[0-9]+$ ]] && [ "$folder" -gt "$number" ] && number=$folder
+    done
+    echo "$((number + 1))"
+}
+
+# release_problem: why the installed release cannot upgrade itself; prints nothing if it can, or if there is none.
+release_problem() {
+    [ -e "$HOME_OF_FERD/venv/pyvenv.cfg" ] || return 0
+    local problem
+    problem=$(FERD_PYTHON=$HOME_OF_FERD/venv/bin/python venv_problem "$(realpath "$HOME_OF_FERD/venv")")
+    if [ -z "$problem" ] && ! "$HOME_OF_FERD/venv/bin/ferd" --version >/dev/null 2>&1; then
+        problem="its ferd does not start"
     fi
+    echo "$problem"
 }
 
 point_to() {
     ln -sfn "releases/$1" "$HOME_OF_FERD/.venv.new"
     mv -T "$HOME_OF_FERD/.venv.new" "$HOME_OF_FERD/venv"
-    ln -sf "$HOME_OF_FERD/venv/bin/ferd" "$COMMAND"
+    write_command
+}
+
+# The command is a script, because after an upgrade of the system (Debian 12 to 13) the environment's own `ferd` could
+# only end with a traceback.
+write_command() {
+    mkdir -p "$(dirname "$COMMAND")"
+    cat >"$COMMAND.new" <<SCRIPT
+#!/bin/sh
+# Runs the ferd that scripts/install installed.
+python=\$(readlink -f $HOME_OF_FERD/venv/bin/python)
+if ! [ -x "\$python" ] || case \${python##*/} in python3.*) ! [ -d "$HOME_OF_FERD/venv/lib/\${python##*/}" ] ;; *) false ;; esac; then
+    echo "ferd: the system's Python has changed since ferd was installed (now \${python##*/})." >&2
+    echo "Install ferd again, from its folder: sudo ./scripts/install (settings and models stay)" >&2
+    exit 1
+fi
+exec $HOME_OF_FERD/venv/bin/ferd "\$@"
+SCRIPT
+    chmod 755 "$COMMAND.new"
+    mv "$COMMAND.new" "$COMMAND"
 }
 
 # configuration RELEASE: the defaults, commented out, as in that release. Written completely or not at all.

@@ -9,8 +9,8 @@ from ferd.upgrade import KEPT, Done, Upgrade
 class Machine:
     """/opt/ferd in a folder, and a simulated systemd. `fails`: words of a command -> its output."""
 
-    def __init__(self, home, *, running=True, fails=None, restarts=("0",)):
-        self.home, self.running, self.fails = home, running, fails or {}
+    def __init__(self, home, *, running=True, fails=None, restarts=("0",), says=None):
+        self.home, self.running, self.fails, self.says = home, running, fails or {}, says or {}
         self.restarts = iter([*restarts, *[restarts[-1]] * 10])
         self.ran, self.said, self.waited = [], [], []
         self.units = home / "root/etc/systemd/system"
@@ -38,6 +38,9 @@ class Machine:
         if "-I -m ferd.system_files" in line:  # -I: else it would be that of the folder in which root stands
             (self.units / "ferd.service").write_text("unit of the new")
             (self.units / "ferd.service.d/new.conf").write_text("a drop-in of the new")
+        for words, output in self.says.items():
+            if words in line:
+                return Done(0, output)
         if "is-active" in line:
             return Done(0 if self.running else 3, "")
         return Done(0, next(self.restarts) if "NRestarts" in line else "")
@@ -78,6 +81,26 @@ def test_a_good_one(tmp_path):
         "ferd.service.d/new.conf": "a drop-in of the new",
         "ferd.service.d/broker-only.conf": "the user's own",
     }
+
+
+def test_picamera2_that_was_installed_or_removed_since_the_old_release(tmp_path):
+    """A new release follows the machine as it is, not the environment of the old one."""
+    machine = Machine(tmp_path, says={"import numpy": "numpy==2.2.4\n"})
+    machine.upgrade()
+    assert any("--system-site-packages" in line for line in machine.ran)
+    assert (tmp_path / "constraints.txt").read_text() == "numpy==2.2.4\n"
+    without = Machine(tmp_path / "other", fails={"find_spec('picamera2')": ""})
+    (without.home / "constraints.txt").write_text("numpy==1.24.2\n")
+    without.upgrade()
+    assert not any("--system-site-packages" in line or "--constraint" in line for line in without.ran)
+
+
+def test_optional_parts_of_the_old_release_are_installed_again(tmp_path):
+    machine = Machine(tmp_path)
+    root = tmp_path / "root"
+    extras = ("pi", "web", "plot")
+    Upgrade("/src", say=print, run=machine.run, home=tmp_path, root=root, extras=extras, wait=lambda _s: None)()
+    assert any("/src[pi,web,plot]" in line for line in machine.ran)
 
 
 def test_the_one_before_stays_and_older_ones_go(tmp_path):

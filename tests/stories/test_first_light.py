@@ -135,6 +135,33 @@ def test_a_first_look_without_camera_and_broker(tmp_path):
     assert "its last message was: offline" in daemon.log
 
 
+def test_a_first_look_at_a_broker_that_refuses(tmp_path):
+    """Nothing is delivered, and nothing claims that it was."""
+    (tmp_path / "password").write_text("wrong\n")
+    with mosquitto(tmp_path, users={"me": "right"}) as broker:
+        environ = broker_environ(broker.port) | {
+            "FERD_MQTT__USERNAME": "me",
+            "FERD_MQTT__PASSWORD_FILE": str(tmp_path / "password"),
+        }
+        with ferd("run", "--try", "--source", "demo", folder=tmp_path, environ=environ) as daemon:
+            wait_for(lambda: "What follows was not delivered" in daemon.log, EXPRESSION_S, daemon.log)
+            assert daemon.stop(signal.SIGINT) == 0
+    assert f'-p {broker.port} -u me -P "$(head -n 1 {tmp_path}/password)"' in daemon.log
+    assert "ferd ended; no broker took its messages" in daemon.log
+    assert "its last message" not in daemon.log
+
+
+def test_a_camera_that_was_switched_off_says_how_to_switch_it_on(tmp_path):
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear:
+        with ferd("run", "--source", "demo", folder=tmp_path, environ=broker_environ(broker.port)) as daemon:
+            ear.wait("ferd/test-pi/camera/status", "online", EXPRESSION_S)
+            ear.say("ferd/test-pi/camera/enabled/set", "OFF")
+            ear.wait("ferd/test-pi/camera/status", "disabled", EXPRESSION_S)
+            assert daemon.stop(signal.SIGINT) == 0
+        with ferd("run", "--source", "demo", folder=tmp_path, environ=broker_environ(broker.port)) as daemon:
+            wait_for(lambda: "send ON to ferd/test-pi/camera/enabled/set" in daemon.log, EXPRESSION_S, daemon.log)
+
+
 def test_no_camera_at_all_and_a_first_look_plays_the_demo_scene(tmp_path):
     """`auto` finds what there is; here that is nothing, unless somebody has a webcam."""
     environ = {"FERD_TRY_PORT": str(free_port())}

@@ -13,12 +13,12 @@ MODULES = sorted(FERD.rglob("*.py"))
 # Lowest first. A module may import from its own unit and from lower layers, also within functions. Units of one layer
 # do not know each other. The longest name counts: ferd.models.finetune is not part of ferd.models.
 LAYERS = (
-    ("errors", "types", "names", "encodings", "log_limit", "addresses"),
+    ("errors", "types", "names", "encodings", "log_limit", "addresses", "extras"),
     ("fs",),
     ("pictures",),
-    ("policy", "system_files"),
+    ("policy", "system_files", "credentials"),
     ("config", "upgrade"),
-    ("payloads", "settings_store", "storage", "instance_lock"),
+    ("payloads", "settings_store", "storage", "instance_lock", "installation"),
     ("topics",),
     ("snapshot", "event_builder"),
     ("models", "sources"),

@@ -29,6 +29,12 @@ PRIOR = 10.0
 MAX_SHIFT = 2.0
 """Largest shift of a label, in logits after the temperature: a factor of 7 in its odds."""
 ROUNDS = 400
+GOOD = 0.9
+"""Share of right samples from which there is no need to record again."""
+
+
+class NotImprovedError(FerdError):
+    """The correction reads the held-out samples no better than the network does without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,10 @@ class Adapted:
 
 
 def adapt(name: str, datasets: Sequence[SavedDataset], net: FeatureNet, *, replace: bool = False) -> Adapted:
-    """Learn on the first half of each class, measure on the second, install a corrected copy of the network.
+    """Learn on the first half of each class, measure on the second, install a corrected copy if it is better.
 
-    Raises FerdError when the network lacks one of LABELS, or the classes are not these.
+    Raises FerdError when the network lacks one of LABELS, or the classes are not these; NotImprovedError when the copy
+    is not better. Then nothing is installed.
     """
     labels = net.bundle.labels
     if missing := [label for label in LABELS if label not in labels]:
@@ -55,6 +62,12 @@ def adapt(name: str, datasets: Sequence[SavedDataset], net: FeatureNet, *, repla
     logits /= net.bundle.temperature
     shift = learn(logits[~held], truth[~held], len(labels))
     before, after = (float((values.argmax(axis=1) == truth)[held].mean()) for values in (logits, logits + shift))
+    if after <= before:
+        raise NotImprovedError(
+            f"nothing was stored: of {int(held.sum())} held-out samples {100 * before:.0f} % are right without a "
+            f"correction and {100 * after:.0f} % with it, so {net.bundle.name} stays as it is"
+            f"{'' if before >= GOOD else '. Record again, in even light, with a clear smile'}"
+        )
     head = Head(old.weights, (old.bias + net.bundle.temperature * shift).astype(np.float32))
     features = np.concatenate([dataset.features.reshape(-1, dataset.features.shape[-1]) for dataset in datasets])
     shifts = {label: round(float(value), 2) for label, value in zip(labels, shift, strict=True)}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import ModelError
+from ferd.extras import how_to_install
 
 Floats = NDArray[np.float32]
 
@@ -77,7 +78,7 @@ def _parse(model: bytes) -> tuple[Any, Any]:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError:
         raise ModelError(
-            "training needs ai-edge-litert: pip install ai-edge-litert (tflite-runtime is not enough)"
+            f"training needs ai-edge-litert: {how_to_install('ai-edge-litert')} (tflite-runtime is not enough)"
         ) from None
     try:
         parsed = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.errors import ModelError
+from ferd.extras import how_to_add
 from ferd.models.importer.export import Export
 from ferd.models.importer.samples import Samples
 from ferd.models.preprocess import InputSpec
@@ -69,7 +70,7 @@ class Int8Converter:
         if missing := [name for name in ("tensorflow", "tf_keras") if importlib.util.find_spec(name) is None]:
             raise ModelError(
                 f"{self._source}: is a {export.kind} export; converting it needs {' and '.join(missing)}: "
-                "pip install 'ferd[convert]' (about 2 GB, on a PC rather than on a Pi). "
+                f"{how_to_add('convert')} (about 2 GB, on a PC rather than on a Pi). "
                 'Or export "Tensorflow Lite", "Quantized", which needs nothing'
             )
         if (count := len(self._samples.items)) < MIN_IMAGES:

@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ferd.config import BuzzerConfig
 from ferd.errors import BuzzerError
+from ferd.extras import how_to_add
 from ferd.policy.sound_patterns import Output
 
 log = logging.getLogger(__name__)
@@ -286,14 +287,13 @@ def _remedy(error: Exception) -> str:
     if text == _NO_CHIP:
         return _NOT_PERMITTED if CHIP.exists() and not os.access(CHIP, os.R_OK | os.W_OK) else f"there is no {CHIP}"
     if isinstance(error, ImportError):
-        return f"{text}. {_NOT_INSTALLED}"
+        return (
+            f"{text}. Install gpiozero and lgpio: `{how_to_add('pi')}`; lgpio has no wheel for Python 3.13 and later, "
+            "there it comes with `sudo apt install python3-lgpio`"
+        )
     return f"{text or kind}. `ferd buzzer test` tries it, docs/buzzer.md shows the wiring"
 
 
-_NOT_INSTALLED = (
-    "Install gpiozero and lgpio: `pip install 'ferd[pi]'`; lgpio has no wheel for Python 3.13 and later, there it "
-    "comes with `sudo apt install python3-lgpio`"
-)
 _IN_USE = (
     "Another program or an overlay in config.txt uses it (`gpioinfo` shows which). Stop that (if it is ferd itself: "
     "sudo systemctl stop ferd) or use another pin"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ferd.config.models import MqttConfig
+from ferd.credentials import INSTANCE_ENV, SERVICE_FOLDER, passed, readable, service_file
 from ferd.encodings import EncodingError, decode_text
 from ferd.errors import ConfigError
 from ferd.fs import exists, is_dir, is_file
@@ -97,11 +98,12 @@ def _credentials(environ: Mapping[str, str]) -> Mapping[str, Path]:
     The unit passes an empty line when the file that it names is missing. A command that root runs gets no credentials
     and reads that file itself.
     """
-    if folder := environ.get("CREDENTIALS_DIRECTORY"):
-        files = {name: Path(folder) / name for name in (USERNAME, PASSWORD)}
-    else:
-        files = {PASSWORD: SERVICE_PASSWORD} if os.access(SERVICE_PASSWORD, os.R_OK) else {}
-    return {name: file for name, file in files.items() if exists(file) and file.read_bytes().strip()}
+    if "CREDENTIALS_DIRECTORY" in environ:
+        found = {name: passed(name, environ) for name in (USERNAME, PASSWORD)}
+        return {name: file for name, file in found.items() if file is not None}
+    instance = environ.get(INSTANCE_ENV)
+    file = service_file(PASSWORD, instance) if instance else SERVICE_PASSWORD
+    return {PASSWORD: file} if os.access(file, os.R_OK) and file.read_bytes().strip() else {}
 
 
 def _username(config: MqttConfig, credentials: Mapping[str, Path]) -> str | None:
@@ -130,6 +132,7 @@ def first_line(key: str, file: Path, what: str) -> str:
 
     Raises ConfigError that never contains its content.
     """
+    file, named = readable(file), file
     try:
         if exists(file) and not is_file(file) and not is_dir(file):  # reading a pipe could block without end
             raise ConfigError(f"{key}: {file} is not a regular file. Write the {what} into one")
@@ -145,12 +148,19 @@ def first_line(key: str, file: Path, what: str) -> str:
         raise ConfigError(f"{key}: {file} cannot be read: {error}") from None
     except OSError as error:
         raise ConfigError(
-            f"{key}: {file} cannot be read ({error.strerror}). It must be a text file that ferd's user may read"
+            f"{key}: {named} cannot be read ({error.strerror}). It must be a text file that ferd's user may read"
+            f"{_passed(named)}"
         ) from None
     line = lines[0].strip() if lines else ""
     if not line:
         raise ConfigError(f"{key}: the first line of {file} is empty. Write the {what} into it")
     return line
+
+
+def _passed(file: Path) -> str:
+    """What to do about a file that systemd would have passed, had it been there when the service started."""
+    here = "CREDENTIALS_DIRECTORY" in os.environ and file.parent == SERVICE_FOLDER
+    return ". systemd passes it on when the service starts: sudo systemctl restart ferd" if here else ""
 
 
 def _warnings(config: MqttConfig) -> Iterator[str]:
@@ -201,6 +211,7 @@ def _with_authority(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _load_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
+    key_file = None if key_file is None else readable(key_file)
     for name, file in (("mqtt.cert_file", cert_file), ("mqtt.key_file", key_file)):
         if file is not None:
             _must_be_file(name, file, "Copy ferd's own to it, or remove the key")

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from ferd.errors import FerdError
+from ferd.extras import how_to_add
 
 LOOPBACK = "127.0.0.1"
 PORT = 1883
@@ -101,7 +102,7 @@ def _broker_class() -> Any:
     try:
         from amqtt.broker import Broker
     except ImportError:
-        raise FerdError("the embedded broker needs amqtt: pip install 'ferd[demo]'") from None
+        raise FerdError(f"the embedded broker needs amqtt: {how_to_add('demo')}") from None
     # It logs every client that leaves, and a traceback for a connect that it rejects.
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     logging.getLogger("transitions").setLevel(logging.WARNING)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ferd.config import Config
 from ferd.config.models import WebConfig
 from ferd.errors import ConfigError
+from ferd.extras import how_to_add
 from ferd.outputs.mqtt.broker_settings import first_line
 from ferd.snapshot import CameraEvent, Command, Snapshot, section_changed
 
@@ -58,7 +59,7 @@ class WebSink:
             return
         if missing := [package for package in PACKAGES if find_spec(package) is None]:
             raise ConfigError(
-                f"[web] needs {', '.join(missing)}: run `pip install 'ferd[web]'`, or set enabled = false in [web]"
+                f"[web] needs {', '.join(missing)}: run `{how_to_add('web')}`, or set enabled = false in [web]"
             )
         read_token(config.web)
 

@@ -253,6 +253,14 @@ def test_replay_prints_a_summary(film, capsys):
     assert "neutral" in out
 
 
+@pytest.mark.parametrize("command", [["replay", "/nowhere.mp4"], ["model", "eval", "expression", "/nowhere"]])
+def test_a_plot_without_matplotlib_is_refused_before_the_work(command, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([*command, "--plot", "x.png"]) == 1
+    assert "--plot needs matplotlib: " in (error := capsys.readouterr().err)
+    assert "install" in error
+
+
 def test_replay_of_a_folder(tmp_path, capsys):
     for i in range(8):
         cv2.imwrite(str(tmp_path / f"{i}.png"), picture())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ferd.config import Config, load_config, messages
+from ferd.config import Config, load_config, locate, messages
 from ferd.config.messages import line_of
 from ferd.config.template import default_toml
 from ferd.errors import EXIT_CONFIG, ConfigError
@@ -42,7 +42,24 @@ WRONG = [
     ("[smoothing]\nmin_hold_s = -1", ":2: smoothing.min_hold_s = -1: must be greater than or equal to 0"),
     ('[node]\nname = "my pi"', ":2: node.name = 'my pi': use 1 to 32"),
     ('[detector]\nkind = "magic"', ":2: detector.kind = 'magic'"),
-    ("[mqtt\nx", "not valid TOML"),
+    ("[mqtt\nx", ":1: not valid TOML"),
+    ('# [mqtt]\nhost = "x"', ":2: unknown key host. It belongs below [mqtt]: remove the # in front of that line (1)"),
+    ('host = "x"', ":1: unknown key host. It belongs below the line [mqtt]"),
+    ('[node]\nhost = "x"', ":2: unknown key node.host. It belongs below the line [mqtt]"),
+    ("port = 1", ":1: unknown key port. It belongs below the line [mqtt] or [web]"),
+    ('source = "usb"', ":1: unknown key source. It belongs below the line [cameras.NAME]"),
+    (
+        "[mqtt]\n\nhost = pi.lan  # me",
+        ':3: not valid TOML: Invalid value (column 8). Text needs quotes: host = "pi.lan"',
+    ),
+    (
+        "[mqtt]\nhost = “pi”",
+        ":2: not valid TOML: Invalid value (column 8). The quotation marks “” are typographic",
+    ),
+    ("[web]\nenabled = True", ":2: not valid TOML: Invalid value (column 11). Write enabled = true or false"),
+    ("[mqtt]\npassword = hush", ':2: not valid TOML: Invalid value (column 12). Text needs quotes: password = "***"'),
+    ('[mqtt]\nhost = "pi:1884"', 'the port is a key of its own: host = "pi" and port = 1884'),
+    ('[mqtt]\nhost = "[::1]:1884"', 'host = "::1" and port = 1884'),
     ("mqtt = 5", ":1: mqtt = 5: must be a section"),
     ("[mqtt]\nport = true", ":2: mqtt.port = True: must be a whole number"),
     ('[mqtt]\nport = "1883"', ":2: mqtt.port = '1883': must be a whole number"),
@@ -165,8 +182,59 @@ def test_a_missing_file_names_the_command_that_writes_one():
 def test_a_binary_file_is_reported(tmp_path):
     path = tmp_path / "x.toml"
     path.write_bytes(bytes(range(128, 256)))
-    with pytest.raises(ConfigError, match="UTF-8"):
+    with pytest.raises(ConfigError, match=r"x\.toml:1: not UTF-8"):
         load_config(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_files_of_windows_editors(tmp_path, encoding):
+    path = tmp_path / "x.toml"
+    path.write_bytes('[mqtt]\r\nhost = "pi"  # Büro\r\n'.encode(encoding))
+    if encoding == "utf-8-sig":
+        assert load_config(path).mqtt.host == "pi"
+        return
+    says = {"latin-1": f"{path}:2: not UTF-8"}.get(encoding, f"{path}: is UTF-16")
+    with pytest.raises(ConfigError) as refused:
+        load_config(path)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "192.0.2.7", "homeassistant.local"])
+def test_addresses_of_a_broker(write, host):
+    assert load_config(write(f'[mqtt]\nhost = "{host}"')).mqtt.host == host
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("mqtt", "host"), ("web", "port"), ("buzzer", "pin"), ("cameras.camera", "source")]
+)
+def test_one_uncommented_key_of_the_default_file_is_enough(write, section, key):
+    """What anybody tries first: remove the # in front of one line."""
+    before, header, after = default_toml().partition(f"[{section}]\n")
+    assert header
+    path = write(before + header + after.replace(f"\n# {key} =", f"\n{key} =" + (" 18" if key == "pin" else ""), 1))
+    assert load_config(path) == Config().model_copy(update={"buzzer": load_config(path).buzzer})
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ('[expression]\nmodel = "x"', "expression.model: no model named 'x'", ":2: expression.model: no model"),
+        ("\n[mqtt]\npassword_file = 'x'", "mqtt.password_file is set but", ":3: mqtt.password_file is set but"),
+        ('[[alerts]]\nname = "a"', 'alerts: "a": unknown label', ':1: alerts: "a": unknown label'),
+    ],
+)
+def test_later_errors_get_their_line_too(write, text, error, says):
+    path = write(text)
+    assert locate(error, path) == f"{path}{says}{error[len(says.partition(': ')[2]) :]}"
+
+
+def test_later_errors_name_the_variable_or_stay_as_they_are(write):
+    environ = {"FERD_EXPRESSION__MODEL": "x"}
+    assert (
+        locate("expression.model: no", write(""), environ) == "environment FERD_EXPRESSION__MODEL: expression.model: no"
+    )
+    for text in ("/etc/ferd/ferd.toml:3: mqtt.port: x", "no model named x", "ferd.toml:2: x", "mqtt: off"):
+        assert locate(text, write("")) == text
 
 
 def test_a_folder_is_reported(tmp_path):
@@ -237,7 +305,7 @@ def test_the_default_file_is_valid_when_every_key_is_uncommented(write):
     lines = [
         line.removeprefix("# ")
         for line in default_toml().splitlines()
-        if line.startswith("# ") and not line.startswith("#   ") and not line.endswith("=")
+        if line.startswith(("# ", "[")) and not line.startswith("#   ") and not line.endswith("=")
     ]
     text = "\n".join(line for line in lines if line.startswith("[") or " = " in line)
     config = load_config(write(text))

@@ -73,7 +73,7 @@ def test_litert_and_tflite_runtime_agree(pictures):
 
 def test_no_runtime_at_all_names_the_remedy(monkeypatch):
     monkeypatch.setenv(FORCE_ENV, "tensorflow_heavy")
-    with pytest.raises(ModelError, match="pip install ai-edge-litert"):
+    with pytest.raises(ModelError, match="install ai-edge-litert"):
         find_runtime()
 
 

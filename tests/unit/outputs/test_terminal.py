@@ -37,6 +37,24 @@ def test_the_screen_shows_who_is_there_and_how_they_look():
         assert part in text, part
 
 
+def test_a_camera_that_is_switched_off_sees_not_nobody_but_nothing():
+    screen = Screen()
+    screen.feed("ferd/pi/desk/status", b"disabled", 0)
+    text = drawn(screen, 1)
+    assert "switched off" in text
+    assert "nobody" not in text
+    assert "0 faces" not in text
+
+
+def test_messages_that_only_wait_are_not_counted_as_sent():
+    screen = Screen()
+    screen.delivered = False
+    screen.feed("ferd/pi/status", b"online", 0)
+    assert "no message delivered yet" in drawn(screen, 1)
+    screen.delivered = True
+    assert "1 messages" in drawn(screen, 1)
+
+
 def test_nobody_and_unsure_are_different():
     screen = Screen()
     screen.feed("ferd/pi/desk/state", b'{"expression":null,"confidence":null,"faces":0}', 0)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import importlib.util
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -25,10 +26,19 @@ def faces(image: np.ndarray) -> list[tuple[int, int, int, int]]:
     return [tuple(int(v) * 2 for v in box) for box in cascade.detectMultiScale(gray, 1.1, 4, minSize=(40, 40))]
 
 
-def test_without_matplotlib_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SourceError, match=r"pip install 'ferd\[demo\]'"):
+def test_without_its_picture_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(demo, "PORTRAIT", tmp_path / "portrait.jpg")
+    with pytest.raises(SourceError, match="Install ferd again"):
         demo.load_portrait()
+
+
+def test_the_scene_needs_no_optional_library() -> None:
+    """The service has neither matplotlib nor pillow."""
+    code = (
+        "import sys; sys.modules.update(matplotlib=None, PIL=None)\n"
+        "from ferd.sources.demo import picture; assert picture().shape == (480, 640, 3)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_another_picture_than_the_portrait_is_refused() -> None:

@@ -1,0 +1,82 @@
+"""Files that only root can read, passed by systemd."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ferd import credentials
+from ferd.config import MqttConfig
+from ferd.credentials import FILES, readable, service_file
+from ferd.errors import ConfigError
+from ferd.outputs.mqtt.broker_settings import broker_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The process of a service that may not read /etc/ferd's secrets; returns the folder of its credentials."""
+    folder, passed = tmp_path / "etc/ferd", tmp_path / "run/credentials/ferd.service"
+    folder.mkdir(parents=True)
+    passed.mkdir(parents=True)
+    for credential, name in FILES.items():
+        (folder / name).write_text("hidden\n")
+        (passed / credential).write_text(f"passed {credential}\n")
+    monkeypatch.setattr(credentials, "SERVICE_FOLDER", folder)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda file, mode: folder not in Path(file).parents and access(file, mode))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(passed))
+    return passed
+
+
+def test_a_password_file_of_root_just_works(service: Path) -> None:
+    """The file that the README names, mode 600."""
+    settings = broker_settings(MqttConfig(username="ferd", password_file=service_file("mqtt.password")))
+    assert settings.password == "passed mqtt.password"
+
+
+@pytest.mark.parametrize("credential", FILES)
+def test_every_secret_of_the_unit_can_be_named_by_its_file(service: Path, credential: str) -> None:
+    assert readable(service_file(credential)) == service / credential
+
+
+def test_an_instance_gets_its_own(service: Path) -> None:
+    desk = service.rename(service.with_name("ferd@desk.service"))
+    environ = {"CREDENTIALS_DIRECTORY": str(desk)}
+    own, other = service_file("mqtt.password", "desk"), service_file("mqtt.password")
+    assert readable(own, environ) == desk / "mqtt.password"
+    assert readable(other, environ) == other
+
+
+def test_a_file_that_can_be_read_is_read(tmp_path: Path, service: Path) -> None:
+    (tmp_path / "mine").write_text("my own\n")
+    settings = broker_settings(MqttConfig(username="ferd", password_file=tmp_path / "mine"))
+    assert settings.password == "my own"
+
+
+def test_an_empty_credential_stands_for_a_missing_file(service: Path) -> None:
+    (service / "mqtt.password").write_text("\n")
+    file = service_file("mqtt.password")
+    assert readable(file) == file
+
+
+def test_a_file_that_came_after_the_start_needs_a_restart(service: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ferd.outputs.mqtt.broker_settings.SERVICE_FOLDER", service_file("mqtt.password").parent)
+    file = service_file("mqtt.password")
+    file.unlink()
+    file.write_bytes(b"\xff")
+    (service / "mqtt.password").write_text("\n")
+    with pytest.raises(ConfigError, match="sudo systemctl restart ferd"):
+        broker_settings(MqttConfig(username="ferd", password_file=file))
+
+
+def test_the_units_pass_exactly_these_files() -> None:
+    for unit, prefix in (("ferd.service", ""), ("ferd@.service", "%i-")):
+        lines = (ROOT / "systemd" / unit).read_text().splitlines()
+        for credential, name in FILES.items():
+            assert f"LoadCredential={credential}:/etc/ferd/{prefix}{name}" in lines
+            assert f"SetCredential={credential}:\\n" in lines, "without it a missing file would stop the start"
+        assert sum(line.startswith("LoadCredential=") for line in lines) == len(FILES)
