@@ -566,7 +566,10 @@ def _bare_host(host: str) -> str:
             ipaddress.IPv6Address(address)
         except ValueError:
             if re.fullmatch(r"(\[.*\]|[^:@/]+):\d+", host):
-                raise ValueError("write the port in a key of its own, port = …, and here only the name") from None
+                name, _, port = host.rpartition(":")
+                raise ValueError(
+                    f'the port is a key of its own: host = "{name.strip("[]")}" and port = {port}'
+                ) from None
         else:
             return address
     if not re.fullmatch(r"[\w](?:[\w.-]*[\w.])?", address):

@@ -1,4 +1,4 @@
-"""The training loop: SGD with a cosine, soft targets, averaged weights."""
+"""The training loop: SGD with a steady rate that falls at the end, soft targets, averaged weights."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(settings, folder, start)
     curve = folder / "curve.csv"
-    if not (resume and run.load()):
+    resumed = resume and run.load()
+    if not (resumed and curve.exists()):
         curve.write_text(",".join(["epoch", "rate", "loss", *judged]) + "\n")
     while run.epochs < settings.epochs:
         loss = _epoch(run, sample)
@@ -80,6 +81,7 @@ def fit(
 def _epoch(run: Run, sample: Sample) -> float:
     """One epoch of batches; returns the mean loss."""
     settings, net = run.settings, run.net.train()
+    torch.manual_seed(settings.seed + run.epochs)  # of the dropout: a training that was cut goes on the same
     # Another process makes the batches: on a busy machine two processes of one thread each are
     # several times quicker than one with two threads, which wait for each other at every layer.
     loader = DataLoader(Batches(sample, settings, run.epochs), batch_size=None, num_workers=1, prefetch_factor=4)
@@ -114,8 +116,8 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         settings = self.settings
         seed = settings.seed * 10_000 + self.epoch
-        left = 1 - (self.epoch + 1) / settings.epochs  # the last quarter comes closer to what is met in use
-        strength = settings.strength * min(1.0, 0.5 + 2.0 * left)
+        # Towards the end the pictures come closer to what is met in use.
+        strength = settings.strength * min(1.0, 1.5 - settings.falling(self.epoch + 1))
         order = drawn(self.sample.weight, settings.steps * settings.batch, seed)
         for step in range(settings.steps):
             g = torch.Generator().manual_seed(seed * 10_000 + step)
@@ -135,8 +137,8 @@ def drawn(weight: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int6
 
 
 def _rate(settings: Settings, epoch: float) -> float:
+    """Return the learning rate: it rises in the first epoch, is steady, and falls by a cosine in the last ones."""
     warm = min(settings.warm_epochs, settings.epochs / 4)
     if epoch < warm:
         return settings.rate * (epoch + 0.02) / warm
-    done = (epoch - warm) / (settings.epochs - warm)
-    return settings.rate * (0.002 + 0.998 * 0.5 * (1 + math.cos(math.pi * done)))
+    return settings.rate * (0.002 + 0.998 * 0.5 * (1 + math.cos(math.pi * settings.falling(epoch))))

@@ -78,7 +78,7 @@ WRONG = [
     ('[mqtt]\nhost = "me:hush@pi"', ":2: mqtt.host = '***': write only the name"),
     ('[mqtt]\nhost = "pi?password=hush"', ":2: mqtt.host = '***': write only the name"),
     ('[mqtt]\nhost = ["mqtt://me:hush@pi"]', ":2: mqtt.host = ['mqtt://pi']: must be text in quotes"),
-    ('[mqtt]\nhost = "pi:1884"', ":2: mqtt.host = 'pi:1884': write the port in a key of its own"),
+    ('[mqtt]\nhost = "pi:1884"', ":2: mqtt.host = 'pi:1884': the port is a key of its own: host = "pi" and port = 1884"),
     ('[web]\nbind = "http://me:hush@0.0.0.0/"', ":2: web.bind = 'http://0.0.0.0': not an address"),
     (
         '[web]\nallowed_hosts = ["x", "https://me:hush@x/hush"]',
