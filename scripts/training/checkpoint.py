@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,10 @@ from training.net import ExpressionNet, Shape
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides the weights: a checkpoint of other settings is not resumed."""
+    """All that decides the weights: a checkpoint of other settings is not resumed.
+
+    Only `epochs` may differ, as long as the rate has not begun to fall.
+    """
 
     shape: Shape
     epochs: int
@@ -22,10 +25,16 @@ class Settings:
     rate: float = 0.1
     decay: float = 5e-4
     warm_epochs: int = 1
+    steady: float = 0.6  # share of the epochs before the rate begins to fall
     average: float = 0.999
     strength: float = 0.7  # of the augmentation
     seed: int = 8322
     pictures: int = 0
+
+    def falling(self, epoch: float) -> float:
+        """Return how much of the fall of the rate is over at this epoch, from 0 to 1."""
+        begins = self.steady * self.epochs
+        return max(0.0, min(1.0, (epoch - begins) / (self.epochs - begins)))
 
 
 class Average:
@@ -76,12 +85,12 @@ class Run:
         (self.folder / "checkpoint.new").replace(self.folder / "checkpoint.pt")
 
     def load(self) -> bool:
-        """Take up the checkpoint in the folder, if there is one of the same settings."""
+        """Resume from the checkpoint in the folder, if there is one of the same settings."""
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return False
         state = torch.load(path, weights_only=True)
-        if state["settings"] != asdict(self.settings):
+        if not self._continues(state["settings"], int(state["epochs"])):
             return False
         self.net.load_state_dict(state["net"])
         self.average.net.load_state_dict(state["average"])
@@ -89,6 +98,13 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.epochs = int(state["epochs"])
         return True
+
+    def _continues(self, stored: dict[str, Any], epochs: int) -> bool:
+        """Whether the epochs that are done would have been the same with today's settings."""
+        mine = asdict(self.settings)
+        longer = replace(self.settings, epochs=stored.get("epochs", 0))
+        same = stored | {"epochs": mine["epochs"]} == mine
+        return same and (longer == self.settings or longer.falling(epochs) == self.settings.falling(epochs) == 0)
 
 
 def _groups(net: ExpressionNet, decay: float) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The training loop: SGD with a cosine, soft targets, averaged weights."""
+"""The training loop: SGD with a steady rate that falls at the end, soft targets, averaged weights."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ def fit(
 def _epoch(run: Run, sample: Sample) -> float:
     """One epoch of batches; returns the mean loss."""
     settings, net = run.settings, run.net.train()
+    torch.manual_seed(settings.seed + run.epochs)  # of the dropout: a training that was cut goes on the same
     # Another process makes the batches: on a busy machine two processes of one thread each are
     # several times quicker than one with two threads, which wait for each other at every layer.
     loader = DataLoader(Batches(sample, settings, run.epochs), batch_size=None, num_workers=1, prefetch_factor=4)
@@ -135,8 +136,8 @@ def drawn(weight: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int6
 
 
 def _rate(settings: Settings, epoch: float) -> float:
+    """Return the learning rate: it rises in the first epoch, is steady, and falls by a cosine in the last ones."""
     warm = min(settings.warm_epochs, settings.epochs / 4)
     if epoch < warm:
         return settings.rate * (epoch + 0.02) / warm
-    done = (epoch - warm) / (settings.epochs - warm)
-    return settings.rate * (0.002 + 0.998 * 0.5 * (1 + math.cos(math.pi * done)))
+    return settings.rate * (0.002 + 0.998 * 0.5 * (1 + math.cos(math.pi * settings.falling(epoch))))

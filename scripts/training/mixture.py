@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import LABELS, TRAIN_LABELS
-from training.worlds import BOX, EYES, MARGIN, UNCUT, Tile, World
+from training.worlds import BOX, EYES, MARGIN, UNCUT, WORD, Tile, World
 
 VICKSAM, HSEMOTION, HSEMOTION_RAF = slice(0, 7), slice(7, 14), slice(14, 21)  # columns of the teachers' word
+START = slice(WORD, WORD + len(LABELS))  # the file whose weights the training begins with
 RARE = [TRAIN_LABELS.index(name) for name in ("fear", "disgust", "contempt")]
 HOW_OFTEN = {EYES: 0.6, BOX: 0.2, UNCUT: 0.4}  # of the cuts of one picture
 
@@ -27,10 +28,10 @@ class Share:
 
 
 SHARES: Mapping[str, Share] = {
-    "ferplus": Share(1.0, 0.6, 0.0),
-    "photos": Share(0.7, 0.5, 0.1),
+    "ferplus": Share(1.0, 0.65, 0.0, (VICKSAM, HSEMOTION, START)),
+    "photos": Share(1.5, 0.6, 0.1, (VICKSAM, HSEMOTION, START)),
     "rafdb": Share(1.5, 0.3, 0.05, (HSEMOTION_RAF,)),
-    "affectnet_ffhq": Share(1.0, 0.3, 0.1, (HSEMOTION_RAF, VICKSAM)),
+    "affectnet_ffhq": Share(1.2, 0.3, 0.1, (HSEMOTION_RAF, VICKSAM)),
     "kdef": Share(4.0, 0.15, 0.05, (HSEMOTION_RAF,)),
     "ckplus48": Share(4.0, 0.15, 0.05, (HSEMOTION_RAF,)),
     "jaffe": Share(8.0, 0.1, 0.05, (HSEMOTION_RAF,)),
@@ -79,11 +80,12 @@ def _part(world: World, share: Share) -> Sample:
 
 
 def targets_of(world: World, share: Share) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The target of every picture, and which pictures have one."""
+    """The target of every picture, and which pictures have one. Only columns that the word has are asked."""
     labelled = world.targets.sum(axis=1) > 0.5
     smoothed = world.targets * (1 - share.smooth) + share.smooth / len(TRAIN_LABELS)
+    said_by = [columns for columns in share.said_by if columns.stop <= world.word.shape[1]]
     said = np.zeros_like(smoothed)
-    said[:, : len(LABELS)] = np.mean([world.word[:, columns] for columns in share.said_by], axis=0)
+    said[:, : len(LABELS)] = np.mean([world.word[:, columns] for columns in said_by], axis=0)
     total = said.sum(axis=1)
     said /= np.maximum(total, 1e-6)[:, None]
     rare = world.targets[:, RARE].sum(axis=1)  # which teachers overlook
@@ -102,12 +104,18 @@ def _raised(targets: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def judged(world: World) -> Judged:
     """One tile of every held-back picture, cut as in use: by the eyes, or whole where no eyes were found."""
+    first = as_in_use(world)
+    use = world.held & (world.label >= 0) & (first >= 0)
+    return Judged(inner(world.tiles[first[use]]), world.label[use])
+
+
+def as_in_use(world: World) -> NDArray[np.int64]:
+    """The row of the best cut tile of every picture: by the eyes, or whole where no eyes were found; -1 without one."""
     first = np.full(len(world.label), -1)
     for kind in (BOX, UNCUT, EYES):
         rows = np.flatnonzero(world.cut == kind)
         first[world.picture[rows]] = rows
-    use = world.held & (world.label >= 0) & (first >= 0)
-    return Judged(inner(world.tiles[first[use]]), world.label[use])
+    return first
 
 
 def judged_uncut(world: World) -> Judged:

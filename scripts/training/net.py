@@ -41,10 +41,10 @@ class Shape:
     """Channels of the net; blocks are residual pairs of convolutions in each stage."""
 
     stem: int = 16
-    widths: tuple[int, ...] = (24, 48, 96)
+    widths: tuple[int, ...] = (24, 64, 128)
     blocks: tuple[int, ...] = (1, 1, 1)
-    features: int = 192
-    dropout: float = 0.05
+    features: int = 256
+    dropout: float = 0.1
 
 
 SHIPPED = Shape()

@@ -1,6 +1,6 @@
 """The whole recipe: sets of pictures, the net, the int8 file, its figures and its card.
 
-The net begins with the weights of expression-ferplus, which saw web faces and press photos only.
+The net begins with the weights of expression-ferplus, which saw web faces and press photos only, and is wider.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from training.net import SHIPPED, shipped
 from training.quantise import CALIBRATION_PICTURES, quantise
 from training.report import report
 from training.sources import REPO, MissingDataError
-from training.start import net_of
+from training.start import net_of, with_word_of
 
 START = REPO / "models" / "expression-ferplus.tflite"  # knows web faces and press photos, none of the other sets
 
@@ -31,11 +31,11 @@ def train(options: argparse.Namespace, folder: Path) -> None:
         raise MissingDataError(f"missing: {START}, whose weights the training begins with: restore it")
     torch.set_num_threads(options.threads)
     begun = time.monotonic()
-    found = worlds(folder, options.work)
+    found = {name: with_word_of(START, world) for name, world in worlds(folder, options.work).items()}
     for name, world in found.items():
         print(f"{name}: {len(world.label)} pictures, {len(world.tiles)} tiles, {world.held.sum()} held back")
     learnt, judged = sample(found), judged_by_set(found)
-    settings = Settings(SHIPPED, options.epochs, rate=0.05, average=0.998, strength=0.6, pictures=len(learnt))
+    settings = Settings(SHIPPED, options.epochs, rate=0.04, average=0.999, strength=0.65, pictures=len(learnt))
     start = net_of(START, SHIPPED, calibration(learnt))
     net = shipped(fit(settings, learnt, judged, options.work / "net", start=start, resume=not options.fresh))
 

@@ -1,7 +1,9 @@
-"""The float net of a finished int8 file, so that a training can continue from it."""
+"""The float net of a finished int8 file, as large or larger, so that a training can continue from it."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +14,80 @@ from torch import Tensor, nn
 
 from training.data import LABELS, TRAIN_LABELS
 from training.fit import to_input
-from training.net import ExpressionNet, Shape
+from training.judge import run_file, softmax
+from training.mixture import as_in_use, inner
+from training.net import MEAN, STD, ExpressionNet, Shape
+from training.worlds import WORD, World
 
 _AS_TORCH = {  # how each operator keeps its weights
     "DEPTHWISE_CONV_2D": (3, 0, 1, 2),  # the stem: one channel comes in
     "CONV_2D": (0, 3, 1, 2),
     "FULLY_CONNECTED": (0, 1),
 }
+SEED = 8322  # of the weights of new channels
 RARER = 3.0  # logits by which contempt, which no file knows, begins below neutral
 
 
 def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
-    """A net of this shape with the file's weights; `tiles`: pictures over which the batch norms take their statistics.
+    """Return a net of this shape that gives the logits of the file.
 
-    Raises ValueError when the file is of another shape.
+    The shape may be wider than the file: new channels take random weights from all channels before them and give
+    nothing to the channels of the file, so the logits stay, and the weights between them have gradients.
+
+    Args:
+        tiles: (N, 48, 48) pictures over which the batch norms take their statistics.
+
+    Raises:
+        ValueError: The file has more layers, fewer layers or more channels than the shape.
     """
     net = ExpressionNet(shape).eval()
     layers = _layers(path)
     pairs = [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[0], nn.Conv2d)]
     wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [(len(LABELS), shape.features)]
-    if wanted != [tuple(weight.shape) for weight, _ in layers]:
-        raise ValueError(f"{path} is not a net of the shape {shape}")
+    if not _fits([tuple(weight.shape) for weight, _ in layers], wanted):
+        raise ValueError(f"{path} does not fit into a net of the shape {shape}")
+    random = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
-            conv.weight.copy_(weight)
+            _widen(conv.weight, weight, random)
             norm.running_var.fill_(1 - norm.eps)
-            norm.bias.copy_(bias)
+            norm.bias.zero_()
+            norm.bias[: len(bias)] = bias
         _set_head(net.head, *layers[-1])
         _set_norms(net, pairs, tiles)
     return net
 
 
+def with_word_of(path: Path, world: World) -> World:
+    """Append what the file says about every picture to the teachers' word: a training should not forget it."""
+    temperature = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["temperature"]
+    row = as_in_use(world)
+    said = np.zeros((len(row), len(LABELS)), np.float32)
+    said[row >= 0] = softmax(run_file(path, inner(world.tiles[row[row >= 0]]), MEAN, STD), temperature)
+    return replace(world, word=np.hstack([world.word[:, :WORD], said]))
+
+
+def _fits(found: list[tuple[int, ...]], wanted: list[tuple[int, ...]]) -> bool:
+    """Whether every layer has the same kernel and at least the channels, and the outputs are the same."""
+    if len(found) != len(wanted):
+        return False
+    no_larger = all(f[2:] == w[2:] and f[0] <= w[0] and f[1] <= w[1] for f, w in zip(found, wanted, strict=True))
+    return no_larger and found[0][1] == wanted[0][1] and found[-1][0] == wanted[-1][0]
+
+
+def _widen(target: Tensor, weight: Tensor, random: torch.Generator) -> None:
+    """Set (out, in, height, width) weights: those of the file, 0 from new to old channels, random ones to the new."""
+    outputs, inputs = weight.shape[:2]
+    fan_in = target[0].numel()
+    target.normal_(0.0, (2 / fan_in) ** 0.5, generator=random)
+    target[:outputs] = 0
+    target[:outputs, :inputs] = weight
+
+
 def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
     neutral = TRAIN_LABELS.index("neutral")
-    head.weight.copy_(torch.cat([weight, weight[neutral : neutral + 1]]))
+    head.weight.zero_()
+    head.weight[:, : weight.shape[1]] = torch.cat([weight, weight[neutral : neutral + 1]])
     head.bias.copy_(torch.cat([bias, bias[neutral : neutral + 1] - RARER]))
 
 
