@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from training.net import ExpressionNet, Shape
+from training.worlds import warn
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,12 @@ class Run:
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return False
-        state = torch.load(path, weights_only=True)
-        if not self._continues(state["settings"], int(state["epochs"])):
+        try:
+            state = torch.load(path, weights_only=True)
+            if not self._continues(state["settings"], int(state["epochs"])):
+                return False
+        except (OSError, EOFError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
+            warn(f"{path} is no checkpoint of this training, starts again: {error}")
             return False
         self.net.load_state_dict(state["net"])
         self.average.net.load_state_dict(state["average"])

@@ -61,7 +61,8 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     run = Run(settings, folder, start)
     curve = folder / "curve.csv"
-    if not (resume and run.load()):
+    resumed = resume and run.load()
+    if not (resumed and curve.exists()):
         curve.write_text(",".join(["epoch", "rate", "loss", *judged]) + "\n")
     while run.epochs < settings.epochs:
         loss = _epoch(run, sample)

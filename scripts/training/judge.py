@@ -56,16 +56,26 @@ def softmax(logits: NDArray[np.float64], temperature: float = 1.0) -> NDArray[np
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def fit_temperature_over(parts: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]]) -> float:
-    """The temperature of the smallest negative log likelihood, to a hundredth; each part has the same say."""
-    candidates = np.arange(0.3, 3.0, 0.01)
-    losses = np.mean([[_loss(logits, labels, t) for t in candidates] for logits, labels in parts], axis=0)
-    return round(float(candidates[int(np.argmin(losses))]), 2)
-
-
 def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The temperature of the smallest negative log likelihood, to a hundredth."""
-    return fit_temperature_over([(logits, labels)])
+    """Return the temperature of the smallest negative log likelihood, to a hundredth."""
+    candidates = np.arange(0.3, 3.0, 0.01)
+    return round(float(candidates[int(np.argmin([_loss(logits, labels, t) for t in candidates]))]), 2)
+
+
+def fairest_temperature(parts: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]) -> float:
+    """Return the temperature that leaves the smallest error in the set where it is largest, to a hundredth.
+
+    The error of a set is the difference between its mean confidence and its accuracy. It is zero at another temperature
+    in every set; the likelihood of all sets together may leave one set overconfident by twice as much as the others.
+
+    Args:
+        parts: Logits (N, labels) of each set, and which of its N predictions are right.
+    """
+    candidates = np.arange(0.3, 3.0, 0.01)
+    worst = [
+        max(abs(softmax(logits, t).max(axis=1).mean() - right.mean()) for logits, right in parts) for t in candidates
+    ]
+    return round(float(candidates[int(np.argmin(worst))]), 2)
 
 
 def _loss(logits: NDArray[np.float64], labels: NDArray[np.int64], temperature: float) -> float:
@@ -82,6 +92,13 @@ def calibration_error(probabilities: NDArray[np.float64], right: NDArray[np.bool
         if (bins == b).any()
     ]
     return float(sum(gaps))
+
+
+def error_by_chance(probabilities: NDArray[np.float64], draws: int = 100) -> float:
+    """Return the calibration error that predictions of these probabilities have on average if they are perfect."""
+    random = np.random.default_rng(8322)
+    top = probabilities.max(axis=1)
+    return float(np.mean([calibration_error(probabilities, random.random(len(top)) < top) for _ in range(draws)]))
 
 
 def judge(logits: NDArray[np.float64], labels: NDArray[np.int64], temperature: float = 1.0) -> Figures:

@@ -31,7 +31,11 @@ def train(options: argparse.Namespace, folder: Path) -> None:
         raise MissingDataError(f"missing: {START}, whose weights the training begins with: restore it")
     torch.set_num_threads(options.threads)
     begun = time.monotonic()
-    found = {name: with_word_of(START, world) for name, world in worlds(folder, options.work).items()}
+    found = worlds(folder, options.work)
+    try:
+        found = {name: with_word_of(START, world) for name, world in found.items()}
+    except (OSError, ValueError, KeyError) as error:
+        raise MissingDataError(f"{START} or its card is damaged, restore them: {error}") from None
     for name, world in found.items():
         print(f"{name}: {len(world.label)} pictures, {len(world.tiles)} tiles, {world.held.sum()} held back")
     learnt, judged = sample(found), judged_by_set(found)

@@ -72,7 +72,10 @@ def _decode(data: NDArray[np.uint8]) -> Tile | None:
 
 
 def _read(path: Path) -> Tile | None:
-    return _decode(np.frombuffer(path.read_bytes(), np.uint8))
+    try:
+        return _decode(np.frombuffer(path.read_bytes(), np.uint8))
+    except OSError:
+        return None
 
 
 def folder_pictures(folder: Path, person: Callable[[str], str], known: tuple[str, ...]) -> Iterator[Picture]:
@@ -104,17 +107,25 @@ def packed_pictures(path: Path) -> Iterator[Picture]:
 def nir_pictures(folder: Path) -> Iterator[Picture]:
     """Infrared frames whose annotator saw a neutral or a happy face; the poses of the others are too mild."""
     told = {0: "neutral", 1: "happiness"}
-    for line in (folder / "nir.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        label = told.get(int(float(row["expression"] or -1)))
-        pixels = _read(folder / row["file"])
-        if label and row["face"]:
-            if pixels is not None:
-                x, y, w, h = row["face"]
-                rim = int(0.25 * max(w, h))
-                left, top = max(0, int(x) - rim), max(0, int(y) - rim)
-                pixels = pixels[top : int(y + h) + rim, left : int(x + w) + rim]
-            yield Picture(row["file"], str(row["person"]), label, pixels)
+    path = folder / "nir.jsonl"
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            name, person, place = row["file"], str(row["person"]), row["face"]
+            label = told.get(int(float(row["expression"] or -1)))
+            left, top, right, bottom = _with_rim(place) if place else (0, 0, 0, 0)
+        except (ValueError, KeyError, TypeError) as error:
+            warn(f"{path}:{number}: not a line of this set, skipped: {error!r}")
+            continue
+        if label and place:
+            pixels = _read(folder / name)
+            yield Picture(name, person, label, None if pixels is None else pixels[top:bottom, left:right])
+
+
+def _with_rim(place: list[float]) -> tuple[int, int, int, int]:
+    x, y, w, h = place
+    rim = int(0.25 * max(w, h))
+    return max(0, int(x) - rim), max(0, int(y) - rim), int(x + w) + rim, int(y + h) + rim
 
 
 def warn(text: str) -> None:
@@ -265,6 +276,8 @@ def load_words(path: Path) -> dict[str, NDArray[np.float32]]:
     with np.load(path, allow_pickle=False) as stored:
         for key in stored.files:
             rows = stored[key]
+            if key.endswith("_word") and (rows.ndim != 2 or rows.shape[1] != WORD):
+                raise ValueError(f"{key} has the shape {rows.shape}, not (pictures, {WORD})")
             if key == "ferplus_word":
                 words["ferplus"] = rows.astype(np.float32)
             elif key.endswith("_name"):
@@ -278,6 +291,9 @@ def load_votes(root: Path, words: Mapping[str, NDArray[np.float32]]) -> World:
     """FER+: pictures on which the crowd saw a face and an expression, with its votes; the public test is held back."""
     fer = load_ferplus(root)
     word = words.get("ferplus", np.zeros((len(fer.tiles), WORD), np.float32))
+    if len(word) != len(fer.tiles):
+        warn(f"the teachers' word of FER+ is of {len(word)} pictures, not {len(fer.tiles)}: goes on without it")
+        word = np.zeros((len(fer.tiles), WORD), np.float32)
     faces = fer.votes.sum(axis=1)
     keep = np.where(fer.validation, (fer.majority >= 0) & ~fer.duplicate, (faces > fer.others) & (faces > 0))
     votes = fer.votes[keep]

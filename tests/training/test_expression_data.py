@@ -154,3 +154,92 @@ def test_labels_lead_where_teachers_overlook_and_teachers_where_nobody_labelled(
     assert made[0].tolist() == targets[0].tolist()
     assert made[1, [0, 6]] == pytest.approx([0.6, 0.4])
     assert made[2, 6] == pytest.approx(1)
+
+
+def prepared(training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The sets of the folder; KDEF stands in for FER+."""
+
+    def votes(folder: Path, words: Any) -> Any:
+        return training.worlds.load(source(training, "kdef"), folder, words)
+
+    monkeypatch.setattr(training.cache, "load_votes", votes)
+    for name in ("ferplus.webp", "ferplus.npz"):
+        (tmp_path / name).touch()
+    found: dict[str, Any] = training.cache.worlds(tmp_path, tmp_path / "work")
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # numpy leaves a cut archive open
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut"])
+def test_a_set_whose_file_is_damaged_is_named_and_left_out(
+    training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    picture(tmp_path / "kdef" / "anger" / "AF01ANS.png")
+    (tmp_path / "rafdb.npz").write_bytes(content)
+    (tmp_path / "nir.jsonl").write_text('{"file": "a.png"}\nno json\n', encoding="utf-8")
+    (tmp_path / "teachers").mkdir()
+    (tmp_path / "teachers" / "word.npz").write_bytes(content)
+    assert set(prepared(training, tmp_path, monkeypatch)) == {"ferplus", "kdef"}
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'rafdb.npz'} cannot be read, trained without it" in said
+    assert f"{tmp_path / 'teachers' / 'word.npz'} cannot be read" in said
+    assert "nir.jsonl:1: not a line of this set" in said
+    assert "nir.jsonl:2: not a line of this set" in said
+
+
+def test_an_infrared_frame_that_is_missing_is_named(
+    training: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = '{"file": "%s", "person": 1, "expression": "0", "face": [4, 4, 40, 40]}\n'
+    picture(tmp_path / "there.png")
+    (tmp_path / "nir.jsonl").write_text(line % "there.png" + line % "lost.png", encoding="utf-8")
+    world = training.worlds.load(source(training, "nir"), tmp_path, {})
+    assert world.label.tolist() == [6]
+    assert "lost.png does not decode" in capsys.readouterr().err
+
+
+def test_damaged_votes_end_with_1_and_their_name(training: Any, tmp_path: Path) -> None:
+    (tmp_path / "ferplus.webp").touch()
+    (tmp_path / "ferplus.npz").write_bytes(b"no archive")
+    with pytest.raises(training.cache.MissingDataError, match=r"ferplus\.npz or ferplus\.webp is damaged"):
+        training.cache.worlds(tmp_path, tmp_path / "work")
+
+
+def test_a_new_word_of_the_teachers_reaches_the_prepared_sets(
+    training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "kdef" / "anger" / "AF01ANS.png")
+    first = prepared(training, tmp_path, monkeypatch)["kdef"]
+    assert not first.word.any()
+    word = np.full((1, training.worlds.WORD), 0.5, np.float16)
+    np.savez(tmp_path / "work" / "word.npz", kdef_name=np.array(["kdef/anger/AF01ANS.png"]), kdef_word=word)
+    assert (prepared(training, tmp_path, monkeypatch)["kdef"].word == 0.5).all()
+
+
+def test_a_picture_that_was_added_reaches_the_prepared_sets(
+    training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "kdef" / "anger" / "AF01ANS.png")
+    assert len(prepared(training, tmp_path, monkeypatch)["kdef"].label) == 1
+    picture(tmp_path / "kdef" / "anger" / "AF02ANS.png", 2)
+    assert len(prepared(training, tmp_path, monkeypatch)["kdef"].label) == 2
+
+
+def test_nothing_is_prepared_twice(
+    training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(tmp_path / "kdef" / "anger" / "AF01ANS.png")
+    assert len(prepared(training, tmp_path, monkeypatch)["kdef"].label) == 1
+    assert "the faces of kdef are not searched" in capsys.readouterr().err
+    assert len(training.cache.worlds(tmp_path, tmp_path / "work")["kdef"].label) == 1
+    assert "the faces of kdef are not searched" not in capsys.readouterr().err
+
+
+def test_a_word_of_another_form_is_named(
+    training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(tmp_path / "kdef" / "anger" / "AF01ANS.png")
+    (tmp_path / "work").mkdir()
+    np.savez(tmp_path / "work" / "word.npz", kdef_name=np.array(["a"]), kdef_word=np.zeros((1, 7), np.float16))
+    assert not prepared(training, tmp_path, monkeypatch)["kdef"].word.any()
+    assert "kdef_word has the shape (1, 7), not (pictures, 26)" in capsys.readouterr().err

@@ -153,3 +153,12 @@ def test_a_cut_training_ends_with_the_same_weights(training: Any, tiles: np.ndar
     run.save()
     resumed = training.fit.fit(short, sample, {}, tmp_path / "cut")
     np.testing.assert_allclose(logits(training, resumed, tiles), logits(training, whole, tiles), atol=0.02)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_training_starts_again(
+    training: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for content in (b"", b"no checkpoint"):
+        (tmp_path / "checkpoint.pt").write_bytes(content)
+        assert not training.checkpoint.Run(settings(training), tmp_path).load()
+        assert "checkpoint.pt is no checkpoint of this training" in capsys.readouterr().err
