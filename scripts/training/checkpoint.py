@@ -17,7 +17,7 @@ from training.worlds import warn
 class Settings:
     """All that decides the weights: a checkpoint of other settings is not resumed.
 
-    Only `epochs` may differ, as long as the rate has not begun to fall.
+    Only `epochs` and `steady` may differ, as long as the rate has not begun to fall.
     """
 
     shape: Shape
@@ -27,7 +27,7 @@ class Settings:
     rate: float = 0.1
     decay: float = 5e-4
     warm_epochs: int = 1
-    steady: float = 0.6  # share of the epochs before the rate begins to fall
+    steady: float = 0.5  # share of the epochs before the rate begins to fall
     average: float = 0.999
     strength: float = 0.7  # of the augmentation
     seed: int = 8322
@@ -107,10 +107,10 @@ class Run:
 
     def _continues(self, stored: dict[str, Any], epochs: int) -> bool:
         """Whether the epochs that are done would have been the same with today's settings."""
-        mine = asdict(self.settings)
-        longer = replace(self.settings, epochs=stored.get("epochs", 0))
-        same = stored | {"epochs": mine["epochs"]} == mine
-        return same and (longer == self.settings or longer.falling(epochs) == self.settings.falling(epochs) == 0)
+        then = replace(self.settings, epochs=stored["epochs"], steady=stored["steady"])
+        if asdict(then) != stored:
+            return False
+        return then == self.settings or then.falling(epochs) == self.settings.falling(epochs) == 0
 
 
 def _groups(net: ExpressionNet, decay: float) -> list[dict[str, Any]]:

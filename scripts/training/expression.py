@@ -14,7 +14,7 @@ TRAINING = Training(
     what=__doc__,
     takes="Takes 20 minutes on two cores that know bfloat16, more on others; see models/README.md.",
     needed=FERPLUS,
-    epochs=60,
+    epochs=34,
     recipe="training.recipe",
     curves="training.curves",
 )

@@ -116,8 +116,8 @@ class Batches(IterableDataset[tuple[Tensor, Tensor]]):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         settings = self.settings
         seed = settings.seed * 10_000 + self.epoch
-        left = 1 - (self.epoch + 1) / settings.epochs  # the last quarter comes closer to what is met in use
-        strength = settings.strength * min(1.0, 0.5 + 2.0 * left)
+        # Towards the end the pictures come closer to what is met in use.
+        strength = settings.strength * min(1.0, 1.5 - settings.falling(self.epoch + 1))
         order = drawn(self.sample.weight, settings.steps * settings.batch, seed)
         for step in range(settings.steps):
             g = torch.Generator().manual_seed(seed * 10_000 + step)

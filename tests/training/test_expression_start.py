@@ -102,7 +102,7 @@ def test_what_the_file_says_is_appended_once_to_the_teachers_word(training: Any,
 
 def settings(training: Any, **other: Any) -> Any:
     shape = training.net.Shape(stem=4, widths=(4, 4, 4), features=4)
-    return replace(training.checkpoint.Settings(shape, epochs=10, steps=2, batch=4), **other)
+    return replace(training.checkpoint.Settings(shape, epochs=10, steps=2, batch=4, steady=0.6), **other)
 
 
 def test_the_rate_is_steady_and_falls_at_the_end(training: Any) -> None:
@@ -121,6 +121,8 @@ def test_the_rate_is_steady_and_falls_at_the_end(training: Any) -> None:
         (8, {"epochs": 20}, False),
         (9, {"epochs": 10}, True),
         (6, {"epochs": 8}, False),  # would have fallen already
+        (5, {"steady": 0.5, "epochs": 12}, True),
+        (6, {"steady": 0.5}, False),
         (3, {"epochs": 8}, True),
         (3, {"rate": 0.2}, False),
         (3, {"pictures": 7}, False),
