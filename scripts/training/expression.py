@@ -12,7 +12,7 @@ from training.sources import FERPLUS
 TRAINING = Training(
     name="train-expression",
     what=__doc__,
-    takes="Takes 20 minutes on two cores that know bfloat16, more on others; see models/README.md.",
+    takes="Takes three quarters of an hour on two idle cores that know bfloat16, more on others; see models/README.md.",
     needed=FERPLUS,
     epochs=34,
     recipe="training.recipe",

@@ -57,14 +57,15 @@ def test_black_and_white_lie_within_the_range_of_the_input(card: dict[str, Any])
 
 def test_figures_hold_what_is_promised(card: dict[str, Any]) -> None:
     figures = card["figures"]
-    assert figures["accuracy"] >= 0.84
+    assert figures["accuracy"] >= 0.85
     assert abs(figures["accuracy"] - figures["accuracy_float"]) < 0.01
     assert figures["ece"] < 0.08
     assert set(figures["recall"]) == set(card["labels"])
-    for name, least in {"rafdb": 0.75, "kdef": 0.8, "ckplus48": 0.8}.items():
-        assert figures["sets"][name]["accuracy"] >= least
-        # Of 87 pictures in 15 bins a perfectly calibrated model measures 0.08 or so.
-        assert figures["sets"][name]["ece"] < (0.08 if figures["sets"][name]["n"] > 500 else 0.15)
+    least = {"photos": 0.8, "rafdb": 0.76, "affectnet_ffhq": 0.72, "kdef": 0.8, "ckplus48": 0.85}
+    for name, accuracy in least.items():
+        assert figures["sets"][name]["accuracy"] >= accuracy
+        assert figures["sets"][name]["ece"] <= 0.08
+        assert figures["sets"][name]["ece_by_chance"] < 0.08
 
 
 def test_the_crop_puts_the_eyes_in_the_upper_half(card: dict[str, Any]) -> None:

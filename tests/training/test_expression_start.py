@@ -25,7 +25,7 @@ NARROW = {"stem": 16, "widths": (24, 48, 96), "features": 192}  # of the file
 @pytest.fixture
 def training(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(REPO / "scripts"))
-    names = ("net", "start", "fit", "checkpoint", "judge", "mixture", "worlds", "data")
+    names = ("net", "start", "fit", "checkpoint", "judge", "mixture", "worlds", "recipe")
     return SimpleNamespace(**{name: importlib.import_module(f"training.{name}") for name in names})
 
 
@@ -164,3 +164,36 @@ def test_a_damaged_checkpoint_is_named_and_the_training_starts_again(
         (tmp_path / "checkpoint.pt").write_bytes(content)
         assert not training.checkpoint.Run(settings(training), tmp_path).load()
         assert "checkpoint.pt is no checkpoint of this training" in capsys.readouterr().err
+
+
+def test_the_second_round_begins_at_half_the_rate_and_falls_at_once(training: Any) -> None:
+    first, second = training.recipe.rounds(34, 5)
+    assert (first.epochs, second.epochs) == (34, 17)
+    assert first.falling(17) == 0 < second.falling(1)
+    assert training.fit._rate(second, 1) < first.rate / 2 == second.rate
+    assert first.seed != second.seed
+    assert training.recipe.rounds(1, 5)[1].epochs == 1
+
+
+def test_a_start_that_is_missing_or_damaged_is_named(
+    training: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = training.recipe.MissingDataError
+    options = SimpleNamespace(threads=1, work=tmp_path / "work", epochs=1)
+    monkeypatch.setattr(training.recipe, "START", tmp_path / "start.tflite")
+    with pytest.raises(missing, match=r"start\.tflite, whose weights the training begins with"):
+        training.recipe.train(options, tmp_path)
+    (tmp_path / "start.tflite").write_bytes(b"no network")
+    monkeypatch.setattr(training.recipe, "worlds", lambda folder, work: {"ferplus": None})
+    with pytest.raises(missing, match=r"start\.tflite or its card is damaged"):
+        training.recipe.train(options, tmp_path)
+
+
+def test_the_mean_of_two_nets_lies_between_them(training: Any) -> None:
+    shape = settings(training).shape
+    one, two = (training.net.ExpressionNet(shape) for _ in range(2))
+    mean = training.recipe.mean_of(one, two)
+    expected = (one.head.weight + two.head.weight) / 2
+    torch.testing.assert_close(mean.head.weight, expected)
+    assert not torch.equal(one.head.weight, two.head.weight)
+    assert not mean.training
