@@ -86,7 +86,7 @@ def test_check_of_a_valid_file(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[mqtt]\nhots = "x"', ":2: unknown key mqtt.hots. Did you mean host?"),
+        ('[mqtt]\nhsot = "x"', ":2: unknown key mqtt.hsot. Did you mean host?"),
         ('[expression]\nmodel = "nothing"', "no model named 'nothing'"),
         ('[detector]\nkind = "yunet"\nyunet = "/nowhere.onnx"', "/nowhere.onnx: no such file"),
     ],

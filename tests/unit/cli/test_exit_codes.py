@@ -29,6 +29,9 @@ def test_a_full_disk_is_no_wrong_configuration(
     """With 78 the unit does not start ferd again once there is space."""
 
     class Parser:
+        config = None
+        concerns = None
+
         def parse_args(self, _argv: object) -> Parser:
             return self
 
