@@ -160,8 +160,6 @@ class Upgrade:
         pip = [str(new / "bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-cache-dir"]
         if system:
             pip += self._constraint(new)
-        elif (constraints := self._home / "constraints.txt").exists():
-            pip += ["--constraint", str(constraints)]
         self._must([*pip, f"{self._source}[{','.join(self._extras)}]"], "pip could not install it")
         self._run([str(new / "bin/python"), "-m", "compileall", "-q", str(new / "lib")])
 

@@ -42,6 +42,8 @@ FPS = 5.0
 FOR_S = 1.5
 """An empty room is an alert after this long."""
 PRESENT_S, EMPTY_S = (5.0, 12.0), (5.0, 9.0)
+SHORTEST = 0.6
+"""Of these lengths, in a run of half a minute: else nothing happens between two disturbances."""
 LATE_S = 4.0
 """An alert begins and ends within this time of what the camera shows, on a busy machine."""
 SETTLES_S = 12.0
@@ -67,9 +69,9 @@ class Phase:
 class Camera:
     """A network camera (MJPEG over HTTP) that shows somebody and nobody in turns."""
 
-    def __init__(self, seed: str, pictures: dict[bool, list[NDArray[np.uint8]]]) -> None:
+    def __init__(self, seed: str, pictures: dict[bool, list[NDArray[np.uint8]]], pace: float = 1.0) -> None:
         self.phases: list[Phase] = []
-        self._pictures, self._rng = pictures, random.Random(seed)
+        self._pictures, self._rng, self._pace = pictures, random.Random(seed), pace
         self._gone, self._stopping = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         camera = self
@@ -113,7 +115,7 @@ class Camera:
                 if self.phases:
                     self.phases[-1].end = now
                 self.phases.append(Phase(present, now))
-            self._stopping.wait(self._rng.uniform(*(PRESENT_S if present else EMPTY_S)))
+            self._stopping.wait(self._pace * self._rng.uniform(*(PRESENT_S if present else EMPTY_S)))
             present = not present
 
     def disturb(self) -> None:
@@ -201,7 +203,7 @@ class Soak:
         self._brisk = min(1.0, seconds / 300)
         """Disturbances of a short run are short."""
         pictures = {True: _pictures(0.5, 3.0), False: _pictures(34.5, 37.5)}
-        self.cameras = {name: Camera(f"{seed}/{name}", pictures) for name in CAMERAS}
+        self.cameras = {name: Camera(f"{seed}/{name}", pictures, max(self._brisk, SHORTEST)) for name in CAMERAS}
         self.broker = Broker(folder)
         self.broker.start()
         self.subscriber = Subscriber(self.broker.port)
