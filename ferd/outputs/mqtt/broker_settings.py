@@ -145,7 +145,7 @@ def first_line(key: str, file: Path, what: str) -> str:
             f"{key}: the file that it names{folder} does not exist. Write the {what} into it, or remove the key"
         ) from None
     except EncodingError as error:
-        raise ConfigError(f"{key}: {file} cannot be read: {error}") from None
+        raise ConfigError(f"{key}: {named} cannot be read: {error}{_passed(named)}") from None
     except OSError as error:
         raise ConfigError(
             f"{key}: {named} cannot be read ({error.strerror}). It must be a text file that ferd's user may read"

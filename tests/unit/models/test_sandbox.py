@@ -176,7 +176,7 @@ def test_the_child_limits_its_own_output(tmp_path):
         child = subprocess.run(
             [sys.executable, "-c", code], env=environ, stdout=out, stderr=subprocess.DEVNULL, check=False
         )
-    assert child.returncode in (0, 1)
+    assert child.returncode in (0, 1, 120)  # 120: what is left cannot be flushed at exit
     assert (tmp_path / "out").stat().st_size == 1000
 
 

@@ -190,5 +190,5 @@ def test_sound_only(tmp_path: Path) -> None:
 def test_without_pyav(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make()
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(SourceError, match=r"pip install 'ferd\[video\]'"):
+    with pytest.raises(SourceError, match=r"needs PyAV.*pip install .*(av<|ferd\[video\])"):
         VideoFile(path).open()

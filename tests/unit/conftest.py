@@ -1,4 +1,4 @@
-"""Commands set up logging for a whole process; a test is only a part of one."""
+"""Commands set up and silence the logging of a whole process; a test is only a part of one."""
 
 import logging
 
@@ -12,3 +12,4 @@ def logging_as_before():
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.disable(logging.NOTSET)
