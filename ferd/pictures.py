@@ -1,7 +1,7 @@
 """Decode pictures (JPEG, PNG, WebP, BMP, TIFF, PNM) within bounds, and show what they show.
 
-The header of a picture is read before it is decoded: a file of 69 bytes can ask for gigabytes. Whoever opens pictures,
-from a file or a camera, does it here, so there is one list of formats and one limit.
+The header of a picture is read before it is decoded: a file of 69 bytes can ask for gigabytes. Pictures are
+opened here, from a file or a camera, so there is one list of formats and one limit.
 """
 
 from __future__ import annotations

@@ -303,7 +303,7 @@ class GesturesConfig(Section):
     wake: Literal["", "look"] | GestureName = ""
     """Gestures count only after this one, or after looking at the camera for a second ("look"). "": always."""
     wake_s: Annotated[Number, Field(ge=1, le=600)] = 8.0
-    """For how long they count then; each gesture begins this time anew."""
+    """For how long they count then; each gesture starts this time again."""
 
     @model_validator(mode="after")
     def _possible(self) -> GesturesConfig:

@@ -40,7 +40,7 @@ CAMERAS = """\
 def default_toml() -> str:
     """Return a complete file in which every key is commented out, so that it is equivalent to no file.
 
-    The headers of the sections are not: whoever uncomments one key has it in its section.
+    The headers of the sections are not: a key that is uncommented is then in its section.
     """
     parts = [HEAD]
     for name, field in Config.model_fields.items():

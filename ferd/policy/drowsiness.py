@@ -282,7 +282,7 @@ class DrowsinessPolicy:
         return max(verdicts, key=lambda verdict: verdict.rank)
 
     def _reports_unjudged(self, t: float) -> bool:
-        """Whether the driver is told now that nobody can judge.
+        """Whether it is reported now that nobody can judge.
 
         When the judgement ends, the eyes have already been out of sight for most of its window.
         """

@@ -2,7 +2,7 @@
 
 Pure: (time, measures of the face) in, names of gestures out. All rules are in seconds and degrees and hold at any
 frame rate at which the movement can be seen; measures of mouth, brows and head count from the person's own rest, the
-median of the last REST_S. A face that is lost in the middle of a gesture makes none: everything begins anew.
+median of the last REST_S. A face that is lost in the middle of a gesture makes none: everything starts again.
 
 Right and left are the subject's own.
 
@@ -164,7 +164,7 @@ class Rest:
 
 
 class Held:
-    """A state that has to be held for `least_s` and at most `most_s`; it is told when it is reached, or at its end.
+    """A state that has to be held for `least_s` and at most `most_s`; reported when it is reached, or at its end.
 
     Between `off` and `on` the state goes on (hysteresis).
     """
@@ -320,7 +320,7 @@ class GestureRecogniser:
     """Recognise the gestures of one face. Call `update` at rising times. `rules` may be replaced between two calls.
 
     Attributes:
-        awake: gestures are told; always True without `wake`.
+        awake: gestures are reported; always True without `wake`.
     """
 
     def __init__(self, rules: GestureRules) -> None:
@@ -346,7 +346,7 @@ class GestureRecogniser:
 
     @property
     def awake(self) -> bool:
-        """Whether gestures are told now."""
+        """Whether gestures are reported now."""
         return self.rules.wake is None or (self._t is not None and self._t < self._awake_until)
 
     def update(self, t: float, measures: FaceMeasures | None) -> list[GestureName]:

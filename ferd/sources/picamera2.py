@@ -37,7 +37,7 @@ class PiCamera:
     """Camera `number` of the Pi, in one video configuration that never changes.
 
     (Boards with 512 MB run out of contiguous memory when modes are switched.) The images are `width` x `height`, gray,
-    and in colour for whoever asks, with a gray `small` one of at most 320x240. `read_s`: seconds that picamera2 waits
+    and in colour on demand, with a gray `small` one of at most 320x240. `read_s`: seconds that picamera2 waits
     for a frame.
     """
 

@@ -21,7 +21,7 @@ from ferd.types import Frame
 
 STILL_S = 30.0
 """A static scene may be the same, bit by bit, between two key frames of H.264 and H.265. They come every 1 to 10 s, and
-from cameras that stretch them to save bandwidth every 20 s. Each JPEG carries the sensor's noise anew."""
+from cameras that stretch them to save bandwidth every 20 s. Each JPEG carries new noise of the sensor."""
 CLEANUP_S = 2.0
 """Added to the limits for opening: the source's own time-out is to end the call, not the supervisor."""
 MOST_FPS = 100.0

@@ -1,7 +1,7 @@
 """Read video (files, RTSP, video over HTTP) through PyAV, as it is meant to be seen.
 
 Interlaced video is deinterlaced, pixels become square, rotation and mirroring in the file's metadata are applied,
-limited range becomes full range. Gray is the luma plane; colours are made only for whoever asks.
+limited range becomes full range. Gray is the luma plane; colours are made only when they are asked for.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def fuzz(folder: Path, seed: int, minutes: float) -> dict[str, Any]:
     if grown > MAX_GROWTH_MB:
         faults.append(f"memory grew by {grown:.0f} MB")
     log = ferd.log.read_text(errors="replace")
-    # paho raises on packets that break the protocol; the connection is then made anew.
+    # paho raises on packets that break the protocol; ferd then connects again.
     handled = log.count(HANDLED)
     if ferd.tracebacks() > handled:
         faults.append(f"{ferd.tracebacks() - handled} tracebacks in the log")

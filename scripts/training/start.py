@@ -41,7 +41,7 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
         ValueError: The file has more layers, fewer layers or more channels than the shape.
     """
     net = ExpressionNet(shape).eval()
-    layers = _layers(path)
+    layers = layers_of(path)
     pairs = [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[0], nn.Conv2d)]
     wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [(len(LABELS), shape.features)]
     if not _fits([tuple(weight.shape) for weight, _ in layers], wanted):
@@ -54,7 +54,7 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
             norm.bias.zero_()
             norm.bias[: len(bias)] = bias
         _set_head(net.head, *layers[-1])
-        _set_norms(net, pairs, tiles)
+        settle_norms(net, pairs, to_input(torch.from_numpy(tiles)))
     return net
 
 
@@ -91,11 +91,11 @@ def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
     head.bias.copy_(torch.cat([bias, bias[neutral : neutral + 1] - RARER]))
 
 
-def _set_norms(net: ExpressionNet, pairs: list[nn.Sequential], tiles: NDArray[np.uint8]) -> None:
-    """Batch norms that change nothing, with the statistics of what really comes."""
+def settle_norms(net: nn.Module, pairs: list[nn.Sequential], inputs: Tensor) -> None:
+    """Give batch norms that change nothing the statistics of what really comes."""
     seen: dict[nn.Module, Tensor] = {}
     hooks = [pair[0].register_forward_hook(lambda module, _, out: seen.__setitem__(module, out)) for pair in pairs]
-    net(to_input(torch.from_numpy(tiles)))
+    net(inputs)
     for hook in hooks:
         hook.remove()
     for conv, norm in pairs:
@@ -106,7 +106,7 @@ def _set_norms(net: ExpressionNet, pairs: list[nn.Sequential], tiles: NDArray[np
         norm.bias += mean
 
 
-def _layers(path: Path) -> list[tuple[Tensor, Tensor]]:
+def layers_of(path: Path) -> list[tuple[Tensor, Tensor]]:
     """Weights as torch has them and biases of all convolutions and linear layers, in the order of their work."""
     from ai_edge_litert.interpreter import Interpreter
 

@@ -16,8 +16,8 @@ from ferd.vision.landmarks import NAME, PRESENT, LandmarkModel, crop_of_box, fiv
 class LandmarkedDetector:
     """A detector whose faces carry the reading of the landmarks model and its five points.
 
-    On held-back faces with eyes labelled open or closed, 95 % are read right by these points; by the detector's own
-    and the former five-point model's, 90 %.
+    By these points the eyes model of that time read 95 % of 266 upright faces right, by the detector's own and a former
+    five-point model's 90 %. That eyes model had been trained on the eyes of two thirds of these faces.
     """
 
     def __init__(self, detector: Detector, landmarks: LandmarkModel) -> None:

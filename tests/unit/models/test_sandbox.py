@@ -238,7 +238,7 @@ class TestTrust:
         assert not is_trusted(bundle.path)
 
     def test_the_digest_in_the_card_does_not_spare_landmarks_the_trial(self, tmp_path, monkeypatch):
-        """Whoever writes the file can write the card."""
+        """A person who can write the file can write the card."""
         file = tmp_path / "landmarks.tflite"
         file.write_bytes((shipped_dir() / "landmarks.tflite").read_bytes() + b"\0")
         card = json.loads((shipped_dir() / "landmarks.json").read_text()) | {"sha256": registry.sha256_of(file)}

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ferd.types import Image
+from ferd.errors import SourceEnded
+from ferd.sources.base import Source
+from ferd.types import Frame, Image
 
 
 def gray_picture(value: int, width: int = 64, height: int = 48) -> Image:
@@ -20,3 +22,16 @@ def wait_for(condition: Callable[[], object], within_s: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.005)
+
+
+def read_all(source: Source) -> list[Frame]:
+    """Open a source, and return its frames up to its end."""
+    source.open()
+    frames = []
+    try:
+        while True:
+            frames.append(source.read())
+    except SourceEnded:
+        return frames
+    finally:
+        source.close()

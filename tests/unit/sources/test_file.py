@@ -6,26 +6,12 @@ from pathlib import Path
 
 import cv2
 import pytest
-from camera_tools import gray_picture
+from camera_tools import gray_picture, read_all
 
-from ferd.errors import SourceEnded, SourceError
-from ferd.sources.base import Source
+from ferd.errors import SourceError
 from ferd.sources.file import PictureFolder, VideoFile, natural_order
-from ferd.types import Frame
 
 Film = Callable[..., Path]
-
-
-def read_all(source: Source) -> list[Frame]:
-    source.open()
-    frames = []
-    try:
-        while True:
-            frames.append(source.read())
-    except SourceEnded:
-        return frames
-    finally:
-        source.close()
 
 
 def save(path: Path, value: int) -> Path:

@@ -9,10 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from camera_tools import read_all
 
-from ferd.errors import SourceEnded, SourceError
+from ferd.errors import SourceError
 from ferd.sources.file import VideoFile
-from ferd.types import Frame
 
 Make = Callable[..., Path]
 
@@ -57,19 +57,6 @@ def make(tmp_path: Path) -> Make:
     return write
 
 
-def read_all(path: Path) -> list[Frame]:
-    source = VideoFile(path)
-    source.open()
-    frames = []
-    try:
-        while True:
-            frames.append(source.read())
-    except SourceEnded:
-        return frames
-    finally:
-        source.close()
-
-
 def bright_corner(image: np.ndarray) -> str:
     height, width = image.shape[:2]
     corners = {
@@ -90,7 +77,7 @@ def bright_corner(image: np.ndarray) -> str:
     ],
 )
 def test_rotation(make: Make, rotation: int, shape: tuple[int, int], corner: str) -> None:
-    frame = read_all(make(rotation=rotation))[0]
+    frame = read_all(VideoFile(make(rotation=rotation)))[0]
     gray = frame.as_gray()
     assert gray is not None
     assert (frame.height, frame.width) == shape == gray.image.shape
@@ -105,7 +92,7 @@ def test_mirrored(make: Make) -> None:
     assert struct.unpack_from(">i", data, matrix)[0] == 1 << 16
     struct.pack_into(">i", data, matrix, -(1 << 16))
     path.write_bytes(data)
-    assert bright_corner(read_all(path)[0].image) == "upper right"
+    assert bright_corner(read_all(VideoFile(path))[0].image) == "upper right"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +106,7 @@ def test_mirrored(make: Make) -> None:
     ],
 )
 def test_pixels_become_square(make: Make, aspect: Fraction, rotation: int, size: tuple[int, int]) -> None:
-    frame = read_all(make(aspect=aspect, rotation=rotation))[0]
+    frame = read_all(VideoFile(make(aspect=aspect, rotation=rotation)))[0]
     assert (frame.width, frame.height) == size
     assert frame.image.shape == (size[1], size[0], 3)
 
@@ -132,7 +119,7 @@ def test_interlaced_is_deinterlaced(make: Make) -> None:
     path = make("a.mpg", "mpeg2video", picture=picture, frames=6, options=interlaced)
     with av.open(str(path)) as container:
         assert next(container.decode(video=0)).interlaced_frame
-    frames = read_all(path)
+    frames = read_all(VideoFile(path))
     assert len(frames) == 6
     for frame in frames:
         gray = frame.as_gray()
@@ -145,7 +132,7 @@ def test_interlaced_is_deinterlaced(make: Make) -> None:
 def test_range_and_depth(make: Make, pixels: str) -> None:
     """The gray picture has the brightness of what was filmed, in limited and in full range, with 8 and 10 bits."""
     codec, name = ("ffv1", "a.mkv") if pixels != "yuvj420p" else ("mjpeg", "a.avi")
-    frame = read_all(make(name, codec, pixels=pixels))[0]
+    frame = read_all(VideoFile(make(name, codec, pixels=pixels)))[0]
     gray = frame.as_gray()
     assert gray is not None
     assert gray.image.dtype == np.uint8
@@ -155,7 +142,7 @@ def test_range_and_depth(make: Make, pixels: str) -> None:
 
 
 def test_motion_jpeg_is_given_as_it_is(make: Make) -> None:
-    frames = read_all(make("a.avi", "mjpeg", pixels="yuvj420p"))
+    frames = read_all(VideoFile(make("a.avi", "mjpeg", pixels="yuvj420p")))
     assert [frame.t for frame in frames] == pytest.approx([0.0, 0.1, 0.2])
     assert all(frame.jpeg is not None and frame.jpeg.startswith(b"\xff\xd8") for frame in frames)
 
@@ -172,7 +159,7 @@ def test_a_playlist_opens_nothing_else(make: Make, tmp_path: Path) -> None:
     playlist = tmp_path / "list.mp4"
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1:9/{target.name}\n")
     with pytest.raises(SourceError, match="not a video"):
-        read_all(playlist)
+        read_all(VideoFile(playlist))
 
 
 def test_sound_only(tmp_path: Path) -> None:

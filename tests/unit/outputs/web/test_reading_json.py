@@ -1,4 +1,4 @@
-"""What the browser is told of one frame."""
+"""What is sent to the browser for one frame."""
 
 import numpy as np
 
