@@ -51,27 +51,6 @@ def _mode(path: Path) -> int:
         return 0
 
 
-def first_line(path: Path, key: str, what: str) -> str:
-    """Return the first line of a file that `key` of the configuration names, without a byte order mark.
-
-    Raises:
-        ConfigError: There is none. The message never contains what the file holds.
-    """
-    try:
-        if exists(path) and not is_file(path):  # reading a pipe could block without end
-            raise ConfigError(f"{key}: {path} is not a regular file. Write the {what} into one")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        # Without its name: the key may hold the secret itself by mistake.
-        raise ConfigError(f"{key}: the file that it names does not exist. Write the {what} into it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"{key}: {path} cannot be read ({reason}). ferd's user must be able to read it") from None
-    if not lines or not lines[0].strip():
-        raise ConfigError(f"{key}: the first line of {path} is empty. Write the {what} into it")
-    return lines[0].strip()
-
-
 def replace_file(path: Path, text: str) -> None:
     """Write a small file atomically, safe on power loss; waits for the disk. Creates its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)

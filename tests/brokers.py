@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(happened: Callable[[], Any], timeout_s: float = 5.0, what: str = "") -> None:
+def wait_for(happened: Callable[[], Any], timeout_s: float = 20.0, what: str = "") -> None:
     """Returns when ``happened`` is true; AssertionError when it is not in time."""
     until = time.monotonic() + timeout_s
     while not happened():
@@ -138,7 +138,7 @@ class Ear:
 
     def _connect(self, port: int) -> None:
         """A broker that has just been started may open its second port a little later."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + 20
         while True:
             try:
                 self._client.connect(LOOPBACK, port)
@@ -169,7 +169,7 @@ class Ear:
     def payloads(self, topic: str) -> list[str]:
         return [payload for heard, payload, _ in list(self.heard) if heard == topic]
 
-    def wait(self, topic: str, payload: str | None = None, timeout_s: float = 5.0) -> str:
+    def wait(self, topic: str, payload: str | None = None, timeout_s: float = 20.0) -> str:
         """The last payload of a topic, once it is (or is as wanted)."""
 
         def there() -> bool:

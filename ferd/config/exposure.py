@@ -5,9 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from ferd.config.models import Config
-
-SERVICE_FOLDER = Path("/etc/ferd")
+from ferd.config.models import CameraConfig, Config
+from ferd.credentials import SERVICE_FOLDER
 
 
 def exposed_secrets(config: Config, file: Path | None) -> list[str]:
@@ -18,20 +17,25 @@ def exposed_secrets(config: Config, file: Path | None) -> list[str]:
         file: The file that it was read from, if any. It holds a secret when the address of a camera does.
     """
     texts = []
-    cameras = [name for name, camera in config.cameras.items() if _may_hold_secret(camera.source)]
+    cameras = [name for name, camera in config.cameras.items() if _may_hold_secret(camera)]
     if file is not None and cameras and _is_readable_by_all(file):
         what = f"the address of camera {cameras[0]} in {file} holds a password or a token"
         texts.append(f"{what}, and every user of this machine can read it. Run: {_remedy(file)}")
-    token = config.web.token_file if config.web.enabled else None
-    if token is not None and _is_readable_by_all(token):
-        texts.append(f"web.token_file: every user of this machine can read {token}. Run: {_remedy(token)}")
+    named = {f"cameras.{name}.source_password_file": one.source_password_file for name, one in config.cameras.items()}
+    named["web.token_file"] = config.web.token_file if config.web.enabled else None
+    for key, secret in named.items():
+        if secret is not None and _is_readable_by_all(secret):
+            texts.append(f"{key}: every user of this machine can read {secret}. Run: {_remedy(secret)}")
     return texts
 
 
-def _may_hold_secret(source: str) -> bool:
-    """Whether an address has a user name or a query: what stands there is secret often enough."""
-    _, separator, rest = source.partition("://")
-    return bool(separator) and ("@" in rest or "?" in rest)
+def _may_hold_secret(camera: CameraConfig) -> bool:
+    """Whether an address has a user name or a query: what stands there is secret often enough.
+
+    A user whose password is in a file of its own is none.
+    """
+    _, separator, rest = camera.source.partition("://")
+    return bool(separator) and (("@" in rest and camera.source_password_file is None) or "?" in rest)
 
 
 def _remedy(file: Path) -> str:

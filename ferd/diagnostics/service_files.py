@@ -82,7 +82,7 @@ def _reason(file: Path, installation: Installation) -> str | None:
 
 
 def _remedy(key: str, file: Path, installation: Installation) -> str:
-    credential = _CREDENTIAL_OF.get(key)
+    credential = "camera.password" if key.endswith(".source_password_file") else _CREDENTIAL_OF.get(key)
     if credential is not None and credential in FILES:
         place = service_file(credential, installation.instance)
         return f"Move it (sudo mv {file} {place}) and name that file: systemd passes it on, also with mode 600"

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ferd.config.source import redact
+from ferd.credentials import first_line
 from ferd.errors import PictureError, SourceError
-from ferd.fs import first_line
 from ferd.pictures import JPEG_START, MAX_MEGAPIXELS
 from ferd.sources.http import HttpClient, HttpReply
 from ferd.sources.jpeg import JpegSplitter, jpeg_frame
@@ -78,7 +78,7 @@ class StreamCamera:
 
     def open(self) -> None:
         password = (
-            None if self._password_file is None else first_line(self._password_file, "source_password_file", "password")
+            None if self._password_file is None else first_line("source_password_file", self._password_file, "password")
         )
         url = self._url
         if url.lower().startswith(("http://", "https://")):

@@ -9,7 +9,7 @@ import pytest
 
 from ferd import credentials
 from ferd.config import MqttConfig
-from ferd.credentials import FILES, readable, service_file
+from ferd.credentials import FILES, MAX_FILE_BYTES, first_line, readable, service_file
 from ferd.errors import ConfigError
 from ferd.outputs.mqtt.broker_settings import broker_settings
 
@@ -57,6 +57,19 @@ def test_a_file_that_can_be_read_is_read(tmp_path: Path, service: Path) -> None:
     assert settings.password == "my own"
 
 
+def test_a_cameras_password_is_read_as_the_brokers_is(tmp_path: Path, service: Path) -> None:
+    """One reader for all keys: credentials, byte order marks and a bound of its size."""
+    named = service_file("camera.password")
+    assert first_line("source_password_file", named, "password") == "passed camera.password"
+    marked = tmp_path / "utf-16"
+    marked.write_bytes("me\n".encode("utf-16"))
+    with pytest.raises(ConfigError, match=r"source_password_file: .* UTF-16"):
+        first_line("source_password_file", marked, "password")
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * (MAX_FILE_BYTES + 7))
+    assert len(first_line("source_password_file", large, "password")) == MAX_FILE_BYTES
+
+
 def test_an_empty_credential_stands_for_a_missing_file(service: Path) -> None:
     (service / "mqtt.password").write_text("\n")
     file = service_file("mqtt.password")
@@ -64,7 +77,6 @@ def test_an_empty_credential_stands_for_a_missing_file(service: Path) -> None:
 
 
 def test_a_file_that_came_after_the_start_needs_a_restart(service: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ferd.outputs.mqtt.broker_settings.SERVICE_FOLDER", service_file("mqtt.password").parent)
     file = service_file("mqtt.password")
     file.unlink()
     file.write_bytes(b"\xff")

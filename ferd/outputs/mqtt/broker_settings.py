@@ -11,17 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ferd.config.models import MqttConfig
-from ferd.credentials import INSTANCE_ENV, SERVICE_FOLDER, passed, readable, service_file
-from ferd.encodings import EncodingError, decode_text
+from ferd.credentials import INSTANCE_ENV, first_line, passed, readable, service_file
 from ferd.errors import ConfigError
-from ferd.fs import exists, is_dir, is_file
+from ferd.fs import exists, is_file
 
 USERNAME, PASSWORD = "mqtt.username", "mqtt.password"  # names of systemd credentials
 SERVICE_PASSWORD = Path("/etc/ferd/mqtt-password")
 """The file that the unit passes as a credential. Root may read it: `sudo ferd doctor` logs in as the service does."""
-
-MAX_FILE_BYTES = 65_536
-"""Nothing is read beyond this size of a file whose first line counts."""
 
 # Codes of OpenSSL's X509_verify_cert_error_string(3).
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -125,42 +121,6 @@ def _password(config: MqttConfig, credentials: Mapping[str, Path], username: str
     if PASSWORD in credentials and username is not None:
         return first_line(f"credential {PASSWORD}", credentials[PASSWORD], "password")
     return None
-
-
-def first_line(key: str, file: Path, what: str) -> str:
-    """Return the first line of the file that ``key`` names, without a byte order mark and blanks around it.
-
-    Raises ConfigError that never contains its content.
-    """
-    file, named = readable(file), file
-    try:
-        if exists(file) and not is_file(file) and not is_dir(file):  # reading a pipe could block without end
-            raise ConfigError(f"{key}: {file} is not a regular file. Write the {what} into one")
-        with file.open("rb") as opened:
-            lines = decode_text(opened.read(MAX_FILE_BYTES)).splitlines()
-    except FileNotFoundError:
-        # Without its name: the key may hold the password itself by mistake.
-        folder = f" in {file.parent}" if is_dir(file.parent) else ""
-        raise ConfigError(
-            f"{key}: the file that it names{folder} does not exist. Write the {what} into it, or remove the key"
-        ) from None
-    except EncodingError as error:
-        raise ConfigError(f"{key}: {named} cannot be read: {error}{_passed(named)}") from None
-    except OSError as error:
-        raise ConfigError(
-            f"{key}: {named} cannot be read ({error.strerror}). It must be a text file that ferd's user may read"
-            f"{_passed(named)}"
-        ) from None
-    line = lines[0].strip() if lines else ""
-    if not line:
-        raise ConfigError(f"{key}: the first line of {file} is empty. Write the {what} into it")
-    return line
-
-
-def _passed(file: Path) -> str:
-    """What to do about a file that systemd would have passed, had it been there when the service started."""
-    here = "CREDENTIALS_DIRECTORY" in os.environ and file.parent == SERVICE_FOLDER
-    return ". systemd passes it on when the service starts: sudo systemctl restart ferd" if here else ""
 
 
 def _warnings(config: MqttConfig) -> Iterator[str]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from ferd.config import Config
 from ferd.config.models import WebConfig
+from ferd.credentials import first_line
 from ferd.errors import ConfigError
 from ferd.extras import how_to_add
-from ferd.outputs.mqtt.broker_settings import first_line
 from ferd.snapshot import CameraEvent, Command, Snapshot, section_changed
 
 if TYPE_CHECKING:

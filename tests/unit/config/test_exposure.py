@@ -45,6 +45,18 @@ def test_the_token_of_the_page(tmp_path: Path):
     assert exposed_secrets(config, file) == []
 
 
+def test_the_password_of_a_camera(tmp_path: Path):
+    secret = tmp_path / "door"
+    secret.write_text("hush\n")
+    secret.chmod(0o644)
+    file = tmp_path / "ferd.toml"
+    file.write_text('[cameras.door]\nsource = "rtsp://me@cam/1"\nsource_password_file = "door"\n')
+    config = load_config(file)
+    assert "cameras.door.source_password_file" in exposed_secrets(config, file)[0]
+    secret.chmod(0o600)
+    assert exposed_secrets(config, file) == []
+
+
 def test_the_services_user_keeps_its_access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exposure, "SERVICE_FOLDER", tmp_path)
     file = tmp_path / "ferd.toml"

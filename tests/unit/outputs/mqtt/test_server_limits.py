@@ -172,11 +172,10 @@ def test_the_will_is_sent_again_in_its_full_form_once_the_broker_accepts_it(tmp_
         broker.stop()
         broker.rewrite(broker._config.read_text().replace("retain_available false", ""))
         broker.start()
-        wait_for(lambda: not publisher.status.connected, 10)
         wait_for(lambda: publisher.status.connected and publisher._limits.retain, 20)
         with Ear(broker.port) as ear:
             ear.wait(STATE)
-            assert (STATUS, "online", True) in ear.heard
+            wait_for(lambda: (STATUS, "online", True) in ear.heard, 10)
 
 
 def test_the_brokers_keepalive_is_kept(tmp_path: Path, outbox: Outbox):
