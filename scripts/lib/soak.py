@@ -1,8 +1,10 @@
 """Run ferd under disturbances and check what a subscriber receives: see scripts/soak.
 
-What should be published is known from the cameras, which this script plays: somebody is there, or nobody. A rule makes
-an alert of an empty room; each one must begin and end once, whatever happens to the broker, the page and the
-configuration meanwhile. At quiet moments the broker's retained values are compared with the page's.
+What should be published is known twice. From the cameras, which this script plays: somebody is there, or nobody; a rule
+makes an alert of an empty room, which must begin and end once, whatever happens to the broker, the page and the
+configuration meanwhile. And from the page, which lists the events that ferd made: each of them must arrive. So an alert
+that was never made (nobody was found in time) is told from one that was lost on its way. At quiet moments the broker's
+retained values are compared with the page's.
 """
 
 from __future__ import annotations
@@ -191,6 +193,7 @@ class Tally:
     wrong_values: list[str] = field(default_factory=list)
     starved: int = 0
     kills: list[float] = field(default_factory=list)
+    made: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     page_failures: list[str] = field(default_factory=list)
 
 
@@ -245,6 +248,15 @@ class Soak:
                 self.tally.usages.append(self.ferd.usage())
             with suppress(OSError, ValueError):
                 before = self._note_starved(before)
+            self._note_made()
+
+    def _note_made(self) -> None:
+        """Note the alerts that the page lists: those that ferd handed to its outputs."""
+        for name in CAMERAS:
+            with suppress(OSError, ValueError):
+                events = get_json(f"http://{HOST}:{self.page}/api/cameras/{name}/history")["events"]
+                alerts = [event for event in events if event.get("name") == "empty"]
+                self.tally.made |= {event["id"]: (name, event) for event in alerts}
 
     def _note_starved(self, before: dict[str, tuple[float, int]]) -> dict[str, tuple[float, int]]:
         """Expect nothing of a camera while the machine is too busy to analyse its pictures; returns the new counts."""
@@ -274,6 +286,7 @@ class Soak:
         self.compare()
         ended = time.time()
         time.sleep(LATE_S)
+        self._note_made()
         self._stopping.set()
         code = self.ferd.stop()
         self.subscriber.close()
@@ -383,12 +396,13 @@ class Soak:
         self.tally.wrong_values += differences
 
     def judge(self, began: float, ended: float, code: int | str) -> dict[str, Any]:
-        lost, unclear, expected, doubled = [], [], 0, 0
+        missed, expected, doubled = [], 0, 0
+        received = {event["id"]: (where, event) for where, event in self.subscriber.events if "id" in event}
+        seen = list({**self.tally.made, **received}.values())
         for name, camera in self.cameras.items():
-            alerts = [e for where, e in self.subscriber.events if where == name and e.get("name") == "empty"]
-            seen = {event["id"]: event for event in alerts}.values()
+            alerts = [event for where, event in seen if where == name and event.get("name") == "empty"]
             moments = {
-                kind: sorted(_moment(event) for event in seen if event["event_type"] == kind)
+                kind: sorted(_moment(event) for event in alerts if event["event_type"] == kind)
                 for kind in ("alert_began", "alert_ended")
             }
             for before, phase, after in zip(camera.phases, camera.phases[1:], camera.phases[2:], strict=False):
@@ -404,21 +418,32 @@ class Soak:
                     found = sum(low <= moment <= high for moment in moments[kind])
                     doubled += max(0, found - 1)
                     if not found:
-                        # What a broker acknowledged just before a kill it may never have passed on.
-                        killed = any(low <= kill <= high + KILL_S for kill in self.tally.kills)
-                        which = f"{name}: {kind} of {datetime.fromtimestamp(phase.begin):%H:%M:%S}"
-                        (unclear if killed else lost).append(which)
+                        missed.append(f"{name}: {kind} of {datetime.fromtimestamp(phase.begin):%H:%M:%S}")
+        lost, unclear = self._lost(set(received), ended)
         usages = self.tally.usages
         grown = {name: round(growth(usages, name), 1) for name in MAX_GROWTH}
         return {
             "seconds": round(ended - began), "done": dict(self.tally.done), "messages": self.subscriber.messages,
-            "alerts_expected": expected, "alerts_lost": lost, "alerts_doubled": doubled,
-            "alerts_unclear": unclear,
+            "alerts_expected": expected, "alerts_missed": missed, "alerts_doubled": doubled,
+            "alerts_made": len(self.tally.made), "alerts_lost": lost, "alerts_unclear": unclear,
             "starved": self.tally.starved, "compared": self.tally.compared, "wrong_values": self.tally.wrong_values,
             "page_failures": self.tally.page_failures, "grown": grown,
             "usage": {name: [getattr(one, name) for one in (usages[0], usages[-1])] for name in MAX_GROWTH if usages},
             "tracebacks": self.ferd.tracebacks(), "exit": code,
         }  # fmt: skip
+
+    def _lost(self, received: set[str], ended: float) -> tuple[list[str], list[str]]:
+        """Return what ferd made and nobody received: lost, and what the broker's death explains."""
+        lost, unclear = [], []
+        for identity, (name, event) in self.tally.made.items():
+            made = float(event["told_at"])
+            if identity in received or made > ended:
+                continue
+            # What a broker acknowledged just before a kill it may never have passed on.
+            killed = any(0 <= kill - made <= KILL_S for kill in self.tally.kills)
+            which = f"{name}: {event['event_type']} {identity} of {datetime.fromtimestamp(made):%H:%M:%S}"
+            (unclear if killed else lost).append(which)
+        return lost, unclear
 
 
 DISTURBANCES = {
@@ -469,6 +494,7 @@ def _differences(before: Any, values: dict[str, str], after: Any) -> list[str]:
 def faults(result: dict[str, Any]) -> list[str]:
     """Return what is wrong with a result, in words."""
     found = [f"alert lost: {one}" for one in result["alerts_lost"]]
+    found += [f"alert not made in time: {one}" for one in result["alerts_missed"]]
     found += [f"last value: {one}" for one in result["wrong_values"]]
     found += [f"page: {one}" for one in result["page_failures"]]
     found += [f"{name} grew by {by}" for name, by in result["grown"].items() if by > MAX_GROWTH[name]]
@@ -500,12 +526,13 @@ def main() -> int:
     rows += [("messages received", str(result["messages"]))]
     rows += [
         (
-            "alerts expected, lost, doubled",
-            f"{result['alerts_expected']}, {len(result['alerts_lost'])}, {result['alerts_doubled']}",
+            "alerts expected, not made in time, doubled",
+            f"{result['alerts_expected']}, {len(result['alerts_missed'])}, {result['alerts_doubled']}",
         )
     ]
+    rows += [("alerts made, lost", f"{result['alerts_made']}, {len(result['alerts_lost'])}")]
     rows += [("last values compared, wrong", f"{result['compared']}, {len(result['wrong_values'])}")]
-    rows += [("alerts missing, published at a kill of the broker", str(len(result["alerts_unclear"])))]
+    rows += [(f"not received, made up to {KILL_S:g} s before a kill of the broker", str(len(result["alerts_unclear"])))]
     rows += [("moments without pictures", str(result["starved"]))]
     for key, values in result["usage"].items():
         rows.append((f"{key}: first, last, growth", f"{values[0]:.0f}, {values[1]:.0f}, {result['grown'][key]:+.1f}"))
