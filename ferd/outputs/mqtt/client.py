@@ -131,6 +131,7 @@ class MqttConnection:
         self._ended_with: int | None = None
         self._max_incoming = max_incoming
         self._subscriptions: dict[int, str] = {}
+        self._topic_was_logged = False
         self.unacked: dict[int, tuple[float, Message]] = {}
         """QoS 1 messages that are not acknowledged: when they were sent (monotonic seconds), and the message."""
         self._settings, self._wake = settings, wake
@@ -315,9 +316,16 @@ class MqttConnection:
     def _received(self, _c: Client, _u: Any, message: MQTTMessage) -> None:
         if self._on_message is None:
             return
+        try:
+            topic = message.topic  # paho decodes it here
+        except UnicodeDecodeError:
+            if not self._topic_was_logged:
+                self._topic_was_logged = True
+                log.debug("message ignored: its topic is not UTF-8 bytes=%d", len(message.payload))
+            return
         given = message.properties  # None with 3.1.1
         reply_to, correlation = getattr(given, "ResponseTopic", None), getattr(given, "CorrelationData", None)
-        self._on_message(IncomingMessage(message.topic, bytes(message.payload), message.retain, reply_to, correlation))
+        self._on_message(IncomingMessage(topic, bytes(message.payload), message.retain, reply_to, correlation))
 
     def _subscribed(self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties | None) -> None:
         topic = self._subscriptions.pop(mid, "(a subscription)")

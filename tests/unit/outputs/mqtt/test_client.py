@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import gc
+import logging
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +14,7 @@ from brokers import Ear, Mosquitto, mosquitto, wait_for
 
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, Wake
+from ferd.outputs.mqtt.requests import IncomingMessage
 from ferd.topics import Message
 
 STATUS = "ferd/hall/status"
@@ -119,3 +123,39 @@ def test_a_connection_that_is_over_holds_no_descriptor(broker: Mosquitto):
         assert len(list(Path("/proc/self/fd").iterdir())) == before
     finally:
         gc.enable()
+
+
+def publish_packet(topic: bytes, payload: bytes) -> bytes:
+    """A PUBLISH of MQTT 3.1.1 with QoS 0, shorter than 128 bytes."""
+    body = len(topic).to_bytes(2, "big") + topic + payload
+    return bytes([0x30, len(body)]) + body
+
+
+def test_a_topic_that_is_not_utf_8_is_ignored_and_the_connection_goes_on(caplog: pytest.LogCaptureFixture):
+    """mosquitto does not let one through; another broker may. It ended the connection, as often as it came."""
+    caplog.set_level(logging.DEBUG)
+    received: list[IncomingMessage] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            line, _ = server.accept()
+            with line:
+                line.recv(4096)
+                line.sendall(bytes([0x20, 2, 0, 0]))
+                line.sendall(publish_packet(b"ferd/\xff\xfe/request/restart", b"{}") * 50)
+                line.sendall(publish_packet(b"ferd/hall/request/snooze", b"5"))
+                line.recv(4096)
+
+        broker = threading.Thread(target=serve, daemon=True)
+        broker.start()
+        wake = Wake()
+        settings = BrokerSettings("127.0.0.1", server.getsockname()[1])
+        link = MqttConnection(settings, "3.1.1", "ferd_abcdef-hall", wake, on_message=received.append)
+        link.open()
+        turn_until(link, lambda: bool(received))
+        assert [it.topic for it in received] == ["ferd/hall/request/snooze"]
+        assert link.connected
+        link.close()
+        wake.close()
+        broker.join(5)
+    assert [it.levelno for it in caplog.records if "not UTF-8" in it.getMessage()] == [logging.DEBUG]
