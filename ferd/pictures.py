@@ -290,6 +290,16 @@ def read_picture(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Image:
         raise PictureError(f"{path}: cannot be read ({error.strerror}). Check its owner and mode") from None
 
 
+def encode_jpeg(image: Image, max_width: int, quality: int) -> bytes:
+    """Encode an image, scaled down to `max_width` pixels where it is wider. Empty when it cannot be encoded."""
+    height, width = image.shape[:2]
+    if width > max_width:
+        size = (max_width, max(1, round(height * max_width / width)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes() if encoded else b""
+
+
 def why_no_picture(path: Path) -> str:
     """Explain why there is no picture at `path`; "" where there is a file."""
     if is_file(path):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, TypeVar, get_args
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from ferd.payloads import (
     AlertEvent,
@@ -94,6 +94,13 @@ def encode(payload: object) -> bytes:
     return str(payload).encode()
 
 
+def printable(topic: str, payload: bytes) -> str:
+    """Return a payload as text for a terminal: a picture is only named."""
+    if IMAGE.names_in(topic) and payload:
+        return f"({len(payload)} bytes, JPEG)"
+    return payload.decode(errors="replace")
+
+
 def mark_late(message: Message) -> Message:
     """Return the same message with the mark that it waited for the broker."""
     return message if message.late else replace(message, late=True)
@@ -156,6 +163,7 @@ class Topic(Generic[P]):
 EVENT_EXPIRES_S = 60
 RESPONSE_EXPIRES_S = 60
 
+Jpeg = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "image/jpeg"})]
 Percentage = Annotated[float, Field(ge=0, le=100)]
 _A_MOMENT = 1795347453.12
 _REQUEST = Request(transaction="a1")
@@ -224,6 +232,13 @@ FATIGUE: Topic[FatigueState] = Topic(
     FatigueState,
     (FatigueState("notice", 0.72, 0.16, 0.97, 14.0, 0.21, 1.1, 1),),
     retain=True,
+)
+IMAGE: Topic[bytes] = Topic(
+    "ferd/{node}/{camera}/image",
+    "A JPEG of at most 60 kB when the expression changes, at most one every 5 s. Only with [mqtt] image.",
+    Jpeg,
+    (b"\xff\xd8\xff\xd9",),
+    qos=0,
 )
 ENABLED: Topic[Switch] = Topic(
     "ferd/{node}/{camera}/enabled/state", "Whether the camera is switched on.", Switch, ("ON",), retain=True
@@ -311,6 +326,7 @@ PUBLISHED: tuple[Topic[Any], ...] = (
     EVENT,
     ALERT,
     FATIGUE,
+    IMAGE,
     ENABLED,
     BUZZER,
     SENSITIVITY,

@@ -28,6 +28,8 @@ def faults(topic: str, payload: str, *, retained: bool | None = None) -> list[st
     if payload == "" and kind.retain:
         return []  # cleared
     encoding, judge = _judge(kind.pattern)
+    if encoding == "binary":
+        return [] if payload else [f"{topic} is empty"]
     try:
         value = json.loads(payload) if encoding == "json" else _plain(payload)
     except ValueError as error:

@@ -274,7 +274,9 @@ def _camera_lines(daemon: Application) -> list[str]:
 
 
 def _print_message(message: Message) -> None:
-    print(message.topic, message.encoded().decode(errors="replace"), flush=True)
+    from ferd.topics import printable
+
+    print(message.topic, printable(message.topic, message.encoded()), flush=True)
 
 
 RUN = Command(

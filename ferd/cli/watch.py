@@ -54,7 +54,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _print_message(topic: str, payload: bytes) -> None:
-    print(topic, payload.decode(errors="replace"), flush=True)
+    from ferd.topics import printable
+
+    print(topic, printable(topic, payload), flush=True)
 
 
 WATCH = Command("watch", "show live in the terminal what this or another ferd publishes", DETAILS, _add_arguments, _run)

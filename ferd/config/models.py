@@ -86,6 +86,9 @@ class NodeConfig(Section):
     id: Name | None = None
     """Identity towards Home Assistant, for machines that run more than one ferd: give every ferd but the first its own
     id and never change it. Not set: derived from the machine id, so that a new name keeps all entities."""
+    area: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=64)] | None = None
+    """Room of this machine, such as "Living room": Home Assistant puts the new device into this area. A device that is
+    in an area already stays there."""
 
 
 # ---- [cameras.NAME] ----
@@ -645,6 +648,9 @@ class MqttConfig(Section):
     for versions before 2024.11; false not at all."""
     discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$"), AfterValidator(_topic_prefix)] = "homeassistant"
     """Home Assistant's discovery prefix."""
+    image: Literal[True, False, "face", "frame"] = False
+    """Publish a JPEG when the expression changes, at most one every 5 s: true (or "face") shows the main face, "frame"
+    all that the camera sees. Everybody who may read ferd's topics at the broker can see it: docs/privacy.md."""
     persist_events: Flag = False
     """Keep events on disk until the broker has acknowledged them, so that they survive a long absence of the broker,
     a restart and a power cut. Without it they wait in memory for a minute at most."""
@@ -665,6 +671,13 @@ class MqttConfig(Section):
         if isinstance(self.discovery, str):
             return self.discovery
         return "device" if self.discovery else None
+
+    @property
+    def image_of(self) -> Literal["face", "frame"] | None:
+        """What is published as a picture; None: nothing."""
+        if isinstance(self.image, str):
+            return self.image
+        return "face" if self.image else None
 
     @model_validator(mode="after")
     def _consistent(self) -> MqttConfig:
@@ -697,6 +710,14 @@ def _host_names(names: list[str]) -> list[str]:
     return [name.lower() for name in names]
 
 
+def _page_url(text: str) -> str:
+    # Home Assistant discards the whole device for an address that it does not accept.
+    found = re.fullmatch(r"https?://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?(/[^\s?#]*)?", text)
+    if found is None or not 1 <= int(found[2] or 80) <= 65535:
+        raise ValueError('not the address of a page: write it as in "https://ferd.example/"')
+    return text
+
+
 class WebConfig(Section):
     enabled: Flag = False
     """Serve the web page. It shows the camera's picture to everybody who can open it: docs/page.md."""
@@ -709,6 +730,9 @@ class WebConfig(Section):
     machine can reach the page."""
     allowed_hosts: Annotated[list[str], AfterValidator(_host_names)] = Field(default_factory=list)
     """More host names for the page, such as that of a reverse proxy. This machine's own names are always allowed."""
+    url: Annotated[str, AfterValidator(_page_url)] | None = None
+    """Address of the page for people, if it is not that of this machine: that of a reverse proxy. Home Assistant links
+    to it."""
     secure_cookies: Flag = False
     """true behind a reverse proxy with TLS: the login cookie is then never sent over plain HTTP."""
     max_fps: Annotated[Whole, Field(ge=1, le=30)] = 10
@@ -720,6 +744,23 @@ class WebConfig(Section):
     def local(self) -> bool:
         """Whether only this machine can reach the page."""
         return ipaddress.ip_address(self.bind).is_loopback
+
+    @property
+    def url_for_others(self) -> str | None:
+        """The page's address for other machines; None if the page is off or they cannot reach it.
+
+        If it listens on all addresses, that is the host's name, which mDNS makes known: an address may change.
+        """
+        if not self.enabled or self.url is not None:
+            return self.url if self.enabled else None
+        if self.local:
+            return None
+        address = ipaddress.ip_address(self.bind)
+        host = f"[{address}]" if address.version == 6 else str(address)
+        if address.is_unspecified:
+            host = socket.gethostname().lower()
+            host = host if "." in host else f"{host}.local"
+        return f"http://{host}:{self.port}/"
 
     @model_validator(mode="after")
     def _protected(self) -> WebConfig:

@@ -156,14 +156,15 @@ def test_without_the_page_nothing_of_it_is_imported():
 def test_no_picture_is_ever_written():
     """DESIGN: no frame is copied to disk. The one exception is what `ferd model teach --keep-samples` asks for.
 
-    outputs/web/encode.py makes pictures into bytes for the browser of somebody who looks; it writes no file.
+    pictures.py makes pictures into bytes, for a browser and for [mqtt] image; it writes no file.
     """
     writers = ("imwrite", "imencode", "VideoWriter(", ".tofile(", "np.save")
     for path in MODULES:
         if place(path) == "models/finetune/dataset.py":
             continue
         text = path.read_text(encoding="utf-8")
-        in_memory = ("outputs/web/stream.py", "evaluation/bench_wire.py")
+        in_memory = ("pictures.py", "evaluation/bench_wire.py")
         allowed = ("imencode",) if place(path) in in_memory else ()
         assert not [word for word in writers if word in text and word not in allowed], place(path)
-    assert not re.search(r"(?<!def )\bopen\(", (FERD / "outputs/web/stream.py").read_text(encoding="utf-8"))
+    for place_of_it in ("outputs/web/stream.py", "outputs/mqtt/image.py"):
+        assert not re.search(r"(?<!def )\bopen\(", (FERD / place_of_it).read_text(encoding="utf-8"))

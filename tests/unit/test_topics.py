@@ -35,3 +35,9 @@ def test_once_prepared_no_payload_is_parsed_any_more():
         for example in topic.examples:
             encode(example)
     assert adapter.cache_info().misses == parsed
+
+
+def test_a_picture_is_only_named_on_a_terminal():
+    assert topics.printable("ferd/hall/desk/image", b"\xff\xd8\x1b[2J") == "(6 bytes, JPEG)"
+    assert topics.printable("ferd/hall/desk/state", b"{}") == "{}"
+    assert topics.printable("ferd/hall/desk/image", b"") == ""

@@ -87,13 +87,15 @@ def announcement(prefix: str, device: Device) -> Message:
 
 
 def _head(device: Device) -> Json:
-    return {
-        "device": {
-            "identifiers": [device.identity],
-            "name": device.node,
-            "manufacturer": "ferd",
-            "model": device.model,
-            "sw_version": __version__,
-        },
-        "origin": {"name": "ferd", "sw_version": __version__},
+    about: Json = {
+        "identifiers": [device.identity],
+        "name": device.label,
+        "manufacturer": "ferd",
+        "model": device.model,
+        "sw_version": __version__,
     }
+    if device.page_url is not None:
+        about["configuration_url"] = device.page_url
+    if device.area is not None:
+        about["suggested_area"] = device.area
+    return {"device": about, "origin": {"name": "ferd", "sw_version": __version__}}

@@ -35,6 +35,9 @@ class Device:
         fatigue: fatigue detection is enabled.
         gestures: the gestures that are recognised.
         buzzer: a buzzer is configured.
+        image: pictures are published.
+        area: the room in which the node is.
+        page_url: address of the page; None if only this machine can reach it.
     """
 
     identity: str
@@ -46,6 +49,14 @@ class Device:
     fatigue: bool = False
     gestures: Sequence[str] = ()
     buzzer: bool = False
+    image: bool = False
+    area: str | None = None
+    page_url: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The name that people read: "Hall Pi" for the node "hall-pi"."""
+        return " ".join(word.capitalize() for word in self.node.split("-") if word) or self.node
 
 
 def entities(device: Device) -> dict[str, Json]:
@@ -83,10 +94,18 @@ class _Camera:
 
     def _entity(self, platform: str, what: str, availability: list[Json], more: Json) -> tuple[str, Json]:
         # A camera's name has no underscore, `what` no hyphen: no two entities have one key.
-        called = more.pop("name", what.replace("_", " "))
-        key, name = f"{self.name}_{what}", f"{self.name} {called}"
+        called = more.pop("called", what)
+        name = more.pop("name", called.replace("_", " "))
+        if len(self.device.cameras) > 1:
+            name = f"{self.name.replace('-', ' ')} {name}"
         return _entity(
-            self.device, platform, key, f"{self.name}_{slug(called)}", name=name, availability=availability, more=more
+            self.device,
+            platform,
+            f"{self.name}_{what}",
+            f"{self.name}_{slug(called)}",
+            name=name,
+            availability=availability,
+            more=more,
         )
 
 
@@ -119,7 +138,6 @@ def _seen(camera: _Camera) -> Iterator[tuple[str, Json]]:
     yield camera.seen(
         "sensor",
         "confidence",
-        **HIDDEN,
         icon="mdi:percent",
         state_class="measurement",
         unit_of_measurement="%",
@@ -129,12 +147,19 @@ def _seen(camera: _Camera) -> Iterator[tuple[str, Json]]:
     yield camera.seen(
         "sensor",
         "people",
-        **HIDDEN,
         icon="mdi:account-multiple",
         state_class="measurement",
         state_topic=state,
         value_template="{{ value_json.faces }}",
     )
+    if camera.device.image:
+        yield camera.seen(
+            "image",
+            "image",
+            name="picture",
+            image_topic=camera.at(topics.IMAGE),
+            content_type="image/jpeg",
+        )
     yield camera.seen(
         "sensor",
         "frame_rate",
@@ -220,6 +245,7 @@ def _alert(camera: _Camera, name: str, **more: object) -> tuple[str, Json]:
     return camera.seen(
         "binary_sensor",
         f"alert_{short.replace('-', '_')}",
+        called=name,
         name=name,
         **more,
         state_topic=camera.at(topics.ALERT),
@@ -232,7 +258,9 @@ def _controls(camera: _Camera) -> Iterator[tuple[str, Json]]:
     yield camera.control(
         "switch",
         "enabled",
-        name="camera" if camera.name != "camera" else "enabled",
+        # Not "camera camera" where the camera is called that.
+        called="camera" if camera.name != "camera" else "enabled",
+        name="camera" if len(camera.device.cameras) == 1 or camera.name != "camera" else "enabled",
         icon="mdi:camera",
         state_topic=camera.at(topics.ENABLED),
         command_topic=camera.at(topics.SET_ENABLED),
@@ -322,14 +350,16 @@ def _entity(
 ) -> tuple[str, Json]:
     """Make one entity. Two availability topics need the mode "all".
 
-    ``called``: what a Home Assistant without default_entity_id (such as 2025.4) makes of ``name``, so that an entity
-    has the same entity id in every version.
+    ``called``: what the entity id is made of. Home Assistant before 2025.10 knows only object_id; versions that know
+    both prefer default_entity_id, and newer ones ignore object_id. ``name``: its first letter becomes a capital.
     """
+    object_id = f"{device.node}_{called}".replace("-", "_")
     return key, {
         "platform": platform,
         "unique_id": f"{device.identity}_{key}",
-        "default_entity_id": f"{platform}.{device.node}_{called}".replace("-", "_"),
-        "name": name,
+        "default_entity_id": f"{platform}.{object_id}",
+        "object_id": object_id,
+        "name": name[:1].upper() + name[1:],
         "availability": availability,
         "availability_mode": "all",
         **more,

@@ -44,6 +44,9 @@ def device_of(config: Config, identity: str, labels: Sequence[str]) -> Device:
         fatigue=config.fatigue.enabled,
         gestures=tuple(config.gestures.use) if config.gestures.enabled else (),
         buzzer=config.buzzer.pin is not None,
+        image=config.mqtt.image_of is not None,
+        area=config.node.area,
+        page_url=config.web.url_for_others,
     )
 
 

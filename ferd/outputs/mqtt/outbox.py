@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from ferd.outputs.mqtt.event_store import EventStore
 from ferd.payloads import Event
-from ferd.topics import EVENT, FATIGUE, STATE, Message, mark_late
+from ferd.topics import EVENT, FATIGUE, IMAGE, STATE, Message, mark_late
 
 EVENT_RING = 32
 EVENT_WAITS_S = 60.0
@@ -91,6 +91,7 @@ class Outbox:
         self._events: deque[Waiting] = deque(maxlen=EVENT_RING)
         self._alerts: deque[Waiting] = deque(maxlen=ALERTS_KEPT)
         self._answers: deque[Waiting] = deque(maxlen=ANSWERS_KEPT)
+        self._images: dict[str, Waiting] = {}  # the newest of each topic
         self._buckets: dict[str, TokenBucket] = {}
         self._sent_at: dict[str, float] = {}
         self._observers: tuple[Observer, ...] = ()
@@ -101,6 +102,8 @@ class Outbox:
             if message.retain:
                 self._last[message.topic] = message
                 self._unsent.setdefault(message.topic, now)
+            elif _is_image(message):
+                self._images[message.topic] = Waiting(now, now, message)
             elif not _is_event(message):
                 self._answers.append(Waiting(now, now, message))
             elif message.urgent:
@@ -145,12 +148,12 @@ class Outbox:
             if self._store is not None:
                 self._move_to_store(now)
                 taken += self._store.due(now, room - len(taken))
-            return taken
+            return taken + self._take_images(now, room - len(taken))
 
     def next_at(self) -> float | None:
         """Return when ``due`` will have something (monotonic seconds, possibly past); None while nothing waits."""
         with self._lock:
-            if self._alerts or self._answers:
+            if self._alerts or self._answers or self._images:
                 return ALWAYS
             waits = [self._retained_free_at(topic) for topic in self._unsent]
             waits += [self._bucket(event.message).free_at() for event in self._events]
@@ -181,18 +184,18 @@ class Outbox:
         """Forget everything; return the retained topics that had a value."""
         with self._lock:
             topics = [topic for topic, message in self._last.items() if not message.clears]
-            for kept in (self._last, self._unsent, self._events, self._alerts, self._answers):
+            for kept in (self._last, self._unsent, self._events, self._alerts, self._answers, self._images):
                 kept.clear()
             return topics
 
     def give_back(self, sent: Iterable[tuple[float, Message]]) -> None:
         """Take back what was due but not acknowledged: pairs of (when it was sent, message), the oldest first.
 
-        Only what is not retained waits again, for the rest of its time. Retained topics and stored events are due again
-        after ``replay_all``.
+        Only what is not retained waits again, for the rest of its time, and no picture. Retained topics and stored
+        events are due again after ``replay_all``.
         """
         with self._lock:
-            lost = [pair for pair in sent if not pair[1].retain]
+            lost = [pair for pair in sent if not pair[1].retain and not _is_image(pair[1])]
             back = [Waiting(at, at, message) for at, message in map(_with_put_at, lost)]
             events = [] if self._store is not None else [it for it in back if _is_event(it.message)]
             self._answers.extendleft(it for it in reversed(back) if not _is_event(it.message))
@@ -288,6 +291,11 @@ class Outbox:
         bucket.pay(now)
         return free_at
 
+    def _take_images(self, now: float, room: int) -> list[Message]:
+        """Pictures go last, and one that waited for the broker for too long does not go at all."""
+        self._images = {topic: it for topic, it in self._images.items() if now - it.put_at <= EVENT_WAITS_S}
+        return [self._images.pop(topic).message for topic in list(self._images)[: max(0, room)]]
+
     def _bucket(self, message: Message) -> TokenBucket:
         return self._buckets.setdefault(limited_camera(message) or "", TokenBucket())
 
@@ -324,6 +332,10 @@ def _is_cancelled(message: Message) -> bool:
 def _is_change(message: Message) -> bool:
     """Whether it is an expression_changed: the only kind of event of which the latest is enough."""
     return isinstance(message.payload, Event) and message.payload.event_type == "expression_changed"
+
+
+def _is_image(message: Message) -> bool:
+    return IMAGE.names_in(message.topic) is not None
 
 
 def _is_event(message: Message) -> bool:

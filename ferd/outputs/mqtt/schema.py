@@ -46,10 +46,16 @@ def _describe(topic: Topic[Any], payload: Json) -> Json:
         "retained": topic.retain,
         "qos": topic.qos,
         "expires_s": topic.expires_s,
-        "encoding": "json" if isinstance(topic.examples[0], Part | dict) else "text",
+        "encoding": _encoding(topic.examples[0]),
         "payload": _tidy(payload),
-        "examples": [encode(example).decode() for example in topic.examples],
+        "examples": [encode(it).decode() for it in topic.examples if not isinstance(it, bytes)],
     }
+
+
+def _encoding(example: object) -> str:
+    if isinstance(example, bytes):
+        return "binary"
+    return "json" if isinstance(example, Part | dict) else "text"
 
 
 def _allow_late(payload: Json, definitions: Json) -> None:
@@ -84,7 +90,7 @@ digits that do not change when the node is renamed (`ferd check` prints it).
 
 ## Guarantees
 
-- Every topic except events and responses is retained: a new subscriber gets the current values at once.
+- Every topic except events, pictures and responses is retained: a new subscriber gets the current values at once.
 - An unchanged face publishes nothing: `state` contains no value that changes by itself, such as an age or a counter of
   frames.
 - Without a face the expression is `null`, not "neutral". When a camera is `offline`, its last state is no longer valid.
@@ -206,6 +212,8 @@ def _value(value: Json) -> str:
         return " or ".join(choice for choice in choices if not ("number" in choices and choice == "whole number"))
     if "$ref" in value:
         return _link(value)
+    if value.get("contentMediaType") == "image/jpeg":
+        return "JPEG"
     if choices := value.get("enum") or [value[key] for key in ("const",) if key in value]:
         return " \\| ".join(f"`{choice if isinstance(choice, str) else json.dumps(choice)}`" for choice in choices)
     inner = value.get("items") or value.get("additionalProperties")

@@ -22,6 +22,7 @@ from ferd.outputs.home_assistant.registry import DiscoveryRegistry, clears_docum
 from ferd.outputs.mqtt.broker_settings import broker_settings
 from ferd.outputs.mqtt.client import Protocol
 from ferd.outputs.mqtt.event_store import EventStore, Storage
+from ferd.outputs.mqtt.image import ImageSchedule, What, picture
 from ferd.outputs.mqtt.outbox import Observer, Outbox
 from ferd.outputs.mqtt.publisher import MqttStatus, Publisher
 from ferd.outputs.mqtt.requests import CommandReceiver
@@ -35,6 +36,7 @@ from ferd.topics import (
     ENABLED,
     EVENT,
     FATIGUE,
+    IMAGE,
     NODE_HEALTH,
     NODE_INFO,
     NODE_STATUS,
@@ -86,6 +88,8 @@ class MqttSink:
         self._online: tuple[str, ...] = ()
         self._judged: tuple[str, ...] = ()
         self._is_stalled = False
+        self._image_of: What | None = None
+        self._image_schedules: dict[str, ImageSchedule] = {}
         self._node = config.node.name
         self._receiver, self._publisher = self._connection(config)
         self._is_connecting = False
@@ -114,6 +118,7 @@ class MqttSink:
         self._publish_info(before, after)
         with self._watch_lock:
             self._publish_cameras(before, after, events)
+        self._publish_images(after)
         self._publish_discovery(after)
         if not self._is_connecting:
             self._is_connecting = True
@@ -263,6 +268,21 @@ class MqttSink:
         for event in events:
             before.append(replace(EVENT.message(event, **names), urgent=isinstance(event, AlertEvent)))
         return [*before, *after]
+
+    def _publish_images(self, after: Snapshot) -> None:
+        """Publish pictures, if they are on and a broker is there to take them."""
+        what = after.config.mqtt.image_of
+        if what != self._image_of:
+            self._image_of = what
+            log.info("pictures are %s", f"published to the broker what={what}" if what else "no longer published")
+        if what is None or not self._publisher.status.connected:
+            return
+        now = self._clock()
+        for name, camera in after.cameras.items():
+            schedule = self._image_schedules.setdefault(name, ImageSchedule())
+            if schedule.is_due(camera, now) and (jpeg := picture(camera, what)) is not None:
+                schedule.sent(camera, now)
+                self._put(IMAGE.message(jpeg, node=self._node, camera=name))
 
     def _publish_discovery(self, after: Snapshot) -> None:
         mqtt = after.config.mqtt

@@ -13,8 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import cv2
-
+from ferd import pictures
 from ferd.types import Frame, Image, Reading
 
 STATE_EVERY_S = 2.0
@@ -191,9 +190,4 @@ def jpeg(frame: Frame) -> bytes:
 
 def encode_jpeg(image: Image) -> bytes:
     """Encode an image for the browser, at most MAX_WIDTH pixels wide. Empty when it cannot be encoded."""
-    height, width = image.shape[:2]
-    if width > MAX_WIDTH:
-        size = (MAX_WIDTH, max(1, round(height * MAX_WIDTH / width)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes() if encoded else b""
+    return pictures.encode_jpeg(image, MAX_WIDTH, JPEG_QUALITY)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from ferd.outputs.home_assistant.discovery import announcement, document, documents, identity
@@ -32,6 +33,19 @@ def test_the_root_has_documented_keys_only():
     assert set(whole) == {"device", "origin", "components"}
     assert set(whole["device"]) <= {"identifiers", "name", "manufacturer", "model", "sw_version"}
     assert set(whole["origin"]) == {"name", "sw_version"}
+
+
+def test_the_device_has_the_nodes_name_as_people_write_it():
+    assert document(DEVICE)["device"]["name"] == "Hall Pi"
+    assert document(replace(DEVICE, node="2-hall--pi4"))["device"]["name"] == "2 Hall Pi4"
+    assert document(replace(DEVICE, node="--"))["device"]["name"] == "--"
+
+
+def test_area_and_page_are_in_the_document_only_where_they_are_known():
+    assert not {"suggested_area", "configuration_url"} & document(DEVICE)["device"].keys()
+    about = document(replace(DEVICE, area="Living room", page_url="http://hall-pi.local:8322/"))["device"]
+    assert about["suggested_area"] == "Living room"
+    assert about["configuration_url"] == "http://hall-pi.local:8322/"
 
 
 def test_what_is_gone_stands_there_with_its_platform_only():

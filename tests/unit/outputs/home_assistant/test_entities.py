@@ -56,13 +56,47 @@ def test_every_entity_has_a_name_and_an_id_that_outlives_a_rename(device: Device
         assert re.fullmatch(r"[a-zA-Z0-9_-]+", key), "Home Assistant takes no other characters in a topic"
 
 
-def test_the_entity_id_is_what_an_older_home_assistant_makes_of_the_names():
+def test_names_are_in_sentence_case_and_name_the_camera_only_where_there_are_several():
+    one = entities(replace(FULL, cameras=["desk"]))
+    assert {one[key]["name"] for key in ("desk_expression", "desk_frame_rate", "desk_enabled", "last_restart")} == {
+        "Expression",
+        "Frame rate",
+        "Camera",
+        "Last restart",
+    }
+    assert one["desk_alert_sad_for_long"]["name"] == "Sad for long"
+    several = entities(replace(FULL, cameras=["camera", "front-door"]))
+    assert several["front-door_frame_rate"]["name"] == "Front door frame rate"
+    assert several["front-door_enabled"]["name"] == "Front door camera"
+    assert several["camera_enabled"]["name"] == "Camera enabled"
+    for found in (one, several):
+        named = [entity["name"] for entity in found.values()]
+        assert len(set(named)) == len(named)
+        assert all(name[0].isupper() for name in named)
+
+
+def test_another_camera_changes_names_but_no_id():
+    one, two = entities(replace(FULL, cameras=["desk"])), entities(FULL)
+    for key, entity in one.items():
+        assert (entity["unique_id"], entity["default_entity_id"]) == (
+            two[key]["unique_id"],
+            two[key]["default_entity_id"],
+        )
+
+
+def test_versions_before_2025_10_get_the_entity_id_as_they_know_it():
     for entity in entities(FULL).values():
-        made = re.sub(r"[^a-z0-9]+", "_", f"{FULL.node} {entity['name']}".lower())
-        assert entity["default_entity_id"] == f"{entity['platform']}.{made}"
+        assert entity["default_entity_id"] == f"{entity['platform']}.{entity['object_id']}"
 
 
-def test_entity_ids_are_those_that_older_versions_make_of_the_names():
+def test_pictures_are_an_entity_only_where_they_are_published():
+    assert "desk_image" not in entities(FULL)
+    image = entities(replace(PLAIN, image=True))["desk_image"]
+    assert (image["platform"], image["name"]) == ("image", "Desk picture")
+    assert (image["image_topic"], image["content_type"]) == ("ferd/hall-pi/desk/image", "image/jpeg")
+
+
+def test_entity_ids_stay_what_they_were():
     made = {key: entity["default_entity_id"] for key, entity in entities(FULL).items()}
     assert made["desk_enabled"] == "switch.hall_pi_desk_camera"
     assert made["desk_alert_sad_for_long"] == "binary_sensor.hall_pi_desk_sad_for_long"
@@ -121,8 +155,7 @@ def test_what_can_be_set_stays_available_while_the_camera_is_off():
 
 def test_what_a_user_sees_by_default():
     hidden = {key for key, entity in entities(FULL).items() if not entity.get("enabled_by_default", True)}
-    per_camera = {f"{camera}_{what}" for camera in FULL.cameras for what in ("confidence", "people", "frame_rate")}
-    assert hidden == per_camera | {"temperature", "throttled", "last_restart"}
+    assert hidden == {"desk_frame_rate", "front-door_frame_rate", "temperature", "throttled", "last_restart"}
     diagnostic = {key for key, entity in entities(FULL).items() if entity.get("entity_category") == "diagnostic"}
     assert diagnostic == {"desk_frame_rate", "front-door_frame_rate"} | NODE
 
@@ -148,7 +181,7 @@ def test_each_rule_has_a_sensor_that_follows_the_names_that_hold():
     published = AlertState("warning", "sadness", None, 0.0, True, ["sad-for-long", "fatigue"]).to_dict()
     shown = {key: render(found[f"desk_alert_{key}"], published) for key in ("sad_for_long", "phone", "fatigue")}
     assert shown == {"sad_for_long": "ON", "phone": "OFF", "fatigue": "ON"}
-    assert found["desk_alert_sad_for_long"]["name"] == "desk Sad for long"
+    assert found["desk_alert_sad_for_long"]["name"] == "Desk Sad for long"
 
 
 def test_fatigue_is_shown_as_level_and_percent():

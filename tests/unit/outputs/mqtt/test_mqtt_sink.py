@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from brokers import Ear, mosquitto, wait_for
+from readings import face, reading
 from schemas import faults
 
 from ferd.config import Config
@@ -21,9 +23,11 @@ from ferd.outputs.mqtt import publisher as publisher_module
 from ferd.outputs.mqtt import sink as module
 from ferd.outputs.mqtt.sink import MqttSink
 from ferd.payloads import AlertEvent, AlertState, Event, FatigueState, Health, State
+from ferd.pictures import decode_jpeg
 from ferd.settings_store import CameraSettings
 from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, ModelInfo, Snapshot
 from ferd.topics import Message
+from ferd.types import Frame
 
 IDENTITY = "ferd_abcdef"
 WHOLE = f"homeassistant/device/{IDENTITY}/config"
@@ -293,7 +297,7 @@ def test_a_rename_removes_the_old_name_and_publishes_everything_under_the_new_on
                 assert ear.wait("ferd/kitchen/status") == "online"
                 assert ear.wait("ferd/kitchen/desk/status") == "online"
                 ear.wait("ferd/kitchen/info")
-                assert json.loads(ear.wait(WHOLE))["device"]["name"] == "kitchen"
+                assert json.loads(ear.wait(WHOLE))["device"]["name"] == "Kitchen"
             with Ear(broker.port) as ear:
                 ear.wait("ferd/kitchen/desk/state")
                 assert [topic for topic, _, _ in ear.heard if topic.startswith("ferd/hall")] == []
@@ -478,3 +482,36 @@ def test_the_log_says_once_which_home_assistant_shows_the_entities(
     said = [it.getMessage() for it in caplog.records if it.getMessage().startswith("announced to Home Assistant")]
     assert len(said) == 1
     assert 'discovery = "components"' in said[0]
+
+
+@pytest.mark.parametrize(("image", "shape"), [(False, None), (True, (110, 110)), ("frame", (240, 320))])
+def test_a_picture_is_published_when_it_is_on_and_a_broker_is_there(tmp_path: Path, image: object, shape: object):
+    """It is not retained, and it does not come again while the expression stays."""
+    frame = Frame(0.0, np.full((240, 320, 3), 90, np.uint8))
+    shown: dict[str, Any] = {"status": "online", "frame": frame, "reading": reading(0.0, face())}
+    with mosquitto(tmp_path) as broker, Ear(broker.port, "nothing") as ear:
+        heard: list[tuple[bytes, bool]] = []
+        ear._client.on_message = lambda _c, _u, message: heard.append((message.payload, message.retain))
+        ear._client.subscribe("ferd/hall/desk/+")
+        wanted = config(broker.port, image=image)
+        with running(wanted) as sink:
+            sink.update(None, desk(wanted), ())
+            connected(sink)
+            for seq in (1, 2):
+                sink.update(desk(wanted), desk(wanted, state=State("joy", 0.8, 1, 1000.0, seq), **shown), ())
+            wait_for(lambda: any(b'"seq":2' in payload for payload, _ in heard), 20)
+        pictures = [(payload, retained) for payload, retained in heard if payload.startswith(b"\xff\xd8")]
+    if shape is None:
+        assert pictures == []
+        return
+    ((jpeg, retained),) = pictures
+    assert not retained
+    assert decode_jpeg(jpeg, gray=False).shape[:2] == shape
+
+
+def test_without_a_broker_no_picture_is_made(make_feed: Callable[..., Feed], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "picture", lambda *_: pytest.fail("nobody takes it"))
+    wanted = config(image=True)
+    feed = make_feed(wanted)
+    frame = Frame(0.0, np.full((240, 320, 3), 90, np.uint8))
+    feed.update(desk(wanted, status="online", state=JOY, frame=frame, reading=reading(0.0, face())))

@@ -332,3 +332,30 @@ def test_a_topic_that_came_back_while_it_was_being_cleared_stays():
     outbox.acknowledge(gone, now=2)
     assert outbox.due(30) == [back]
     assert outbox.last(STATE) == back
+
+
+def image(number: int, camera: str = "desk") -> Message:
+    return Message(f"ferd/hall/{camera}/image", bytes([0xFF, 0xD8, number]))
+
+
+def test_of_each_cameras_pictures_only_the_newest_waits_and_it_goes_last():
+    outbox = Outbox()
+    for number in range(100):
+        outbox.put(image(number), now=number / 100)
+    outbox.put(image(7, "door"), now=1)
+    outbox.put(event(1), now=1)
+    assert outbox.next_at() is not None
+    assert outbox.due(1, room=0) == []
+    assert outbox.due(1) == [event(1), image(99), image(7, "door")]
+    assert outbox.due(2) == []
+    assert outbox.next_at() is None
+
+
+def test_an_old_picture_is_not_sent_and_none_is_sent_twice():
+    outbox = Outbox()
+    outbox.put(image(1), now=0)
+    assert outbox.due(61) == []
+    assert outbox.next_at() is None
+    outbox.give_back([(61, image(2))])
+    outbox.replay_all()
+    assert outbox.due(62) == []

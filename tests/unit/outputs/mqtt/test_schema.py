@@ -14,7 +14,7 @@ from schemas import faults, topic_of
 from ferd.cli.main import main
 from ferd.outputs.mqtt.schema import markdown, schema
 from ferd.payloads import EVENT_TYPES, AlertEvent, Event, GestureEvent, Part, Payload
-from ferd.topics import ALERT, EVENT, PUBLISHED, STATE, TAKEN, Message, Topic, encode, mark_late
+from ferd.topics import ALERT, EVENT, IMAGE, PUBLISHED, STATE, TAKEN, Message, Topic, encode, mark_late
 
 PAGE = Path(__file__).parents[4] / "docs" / "mqtt.md"
 NAMES = {"node": "hall", "camera": "desk", "verb": "reload", "prefix": "homeassistant", "identity": "ferd_abcdef"}
@@ -52,7 +52,14 @@ def test_examples_match_the_schema(topic: Topic[Any]):
             message = topic.message(example, **NAMES)
             published, where = message.encoded(), message.topic
         assert topic_of(where) is topic
-        assert faults(where, published.decode()) == []
+        assert faults(where, published.decode(errors="replace")) == []
+
+
+def test_a_picture_is_binary_and_shows_no_example():
+    topic = schema()["topics"][IMAGE.pattern]
+    assert (topic["encoding"], topic["payload"]["contentMediaType"]) == ("binary", "image/jpeg")
+    assert (topic["retained"], topic["qos"], topic["examples"]) == (False, 0, [])
+    assert f"| `{IMAGE.pattern}` | JPEG | no | 0 |" in markdown()
 
 
 def test_every_key_of_every_payload_has_a_description():
