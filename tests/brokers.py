@@ -163,7 +163,7 @@ class Ear:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def say(self, topic: str, payload: str, *, retain: bool = False) -> None:
+    def say(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, 1, retain).wait_for_publish(5)
 
     def payloads(self, topic: str) -> list[str]:

@@ -214,7 +214,8 @@ def _gestures(camera: _Camera) -> Iterator[tuple[str, Json]]:
     if not camera.device.gestures:
         return
     topic = camera.at(topics.EVENT)
-    of_main = "value_json.event_type == 'gesture' and value_json.main"
+    # A gesture that waited for the broker must not switch anything a minute later.
+    of_main = "value_json.event_type == 'gesture' and value_json.main and value_json.late is not defined"
     yield camera.seen(
         "event",
         "gesture",

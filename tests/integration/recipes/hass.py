@@ -127,16 +127,33 @@ class HomeAssistant:
         """Performs an action such as light.turn_on."""
         self.post("/api/services/" + action.replace(".", "/"), data)
 
-    def notices(self, title: str) -> list[str]:
-        """The messages that its page shows under ``title``, the oldest first."""
-        with connect(self.url.replace("http", "ws") + "/api/websocket") as line:
+    def ask(self, kind: str, **more: object) -> Any:
+        """The result of a command of its websocket API."""
+        with connect(self.url.replace("http", "ws") + "/api/websocket", max_size=None) as line:
             line.recv()
             line.send(json.dumps({"type": "auth", "access_token": self._token}))
             line.recv()
-            line.send(json.dumps({"id": 1, "type": "persistent_notification/get"}))
-            shown = json.loads(line.recv())["result"]
-        ours = [notice for notice in shown if notice["title"] == title]
+            line.send(json.dumps({"id": 1, "type": kind, **more}))
+            answer = json.loads(line.recv())
+        if not answer["success"]:
+            raise RefusedError(f"{kind}: {answer['error']}")
+        return answer["result"]
+
+    def device(self) -> dict[str, Any]:
+        """The device that a ferd called hall-pi made, as the registry has it."""
+        return next(it for it in self.ask("config/device_registry/list") if it["manufacturer"] == "ferd")
+
+    def notices(self, title: str) -> list[str]:
+        """The messages that its page shows under ``title``, the oldest first."""
+        ours = [notice for notice in self.ask("persistent_notification/get") if notice["title"] == title]
         return [notice["message"] for notice in sorted(ours, key=lambda notice: str(notice["created_at"]))]
+
+    def picture(self, entity: str) -> bytes:
+        """What an image entity shows."""
+        request = urllib.request.Request(f"{self.url}/api/image_proxy/{entity}")
+        request.add_header("Authorization", f"Bearer {self._token}")
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return bytes(reply.read())
 
     def problems(self, *about: str) -> list[str]:
         """What its log says at warning level and above, lines with one of ``about`` only."""

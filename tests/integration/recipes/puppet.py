@@ -10,12 +10,26 @@ from recipe_files import CAMERA, NODE
 from ferd import topics
 from ferd.outputs.home_assistant.discovery import announcement, identity
 from ferd.outputs.home_assistant.entities import Device
-from ferd.payloads import AlertState, Event, FatigueState, State
+from ferd.payloads import AlertState, Event, FatigueState, GestureEvent, State
 from ferd.topics import Message, Topic
 from ferd.types import Level
 
 LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-DEVICE = Device(identity(), NODE, [CAMERA], LABELS, alerts=("sad for long",), fatigue=True, buzzer=True)
+GESTURES = ("wink_left", "wink_right", "nod")
+PAGE = "http://hall-pi.local:8322/"
+DEVICE = Device(
+    identity(),
+    NODE,
+    [CAMERA],
+    LABELS,
+    alerts=("sad for long",),
+    fatigue=True,
+    gestures=GESTURES,
+    buzzer=True,
+    image=True,
+    area="Living room",
+    page_url=PAGE,
+)
 A_MOMENT = 1795347453.12
 
 
@@ -51,6 +65,16 @@ class Puppet:
         message = topics.EVENT.message(event, node=NODE, camera=CAMERA)
         self._publish(topics.mark_late(message) if late else message)
 
+    def gesture(self, name: str, *, main: bool = True, late: bool = False) -> None:
+        """The event of a gesture. ``main``: it is the main face's. ``late``: it waited for the broker."""
+        self._events += 1
+        event = GestureEvent("gesture", f"{self._events}", name, 7, main, A_MOMENT)
+        message = topics.EVENT.message(event, node=NODE, camera=CAMERA)
+        self._publish(topics.mark_late(message) if late else message)
+
+    def show(self, jpeg: bytes) -> None:
+        self._say(topics.IMAGE, jpeg)
+
     def warn(self, level: Level, reason: str | None = None) -> None:
         """The fatigue policy's level, and the alert that it makes."""
         self._say(topics.FATIGUE, FatigueState(level, 0.4, 0.3, 0.97, 14.0, 0.21, 2.1, 1))
@@ -61,4 +85,4 @@ class Puppet:
         self._publish(topic.message(payload, node=NODE, camera=CAMERA))
 
     def _publish(self, message: Message) -> None:
-        self._ear.say(message.topic, message.encoded().decode(), retain=message.retain)
+        self._ear.say(message.topic, message.encoded(), retain=message.retain)

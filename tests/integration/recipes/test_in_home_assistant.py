@@ -18,6 +18,7 @@ SWITCH, SENSITIVITY, RESTART = (
     "number.hall_pi_camera_sensitivity",
     "button.hall_pi_restart",
 )
+LABELS = {"hall-pi": "Hall Pi", "attic-pi": "Attic Pi"}
 SCENE_S = 60
 """So long may anything in the demo scene (40 s) take."""
 
@@ -120,7 +121,9 @@ def test_a_renamed_node_keeps_its_entities(house, broker, tmp_path):
     for node in ("hall-pi", "attic-pi", "hall-pi"):
         with run_ferd(house, broker, tmp_path, node) as daemon:
             wait_until_back(house)
-            wait_for(lambda node=node: house.render(f"{{{{ device_attr('{EXPRESSION}', 'name') }}}}") == node, 10)
+            wait_for(
+                lambda node=node: house.render(f"{{{{ device_attr('{EXPRESSION}', 'name') }}}}") == LABELS[node], 10
+            )
             names.append(set(house.ours()))
             assert daemon.stop() == 0
         wait_for(lambda: set(house.ours().values()) == {"unavailable"}, 10, str(house.ours()))

@@ -10,7 +10,7 @@ from brokers import Ear, mosquitto, wait_for
 from node_red import NODE, RED, node_red
 from recipe_files import FLOW, flow_nodes
 
-from ferd.payloads import AlertState, Event, State
+from ferd.payloads import AlertState, Event, GestureEvent, State
 
 pytestmark = pytest.mark.skipif(NODE is None or RED is None, reason="needs Node-RED: ./scripts/test-recipes")
 STATE, EVENT, ALERT = (f"ferd/hall-pi/camera/{what}" for what in ("state", "event", "alert"))
@@ -41,6 +41,10 @@ def state(expression, faces=1, seq=1):
 
 def event(old, new):
     return Event("expression_changed", "8d0f6e1c", 7, old, new, 0.83, 12.4, 1795347453.0).to_json().decode()
+
+
+def gesture(name, *, main=True):
+    return GestureEvent("gesture", "5f1c2a77", name, 7, main, 1795347453.0).to_json().decode()
 
 
 def alert(level, reason, active):
@@ -82,6 +86,20 @@ def test_a_driver_alert_is_told_when_its_level_changes(ear):
     ear.say(ALERT, alert("none", None, []), retain=True)
     time.sleep(0.3)
     assert len(ear.payloads(NOTICE)) == 2
+
+
+def test_a_wink_of_the_left_eye_toggles_the_lamp(ear):
+    """Of the main face only, not an old one, and not twice at once."""
+    ear.say(EVENT, gesture("wink_right"))
+    ear.say(EVENT, gesture("wink_left", main=False))
+    ear.say(EVENT, json.dumps(json.loads(gesture("wink_left")) | {"late": True}))
+    for _ in range(3):
+        ear.say(EVENT, gesture("wink_left"))
+    assert json.loads(ear.wait(LAMP)) == {"state": "TOGGLE"}
+    time.sleep(2.5)  # the pause is over
+    assert len(ear.payloads(LAMP)) == 1
+    ear.say(EVENT, gesture("wink_left"))
+    wait_for(lambda: len(ear.payloads(LAMP)) == 2, what=str(ear.heard))
 
 
 def test_the_buttons_switch_the_camera_and_nothing_is_retained(ear):

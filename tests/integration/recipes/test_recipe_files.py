@@ -11,14 +11,25 @@ import yaml
 from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from puppet import DEVICE, LABELS
-from recipe_files import AUTOMATIONS, BLUEPRINT, CARD, FLOW, HOME_ASSISTANT, ROOT, flow_nodes
+from recipe_files import (
+    AUTOMATIONS,
+    BLUEPRINT,
+    CARD,
+    FLOW,
+    GESTURE_BLUEPRINT,
+    HOME_ASSISTANT,
+    ROOT,
+    TEMPLATE,
+    flow_nodes,
+)
 
 from ferd import topics
 from ferd.outputs.home_assistant.entities import entities
+from ferd.policy.gestures import GESTURES
 from ferd.topics import Topic
 
-ENTITY_ID = re.compile(r"\b(?:sensor|binary_sensor|event|switch|number|button)\.hall_pi_\w+")
-OURS = {entity["default_entity_id"]: entity for entity in entities(DEVICE).values()}
+ENTITY_ID = re.compile(r"\b(?:sensor|binary_sensor|event|image|switch|number|button)\.hall_pi_\w+")
+OURS = {it["default_entity_id"]: it for it in entities(DEVICE).values() if it["platform"] != "device_automation"}
 PAGES = [ROOT / "docs" / "home-assistant.md", ROOT / "docs" / "node-red.md"]
 
 
@@ -57,7 +68,8 @@ def test_all_entities_that_a_user_sees_are_described():
 def test_the_page_shows_what_the_files_say():
     """Copied from the page or from the file: it is the same."""
     shown = [load(block) for block in blocks(PAGES[0].read_text(), "yaml")]
-    assert [entry for block in shown if isinstance(block, list) for entry in block] == load(AUTOMATIONS.read_text())
+    entries = [entry for block in shown if isinstance(block, list) for entry in block]
+    assert entries == load(AUTOMATIONS.read_text()) + load(TEMPLATE.read_text())
     assert load(CARD.read_text()) in shown
 
 
@@ -82,8 +94,14 @@ def test_states_that_recipes_wait_for_can_be_told():
     assert options == list(LABELS)
 
 
-def test_the_blueprint_uses_every_input_and_no_other():
-    text = BLUEPRINT.read_text()
+def test_the_gesture_blueprint_offers_every_gesture():
+    options = load(GESTURE_BLUEPRINT.read_text())["blueprint"]["input"]["gesture"]["selector"]["select"]["options"]
+    assert [option["value"] for option in options] == list(GESTURES)
+
+
+@pytest.mark.parametrize("path", [BLUEPRINT, GESTURE_BLUEPRINT], ids=lambda path: path.name)
+def test_a_blueprint_uses_every_input_and_no_other(path):
+    text = path.read_text()
     assert set(re.findall(r"!input (\w+)", text)) == set(load(text)["blueprint"]["input"])
 
 
@@ -106,6 +124,17 @@ def test_the_lamps_template_renders():
     template = turn_on["data"]["rgb_color"]
     assert render(template, trigger=trigger("sadness"), **variables["variables"]) == "[58, 107, 255]"
     assert render(template, trigger=trigger("wink"), **variables["variables"]) == "[255, 241, 224]"
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_the_template_sensor_has_a_word_and_an_icon_for_every_expression(label):
+    (sensor,) = load(TEMPLATE.read_text())[0]["sensor"]
+    word = render(sensor["state"], states=lambda name: label)
+    assert word != label or label == "neutral"
+    assert render(sensor["state"], states=lambda name: "wink") == "wink", "labels of one's own model stay"
+    icon = render(sensor["icon"], states=lambda name: label)
+    assert re.fullmatch(r"mdi:emoticon-[a-z]+-outline", icon)
+    assert ("neutral" in icon) is (label == "neutral")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +178,7 @@ def test_the_flow_is_whole():
         if node["type"].startswith("mqtt "):
             assert nodes[node["broker"]]["type"] == "mqtt-broker"
     kinds = {node["type"] for node in nodes.values()} - {"tab", "mqtt-broker", "comment"}
-    assert kinds <= {"mqtt in", "mqtt out", "switch", "change", "rbe", "debug", "inject"}
+    assert kinds <= {"mqtt in", "mqtt out", "switch", "change", "rbe", "delay", "debug", "inject"}
 
 
 def test_topics_of_the_shell_recipes_exist():

@@ -109,16 +109,19 @@ def test_gestures_are_an_event_entity_and_device_triggers():
     assert found["desk_gesture"]["event_types"] == ["wink_left", "nod"]
     wink = {"event_type": "gesture", "gesture": "wink_left", "main": True}
     other = {"event_type": "gesture", "gesture": "nod", "main": False}
+    late = wink | {"late": True}
     came = {"event_type": "face_appeared", "track": 1}
     event = NativeEnvironment().from_string(found["desk_gesture"]["value_template"].replace("| tojson", "| string"))
     assert event.render(value_json=wink) == {"event_type": "wink_left"}
     assert not event.render(value_json=other)
+    assert not event.render(value_json=late)
     assert not event.render(value_json=came)
     trigger = found["desk_trigger_wink_left"]
     assert (trigger["platform"], trigger["automation_type"]) == ("device_automation", "trigger")
     assert (trigger["type"], trigger["subtype"]) == ("wink left", "desk")
     assert render(trigger, wink) == trigger["payload"] == "wink_left"
     assert render(trigger, other) not in ("wink_left", "nod")
+    assert render(trigger, late) != "wink_left"
 
 
 def test_full_names_only():
