@@ -9,7 +9,7 @@ from schemas import faults, topic_of
 
 from ferd.topics import DISCOVERY, DISCOVERY_COMPONENT, PUBLISHED
 
-START_S = 30.0
+START_S = 90.0
 NODE = "ferd/test-pi"
 ALL_OF_IT = """
 [fatigue]
@@ -41,7 +41,7 @@ def run(tmp_path, broker):
 
     def start(text, discovery):
         file = tmp_path / "ferd.toml"
-        mqtt = f'host = "127.0.0.1"\nport = {broker.port}\ndiscovery = {discovery}'
+        mqtt = f'host = "127.0.0.1"\nport = {broker.port}\ndiscovery = {discovery}\nimage = true'
         file.write_text(f'[node]\nname = "test-pi"\n[mqtt]\n{mqtt}\n{text}')
         return ferd("run", "--config", str(file), folder=tmp_path)
 
@@ -65,6 +65,7 @@ def answered(ear, verb):
 def test_all_that_is_said_is_as_the_schema_says(broker, run, discovery, document):
     with Ear(broker.port) as ear, run(ALL_OF_IT, discovery) as daemon:
         ear.wait(f"{NODE}/hall/state", timeout_s=START_S)
+        ear.wait(f"{NODE}/hall/image", timeout_s=START_S)
         wait_for(lambda: any('"alert_began"' in it for it in ear.payloads(f"{NODE}/hall/event")), START_S, daemon.log)
         ear.wait(f"{NODE}/hall/fatigue", timeout_s=START_S)
         ear.say(f"{NODE}/hall/sensitivity/set", "70")

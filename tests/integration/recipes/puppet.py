@@ -27,7 +27,7 @@ DEVICE = Device(
     gestures=GESTURES,
     buzzer=True,
     image=True,
-    area="Living room",
+    area="Workshop",
     page_url=PAGE,
 )
 A_MOMENT = 1795347453.12

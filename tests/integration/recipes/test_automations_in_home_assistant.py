@@ -163,7 +163,7 @@ def test_the_device_is_named_as_people_write_it(house, ferd):
     about = house.device()
     assert (about["name"], about["configuration_url"]) == ("Hall Pi", PAGE)
     areas = {area["area_id"]: area["name"] for area in house.ask("config/area_registry/list")}
-    assert areas[about["area_id"]] == "Living room"
+    assert areas[about["area_id"]] == "Workshop"
     ours = [it for it in house.ask("config/entity_registry/list") if it["device_id"] == about["id"]]
     named = {it["entity_id"]: it["original_name"] for it in ours}
     assert named["sensor.hall_pi_camera_expression"] == "Expression"

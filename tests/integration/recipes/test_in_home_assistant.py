@@ -19,7 +19,7 @@ SWITCH, SENSITIVITY, RESTART = (
     "button.hall_pi_restart",
 )
 LABELS = {"hall-pi": "Hall Pi", "attic-pi": "Attic Pi"}
-SCENE_S = 60
+SCENE_S = 180
 """So long may anything in the demo scene (40 s) take."""
 
 
