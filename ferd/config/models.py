@@ -722,7 +722,7 @@ class WebConfig(Section):
     enabled: Flag = False
     """Serve the web page. It shows the camera's picture to everybody who can open it: docs/page.md."""
     bind: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
-    """The address to listen on. Any address but a loopback address requires a token_file."""
+    """The address to listen on. Any address but a loopback address requires a token_file or a trusted_proxy."""
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8322
     """The port to listen on."""
     token_file: File | None = None
@@ -733,6 +733,9 @@ class WebConfig(Section):
     url: Annotated[str, AfterValidator(_page_url)] | None = None
     """Address of the page for people, if it is not that of this machine: that of a reverse proxy. Home Assistant links
     to it."""
+    trusted_proxy: Annotated[str, AfterValidator(_address)] | None = None
+    """Address of a proxy that logs its users in, such as Home Assistant's ingress: its requests need no token. Without
+    a token_file it alone may open the page."""
     secure_cookies: Flag = False
     """true behind a reverse proxy with TLS: the login cookie is then never sent over plain HTTP."""
     max_fps: Annotated[Whole, Field(ge=1, le=30)] = 10
@@ -753,8 +756,8 @@ class WebConfig(Section):
         """
         if not self.enabled or self.url is not None:
             return self.url if self.enabled else None
-        if self.local:
-            return None
+        if self.local or self.token_file is None:
+            return None  # nobody, or only a proxy, may open it
         address = ipaddress.ip_address(self.bind)
         host = f"[{address}]" if address.version == 6 else str(address)
         if address.is_unspecified:
@@ -764,7 +767,7 @@ class WebConfig(Section):
 
     @model_validator(mode="after")
     def _protected(self) -> WebConfig:
-        if self.enabled and not self.local and self.token_file is None:
+        if self.enabled and not self.local and self.token_file is None and self.trusted_proxy is None:
             raise ValueError(
                 f'bind = "{self.bind}" lets other machines in, so token_file is needed: '
                 "`python3 -c 'import secrets; print(secrets.token_urlsafe(24))' > web-token` makes one"
