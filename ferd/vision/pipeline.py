@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ from ferd.vision.rules import alert_rules, drowsiness_limits, gesture_rules, mak
 from ferd.vision.track_gestures import GestureWatch
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 from ferd.vision.tracker import PrimaryFace, Tracker
+from ferd.vision.turns import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,8 +44,11 @@ class Call(Protocol):
     def __call__(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
+OTHERS_PER_S = 36.0
+"""Readings a second of all faces but the main one together. Two others at 15 frames a second are read in every frame,
+nine four times a second each: as often as with a camera of 4 frames a second."""
 STEPS = ("prepare", "follow", "detect", "track", "crop", "classify", "eyes", "smooth", "gestures", "alerts")
-"""The timed steps of the chain, in order. `crop`, `classify` and `eyes` run once for each face."""
+"""The timed steps of the chain, in order. `crop`, `classify` and `eyes` run once for each face that is read."""
 
 
 class StepTimings:
@@ -82,6 +86,7 @@ class Pipeline:
         follow: finds the faces by their landmarks, and by the detector now and then; None: by `detect` in each frame.
         detect: frame -> faces.
         track: (t, faces) -> tracks.
+        turns: (t, ids of the tracks that were seen, id of the main one) -> ids of those that are read in this frame.
         crop: (image, face) -> the model's input image.
         classify: input image -> probabilities.
         read_eyes: (image, face) -> state of eyes and mouth; None where no policy needs it.
@@ -112,6 +117,7 @@ class Pipeline:
         self._set_models(detector, classifier, read_eyes)
         self._ignore_zones = camera.ignore_zones
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
+        self.turns: Callable[[float, Sequence[int], int | None], Collection[int]] = Turns(OTHERS_PER_S)
         self.watch = watch or AlertEngine(None, ())
         self.gestures = gestures
         self.main_face: Callable[[float, Sequence[Track]], int | None] = (
@@ -172,20 +178,28 @@ class Pipeline:
         frame = call("prepare", self.prepare, frame)
         faces = outside_zones(self._find(frame, call), self._ignore_zones)
         tracks = call("track", self.track, frame.t, faces)
-        seen = [track for track in tracks if track.seen >= frame.t]
+        main = self.main_face(frame.t, tracks)
         scores = {}
         states = {}
-        for track in seen:
+        for track in self._in_turn(frame.t, tracks, main):
             image = call("crop", self.crop, frame.image, track.face)
             scores[track.id] = call("classify", self.classify, image)
-        if self.read_eyes:
-            for track in seen:
+            if self.read_eyes:
                 states[track.id] = call("eyes", self.read_eyes, frame.image, track.face)
         readings = call("smooth", self.smooth, frame.t, tracks, scores, states)
-        reading = Reading(frame.t, readings, self.main_face(frame.t, tracks))
+        reading = Reading(frame.t, readings, main)
         if self.gestures:
             reading = call("gestures", self.gestures, reading)
         return call("alerts", self.watch, reading)
+
+    def _in_turn(self, t: float, tracks: Sequence[Track], main: int | None) -> list[Track]:
+        """Return the tracks to read: of those that were looked at, the main one and the others in turn."""
+        seen = [track for track in tracks if track.seen >= t]
+        if follower := self.follow:
+            follower.first = next((track.face for track in seen if track.id == main), None)
+            seen = [track for track in seen if follower.looked_at(track.face, t)]
+        turns = self.turns(t, [track.id for track in seen], main)
+        return [track for track in seen if track.id in turns]
 
     def _find(self, frame: Frame, call: Call) -> list[Face]:
         follower = self.follow
