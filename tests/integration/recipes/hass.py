@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class HomeAssistant:
         if self._token is None:
             self._onboard()
         wait_for(lambda: self.get("/api/config")["state"] == "RUNNING", START_S, "Home Assistant does not run")
+        self._keep_port()
 
     def stop(self) -> None:
         """A clean stop; killed when it does not come in time."""
@@ -85,6 +86,11 @@ class HomeAssistant:
         code = self.post("/api/onboarding/users", user)["auth_code"]
         form = {"grant_type": "authorization_code", "code": code, "client_id": self.url}
         self._token = self._request("POST", "/auth/token", urllib.parse.urlencode(form).encode())["access_token"]
+
+    def _keep_port(self) -> None:
+        """Confirms the port: 2026.11 returns to its own one and restarts when nobody does that within 5 minutes."""
+        with suppress(RefusedError):  # older versions know no such command, and it can be confirmed once only
+            self.ask("http/config/promote")
 
     def add_broker(self, port: int) -> None:
         """The MQTT integration, as a user adds it."""

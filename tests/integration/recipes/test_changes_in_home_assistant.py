@@ -27,6 +27,7 @@ OF_FATIGUE = {
     "binary_sensor.hall_pi_camera_fatigue",
     "sensor.hall_pi_camera_drowsiness",
     "sensor.hall_pi_camera_eye_closure",
+    "sensor.hall_pi_camera_driver_watch",
     "binary_sensor.hall_pi_camera_somebody_smiled",
 }
 
@@ -66,7 +67,11 @@ class Changing:
             ours = self.house.ours()
             return set(ours) == entities and "unavailable" not in ours.values()
 
-        wait_for(there, CHANGE_S, f"{set(self.house.ours()) ^ entities} {self.house.ours()}\n{self.daemon.log}")
+        try:
+            wait_for(there, CHANGE_S)
+        except AssertionError:
+            ours = self.house.ours()
+            raise AssertionError(f"{set(ours) ^ entities} {ours}\n{self.daemon.log}") from None
 
 
 def test_entities_follow_the_configuration(house, broker, tmp_path):
