@@ -701,7 +701,7 @@ class WebConfig(Section):
     enabled: Flag = False
     """Serve the web page. It shows the camera's picture to everybody who can open it: docs/page.md."""
     bind: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
-    """The address to listen on. Any address but a loopback address requires a token_file."""
+    """The address to listen on. Any address but a loopback address requires a token_file or a trusted_proxy."""
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8322
     """The port to listen on."""
     token_file: File | None = None
@@ -709,6 +709,9 @@ class WebConfig(Section):
     machine can reach the page."""
     allowed_hosts: Annotated[list[str], AfterValidator(_host_names)] = Field(default_factory=list)
     """More host names for the page, such as that of a reverse proxy. This machine's own names are always allowed."""
+    trusted_proxy: Annotated[str, AfterValidator(_address)] | None = None
+    """Address of a proxy that logs its users in, such as Home Assistant's ingress: its requests need no token. Without
+    a token_file it alone may open the page."""
     secure_cookies: Flag = False
     """true behind a reverse proxy with TLS: the login cookie is then never sent over plain HTTP."""
     max_fps: Annotated[Whole, Field(ge=1, le=30)] = 10
@@ -723,7 +726,7 @@ class WebConfig(Section):
 
     @model_validator(mode="after")
     def _protected(self) -> WebConfig:
-        if self.enabled and not self.local and self.token_file is None:
+        if self.enabled and not self.local and self.token_file is None and self.trusted_proxy is None:
             raise ValueError(
                 f'bind = "{self.bind}" lets other machines in, so token_file is needed: '
                 "`python3 -c 'import secrets; print(secrets.token_urlsafe(24))' > web-token` makes one"

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from ferd import __version__
 from ferd.outputs.web import api, training, tuning
 from ferd.outputs.web.connection_limits import ConnectionLimits
-from ferd.outputs.web.security import GuessDelay, RequestGuard, TokenAuth
+from ferd.outputs.web.security import GuessDelay, RequestGuard, TokenAuth, relative
 from ferd.outputs.web.server import WebServer
 
 STATIC = Path(__file__).parent / "static"
@@ -115,7 +115,9 @@ def build(web: WebServer) -> ASGIApp:
         app.include_router(router)
     delay = GuessDelay()
     _add_pages(app, auth, delay)
-    return RequestGuard(app, auth=auth, hosts=web.config.allowed_hosts, delay=delay)
+    return RequestGuard(
+        app, auth=auth, hosts=web.config.allowed_hosts, delay=delay, trusted_proxy=web.config.trusted_proxy
+    )
 
 
 class Assets:
@@ -154,7 +156,7 @@ class Login:
         except (ValueError, ClientDisconnect):
             form = {}
         if self._auth.matches(form.get("token", [""])[0].strip()):
-            response = RedirectResponse("/", 303)
+            response = RedirectResponse(relative(request.scope["path"]), 303)
             self._auth.log_in(response)
             return response
         if not await self._delay.wait():
@@ -173,13 +175,13 @@ def _add_pages(app: FastAPI, auth: TokenAuth, delay: GuessDelay) -> None:
 
     async def login_page(request: Request) -> Response:
         if not auth.required:
-            return RedirectResponse("/", 303)
+            return RedirectResponse(relative(request.scope["path"]), 303)
         if request.method == "POST":
             return await login.answer(request) or assets.response(request, WRONG_TOKEN_PAGE, 403)
         return assets.response(request, LOGIN_PAGE)
 
-    async def logout(_request: Request) -> Response:
-        response = RedirectResponse("/login", 303)
+    async def logout(request: Request) -> Response:
+        response = RedirectResponse(relative(request.scope["path"], "login"), 303)
         auth.log_out(response)
         return response
 

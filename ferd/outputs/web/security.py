@@ -12,7 +12,7 @@ import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -41,6 +41,22 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+FRAMED = {
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace(
+        "frame-ancestors 'none'", "frame-ancestors 'self'"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
+}
+"""For requests through the trusted proxy: Home Assistant shows the page in a frame of its own site."""
+
+
+def relative(path: str, target: str = "") -> str:
+    """Return `target` relative to the request's path: a proxy may serve the page below a prefix that ferd does not know.
+
+    >>> relative("/api/state", "login")
+    '../login'
+    """
+    return ("../" * (path.count("/") - 1) + target) or "./"
 
 
 class TokenAuth:
@@ -85,7 +101,10 @@ class TokenAuth:
         return True
 
     def _set(self, response: Response, value: str, max_age_s: int) -> None:
-        response.set_cookie(COOKIE, value, max_age=max_age_s, httponly=True, samesite="strict", secure=self._secure)
+        # Without a path a browser takes the folder of the login page, also behind a proxy that adds a prefix.
+        response.set_cookie(
+            COOKIE, value, max_age=max_age_s, path=None, httponly=True, samesite="strict", secure=self._secure
+        )
 
 
 class GuessDelay:
@@ -115,12 +134,27 @@ class Refused(Exception):  # noqa: N818  # it is an answer, not a fault
 
 
 class RequestGuard:
-    """ASGI middleware. ``hosts``: names besides localhost and this machine's own name; addresses are all accepted."""
+    """ASGI middleware.
+
+    Args:
+        app: The page.
+        auth: Checks the token.
+        hosts: Names besides localhost and this machine's own name; addresses are all accepted.
+        delay: Slows down wrong tokens.
+        trusted_proxy: Address of a proxy that has logged the user in. Its requests need no token, and it checks the
+            host name. Without a token it alone may open the page.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, auth: TokenAuth, hosts: Sequence[str] = (), delay: GuessDelay | None = None
+        self,
+        app: ASGIApp,
+        *,
+        auth: TokenAuth,
+        hosts: Sequence[str] = (),
+        delay: GuessDelay | None = None,
+        trusted_proxy: str | None = None,
     ) -> None:
-        self._app, self._auth, self._delay = app, auth, delay or GuessDelay()
+        self._app, self._auth, self._delay, self._proxy = app, auth, delay or GuessDelay(), trusted_proxy
         own = socket.gethostname().lower()
         self._hosts = {"localhost", own, f"{own}.local", *hosts}
 
@@ -138,7 +172,7 @@ class RequestGuard:
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, _limit_body(receive), _add_headers(send, scope["path"]))
+        await self._app(scope, _limit_body(receive), self._with_headers(scope, send))
 
     def _check(self, scope: Scope, connection: HTTPConnection) -> None:
         headers = connection.headers
@@ -146,19 +180,32 @@ class RequestGuard:
             # Two lengths: a proxy in front may use the other one and take the rest for another request (RFC 9112, 6.3).
             raise Refused(HTTPStatus.BAD_REQUEST, "send Content-Length or Transfer-Encoding, not both")
         host = _single(headers, "host")
-        if not self._is_known(host):
+        trusted = self._is_trusted(scope)
+        hosts = {host, _single(headers, "x-forwarded-host")} if trusted else {host}
+        if not trusted and not self._is_known(host):
             raise Refused(
                 HTTPStatus.MISDIRECTED_REQUEST, "this host name is not known: add it to allowed_hosts in [web]"
             )
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if changes and not _is_same_site(headers, host):
+        if changes and not _is_same_site(headers, hosts):
             raise Refused(HTTPStatus.FORBIDDEN, "this request comes from another site's page")
         if changes and scope["type"] == "http" and not _is_json_or_login(scope, headers):
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
         if not _has_short_body(headers):
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request may have {MAX_BODY_BYTES} bytes at most")
-        if scope["path"] not in PUBLIC_PATHS and not self._auth.admits(connection):
+        if trusted or scope["path"] in PUBLIC_PATHS:
+            return
+        if self._proxy is not None and not self._auth.required:
+            raise Refused(HTTPStatus.FORBIDDEN, "this page can be opened through its proxy only")
+        if not self._auth.admits(connection):
             raise Refused(HTTPStatus.UNAUTHORIZED, "log in first, or send Authorization: Bearer TOKEN")
+
+    def _is_trusted(self, scope: Scope) -> bool:
+        """Whether the request comes from the trusted proxy: its peer's address, never a header."""
+        return self._proxy is not None and bool(scope.get("client")) and _plain(scope["client"][0]) == self._proxy
+
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
+        return _add_headers(send, scope["path"], FRAMED if self._is_trusted(scope) else {})
 
     def _is_known(self, host: str) -> bool:
         """Whether the Host header names this machine. DNS rebinding can forge a name, but not an address."""
@@ -178,10 +225,10 @@ class RequestGuard:
             return
         answer: Response = JSONResponse({"error": refused.error}, refused.status)
         if refused.status is HTTPStatus.UNAUTHORIZED and "text/html" in Headers(scope=scope).get("accept", ""):
-            answer = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+            answer = RedirectResponse(relative(scope["path"], "login"), HTTPStatus.SEE_OTHER)
         if refused.status is HTTPStatus.BAD_REQUEST:
             answer.headers["Connection"] = "close"
-        await answer(scope, receive, _add_headers(send, scope["path"]))
+        await answer(scope, receive, self._with_headers(scope, send))
 
 
 TOO_MANY_GUESSES = Refused(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens at the same time")
@@ -203,12 +250,21 @@ def _single(headers: Headers, name: str) -> str:
     return values[0] if len(values) == 1 else ""
 
 
-def _is_same_site(headers: Headers, host: str) -> bool:
+def _plain(address: str) -> str:
+    """Return an address as the configuration has it: an IPv4 client of an IPv6 socket is ::ffff:192.0.2.1."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
+
+
+def _is_same_site(headers: Headers, hosts: set[str]) -> bool:
     """Browsers name the page that a request comes from; other programs do not, and hold nobody's cookie."""
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origins = headers.getlist("origin")
-    return not origins or (len(origins) == 1 and _origin_host(origins[0]) == host.lower())
+    return not origins or (len(origins) == 1 and _origin_host(origins[0]) in {host.lower() for host in hosts})
 
 
 def _origin_host(origin: str) -> str | None:
@@ -247,11 +303,11 @@ def _limit_body(receive: Receive) -> Receive:
     return limited
 
 
-def _add_headers(send: Send, path: str) -> Send:
+def _add_headers(send: Send, path: str, more: Mapping[str, str]) -> Send:
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in (HEADERS | more).items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
         await send(message)

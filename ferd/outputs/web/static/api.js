@@ -1,16 +1,19 @@
 // Requests to the server. An error carries the message that the server sent.
 
+// Relative to the page, which a proxy may serve below a path of its own, such as Home Assistant's ingress.
+const address = (path) => new URL(`.${path}`, document.baseURI);
+
 export async function get(path) {
-  return answer(await fetch(path, { headers: { Accept: "application/json" }, cache: "no-store" }));
+  return answer(await fetch(address(path), { headers: { Accept: "application/json" }, cache: "no-store" }));
 }
 
 export async function post(path, body) {
   const headers = { "Content-Type": "application/json", Accept: "application/json" };
-  return answer(await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }));
+  return answer(await fetch(address(path), { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
 async function answer(response) {
-  if (response.status === 401) location.assign("/login");
+  if (response.status === 401) location.assign(address("/login"));
   const data = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(data.error || `the server answered with status ${response.status}`);
   return data;
@@ -45,9 +48,10 @@ export class LiveConnection {
   }
 
   open() {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
     const query = new URLSearchParams({ camera: this.camera, picture: this.picture ? "1" : "0" });
-    const socket = new WebSocket(`${scheme}://${location.host}/api/live?${query}`);
+    const url = address(`/api/live?${query}`);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     socket.onmessage = async (event) => {

@@ -8,7 +8,7 @@ from pages import page
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from ferd.outputs.web.security import COOKIE_MAX_AGE_S, TokenAuth
+from ferd.outputs.web.security import COOKIE_MAX_AGE_S, TokenAuth, relative
 
 TOKEN = "a-token-of-enough-length"
 SAME = {"Host": "localhost", "Origin": "http://localhost"}
@@ -105,7 +105,7 @@ def test_nothing_is_shown_without_the_token(locked):
 
 def test_a_browser_is_sent_to_the_login(locked):
     answer = locked.get("/", headers={"Accept": "text/html"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert (answer.status_code, answer.headers["location"]) == (303, "login")
 
 
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], TOKEN + "x", "Ü"])
@@ -167,3 +167,73 @@ def test_login_from_another_site_is_refused(locked):
     answer = locked.client.post("/login", data={"token": TOKEN}, headers={"Origin": "http://evil.example"})
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "place"),
+    [("/", "login", "login"), ("/login", "", "./"), ("/api/state", "login", "../login"), ("/a/b/", "", "../../")],
+)
+def test_a_redirect_stays_below_the_prefix_of_a_proxy(path, target, place):
+    """A browser resolves it against the address that it knows, which may have a prefix that ferd does not see."""
+    assert relative(path, target) == place
+
+
+def test_the_cookie_stays_below_the_prefix_of_a_proxy():
+    assert "path=" not in cookie_of(TokenAuth(TOKEN)).lower()
+
+
+@pytest.fixture(scope="module")
+def ingress(_state_folder):
+    """This test is the proxy."""
+    with page({"trusted_proxy": "127.0.0.1"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def elsewhere(_state_folder):
+    """The proxy has another address than this test."""
+    with page({"trusted_proxy": "192.0.2.1"}) as running:
+        yield running
+
+
+HOME_ASSISTANT = {"Host": "home.example:8123", "X-Ingress-Path": "/api/hassio_ingress/abc"}
+
+
+def test_the_trusted_proxy_needs_no_token_and_checks_the_host_name_itself(ingress):
+    assert ingress.get("/api/state", headers=HOME_ASSISTANT).status_code == 200
+    origin = {"Origin": "https://home.example:8123", "Sec-Fetch-Site": "same-origin"}
+    change = ("/api/cameras/camera/buzzer", {"value": True})
+    assert ingress.post(*change, headers=HOME_ASSISTANT | origin).status_code == 202
+    forwarded = {"Host": "172.30.33.5:8322", "X-Forwarded-Host": "home.example:8123"}
+    assert ingress.post(*change, headers=forwarded | origin).status_code == 202
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_a_page_of_another_site_changes_nothing_through_the_trusted_proxy(ingress, headers):
+    answer = ingress.post("/api/cameras/camera/buzzer", {"value": False}, headers=HOME_ASSISTANT | headers)
+    assert answer.status_code == 403
+
+
+def test_only_through_the_trusted_proxy_may_the_site_itself_frame_the_page(ingress, elsewhere):
+    headers = ingress.get("/", headers=HOME_ASSISTANT).headers
+    assert headers["x-frame-options"] == "SAMEORIGIN"
+    assert "frame-ancestors 'self'" in headers["content-security-policy"]
+    headers = elsewhere.get("/healthz").headers
+    assert headers["x-frame-options"] == "DENY"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+def test_without_a_token_nobody_but_the_trusted_proxy_opens_the_page(elsewhere):
+    claim = {"X-Forwarded-For": "192.0.2.1", "X-Real-IP": "192.0.2.1", "Host": "localhost"}
+    for headers in ({}, HOME_ASSISTANT, claim):
+        answer = elsewhere.get("/api/state", headers=headers)
+        assert answer.status_code in (403, 421)
+        assert "faces" not in answer.text
+    assert elsewhere.get("/healthz").status_code == 200
+
+
+def test_with_a_token_others_log_in_beside_the_trusted_proxy(_state_folder, tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    with page({"trusted_proxy": "192.0.2.1", "token_file": str(tmp_path / "token")}) as running:
+        assert running.get("/api/state").status_code == 401
+        assert running.get("/api/state", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200

@@ -17,6 +17,7 @@ def test_another_address_demands_a_token(bind, tmp_path):
     with pytest.raises(ValidationError, match="token_file is needed"):
         WebConfig(enabled=True, bind=bind)
     assert not WebConfig(enabled=True, bind=bind, token_file=tmp_path / "token").local
+    assert not WebConfig(enabled=True, bind=bind, trusted_proxy="192.0.2.1").local
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "127.0.0.2", "::1"])
