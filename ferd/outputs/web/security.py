@@ -51,7 +51,7 @@ FRAMED = {
 
 
 def relative(path: str, target: str = "") -> str:
-    """Return `target` relative to the request's path: a proxy may serve the page below a prefix that ferd does not know.
+    """Return `target` relative to the request's path: a proxy may serve the page below a prefix of its own.
 
     >>> relative("/api/state", "login")
     '../login'

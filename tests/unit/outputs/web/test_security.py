@@ -232,7 +232,8 @@ def test_without_a_token_nobody_but_the_trusted_proxy_opens_the_page(elsewhere):
     assert elsewhere.get("/healthz").status_code == 200
 
 
-def test_with_a_token_others_log_in_beside_the_trusted_proxy(_state_folder, tmp_path):
+@pytest.mark.usefixtures("_state_folder")
+def test_with_a_token_others_log_in_beside_the_trusted_proxy(tmp_path):
     (tmp_path / "token").write_text(TOKEN)
     with page({"trusted_proxy": "192.0.2.1", "token_file": str(tmp_path / "token")}) as running:
         assert running.get("/api/state").status_code == 401
