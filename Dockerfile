@@ -1,13 +1,13 @@
 # ferd in a container: docs/install.md, section "Container".
 #   docker build -t ferd .
 #   docker build -t ferd --platform linux/arm64 .              another architecture: amd64 or arm64
-#   docker build -t ferd --build-arg EXTRAS=pi,web .           without RTSP and video files, 100 MB smaller
+#   docker build -t ferd --build-arg EXTRAS=pi,video,web .     with RTSP and video files, 110 MB more
 #   docker build -t ferd --build-arg MORE="matplotlib<4" .     with more Python packages
 # Debian 12, because lgpio (the buzzer's pins) has wheels for its Python 3.11 and no package in Debian 13.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
-ARG EXTRAS=pi,video,web
+ARG EXTRAS=pi,web
 ARG MORE=""
 RUN apt-get update -q && apt-get install -qy --no-install-recommends python3-venv
 COPY LICENSE README.md pyproject.toml /source/
@@ -15,14 +15,14 @@ COPY models /source/models
 COPY systemd /source/systemd
 COPY ferd /source/ferd
 RUN python3 -m venv /opt/python \
- && /opt/python/bin/pip install --no-cache-dir --disable-pip-version-check "/source[${EXTRAS}]" ${MORE}
-# What no part of ferd loads: the packages' own tests and headers, accelerators that LiteRT looks for, pip.
+ && /opt/python/bin/pip install --disable-pip-version-check "/source[${EXTRAS}]" ${MORE}
+# Removed: what ferd never loads. The packages' own tests and headers, accelerators of LiteRT, other cascades, pip.
 RUN cd /opt/python/lib/python3*/site-packages \
- && rm -rf pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth numpy/f2py \
-    ai_edge_litert/libLiteRtWebGpuAccelerator.so ai_edge_litert/vendors ai_edge_litert/tools \
- && rm -f /opt/python/bin/pip* \
+ && rm -rf pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth /opt/python/bin/pip* \
+    numpy/f2py numpy/distutils ai_edge_litert/libLiteRtWebGpuAccelerator.so ai_edge_litert/vendors ai_edge_litert/tools \
  && find . -type d \( -name tests -o -name include \) -prune -exec rm -rf {} + \
  && find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' \) -delete \
+ && find cv2/data -name '*.xml' ! -name haarcascade_frontalface_default.xml -delete \
  && touch /opt/python/ferd-image
 
 FROM ${BASE} AS ferd
@@ -30,6 +30,7 @@ FROM ${BASE} AS ferd
 RUN apt-get update -q \
  && apt-get install -qy --no-install-recommends ca-certificates python3 tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /var/cache/debconf/*-old \
+    /usr/lib/python3*/pydoc_data /usr/lib/python3*/test /usr/lib/python3*/lib2to3 \
  && useradd --uid 1000 --groups video --home-dir /var/lib/ferd --no-create-home --shell /usr/sbin/nologin ferd \
  && install -d -o ferd -g ferd /var/lib/ferd /run/ferd \
  && install -d /etc/ferd \

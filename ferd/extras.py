@@ -21,6 +21,8 @@ SERVICE_HOME = Path("/opt/ferd")
 """Where scripts/install puts the environments of the service."""
 OPTIONAL = ("demo", "plot", "convert", "tflite")
 """Extras that a service does not need; `ferd upgrade` keeps those that are installed."""
+IMAGE_MARK = "ferd-image"
+"""A file in the environment of the container image (Dockerfile)."""
 APT = {
     "matplotlib": "python3-matplotlib",
     "gpiozero": "python3-gpiozero",
@@ -56,10 +58,41 @@ class Environment:
         """Whether it is that of the installed service."""
         return self.prefix.resolve().is_relative_to(SERVICE_HOME)
 
+    @property
+    def is_image(self) -> bool:
+        """Whether it is that of the container image, which has no pip and no apt lists, and is replaced as a whole."""
+        return (self.prefix / IMAGE_MARK).is_file()
+
+    @property
+    def add_camera(self) -> str:
+        """How to connect a camera: a sentence."""
+        if self.is_image:
+            return "Give the container a webcam (--device /dev/video0), or use the address of a network camera"
+        return "Plug in a webcam, or connect a Pi camera and `sudo apt install python3-picamera2`"
+
+    @property
+    def add_picamera2(self) -> str:
+        """How to get what the Pi camera needs."""
+        if self.is_image:
+            return "the image cannot have it: for the Pi camera install ferd on Raspberry Pi OS, docs/install.md"
+        return (
+            "`sudo apt install python3-picamera2`; `./scripts/run` or `sudo ./scripts/install` makes the environment "
+            "with it"
+        )
+
+    @property
+    def allow_camera(self) -> str:
+        """How this user gets permission to open V4L2 cameras: a command."""
+        if self.is_image:
+            return "docker run --group-add $(stat -c %g /dev/video0) …"
+        return "sudo usermod -aG video $USER"
+
     def install(self, requirements: Iterable[str]) -> str:
         """Return the command that installs `requirements` here."""
         wanted = list(requirements)
         packages = " ".join(shlex.quote(requirement) for requirement in wanted)
+        if self.is_image:
+            return f"docker build --build-arg MORE={shlex.quote(' '.join(wanted))} --tag ferd ."
         if self.is_service:
             constraints = SERVICE_HOME / "constraints.txt"
             pinned = constraints.is_file() and constraints.stat().st_size > 0  # empty without picamera2
@@ -72,9 +105,8 @@ class Environment:
             return f"uv pip install --python {python} {packages}"
         if self.prefix == self.base and (self.stdlib / "EXTERNALLY-MANAGED").is_file():
             names = [match[0].lower() for requirement in wanted if (match := _NAME.match(requirement))]
-            if all(name in APT for name in names):
-                return f"sudo apt install {' '.join(APT[name] for name in names)}"
-            return f"pip install --user --break-system-packages {packages}"
+            apt = f"sudo apt install {' '.join(APT.get(name, '') for name in names)}"
+            return apt if set(names) <= set(APT) else f"pip install --user --break-system-packages {packages}"
         return f"{python if self.prefix != self.base else sys.executable} -m pip install {packages}"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ferd.cli.common import Command, add_config_option, add_json_option
 from ferd.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_USAGE, ConfigError
+from ferd.extras import Environment
 
 if TYPE_CHECKING:
     from ferd.diagnostics.finding import Finding
@@ -114,7 +115,7 @@ def _run_cameras(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(camera) for camera in found], indent=2, default=str, ensure_ascii=False))
     elif not found:
-        print("no camera found. Plug in a webcam, or connect a Pi camera and: sudo apt install python3-picamera2")
+        print(f"no camera found. {Environment.here().add_camera}")
         print("Without a camera: `ferd run --source demo`, a video file, or an address (rtsp://…, http://…)")
     for camera in [] if args.json else found:
         print(f"{camera.source}\n    {camera.name}: {camera.reason or 'can be opened'}")

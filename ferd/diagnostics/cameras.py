@@ -18,6 +18,7 @@ from ferd.config import CameraConfig, Config
 from ferd.config.source import redact
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
+from ferd.extras import Environment
 from ferd.sources.discovery import FoundCamera, find_cameras
 from ferd.sources.v4l2 import DEV, modes, summarise
 
@@ -139,5 +140,5 @@ def _groups(found: list[FoundCamera]) -> Iterator[Finding]:
     except KeyError:
         return
     if needed not in os.getgroups():
-        remedy = "sudo usermod -aG video $USER, then log in again (the service is in it already)"
+        remedy = f"{Environment.here().allow_camera}, then log in again (the service is in it already)"
         yield warning("groups", "this user is not in the group video", remedy)

@@ -16,7 +16,7 @@ from ferd import __version__
 from ferd.config import Config
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.errors import FerdError, SourceError
-from ferd.extras import how_to_install
+from ferd.extras import Environment, how_to_install
 from ferd.models.bundle import Bundle
 from ferd.models.registry import find_bundle
 from ferd.types import Frame
@@ -63,7 +63,7 @@ def numpy_and_picamera2() -> Iterator[Finding]:
     """Check that both load together: picamera2 of Debian 12 is compiled against numpy 1 and fails with numpy 2."""
     if find_spec("picamera2") is None:
         yield ok("numpy", np.__version__)
-        yield note("picamera2", "is not installed; only the Pi camera needs it", "sudo apt install python3-picamera2")
+        yield note("picamera2", "is not installed; only the Pi camera needs it", Environment.here().add_picamera2)
         return
     from ferd.sources.picamera2 import picamera2
 

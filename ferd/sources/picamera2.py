@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ferd.errors import SourceError
+from ferd.extras import Environment
 from ferd.sources.base import as_image
 from ferd.sources.opencv import capture_time
 from ferd.sources.stall import FRAME_S
@@ -26,10 +27,7 @@ BUFFERS = 3
 SMALL_SIZE = (320, 240)
 """Width and height of the low-resolution stream, whose Y plane is a gray image for free."""
 
-MISSING = (
-    "picamera2 is not installed here, or ferd's environment does not see it. `sudo apt install python3-picamera2`; "
-    "`./scripts/run` or `sudo ./scripts/install` makes the environment with it"
-)
+MISSING = f"picamera2 is not installed here, or ferd's environment does not see it. {Environment.here().add_picamera2}"
 TROUBLE = "Check the ribbon cable at both ends and the power supply; `rpicam-hello --list-cameras` must list the camera"
 
 

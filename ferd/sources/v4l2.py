@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ferd.extras import Environment
+
 DEV = Path("/dev")
 SYS_CLASS = Path("/sys/class/video4linux")
 
@@ -108,7 +110,7 @@ def _why_not_a_camera(driver: str, flags: int) -> str | None:
 def why_not_open(path: Path, number: int | None) -> str:
     """Explain the errno that opening a device node gave, with the remedy."""
     if number == errno.EACCES:
-        return "permission denied. Put the user into the group video (`sudo usermod -aG video USER`), log in again"
+        return f"permission denied. The user must be in the device's group: `{Environment.here().allow_camera}`"
     if number == errno.EBUSY:
         return f"is used by another program: `fuser -v {path}` names it"
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ferd.errors import SourceError
+from ferd.extras import Environment
 from ferd.sources.base import Source
 from ferd.sources.stall import FIRST_FRAME_S
 from ferd.types import Frame, Image
@@ -27,7 +28,7 @@ MOST_BEHIND_S = 1.0
 """Seconds. Playback that is further behind than this (a slow disk, a suspended machine) does not catch up."""
 
 NONE_FOUND = (
-    "no camera found. Plug in a webcam, or connect a Pi camera and `sudo apt install python3-picamera2`; "
+    f"no camera found. {Environment.here().add_camera}; "
     '`ferd cameras` lists what is there and why it cannot be used; source = "demo" shows ferd without a camera'
 )
 

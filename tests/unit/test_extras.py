@@ -98,3 +98,15 @@ def test_no_message_of_ferd_names_an_extra_itself() -> None:
     for file in root.rglob("*.py"):
         if file.name != "extras.py":
             assert "pip install" not in file.read_text(encoding="utf-8"), f"{file}: use ferd.extras.how_to_add"
+
+
+def test_the_container_image(tmp_path: Path) -> None:
+    """It has neither pip nor apt's lists, and what is installed in it is gone with it."""
+    env = venv(tmp_path / "python")
+    outside = (env.add_camera, env.add_picamera2, env.allow_camera)
+    (env.prefix / "ferd-image").touch()
+    assert env.install(["a<2", "b"]) == "docker build --build-arg MORE='a<2 b' --tag ferd ."
+    inside = (env.add_camera, env.add_picamera2, env.allow_camera)
+    assert [text for text in inside if "apt" in text or "sudo" in text] == []
+    assert all("sudo" in text for text in outside)
+    assert "--device /dev/video0" in inside[0]

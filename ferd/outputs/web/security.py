@@ -307,7 +307,7 @@ def _add_headers(send: Send, path: str, more: Mapping[str, str]) -> Send:
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in (HEADERS | more).items():
+            for name, value in {**HEADERS, **more}.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
         await send(message)
