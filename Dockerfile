@@ -16,14 +16,19 @@ COPY systemd /source/systemd
 COPY ferd /source/ferd
 RUN python3 -m venv /opt/python \
  && /opt/python/bin/pip install --disable-pip-version-check "/source[${EXTRAS}]" ${MORE}
-# Removed: what ferd never loads. The packages' own tests and headers, accelerators of LiteRT, other cascades, pip.
+# Removed: what ferd never loads. The packages' own tests and headers, accelerators of LiteRT, other cascades, the
+# languages that pygments can colour, pip. The last line loads every model and the page without them.
 RUN cd /opt/python/lib/python3*/site-packages \
  && rm -rf pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth /opt/python/bin/pip* \
-    numpy/f2py numpy/distutils ai_edge_litert/libLiteRtWebGpuAccelerator.so ai_edge_litert/vendors ai_edge_litert/tools \
+    ai_edge_litert/libLiteRtWebGpuAccelerator.so ai_edge_litert/vendors ai_edge_litert/tools google/protobuf \
+    numpy/f2py numpy/distutils pygments/lexers/__pycache__ \
  && find . -type d \( -name tests -o -name include \) -prune -exec rm -rf {} + \
  && find . -type f \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' \) -delete \
  && find cv2/data -name '*.xml' ! -name haarcascade_frontalface_default.xml -delete \
- && touch /opt/python/ferd-image
+ && find pygments/lexers -name '[a-z]*.py' -delete \
+ && touch /opt/python/ferd-image \
+ && FERD_DETECTOR__KIND=haar /opt/python/bin/ferd check && /opt/python/bin/ferd check \
+ && /opt/python/bin/python -c 'import ferd.outputs.web.app, ferd.outputs.terminal, rich.live'
 
 FROM ${BASE} AS ferd
 # /etc/machine-id: the identity towards Home Assistant stays with the volume, where container-start writes it.

@@ -20,6 +20,7 @@ from starlette.requests import HTTPConnection
 from ferd.config import Config, load_config
 from ferd.config.models import AlertConfig, ExpressionConfig, FatigueConfig, Section, SmoothingConfig, check_labels
 from ferd.errors import FerdError
+from ferd.extras import Environment
 from ferd.models.registry import find_bundle
 from ferd.outputs.web.api import Body, Camera, Web, make_router
 from ferd.outputs.web.config_edit import Edit, edit_config, write_config
@@ -109,10 +110,14 @@ async def use(body: SettingsBody, web: Web) -> JSONResponse:
 
 @router.post("/api/tune/diff")
 async def diff(body: SettingsBody, web: Web) -> JSONResponse:
-    """What saving would change in ferd.toml, and whether ferd may write it."""
+    """What saving would change in ferd.toml, whether ferd may write it, and the commands for a change by hand.
+
+    In the container image there are no commands: the file is the container's, mounted or made from options.
+    """
     edit = _edit(web, body)
     shown = {"file": str(edit.path), "diff": edit.diff, "base": edit.base}
-    return JSONResponse(shown | {"writable": edit.writable, "lines": edit.lines})
+    commands = "" if Environment.here().is_image else f"sudoedit {edit.path}\nsudo systemctl reload ferd\n"
+    return JSONResponse(shown | {"writable": edit.writable, "lines": edit.lines, "commands": commands})
 
 
 @router.post("/api/tune/save")

@@ -51,10 +51,16 @@ function patchLine(line) {
   return el("span", { class: kind }, `${line}\n`);
 }
 
-function byHand({ file, lines }) {
+function byHand({ file, lines, commands }) {
+  if (!commands) {
+    return [
+      el("p", { class: "by-hand" }, `ferd may not write ${file}, which belongs to the container. Put these keys into the ferd.toml that you mount there (for the Home Assistant add-on: into ferd.toml in its folder of addon_configs), and restart it.`),
+      copyBox("Keys to copy", lines),
+    ];
+  }
   return [
     el("p", { class: "by-hand" }, `ferd may not write ${file}: the service cannot change its own configuration. Make the change by hand: put these keys into their sections.`),
-    copyBox("Keys to copy", lines), copyBox("Commands to copy", `sudoedit ${file}\nsudo systemctl reload ferd\n`),
+    copyBox("Keys to copy", lines), copyBox("Commands to copy", commands),
     el("p", { class: "quiet" }, "A mistake in the file is safe: ferd keeps its settings and reports the error in its log. To try the settings without the file, press Use."),
   ];
 }

@@ -6,6 +6,7 @@ from pages import page
 
 from ferd.config import Config
 from ferd.errors import FerdError
+from ferd.extras import Environment
 from ferd.outputs.web.config_edit import edit_config, write_config
 from ferd.outputs.web.history import Recorder
 from ferd.outputs.web.tuning import apply_settings, replay, summarise
@@ -97,6 +98,11 @@ def test_settings_in_use_can_still_be_saved(file):
         wait_for(lambda: shown.get("/api/tune").json()["smoothing"]["min_hold_s"] == 0.7, 10)
         assert shown.get("/api/tune").json()["saved"]["smoothing"]["min_hold_s"] != 0.7
         assert "+min_hold_s = 0.7" in shown.post("/api/tune/diff", given).json()["diff"]
+        commands = shown.post("/api/tune/diff", given).json()["commands"]
+        assert commands.splitlines()[1] == "sudo systemctl reload ferd"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Environment, "is_image", True)
+            assert shown.post("/api/tune/diff", given).json()["commands"] == ""
 
 
 def test_the_changed_keys_are_listed_for_a_change_by_hand(file, monkeypatch):
