@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ferd.types import Box, Face, Frame
-from ferd.vision.detectors.landmarked import LandmarkedDetector, with_reading
-from ferd.vision.landmarks import PRESENT, crop_of_points
+from ferd.types import Box, Face, Frame, LandmarkReading
+from ferd.vision.detectors.landmarked import LandmarkedDetector
+from ferd.vision.landmarks import PRESENT, Crop, crop_of_points, five
 
 SEARCH_S = 0.5
 """The detector searches for newcomers after this long: with the tracker's confirmation they are reported within 1 s."""
@@ -39,14 +39,10 @@ class BoxRelation(NamedTuple):
     height: float
 
     @classmethod
-    def of(cls, face: Face) -> BoxRelation:
+    def of(cls, box: Box, crop: Crop) -> BoxRelation:
         """Measure it on a face that the detector found."""
-        assert face.landmarks
-        crop = crop_of_points(face.landmarks.points, face.landmarks.roll)
-        off = complex(*face.box.centre) - complex(crop.x, crop.y)
-        return cls(
-            off * cmath.rect(1 / crop.side, -math.radians(crop.roll)), face.box.w / crop.side, face.box.h / crop.side
-        )
+        off = complex(*box.centre) - complex(crop.x, crop.y)
+        return cls(off * cmath.rect(1 / crop.side, -math.radians(crop.roll)), box.w / crop.side, box.h / crop.side)
 
     def towards(self, other: BoxRelation) -> BoxRelation:
         """Return the mean with a newer measure, by NEWEST."""
@@ -56,10 +52,8 @@ class BoxRelation(NamedTuple):
             self.height + NEWEST * (other.height - self.height),
         )
 
-    def box(self, face: Face) -> Box:
-        """Return the box around the landmarks that a face has now."""
-        assert face.landmarks
-        crop = crop_of_points(face.landmarks.points, face.landmarks.roll)
+    def box(self, crop: Crop) -> Box:
+        """Return the box of a face whose landmarks' crop this is now."""
         centre = complex(crop.x, crop.y) + self.shift * cmath.rect(crop.side, math.radians(crop.roll))
         w, h = self.width * crop.side, self.height * crop.side
         return Box(centre.real - w / 2, centre.imag - h / 2, w, h)
@@ -67,9 +61,15 @@ class BoxRelation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Followed:
-    """A face with landmarks. `found`: when the detector last found it; `doubted`: its last search did not."""
+    """A face with landmarks.
+
+    Attributes:
+        crop: around its landmarks: where to look in the next frame.
+        found: when the detector last found it. doubted: its last search did not.
+    """
 
     face: Face
+    crop: Crop
     relation: BoxRelation
     found: float
     doubted: bool = False
@@ -112,18 +112,17 @@ class FaceFollower:
         rest = list(found)
         self._followed = [f for f in (self._confirm(frame.t, f, rest) for f in self._followed) if f]
         read = [self.detector.read(frame.image, face) for face in rest]
-        new = [_Followed(face, BoxRelation.of(face), frame.t) for face in read if face.landmarks]
+        new = [_newcomer(face, face.landmarks, frame.t) for face in read if face.landmarks]
         self._followed = list(_distinct([*self._followed, *new]))
         self._unread = [face for face in read if not face.landmarks]
 
     def _look(self, frame: Frame, followed: _Followed) -> _Followed | None:
-        before = followed.face.landmarks
-        assert before
-        reading = self.detector.landmarks.read(frame.image, before)
+        reading = self.detector.landmarks.read(frame.image, followed.crop)
         if reading is None or reading.presence < (DOUBTED if followed.doubted else PRESENT):
             return None
-        face = with_reading(followed.face, reading)
-        return replace(followed, face=replace(face, box=followed.relation.box(face)))
+        crop, relation = crop_of_points(reading.points, reading.roll), followed.relation
+        face = Face(relation.box(crop), five(reading.points), followed.face.score, reading)
+        return _Followed(face, crop, relation, followed.found, followed.doubted)
 
     def _confirm(self, t: float, followed: _Followed, rest: list[Face]) -> _Followed | None:
         """Take a followed face's own detection out of the rest; return None when it has been without one for long."""
@@ -134,10 +133,16 @@ class FaceFollower:
             rest.remove(face)
         best = max(mine, key=lambda face: face.box.overlap(followed.face.box))
         face = replace(followed.face, box=best.box, score=best.score)
-        return _Followed(face, followed.relation.towards(BoxRelation.of(face)), t)
+        relation = followed.relation.towards(BoxRelation.of(face.box, followed.crop))
+        return _Followed(face, followed.crop, relation, t)
 
 
-def _distinct(followed: Iterator[_Followed] | Sequence[_Followed]) -> Iterator[_Followed]:
+def _newcomer(face: Face, reading: LandmarkReading, t: float) -> _Followed:
+    crop = crop_of_points(reading.points, reading.roll)
+    return _Followed(face, crop, BoxRelation.of(face.box, crop), t)
+
+
+def _distinct(followed: Iterable[_Followed]) -> Iterator[_Followed]:
     """Yield the followed faces, without those that moved onto an earlier one."""
     kept: list[Box] = []
     for one in followed:

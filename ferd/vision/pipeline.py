@@ -26,6 +26,7 @@ from ferd.vision.rules import alert_rules, drowsiness_limits, gesture_rules, mak
 from ferd.vision.track_gestures import GestureWatch
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 from ferd.vision.tracker import PrimaryFace, Tracker
+from ferd.vision.turns import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,7 +45,7 @@ class Call(Protocol):
 
 
 STEPS = ("prepare", "follow", "detect", "track", "crop", "classify", "eyes", "smooth", "gestures", "alerts")
-"""The timed steps of the chain, in order. `crop`, `classify` and `eyes` run once for each face."""
+"""The timed steps of the chain, in order. `crop`, `classify` and `eyes` run once for each face that is read."""
 
 
 class StepTimings:
@@ -82,6 +83,7 @@ class Pipeline:
         follow: finds the faces by their landmarks, and by the detector now and then; None: by `detect` in each frame.
         detect: frame -> faces.
         track: (t, faces) -> tracks.
+        turns: (t, tracks that were seen, main track's id) -> the tracks that are read in this frame.
         crop: (image, face) -> the model's input image.
         classify: input image -> probabilities.
         read_eyes: (image, face) -> state of eyes and mouth; None where no policy needs it.
@@ -112,6 +114,7 @@ class Pipeline:
         self._set_models(detector, classifier, read_eyes)
         self._ignore_zones = camera.ignore_zones
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
+        self.turns: Callable[[float, Sequence[Track], int | None], Sequence[Track]] = Turns()
         self.watch = watch or AlertEngine(None, ())
         self.gestures = gestures
         self.main_face: Callable[[float, Sequence[Track]], int | None] = (
@@ -172,17 +175,16 @@ class Pipeline:
         frame = call("prepare", self.prepare, frame)
         faces = outside_zones(self._find(frame, call), self._ignore_zones)
         tracks = call("track", self.track, frame.t, faces)
-        seen = [track for track in tracks if track.seen >= frame.t]
+        main = self.main_face(frame.t, tracks)
         scores = {}
         states = {}
-        for track in seen:
+        for track in self.turns(frame.t, [track for track in tracks if track.seen >= frame.t], main):
             image = call("crop", self.crop, frame.image, track.face)
             scores[track.id] = call("classify", self.classify, image)
-        if self.read_eyes:
-            for track in seen:
+            if self.read_eyes:
                 states[track.id] = call("eyes", self.read_eyes, frame.image, track.face)
         readings = call("smooth", self.smooth, frame.t, tracks, scores, states)
-        reading = Reading(frame.t, readings, self.main_face(frame.t, tracks))
+        reading = Reading(frame.t, readings, main)
         if self.gestures:
             reading = call("gestures", self.gestures, reading)
         return call("alerts", self.watch, reading)
