@@ -272,9 +272,10 @@ class MouthShape(NamedTuple):
 class FaceReading:
     """Describe one tracked face in one frame.
 
-    ``scores``: calibrated probabilities of this frame by label. ``smooth``: the same after the time filter.
+    ``scores``: calibrated probabilities of this frame by label; empty where the face was not seen or not read: among
+    many faces all but the main one are read in turn. ``smooth``: the same after the time filter.
     ``expression``: the label that is held (None while none is). ``since``: when it was first published.
-    ``signals``: None where no policy needs them, or in a frame in which the track was not seen. ``mouth``: None where
+    ``signals``: None where no policy needs them, or in such a frame. ``mouth``: None where
     no landmarks were read. ``evidence``: per label, the share of the evidence that it needs to replace the held one.
     """
 

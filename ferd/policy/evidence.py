@@ -58,8 +58,10 @@ class Evidence:
             least_before = before[held] + required
             weight = min(passed / needed_s, FRAME_SHARE) / LIMIT / 2
             self.shares = tuple(
-                min(max(share + weight * (_limited(old - least_before) + _limited(log - least)), 0.0), 1.0)
-                for share, old, log in zip(self.shares, before, logs, strict=True)
+                [
+                    min(max(share + weight * (_limited(old - least_before) + _limited(log - least)), 0.0), 1.0)
+                    for share, old, log in zip(self.shares, before, logs, strict=True)
+                ]
             )
         self._before = logs
         return self._winner(logs, held)

@@ -95,6 +95,7 @@ class Smoother:
         self._scores, self._mouth = Restlessness(), Restlessness()
         self._logs: Values | None = None
         self._recent: Values = ()
+        self._smooth: Values = ()
         self._t = self._clock = 0.0
         self._held: int | None = None
         self._confidence = 0.0
@@ -109,7 +110,7 @@ class Smoother:
             scores: one probability per label.
             mouth: opening and width of the mouth in eye distances, None where they are not known.
         """
-        logs = tuple(math.log(max(score, FLOOR)) for score in scores)
+        logs = tuple([math.log(max(score, FLOOR)) for score in scores])
         if self._logs is None:
             self._logs = self._recent = logs
             self._t = self._since = t
@@ -119,6 +120,7 @@ class Smoother:
         self._clock += passed
         self._logs = self._filtered(self._logs, logs, passed, self.rules.time_constant_s)
         self._recent = self._filtered(self._recent, logs, passed, RECENT_SHARE * self.rules.time_constant_s)
+        self._smooth = probabilities(self._logs)
         self._t = t
         caution = self._caution(t, logs, mouth)
         self._decide(self._wanted(logs, passed, caution), caution)
@@ -128,11 +130,11 @@ class Smoother:
     @property
     def now(self) -> SmoothedLabel:
         """The state after the last update."""
-        assert self._logs is not None, "update() comes first"
-        smooth = probabilities(self._logs)
+        assert self._smooth, "update() comes first"
         if self._held is None:
-            return SmoothedLabel(self._evidence.shares, smooth, None, None, self._since)
-        return SmoothedLabel(self._evidence.shares, smooth, self._labels[self._held], self._confidence, self._since)
+            return SmoothedLabel(self._evidence.shares, self._smooth, None, None, self._since)
+        label = self._labels[self._held]
+        return SmoothedLabel(self._evidence.shares, self._smooth, label, self._confidence, self._since)
 
     def _weight(self, mouth: Sequence[float] | None) -> float:
         """Return the share of its time for which a frame counts."""
@@ -157,12 +159,11 @@ class Smoother:
         if time_constant_s <= 0 or passed >= self._clock:
             return new
         left = min(math.exp(-passed / time_constant_s), 1 - passed / self._clock)
-        return tuple(b + (a - b) * left for a, b in zip(old, new, strict=True))
+        return tuple([b + (a - b) * left for a, b in zip(old, new, strict=True)])
 
     def _wanted(self, logs: Values, passed: float, caution: float) -> int | None:
         """Return the label that should be held now."""
-        assert self._logs is not None
-        smooth, recent = probabilities(self._logs), probabilities(self._recent)
+        smooth = self._smooth
         if self._held is None:
             top = smooth.index(max(smooth))
             return top if smooth[top] >= self.rules.on_threshold else None
@@ -173,7 +174,8 @@ class Smoother:
             passed,
             self.rules.time_constant_s * caution,
         )
-        if winner is not None and max(smooth[winner], recent[winner]) >= self.rules.on_threshold:
+        on = self.rules.on_threshold
+        if winner is not None and (smooth[winner] >= on or probabilities(self._recent)[winner] >= on):
             return winner
         uncertain = smooth[self._held] < self.rules.off_threshold and max(smooth) < self.rules.on_threshold
         return None if uncertain else self._held
@@ -192,13 +194,13 @@ class Smoother:
             return
         if wanted is not None and self._held is not None:
             self._logs = self._recent  # earlier frames belong to another expression
+            self._smooth = probabilities(self._logs)
         self._held, self._since, self._rival = wanted, self._t, None
         self._evidence.reset()
 
     def _update_confidence(self) -> None:
         """Update the confidence; a label below `off_threshold`, about to be dropped, keeps its last one."""
-        assert self._logs is not None
-        if self._held is not None and (now := probabilities(self._logs)[self._held]) >= self.rules.off_threshold:
+        if self._held is not None and (now := self._smooth[self._held]) >= self.rules.off_threshold:
             self._confidence = now
 
 
@@ -207,4 +209,4 @@ def probabilities(logs: Sequence[float]) -> Values:
     most = max(logs)
     powers = [math.exp(value - most) for value in logs]
     total = sum(powers)
-    return tuple(power / total for power in powers)
+    return tuple([power / total for power in powers])

@@ -8,14 +8,16 @@ frame rate. MediaPipe's face mesh works in this way (Kartynnik et al. 2019, arXi
 from __future__ import annotations
 
 import cmath
+import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ferd.types import Box, Face, Frame, LandmarkReading
 from ferd.vision.detectors.landmarked import LandmarkedDetector
 from ferd.vision.landmarks import PRESENT, Crop, crop_of_points, five
+from ferd.vision.turns import Turns
 
 SEARCH_S = 0.5
 """The detector searches for newcomers after this long: with the tracker's confirmation they are reported within 1 s."""
@@ -29,6 +31,11 @@ DOUBTED = 0.8
 """A followed face that the detector did not find in its last search needs at least this presence."""
 NEWEST = 0.5
 """Weight of the newest measure of how the detector's box lies around the landmarks."""
+
+FEW = 4
+"""Up to so many faces are all looked at in every frame."""
+OTHERS_PER_S = 60.0
+"""Looks a second at all faces but the first together, where there are more: nine others have 7 each."""
 
 
 class BoxRelation(NamedTuple):
@@ -64,13 +71,16 @@ class _Followed:
     """A face with landmarks.
 
     Attributes:
+        number: which face this is.
         crop: around its landmarks: where to look in the next frame.
-        found: when the detector last found it. doubted: its last search did not.
+        looked: when its landmarks were read. found: when the detector last found it. doubted: its last search did not.
     """
 
+    number: int
     face: Face
     crop: Crop
     relation: BoxRelation
+    looked: float
     found: float
     doubted: bool = False
 
@@ -79,10 +89,16 @@ class FaceFollower:
     """Find the faces of one camera's frames. For each frame call `follow`, and `add` if it is `due`; then read `faces`.
 
     Frames come with rising `t`.
+
+    Attributes:
+        first: one of `faces`: it is looked at in every frame, the others in turn where they are more than FEW.
     """
 
     def __init__(self, detector: LandmarkedDetector) -> None:
         self.detector = detector
+        self.first: Face | None = None
+        self._turns = Turns(OTHERS_PER_S)
+        self._numbers = itertools.count()
         self._followed: list[_Followed] = []
         self._unread: list[Face] = []
         self._searched = -math.inf
@@ -95,10 +111,23 @@ class FaceFollower:
 
     def follow(self, frame: Frame) -> None:
         """Look at each face where it was in the frame before; forget those that are not there any more."""
-        kept = list(_distinct(filter(None, (self._look(frame, followed) for followed in self._followed))))
+        turns = self._looks(frame.t)
+        looked = (self._look(frame, one) if one.number in turns else one for one in self._followed)
+        kept = list(_distinct(filter(None, looked)))
         if len(kept) < len(self._followed):
             self._lost = frame.t
         self._followed = kept
+
+    def looked_at(self, face: Face, t: float) -> bool:
+        """Whether one of `faces` was looked at in the frame of this time."""
+        return all(one.looked >= t for one in self._followed if one.face is face)
+
+    def _looks(self, t: float) -> Collection[int]:
+        """Return the numbers of the faces to look at now."""
+        numbers = [one.number for one in self._followed]
+        if len(numbers) <= FEW or self.due(t):  # what the detector finds is compared with where they are now
+            return numbers
+        return self._turns(t, numbers, next((one.number for one in self._followed if one.face is self.first), None))
 
     def due(self, t: float) -> bool:
         """Return True when the whole frame has to be searched."""
@@ -112,7 +141,7 @@ class FaceFollower:
         rest = list(found)
         self._followed = [f for f in (self._confirm(frame.t, f, rest) for f in self._followed) if f]
         read = [self.detector.read(frame.image, face) for face in rest]
-        new = [_newcomer(face, face.landmarks, frame.t) for face in read if face.landmarks]
+        new = [self._newcomer(face, face.landmarks, frame.t) for face in read if face.landmarks]
         self._followed = list(_distinct([*self._followed, *new]))
         self._unread = [face for face in read if not face.landmarks]
 
@@ -122,7 +151,7 @@ class FaceFollower:
             return None
         crop, relation = crop_of_points(reading.points, reading.roll), followed.relation
         face = Face(relation.box(crop), five(reading.points), followed.face.score, reading)
-        return _Followed(face, crop, relation, followed.found, followed.doubted)
+        return _Followed(followed.number, face, crop, relation, frame.t, followed.found, followed.doubted)
 
     def _confirm(self, t: float, followed: _Followed, rest: list[Face]) -> _Followed | None:
         """Take a followed face's own detection out of the rest; return None when it has been without one for long."""
@@ -134,12 +163,11 @@ class FaceFollower:
         best = max(mine, key=lambda face: face.box.overlap(followed.face.box))
         face = replace(followed.face, box=best.box, score=best.score)
         relation = followed.relation.towards(BoxRelation.of(face.box, followed.crop))
-        return _Followed(face, followed.crop, relation, t)
+        return replace(followed, face=face, relation=relation, found=t, doubted=False)
 
-
-def _newcomer(face: Face, reading: LandmarkReading, t: float) -> _Followed:
-    crop = crop_of_points(reading.points, reading.roll)
-    return _Followed(face, crop, BoxRelation.of(face.box, crop), t)
+    def _newcomer(self, face: Face, reading: LandmarkReading, t: float) -> _Followed:
+        crop = crop_of_points(reading.points, reading.roll)
+        return _Followed(next(self._numbers), face, crop, BoxRelation.of(face.box, crop), t, t)
 
 
 def _distinct(followed: Iterable[_Followed]) -> Iterator[_Followed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -44,6 +44,9 @@ class Call(Protocol):
     def __call__(self, step: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
 
+OTHERS_PER_S = 36.0
+"""Readings a second of all faces but the main one together. Two others at 15 frames a second are read in every frame,
+nine four times a second each: as often as with a camera of 4 frames a second."""
 STEPS = ("prepare", "follow", "detect", "track", "crop", "classify", "eyes", "smooth", "gestures", "alerts")
 """The timed steps of the chain, in order. `crop`, `classify` and `eyes` run once for each face that is read."""
 
@@ -83,7 +86,7 @@ class Pipeline:
         follow: finds the faces by their landmarks, and by the detector now and then; None: by `detect` in each frame.
         detect: frame -> faces.
         track: (t, faces) -> tracks.
-        turns: (t, tracks that were seen, main track's id) -> the tracks that are read in this frame.
+        turns: (t, ids of the tracks that were seen, id of the main one) -> ids of those that are read in this frame.
         crop: (image, face) -> the model's input image.
         classify: input image -> probabilities.
         read_eyes: (image, face) -> state of eyes and mouth; None where no policy needs it.
@@ -114,7 +117,7 @@ class Pipeline:
         self._set_models(detector, classifier, read_eyes)
         self._ignore_zones = camera.ignore_zones
         self.track: Callable[[float, Sequence[Face]], list[Track]] = Tracker()
-        self.turns: Callable[[float, Sequence[Track], int | None], Sequence[Track]] = Turns()
+        self.turns: Callable[[float, Sequence[int], int | None], Collection[int]] = Turns(OTHERS_PER_S)
         self.watch = watch or AlertEngine(None, ())
         self.gestures = gestures
         self.main_face: Callable[[float, Sequence[Track]], int | None] = (
@@ -178,7 +181,7 @@ class Pipeline:
         main = self.main_face(frame.t, tracks)
         scores = {}
         states = {}
-        for track in self.turns(frame.t, [track for track in tracks if track.seen >= frame.t], main):
+        for track in self._in_turn(frame.t, tracks, main):
             image = call("crop", self.crop, frame.image, track.face)
             scores[track.id] = call("classify", self.classify, image)
             if self.read_eyes:
@@ -188,6 +191,15 @@ class Pipeline:
         if self.gestures:
             reading = call("gestures", self.gestures, reading)
         return call("alerts", self.watch, reading)
+
+    def _in_turn(self, t: float, tracks: Sequence[Track], main: int | None) -> list[Track]:
+        """Return the tracks to read: of those that were looked at, the main one and the others in turn."""
+        seen = [track for track in tracks if track.seen >= t]
+        if follower := self.follow:
+            follower.first = next((track.face for track in seen if track.id == main), None)
+            seen = [track for track in seen if follower.looked_at(track.face, t)]
+        turns = self.turns(t, [track.id for track in seen], main)
+        return [track for track in seen if track.id in turns]
 
     def _find(self, frame: Frame, call: Call) -> list[Face]:
         follower = self.follow

@@ -54,7 +54,7 @@ class ExpressionSmoother:
     ) -> tuple[FaceReading, ...]:
         """Update all tracks, and return their readings in the same order.
 
-        A track without scores was not seen in this frame and keeps its values; one that never had scores since the
+        A track without scores was not read in this frame and keeps its values; one that never had scores since the
         labels changed is left out.
 
         Args:

@@ -66,6 +66,70 @@ def test_the_detector_runs_by_seconds_and_not_by_frames(fps):
     assert 10 / (SEARCH_S + 1 / fps) - 1 <= scene.searches <= 10 / SEARCH_S + 1
 
 
+class Counting(Scene):
+    """Counts the looks at each face."""
+
+    def __init__(self, **faces):
+        super().__init__(**faces)
+        self.looks = dict.fromkeys(faces, 0)
+
+    def read(self, image, where):
+        if not isinstance(where, LandmarkReading):
+            nearest = min(self.faces, key=lambda name: np.hypot(self.faces[name][0] - where.x, where.y - 200))
+            self.looks[nearest] += 1
+        return super().read(image, where)
+
+
+def crowd(count):
+    return {f"face{k}": (60 + 120 * k, 200, 100) for k in range(count)}
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+def test_of_many_faces_the_first_is_looked_at_in_every_frame_and_the_others_in_turn(fps):
+    scene = Counting(**crowd(10))
+    run = Run(scene, fps)
+    run.run(1)
+    scene.looks = dict.fromkeys(scene.looks, 0)
+    for step in range(10 * fps):
+        now, faces = run.t, run.step()
+        assert len(faces) == 10
+        run.follower.first = next(face for face in faces if face.box.centre[0] == pytest.approx(300, abs=30))
+        assert run.follower.looked_at(run.follower.first, now) or step == 0
+    first = scene.looks.pop("face2")
+    assert first >= 10 * fps - 1
+    assert all(10 * min(fps, 6) <= looks <= 10 * (60 / 9 + 2.5) for looks in scene.looks.values())
+
+
+def test_a_few_faces_are_all_looked_at_in_every_frame():
+    scene = Counting(**crowd(4))
+    run = Run(scene, 30)
+    run.run(10)
+    assert min(scene.looks.values()) >= 299
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+def test_many_faces_that_move_stay_the_faces_they_are(fps):
+    scene = Scene(**crowd(10))
+    run = Run(scene, fps)
+    run.run(1)
+    places = scene.faces
+    for step in range(3 * fps):
+        scene.faces = {name: (x + 60 * step / fps, y, size) for name, (x, y, size) in places.items()}
+        faces = run.step()
+        assert len(faces) == 10
+        off = [min(abs(face.box.centre[0] - x) for face in faces) for x, _y, _size in scene.faces.values()]
+        assert max(off) < 60 * (0.2 + 1 / fps)
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+def test_one_of_many_who_leaves_is_gone_within_a_quarter_second(fps):
+    scene = Scene(**crowd(10))
+    run = Run(scene, fps)
+    run.run(1)
+    del scene.faces["face7"]
+    assert len(run.run(0.25 + 1 / fps)) == 9
+
+
 def test_an_empty_room_is_searched_in_every_frame():
     scene = Scene()
     Run(scene, 10).run(2)

@@ -98,6 +98,40 @@ def test_two_runs_over_the_same_frames_are_equal():
     assert list(run(pipeline(), frames)) == list(run(pipeline(), frames))
 
 
+class Crowd(Spots):
+    """A detector that finds ten faces, whatever the picture shows."""
+
+    def __call__(self, frame):
+        return [Face(Box(float(30 * k), 100.0, 20.0 + k, 20.0)) for k in range(10)]
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+def test_of_ten_faces_the_main_one_is_read_in_every_frame_and_each_other_four_times_a_second(fps):
+    config = Config(fatigue=FatigueConfig(enabled=True))
+    chain = watching(config, Crowd(), lambda _image, _face: EyeMouthState(eyes_closed=0.0))
+    readings = [chain.step(frame(k / fps)) for k in range(12 * fps)][2 * fps :]
+    main = {reading.main for reading in readings}
+    assert len(main) == 1
+    read = {face.track.id: 0 for face in readings[-1].faces}
+    for reading in readings:
+        for face in reading.faces:
+            assert bool(face.scores) == (face.signals is not None)
+            read[face.track.id] += bool(face.scores)
+    assert len(read) == 10
+    assert read.pop(main.pop()) == len(readings)
+    assert all(38 <= count <= 50 for count in read.values())
+    assert all(face.expression for face in readings[-1].faces)
+    assert len(chain.classify.shown) <= 12 * (fps + 40)
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+def test_one_face_is_read_in_every_frame(fps):
+    chain = pipeline()
+    readings = [chain.step(frame(k / fps)) for k in range(4 * fps)]
+    assert all(face.scores for reading in readings for face in reading.faces)
+    assert sum(len(reading.faces) for reading in readings) == len(chain.classify.shown)
+
+
 class Swapped:
     """Loaded models, as swap_models takes them."""
 
