@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from ferd import __version__
 from ferd.config import Config
-from ferd.config.models import SmoothingConfig
+from ferd.config.models import CameraConfig, SmoothingConfig
+from ferd.config.source import is_browser
 from ferd.outputs.health import read_rss_mb, read_temperature_c, read_throttled
 from ferd.policy.sensitivity import factor, tuned
 from ferd.policy.smoothing import SmoothingRules
@@ -60,6 +61,20 @@ class DaemonView:
     def cameras(self) -> tuple[str, ...]:
         """Names of the cameras."""
         return tuple(self._snapshot().cameras)
+
+    def browser_camera(self, camera: str) -> CameraConfig | None:
+        """Configuration of a camera whose pictures come from a browser; None for any other, and for an unknown one."""
+        known = self._snapshot().cameras.get(camera)
+        return known.config if known is not None and is_browser(known.config.source) else None
+
+    def takes_pictures(self) -> bool:
+        """Whether the pictures of any camera come from a browser."""
+        return any(is_browser(camera.config.source) for camera in self._snapshot().cameras.values())
+
+    def enabled(self, camera: str) -> bool:
+        """Whether a camera is switched on."""
+        known = self._snapshot().cameras.get(camera)
+        return known is not None and known.settings.enabled
 
     def rules(self, camera: str) -> SmoothingRules:
         """Smoothing rules in force for a camera, with its sensitivity."""
@@ -149,6 +164,7 @@ class DaemonView:
             "name": camera.name,
             "status": status,
             "source": camera.source,
+            "browser": is_browser(camera.config.source),
             "error": error if status == "offline" else None,
             "unjudged": None if camera.fatigue is None else "loop_stopped" if stalled else camera.fatigue.unjudged,
             "enabled": settings.enabled,

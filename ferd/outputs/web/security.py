@@ -12,7 +12,7 @@ import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -41,6 +41,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+WITH_CAMERA = {"Permissions-Policy": "camera=(self), microphone=(), geolocation=()"}
+"""The header where the page itself may ask for the camera of the device that shows it."""
 
 
 class TokenAuth:
@@ -115,12 +117,23 @@ class Refused(Exception):  # noqa: N818  # it is an answer, not a fault
 
 
 class RequestGuard:
-    """ASGI middleware. ``hosts``: names besides localhost and this machine's own name; addresses are all accepted."""
+    """ASGI middleware.
+
+    Args:
+        hosts: names besides localhost and this machine's own name; addresses are all accepted.
+        camera: whether the page may ask for the camera of the visitor's device.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, auth: TokenAuth, hosts: Sequence[str] = (), delay: GuessDelay | None = None
+        self,
+        app: ASGIApp,
+        *,
+        auth: TokenAuth,
+        hosts: Sequence[str] = (),
+        delay: GuessDelay | None = None,
+        camera: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._app, self._auth, self._delay = app, auth, delay or GuessDelay()
+        self._app, self._auth, self._delay, self._camera = app, auth, delay or GuessDelay(), camera
         own = socket.gethostname().lower()
         self._hosts = {"localhost", own, f"{own}.local", *hosts}
 
@@ -138,7 +151,7 @@ class RequestGuard:
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
-        await self._app(scope, _limit_body(receive), _add_headers(send, scope["path"]))
+        await self._app(scope, _limit_body(receive), _add_headers(send, scope["path"], camera=self._camera()))
 
     def _check(self, scope: Scope, connection: HTTPConnection) -> None:
         headers = connection.headers
@@ -247,11 +260,13 @@ def _limit_body(receive: Receive) -> Receive:
     return limited
 
 
-def _add_headers(send: Send, path: str) -> Send:
+def _add_headers(send: Send, path: str, *, camera: bool = False) -> Send:
+    fixed = HEADERS | WITH_CAMERA if camera else HEADERS
+
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
+            for name, value in fixed.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
         await send(message)
