@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from ferd import __version__
-from ferd.outputs.web import api, browser_sender, training, tuning
+from ferd.outputs.web import api, browser_sender, practice, training, tuning
 from ferd.outputs.web.connection_limits import ConnectionLimits
 from ferd.outputs.web.security import GuessDelay, RequestGuard, TokenAuth
 from ferd.outputs.web.server import WebServer
@@ -111,7 +111,7 @@ def build(web: WebServer) -> ASGIApp:
     app.state.replay_lock = asyncio.Lock()
     auth = TokenAuth(web.token, secure=web.config.secure_cookies)
     # api.router comes last: its /api/cameras/{camera}/{switch} would match /api/cameras/{camera}/replay.
-    for router in (tuning.router, training.router, browser_sender.router, api.router):
+    for router in (tuning.router, training.router, browser_sender.router, practice.router, api.router):
         app.include_router(router)
     delay = GuessDelay()
     _add_pages(app, auth, delay)

@@ -12,6 +12,7 @@ from ferd.config import Config
 from ferd.config.models import CameraConfig, SmoothingConfig
 from ferd.config.source import is_browser
 from ferd.outputs.health import read_rss_mb, read_temperature_c, read_throttled
+from ferd.policy.gestures import THRESHOLDS, GestureName
 from ferd.policy.sensitivity import factor, tuned
 from ferd.policy.smoothing import SmoothingRules
 from ferd.snapshot import LOOP_STALLED_S, CameraSnapshot, Command, Snapshot
@@ -96,6 +97,10 @@ class DaemonView:
         """Submit a command that sets a camera's switch."""
         self._submit(Command(switch, camera, value, source="page"))
 
+    def tune_gestures(self, camera: str, thresholds: Mapping[GestureName, float]) -> None:
+        """Submit a command that sets and stores a camera's thresholds of gestures."""
+        self._submit(Command("gestures", camera, thresholds, source="page"))
+
     def state(self) -> dict[str, Any]:
         """Node, cameras, switches and broker, as JSON values."""
         snapshot, broker = self._snapshot(), self._broker()
@@ -111,6 +116,7 @@ class DaemonView:
             "broker": {"connected": broker.connected, "reason": broker.reason, "reconnects": broker.reconnects},
             "fatigue": snapshot.config.fatigue.enabled,
             "gestures": list(snapshot.config.gestures.use) if snapshot.config.gestures.enabled else [],
+            "thresholds": {name: [one.default, one.zero] for name, one in THRESHOLDS.items()},
         }
 
     def health(self) -> dict[str, Any]:
@@ -170,6 +176,7 @@ class DaemonView:
             "enabled": settings.enabled,
             "buzzer": settings.buzzer,
             "sensitivity": settings.sensitivity,
+            "tuned_gestures": dict(settings.gestures),
             "fps": self._rate(camera.name, counters.frames),
             "frames": counters.frames,
             "skipped": counters.skipped,

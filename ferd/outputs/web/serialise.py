@@ -131,6 +131,7 @@ def _face(face: FaceReading, reading: Reading, rules: SmoothingRules, quality: I
         "held_s": round(max(0.0, reading.t - face.since), 1),
         "signals": None if face.signals is None else _signals(face.signals),
         "quality": None if quality is None else _fields(quality),
+        "strengths": {name: round(value, 3) for name, value in reading.strengths.get(face.track.id, {}).items()},
         "why": explain(face, rules),
     }
 

@@ -41,10 +41,10 @@ function show(next) {
   $("leave").hidden = !state.token;
   document.title = `ferd ${state.node}`;
   live.setLabels(state.labels);
-  gestures.setNames(state.gestures);
   cameras();
   const one = chosen();
   if (!one) return;
+  gestures.setState(state, one);
   text($("status"), one.status + (one.source ? ` · ${one.source}` : ""));
   $("status").className = `pill ${one.status}`;
   const power = $("power");
