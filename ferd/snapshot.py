@@ -161,8 +161,8 @@ class Command:
     """Something that a person or a program asks for; what it may be: ferd/commands.py.
 
     Attributes:
-        verb: a camera's switch ("enabled", "buzzer", "sensitivity", "gestures"; then with its ``camera``), or a request of the
-            node ("restart", "republish", "reload", "snooze", "log_level").
+        verb: a camera's switch ("enabled", "buzzer", "sensitivity", "gestures"; then with its ``camera``), or a request
+            of the node ("restart", "republish", "reload", "snooze", "log_level").
         value: checked already; bool, float, text or thresholds by the verb, None where it takes none.
         reply: called once, from the loop's thread, with the error (None: done) and the response's data; None where
             nobody waits for an answer.
