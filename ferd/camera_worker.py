@@ -88,7 +88,7 @@ class CameraWorker:
     def apply(self, settings: CameraSettings) -> None:
         """Take over what a user set. The camera is closed and opened without waiting for it."""
         self.settings = settings
-        self._pipeline.tune(factor(settings.sensitivity))
+        self._tune(self._pipeline)
         self._follow_switch()
 
     def use(self, config: Config, models: Models) -> None:
@@ -213,12 +213,16 @@ class CameraWorker:
         return pipeline
 
     def _adjust(self, pipeline: Pipeline) -> None:
-        """Apply the sensitivity; measure the steps only while the page can show them."""
-        pipeline.tune(factor(self.settings.sensitivity))
+        """Apply what a user set; measure the steps only while the page can show them."""
+        self._tune(pipeline)
         if not self._config.web.enabled:
             pipeline.timings = None
         elif pipeline.timings is None:
             pipeline.timings = StepTimings()
+
+    def _tune(self, pipeline: Pipeline) -> None:
+        pipeline.tune(factor(self.settings.sensitivity))
+        pipeline.tune_gestures(self.settings.gestures)
 
     def _publish(self, published: Published) -> None:
         self._published = published

@@ -94,7 +94,7 @@ class CommandHandler:
             return target.set_switch(command.camera, command.verb, value)
         match command.verb:
             case "snooze":
-                return target.snooze(float(value or 0.0))
+                return target.snooze(float(value) if isinstance(value, int | float) else 0.0)
             case "log_level":
                 return target.log_level(str(value))
             case "restart":

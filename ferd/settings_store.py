@@ -8,11 +8,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ferd.fs import is_file, replace_file, state_dir
+from ferd.policy.gesture_tuning import valid_thresholds
+from ferd.policy.gestures import GestureName
 from ferd.policy.sensitivity import MIDDLE
 
 MAX_BYTES = 65536
@@ -31,11 +33,19 @@ SubmitLater = Callable[[Callable[[], None], float], None]
 
 @dataclass(frozen=True, slots=True)
 class CameraSettings:
-    """Settings of one camera. ``enabled``: it is used. ``buzzer``: its alerts may sound. ``sensitivity``: 0 to 100."""
+    """Settings of one camera.
+
+    Attributes:
+        enabled: it is used.
+        buzzer: its alerts may sound.
+        sensitivity: 0 to 100.
+        gestures: thresholds of gestures that were tuned for the person before it (policy/gesture_tuning.py).
+    """
 
     enabled: bool = True
     buzzer: bool = True
     sensitivity: float = MIDDLE
+    gestures: Mapping[GestureName, float] = field(default_factory=dict)
 
 
 class SettingsStore:
@@ -111,20 +121,24 @@ def _read(path: Path) -> Mapping[str, CameraSettings]:
     try:
         with path.open(encoding="utf-8") as file:
             cameras = json.loads(file.read(MAX_BYTES))["cameras"]
-        return {str(name): _settings(given) for name, given in cameras.items()}
+        return {str(name): _settings(given, f"file={path} camera={name}") for name, given in cameras.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         log.warning("settings reset to defaults file=%s reason=%r", path, f"{type(error).__name__}: {error}")
         return {}
 
 
-def _settings(given: Mapping[str, Any]) -> CameraSettings:
-    """Take each valid value, and the default for every other."""
+def _settings(given: Mapping[str, Any], where: str) -> CameraSettings:
+    """Take each valid value, and the default for every other. ``where``: for the log."""
     default = CameraSettings()
     valid: dict[str, Any] = {}
-    for field in fields(CameraSettings):
-        value = given.get(field.name)
-        if isinstance(value, bool) and isinstance(getattr(default, field.name), bool):
-            valid[field.name] = value
+    for one in fields(CameraSettings):
+        value = given.get(one.name)
+        if isinstance(value, bool) and isinstance(getattr(default, one.name), bool):
+            valid[one.name] = value
+    try:
+        valid["gestures"] = valid_thresholds(given.get("gestures", {}))
+    except (ValueError, TypeError, AttributeError) as error:
+        log.warning("thresholds of gestures reset to defaults %s reason=%r", where, str(error))
     with contextlib.suppress(TypeError, ValueError):
         sensitivity = float(given.get("sensitivity", MIDDLE))
         if 0 <= sensitivity <= 100:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ferd.config import CameraConfig, Config
 from ferd.payloads import AlertState, AnyEvent, FatigueState, State
@@ -161,9 +161,9 @@ class Command:
     """Something that a person or a program asks for; what it may be: ferd/commands.py.
 
     Attributes:
-        verb: a camera's switch ("enabled", "buzzer", "sensitivity"; then with its ``camera``), or a request of the
-            node ("restart", "republish", "reload", "snooze", "log_level").
-        value: checked already; bool, float or text by the verb, None where it takes none.
+        verb: a camera's switch ("enabled", "buzzer", "sensitivity", "gestures"; then with its ``camera``), or a request
+            of the node ("restart", "republish", "reload", "snooze", "log_level").
+        value: checked already; bool, float, text or thresholds by the verb, None where it takes none.
         reply: called once, from the loop's thread, with the error (None: done) and the response's data; None where
             nobody waits for an answer.
         source: for the log: "mqtt", "page", "button", "signal".
@@ -171,6 +171,6 @@ class Command:
 
     verb: str
     camera: str | None = None
-    value: bool | float | str | None = None
+    value: bool | float | str | Mapping[Any, float] | None = None
     reply: Callable[[str | None, dict[str, object]], None] | None = None
     source: str = ""

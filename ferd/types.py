@@ -7,7 +7,7 @@ new value and does not change its input.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, overload
 
@@ -377,7 +377,8 @@ class Reading:
     """Describe one frame of one camera: all tracked faces, and which of them is the main one (a track id).
 
     ``fatigue``: None where it is off. ``alerts``: all that hold now, the worst first. ``gestures``: those of the last
-    two seconds, the oldest first; those of this frame have its ``t``.
+    two seconds, the oldest first; those of this frame have its ``t``. ``strengths``: how strong the movements of each
+    gesture are in this frame, by track and gesture, in the units of policy/gestures.py THRESHOLDS.
     """
 
     t: float
@@ -386,6 +387,7 @@ class Reading:
     fatigue: Fatigue | None = None
     alerts: tuple[Alert, ...] = ()
     gestures: tuple[Gesture, ...] = ()
+    strengths: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def main_face(self) -> FaceReading | None:

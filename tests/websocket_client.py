@@ -42,6 +42,26 @@ class WebSocketClient:
         self.line.sendall(b"\x81\x84\0\0\0\0next")
         return message
 
+    def send(self, data: bytes | str) -> None:
+        """Send a text or a binary message, in one frame."""
+        body = data.encode() if isinstance(data, str) else data
+        size = len(body)
+        if size < 126:
+            length = bytes([128 | size])
+        else:
+            length = b"\xfe" + size.to_bytes(2, "big") if size <= 0xFFFF else b"\xff" + size.to_bytes(8, "big")
+        self.line.sendall(bytes([0x81 if isinstance(data, str) else 0x82]) + length + b"\0\0\0\0" + body)
+
+    def hear(self) -> dict[str, Any]:
+        """The JSON of the next text message; {"closed": code} when the server closes."""
+        while True:
+            kind, data = self._frame()
+            if kind == 1:
+                heard: dict[str, Any] = json.loads(data)
+                return heard
+            if kind == 8:
+                return {"closed": int.from_bytes(data[:2], "big")}
+
     def receive(self) -> tuple[dict[str, Any], bytes]:
         """The JSON and the picture of the next message. EOFError when the server closes."""
         while True:

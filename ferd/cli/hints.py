@@ -27,6 +27,15 @@ def program(argv0: str | None = None, cwd: Path | None = None) -> str:
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
 
 
+def first_look() -> str:
+    """Return what a user types for a first look: the script of a checkout, or the command that it runs."""
+    script = Path(__file__).parents[2] / "scripts/run"
+    if not script.is_file():
+        return f"{program()} run --try"
+    here = Path.cwd()
+    return f"./{script.relative_to(here)}" if script.is_relative_to(here) else str(script)
+
+
 def subscribe(mqtt: MqttConfig, config: Path | None, username: str | None) -> str:
     """Return the command that shows what is published: mosquitto_sub where it is installed, else `ferd watch`.
 

@@ -6,12 +6,14 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ferd.cli.common import Command, add_config_option
 from ferd.config import CameraConfig, Config, load_config
+from ferd.errors import ConfigError
+from ferd.policy.gestures import GestureName
 
 DETAILS = """
 Examples:
@@ -21,6 +23,7 @@ Examples:
   ferd replay pictures/ --fps 5              a folder, five pictures per second, in natural order
   ferd replay drive.mp4 --fatigue            watch the driver: measures once a second, and the alerts
   ferd replay clip.mp4 --gestures            winks, nods and other gestures, as they are completed
+  ferd replay clip.mp4 --gestures --camera hall   with the thresholds that were tuned for camera "hall"
   ferd replay drive.mp4 --plot drive.png     the same as a plot: eyes, PERCLOS, awareness, levels
 
 The same input gives the same bytes. t is in seconds of the source; box is [x, y, w, h] in its pixels. scores are this
@@ -39,6 +42,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jsonl", action="store_true", help="print one JSON object for each analysed frame")
     parser.add_argument("--fatigue", action="store_true", help="watch the main face for drowsiness")
     parser.add_argument("--gestures", action="store_true", help="recognise gestures, and print them")
+    parser.add_argument(
+        "--camera", metavar="NAME", help="whose tuned thresholds --gestures uses (default: the first configured camera)"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot the fatigue measures (needs matplotlib)")
     add_config_option(parser)
     parser.add_argument("--fps", type=float, default=10.0, help="pictures per second of a folder (default: 10)")
@@ -103,6 +109,7 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
     models = Models(config, signals=args.jsonl)
     set_opencv_threads(models.detector)
     pipeline = Pipeline.of(models, config, CameraConfig(source=args.source))
+    pipeline.tune_gestures(_thresholds(config, args.camera))
     builder = EventBuilder(config.node.name, "replay")
     if path.suffix == ".jsonl":
         smoother = ExpressionSmoother(models.classifier.labels, smoothing_rules(config))
@@ -114,6 +121,22 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
         yield from lines(run(pipeline, frames(source)), builder)
     finally:
         source.close()
+
+
+def _thresholds(config: Config, camera: str | None) -> Mapping[GestureName, float]:
+    """Return the thresholds that were tuned on the page for a camera, and say so on stderr."""
+    from ferd.settings_store import SettingsStore
+
+    if not config.gestures.enabled:
+        return {}
+    name = camera or next(iter(config.cameras))
+    if name not in config.cameras:
+        raise ConfigError(f"--camera {name}: there is no such camera; there are: {', '.join(config.cameras)}")
+    tuned = SettingsStore.of(config.node.id).switches(name).gestures
+    if tuned:
+        values = ", ".join(f"{gesture} {value:g}" for gesture, value in tuned.items())
+        print(f"thresholds tuned for camera {name}: {values}", file=sys.stderr)
+    return tuned
 
 
 def _with_progress(lines: Iterator[Line], name: str) -> Iterator[Line]:

@@ -20,7 +20,7 @@ from ferd.cli.common import Command, add_config_option, set_up_logging
 from ferd.config import CameraConfig, Config, MqttConfig, WebConfig, load_config
 from ferd.config.exposure import exposed_secrets
 from ferd.config.loader import SYSTEM_FILE
-from ferd.config.source import check_source
+from ferd.config.source import check_source, is_browser
 from ferd.errors import EXIT_RESTART, ConfigError
 from ferd.extras import how_to_add
 from ferd.fs import exists
@@ -35,6 +35,7 @@ Examples:
   ferd run                              with /etc/ferd/ferd.toml if it exists, else the defaults
   ferd run --config ./my.toml           another configuration
   ferd run --source usb:1               one camera, whatever the configuration says
+  ferd run --try --source browser       the camera of the device that shows the page: press Start there
   ferd run --try                        for a first look (what ./scripts/run does): without a camera it plays a demo
                                         scene, without a broker it starts its own on this machine, the terminal shows
                                         live what is published, and the page is enabled
@@ -49,7 +50,7 @@ PORT_ENV = "FERD_TRY_PORT"
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
-    parser.add_argument("--source", metavar="S", help='"auto", "usb", "picamera2", "demo", a file, an address …')
+    parser.add_argument("--source", metavar="S", help='"auto", "usb", "picamera2", "browser", "demo", a file, …')
     parser.add_argument(
         "--try", dest="trying", action="store_true", help="for a first look: demo scene, own broker, live screen"
     )
@@ -61,7 +62,10 @@ def _run(args: argparse.Namespace) -> int:
         config = load_config(args.config, os.environ)
         if args.source is None:
             return config
-        return config.model_copy(update={"cameras": _one_camera(config, args.source)})
+        config = config.model_copy(update={"cameras": _one_camera(config, args.source)})
+        if not args.trying:
+            _check_page(config)
+        return config
 
     config = load()
     set_up_logging(logging.DEBUG if args.verbose else logging.INFO)
@@ -100,6 +104,12 @@ def _one_camera(config: Config, source: str) -> dict[str, CameraConfig]:
         raise ConfigError(f"--source: {error}") from None
 
 
+def _check_page(config: Config) -> None:
+    """Raise ConfigError for a browser's camera without the page."""
+    if not config.web.enabled and any(is_browser(camera.source) for camera in config.cameras.values()):
+        raise ConfigError("--source browser needs the page: set enabled = true in [web], or add --try")
+
+
 def _handle_signals(daemon: Application) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: daemon.stop())
@@ -116,6 +126,7 @@ def _try(config: Config, file: Path | None) -> int:
 
     with _broker(config) as (mqtt, protocol, broker_line):
         config = config.model_copy(update={"mqtt": mqtt, "web": _web(config.web)})
+        _check_page(config)
         daemon = Application(
             config,
             open_camera=lambda camera: open_source(camera, live=True, demo=True),
@@ -270,6 +281,8 @@ def _camera_lines(daemon: Application) -> list[str]:
             continue
         demo = source == "demo scene" and daemon.config.cameras[name].source == "auto"
         lines.append(f"camera {name}: {'no camera found, so this is the ' if demo else ''}{source or 'opening …'}")
+        if demo and page:
+            lines.append(f"your own camera instead: {hints.first_look()} --source browser, then Start on the page")
     return lines
 
 

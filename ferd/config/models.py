@@ -28,7 +28,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from ferd.config.source import check_source, is_address, login_of
+from ferd.config.source import check_source, is_address, is_browser, login_of
 from ferd.errors import ConfigError
 from ferd.names import slug
 from ferd.policy.gestures import MOST_S, RELIABLE, GestureName
@@ -133,7 +133,8 @@ CameraName = Annotated[Name, AfterValidator(_not_reserved)]
 class CameraConfig(Section):
     source: Annotated[str, AfterValidator(check_source)] = "auto"
     """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a picture or a folder of
-    pictures, "rtsp://…", "http://…" (MJPEG, a snapshot or video) or "demo"."""
+    pictures, "rtsp://…", "http://…" (MJPEG, a snapshot or video), "demo", or "browser": the camera of the device that
+    shows the page (docs/page.md; a second one is "browser:2")."""
     width: Annotated[Whole, Field(ge=64, le=4096)] = 640
     """Requested width of the picture, in pixels."""
     height: Annotated[Whole, Field(ge=48, le=4096)] = 480
@@ -805,6 +806,23 @@ class Config(Section):
                     raise ValueError(f'alerts: "{alert.name}": needs gestures: set enabled = true in [gestures]')
                 if name not in self.gestures.use:
                     raise ValueError(f'alerts: "{alert.name}": {name} is not recognised: add it to use in [gestures]')
+        return self
+
+    @model_validator(mode="after")
+    def _browsers_can_send(self) -> Config:
+        senders: dict[str, str] = {}
+        for name, camera in self.cameras.items():
+            if not is_browser(camera.source):
+                continue
+            if not self.web.enabled:
+                raise ValueError(
+                    f'cameras.{name}.source = "{camera.source}" needs the page: set enabled = true in [web]'
+                )
+            if (other := senders.setdefault(camera.source, name)) != name:
+                raise ValueError(
+                    f'cameras.{name}.source = "{camera.source}" is that of camera {other}, and one browser sends for '
+                    f'one camera: write "browser:{len(senders) + 1}"'
+                )
         return self
 
     @model_validator(mode="after")

@@ -11,10 +11,11 @@ from ferd.fs import exists
 SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
 FORMS = (
     '"auto", "picamera2" or "picamera2:1", "usb" (the first webcam), "usb:1" or "/dev/video1", "/dev/v4l/by-id/…", '
-    'a video file, a picture or a folder of pictures, "rtsp://…", "http://…", "https://…", "demo"'
+    'a video file, a picture or a folder of pictures, "rtsp://…", "http://…", "https://…", "browser" (the camera of '
+    'the device that shows the page), "demo"'
 )
-_WORDS = ("auto", "demo", "picamera2", "usb")
-_NUMBERED = re.compile(r"(usb|picamera2):")
+_WORDS = ("auto", "browser", "demo", "picamera2", "usb")
+_NUMBERED = re.compile(r"(browser|usb|picamera2):")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:?//?|//")
 _PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9._~-]{0,15}")
 """A part of a path that is shown. A longer one, or one with other characters, may be a key, as in UniFi's addresses."""
@@ -51,6 +52,11 @@ def check_source(text: str) -> str:
 def is_address(text: str) -> bool:
     """Whether a source is the address of a network camera."""
     return text.lower().startswith(SCHEMES)
+
+
+def is_browser(text: str) -> bool:
+    """Whether pictures of a source come from a browser that shows the page."""
+    return text.partition(":")[0] == "browser"
 
 
 def _check_address(url: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferd.config import CameraConfig, Config
-from ferd.config.source import redact
+from ferd.config.source import is_browser, redact
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
 from ferd.extras import Environment
@@ -57,6 +57,9 @@ def cameras(config: Config) -> Iterator[Finding]:
 def one(name: str, config: CameraConfig, found: list[FoundCamera]) -> Iterator[Finding]:
     """Check one configured camera. `found`: the cameras of this machine."""
     about = f"camera {name}"
+    if is_browser(config.source):
+        yield note(about, "a browser sends its pictures: the page and `ferd watch` say whether one does")
+        return
     if held := _held_by(config, found):
         if ours := [holder for holder in held if holder.is_ferd]:
             yield ok(about, f"held by {ours[0]}; `ferd watch` shows what it reads")

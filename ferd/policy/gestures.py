@@ -38,8 +38,39 @@ RELIABLE: tuple[GestureName, ...] = ("wink_left", "wink_right", "long_blink", "n
 """On without being asked for: people hardly make these by accident. The others happen while they talk and laugh."""
 Side = Literal["left", "right"]
 
-SHUT, OPEN = 0.7, 0.4
-"""An eye is shut from the first value on and open up to the second; in between it is neither."""
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """From which strength on a movement is a gesture, and within which limits that may be tuned for a person.
+
+    Beyond `least`, a movement cannot be told from noise and from the state that ends the gesture; beyond `most`, few
+    people can make it. ``zero``: the strength of a face at rest.
+    """
+
+    default: float
+    least: float
+    most: float
+    zero: float = 0.0
+
+
+THRESHOLDS: Mapping[GestureName, Threshold] = {
+    "wink_left": Threshold(0.7, 0.5, 0.9),
+    "wink_right": Threshold(0.7, 0.5, 0.9),
+    "long_blink": Threshold(0.7, 0.5, 0.9),
+    "nod": Threshold(7.0, 4.0, 16.0),
+    "shake": Threshold(12.0, 6.0, 28.0),
+    "tilt_left": Threshold(16.0, 9.0, 30.0),
+    "tilt_right": Threshold(16.0, 9.0, 30.0),
+    "mouth_open": Threshold(0.35, 0.26, 0.6),
+    "smile": Threshold(1.14, 1.08, 1.3, zero=1.0),
+    "brows_up": Threshold(1.1, 1.06, 1.25, zero=1.0),
+}
+"""How shut the eye is (of both: the one that is less shut), from 0 to 1; degrees of one stroke of a nodding or shaken
+head, and of a tilted one from its rest; distance of the inner lips in eye distances; width of the mouth and height of
+the brows in units of their rest. A double blink has the threshold of a long one. Below the least angles the pose of a
+resting face varies by itself (2 to 3 degrees); those of lids and lips lie above what ends their gesture."""
+OPEN = 0.4
+"""An eye is open up to this value; between it and the threshold it is neither open nor shut."""
 WIDE_OPEN = 0.25
 """The other eye of a wink stays below this all the time: in a blink both move, one a frame later."""
 EYES_YAW_DEG, EYES_PITCH_DEG = 25.0, 20.0
@@ -79,21 +110,17 @@ REST_S, REST_STEP_S = 6.0, 0.15
 LEAST_REST_S = 1.0
 """Nothing is recognised before the rest was seen for this long."""
 
-NOD_DEG, SHAKE_DEG = 7.0, 12.0
-"""A stroke of a nodding or a shaken head."""
 STROKES, STROKES_S, STROKE_MOST_S = 3, 1.8, 0.8
 """So many strokes to and fro within this time, none of them slower than the last value."""
 ACROSS = 0.75
 """A nod turns the head to the side by less than this share of its strokes, a shake up and down likewise."""
-TILT_DEG, TILT_BACK_DEG = 16.0, 8.0
+BACK = 0.5
+"""A tilt, a smile and raised brows are over below this share of the way from rest to their threshold."""
 TILT_AWAY_DEG = 22.0
 """A head that is turned or bowed by more than this from its rest is not tilted on purpose."""
-MOUTH_OPEN, MOUTH_CLOSED = 0.35, 0.2
-SMILE, SMILE_OVER = 1.14, 1.07
-"""Width of the mouth in units of its rest: a smile from the first on, over below the second."""
+MOUTH_CLOSED = 0.2
 SMILE_LIPS = 0.2
 """With lips further apart it is a laugh."""
-BROWS, BROWS_OVER = 1.1, 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +151,7 @@ class GestureRules:
         hold_s: seconds for which a gesture is held, for those that differ from HOLD_S.
         sensitivity: movements count this many times as large.
         wake: None: always awake; "look": towards the camera for LOOK_S; else a gesture.
+        thresholds: those that were tuned for the person, where they differ from THRESHOLDS.
     """
 
     use: tuple[GestureName, ...] = RELIABLE
@@ -132,6 +160,16 @@ class GestureRules:
     cooldown_s: float = 1.0
     wake: GestureName | Literal["look"] | None = None
     wake_s: float = 8.0
+    thresholds: Mapping[GestureName, float] = field(default_factory=dict)
+
+    def threshold(self, name: GestureName) -> float:
+        """Return from which strength on a movement is this gesture."""
+        return self.thresholds.get(name, THRESHOLDS[name].default)
+
+    def over(self, name: GestureName) -> float:
+        """Return below which strength it is over."""
+        zero = THRESHOLDS[name].zero
+        return zero + BACK * (self.threshold(name) - zero)
 
     def hold(self, name: GestureName) -> float:
         """Return for how long a gesture has to be held, in seconds."""
@@ -194,6 +232,9 @@ class Held:
         self._since = None
 
 
+WINKS: Mapping[Side, GestureName] = {"left": "wink_left", "right": "wink_right"}
+
+
 class Eyes:
     """Winks, and blinks on purpose: which eyes are shut, and for how long."""
 
@@ -208,7 +249,10 @@ class Eyes:
 
     def update(self, t: float, measures: FaceMeasures, rules: GestureRules) -> Iterable[GestureName]:
         """Return the gestures that ended now."""
-        shut = {side for side, value in _sides(measures) if value >= SHUT}
+        shut = {side for side, value in _sides(measures) if value >= rules.threshold(WINKS[side])}
+        both_shut = min(value for _, value in _sides(measures)) >= rules.threshold("long_blink")
+        if both_shut:
+            shut = {"right", "left"}
         all_open = all(value <= OPEN for _, value in _sides(measures))
         if self._begun is not None and len(shut) == 1 and any(OPEN >= v > WIDE_OPEN for _, v in _sides(measures)):
             self._seen |= {"right", "left"}  # the other eye moves with it: no wink
@@ -219,7 +263,7 @@ class Eyes:
             if self._begun is None:
                 return ()
         self._seen |= shut
-        if len(shut) == 2:
+        if both_shut:
             self._both = t if self._both is None else self._both
         if not all_open:
             return ()
@@ -229,7 +273,7 @@ class Eyes:
     def _ended(self, t: float, length: float, rules: GestureRules) -> Iterable[GestureName]:
         if len(self._seen) == 1:
             (side,) = self._seen
-            name: GestureName = "wink_right" if side == "right" else "wink_left"
+            name = WINKS[side]
             return (name,) if rules.hold(name) - 1e-9 <= length <= WINK_MOST_S else ()
         if self._both is None:
             return ()
@@ -256,40 +300,65 @@ def _sides(measures: FaceMeasures) -> tuple[tuple[Side, float], tuple[Side, floa
 class Strokes:
     """The turning points of a head that moves to and fro."""
 
-    def __init__(self, least: float) -> None:
-        self._least = least
+    def __init__(self) -> None:
         self._turns: deque[tuple[float, float]] = deque(maxlen=STROKES + 1)
         self._extreme: tuple[float, float] | None = None
         self._up = True
 
-    def update(self, t: float, value: float, sensitivity: float) -> bool:
-        """Return True when the head has just made its STROKES strokes, quickly enough."""
-        least = self._least / sensitivity
+    def update(self, t: float, value: float, least: float) -> float:
+        """Add an angle and return the smallest of the last STROKES strokes; 0 where they were not quick enough.
+
+        Args:
+            least: Degrees; what is less is no stroke.
+        """
         if self._extreme is None:
             self._extreme = t, value
             self._turns.append((t, value))
-            return False
+            return 0.0
         further = value > self._extreme[1] if self._up else value < self._extreme[1]
         if further:
             self._extreme = t, value
-            return self._enough(least)
+            return self._smallest()
         if abs(value - self._extreme[1]) < least:
-            return False
+            return 0.0
         self._turns.append(self._extreme)
         self._extreme, self._up = (t, value), not self._up
-        return self._enough(least)
+        return self._smallest()
 
-    def _enough(self, least: float) -> bool:
+    def _smallest(self) -> float:
         assert self._extreme is not None
         points = [*list(self._turns)[-STROKES:], self._extreme]
         if len(points) <= STROKES or points[-1][0] - points[0][0] > STROKES_S:
-            return False
-        return all(b[0] - a[0] <= STROKE_MOST_S and abs(b[1] - a[1]) >= least for a, b in itertools.pairwise(points))
+            return 0.0
+        pairs = list(itertools.pairwise(points))
+        if any(b[0] - a[0] > STROKE_MOST_S for a, b in pairs):
+            return 0.0
+        return min(abs(b[1] - a[1]) for a, b in pairs)
 
     def reset(self) -> None:
         """Forget the strokes so far."""
         self._turns.clear()
         self._extreme, self._up = None, True
+
+
+class HeldStrength:
+    """The strength that a movement had all the time during the last seconds: the largest threshold it would pass."""
+
+    def __init__(self) -> None:
+        self._values: deque[tuple[float, float]] = deque()
+
+    def add(self, t: float, value: float, hold_s: float) -> float:
+        """Add a value and return the smallest one since `t` - `hold_s`; 0 until that long was seen."""
+        self._values.append((t, value))
+        while len(self._values) > 1 and t - self._values[1][0] >= hold_s - 1e-9:
+            self._values.popleft()
+        if t - self._values[0][0] < hold_s - 1e-9:
+            return 0.0
+        return min(one for _, one in itertools.islice(self._values, 1, None)) if len(self._values) > 1 else value
+
+    def reset(self) -> None:
+        """Forget all values."""
+        self._values.clear()
 
 
 class Spread:
@@ -321,13 +390,18 @@ class GestureRecogniser:
 
     Attributes:
         awake: gestures are reported; always True without `wake`.
+        strengths: how strong each movement of the last frame is, in the units of THRESHOLDS, held for as long as its
+            gesture has to be; those that could not be seen are missing.
     """
 
     def __init__(self, rules: GestureRules) -> None:
         self.rules = rules
         self._rests: dict[str, Rest] = {}
         self._eyes = Eyes()
-        self._nod, self._shake = Strokes(NOD_DEG), Strokes(SHAKE_DEG)
+        self._nod, self._shake = Strokes(), Strokes()
+        self.strengths: dict[str, float] = {}
+        self._strokes = {"nod": Strokes(), "shake": Strokes()}
+        self._strength = {name: HeldStrength() for name in HOLD_S if name in THRESHOLDS}
         self._yaw, self._pitch, self._lips = Spread(STROKES_S), Spread(STROKES_S), Spread(TALK_S)
         self._talks, self._rested = False, False
         self._closed_since: float | None = None
@@ -353,6 +427,7 @@ class GestureRecogniser:
         """Add a frame (None: the face was not seen) and return the gestures that it completed, at most one."""
         if self._t is not None and t <= self._t:
             return []
+        self.strengths = {}
         if measures is None or (self._t is not None and t - self._t > 2 * UNSEEN_S):
             self._forget()
             if measures is None:
@@ -386,8 +461,14 @@ class GestureRecogniser:
         if measures.right_closed is None or measures.left_closed is None or away or self._talks:
             if away or self._talks or self._unseen(t, "eyes"):
                 self._eyes.reset()
+                for name in ("wink_left", "wink_right", "long_blink"):
+                    self._strength[name].reset()
             return []
         self._seen["eyes"] = t
+        right, left = measures.right_closed, measures.left_closed
+        self._note(t, "wink_right", right if left <= WIDE_OPEN else 0.0)
+        self._note(t, "wink_left", left if right <= WIDE_OPEN else 0.0)
+        self._note(t, "long_blink", min(right, left))
         return list(self._eyes.update(t, measures, self.rules))
 
     def _of_head(self, t: float, measures: FaceMeasures) -> list[GestureName]:
@@ -397,13 +478,11 @@ class GestureRecogniser:
             return []
         self._seen["head"] = t
         found: list[GestureName] = []
-        sensitivity = self.rules.sensitivity
         sideways, upwards = self._yaw.add(t, measures.yaw), self._pitch.add(t, measures.pitch)
-        nods = self._nod.update(t, measures.pitch, sensitivity)
-        shakes = self._shake.update(t, measures.yaw, sensitivity)
-        if nods and sideways < ACROSS * max(upwards, 1e-6):
+        is_nod, is_shake = sideways < ACROSS * max(upwards, 1e-6), upwards < ACROSS * max(sideways, 1e-6)
+        if self._has_strokes(t, "nod", self._nod, measures.pitch, counts=is_nod):
             found.append("nod")
-        if shakes and upwards < ACROSS * max(sideways, 1e-6):
+        if self._has_strokes(t, "shake", self._shake, measures.yaw, counts=is_shake):
             found.append("shake")
         if found:
             self._nod.reset()
@@ -411,6 +490,16 @@ class GestureRecogniser:
         if self._talks:
             found = []
         return found + self._tilts(t, measures.yaw, measures.pitch, measures.roll)
+
+    def _has_strokes(
+        self, t: float, name: Literal["nod", "shake"], strokes: Strokes, angle: float, *, counts: bool
+    ) -> bool:
+        """Whether the head has just made its strokes. ``counts``: it moves in this direction more than across."""
+        sensitivity, threshold = self.rules.sensitivity, self.rules.threshold(name)
+        smallest = self._strokes[name].update(t, angle, THRESHOLDS[name].least / sensitivity)
+        self.strengths[name] = smallest * sensitivity if counts and not self._talks else 0.0
+        least = threshold / sensitivity
+        return strokes.update(t, angle, least) >= least and counts
 
     def _tilts(self, t: float, yaw: float, pitch: float, roll: float) -> list[GestureName]:
         rests = [self._from_rest(t, key, value) for key, value in (("yaw", yaw), ("pitch", pitch), ("roll", roll))]
@@ -422,8 +511,9 @@ class GestureRecogniser:
         names: tuple[tuple[GestureName, float], ...] = (("tilt_left", 1.0), ("tilt_right", -1.0))
         for name, sign in names:
             tilt = sign * off_roll * self.rules.sensitivity
-            on = tilt >= TILT_DEG and not turned
-            off = tilt < TILT_BACK_DEG or turned
+            self._note(t, name, 0.0 if turned else max(tilt, 0.0))
+            on = tilt >= self.rules.threshold(name) and not turned
+            off = tilt < self.rules.over(name) or turned
             if self._held[name].update(t, on, off, self.rules.hold(name)):
                 found.append(name)
         return found
@@ -441,13 +531,16 @@ class GestureRecogniser:
             self._rested = t - self._closed_since >= MOUTH_BEFORE_S
         else:
             self._closed_since = None
-        opened = lips >= MOUTH_OPEN and self._rested
+        self._note(t, "mouth_open", lips)
+        opened = lips >= self.rules.threshold("mouth_open") and self._rested
         if self._held["mouth_open"].update(t, opened, lips < MOUTH_CLOSED, self.rules.hold("mouth_open")):
             found.append("mouth_open")
         width = self._in_rests(t, "width", measures.width)
         if width is not None:
-            smiles = width >= SMILE and measures.mouth < SMILE_LIPS
-            over = width < SMILE_OVER or measures.mouth >= SMILE_LIPS
+            laughs = measures.mouth >= SMILE_LIPS
+            self._note(t, "smile", 1.0 if laughs else width)
+            smiles = width >= self.rules.threshold("smile") and not laughs
+            over = width < self.rules.over("smile") or laughs
             if self._held["smile"].update(t, smiles, over, self.rules.hold("smile")):
                 found.append("smile")
         brows = self._in_rests(t, "brows", measures.brows)
@@ -455,10 +548,15 @@ class GestureRecogniser:
         open_eyes = all(value is None or value <= OPEN for value in (measures.right_closed, measures.left_closed))
         still = measures.mouth < MOUTH_CLOSED and open_eyes
         if brows is not None:
-            up, down = brows >= BROWS and still, brows < BROWS_OVER or not still
+            self._note(t, "brows_up", brows if still else 1.0)
+            up = brows >= self.rules.threshold("brows_up") and still
+            down = brows < self.rules.over("brows_up") or not still
             if self._held["brows_up"].update(t, up, down, self.rules.hold("brows_up")):
                 found.append("brows_up")
         return found
+
+    def _note(self, t: float, name: GestureName, value: float) -> None:
+        self.strengths[name] = self._strength[name].add(t, value, self.rules.hold(name))
 
     def _from_rest(self, t: float, key: str, value: float) -> float | None:
         rest = self._rests.setdefault(key, Rest())
@@ -481,10 +579,14 @@ class GestureRecogniser:
         self._forget_mouth()
         self._look.reset()
         self._rests.clear()
+        for strength in self._strength.values():
+            strength.reset()
 
     def _forget_head(self) -> None:
-        for stroke in (self._nod, self._shake, self._yaw, self._pitch):
-            stroke.reset()
+        for strokes in (self._nod, self._shake, *self._strokes.values()):
+            strokes.reset()
+        self._yaw.reset()
+        self._pitch.reset()
         self._held["tilt_left"].reset()
         self._held["tilt_right"].reset()
 

@@ -30,7 +30,8 @@ class Source(Protocol):
         """True where sensor noise makes every image differ: bit-identical images then mean that the camera is frozen.
 
         False for files and drawn scenes. A source whose encoder repeats a static scene bit by bit for a while, as H.264
-        does between two key frames, has an attribute ``still_s``: for how many seconds.
+        does between two key frames, has an attribute ``still_s``: for how many seconds. One whose ``open`` waits by
+        itself has ``longest_retry_s``: seconds after which it is opened again at the latest.
         """
 
     @property

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TypedDict
 
 from ferd.config.models import CameraConfig, aspect_ratio
-from ferd.config.source import is_address
+from ferd.config.source import is_address, is_browser
 from ferd.fs import expand, is_dir
 from ferd.pictures import PICTURE_SUFFIXES, UNREADABLE_SUFFIXES
 from ferd.sources import v4l2
 from ferd.sources.base import Source
+from ferd.sources.browser import BrowserCamera
 from ferd.sources.demo import DemoScene
 from ferd.sources.file import PictureFolder, VideoFile
 from ferd.sources.picamera2 import PiCamera
@@ -47,6 +48,8 @@ def _unrotated(config: CameraConfig, *, live: bool, demo: bool) -> Source:
     }
     if text in names:
         return names[text]()
+    if is_browser(text):
+        return BrowserCamera(text, frame_s=Timing.of(config.fps).frame_s)
     if is_address(text):
         timing = Timing.of(config.fps)
         return StreamCamera(

@@ -249,18 +249,19 @@ class CameraHandle:
         self._failure = failure
         self._frame = None
         self._close_by = now + self._timing.stop_s
-        self._note_failure(failure + self._held, now)
+        longest_s = float(getattr(capture.source, "longest_retry_s", math.inf))
+        self._note_failure(failure + self._held, now, longest_s)
         capture.interrupt()
 
     def _abandon(self, capture: CaptureThread, now: float) -> None:
         self._hung.append(_Hung(capture, now, self._failure, self._report.failures))
         self._report = replace(self._report, hung=self._report.hung + 1)
 
-    def _note_failure(self, reason: str, now: float) -> None:
+    def _note_failure(self, reason: str, now: float, longest_s: float = math.inf) -> None:
         report = self._report
         was_long_online = report.state is CameraState.ONLINE and now - report.since >= self._timing.longest_wait_s
         self._failures_in_row = 1 if was_long_online else self._failures_in_row + 1
-        self._retry_at = now + retry_delay(self._failures_in_row, self._timing, self._jitter)
+        self._retry_at = now + min(longest_s, retry_delay(self._failures_in_row, self._timing, self._jitter))
         since = report.since if report.state is CameraState.OFFLINE else now
         self._report = replace(
             report, state=CameraState.OFFLINE, since=since, failures=report.failures + 1, last_error=reason

@@ -55,6 +55,10 @@ class SourceWrapper:
         return float(getattr(self._source, "still_s", 0.0))
 
     @property
+    def longest_retry_s(self) -> float:
+        return float(getattr(self._source, "longest_retry_s", float("inf")))
+
+    @property
     def opening_s(self) -> float:
         return self._source.opening_s
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ferd.config.models import CameraConfig, Config
 from ferd.policy.alert_engine import AlertEngine
+from ferd.policy.gestures import GestureName
 from ferd.policy.primary_face import StickyPrimaryFace
 from ferd.policy.smoothing import SmoothingRules
 from ferd.types import EyeMouthState, Face, FaceReading, Frame, Image, Reading, Track
@@ -171,6 +172,11 @@ class Pipeline:
         """Apply a factor of the sensitivity (ferd/policy/sensitivity.py). What is held stays held until then."""
         self._smoother.tune(factor)
         self.watch.tune(factor)
+
+    def tune_gestures(self, thresholds: Mapping[GestureName, float]) -> None:
+        """Take over thresholds that were tuned for the person; {} for the defaults. They last until the next `use`."""
+        if self.gestures:
+            self.gestures.tune(thresholds)
 
     def step(self, frame: Frame) -> Reading:
         """Take one frame through the chain. Frames come with rising `t`."""

@@ -48,7 +48,12 @@ def gesture_rules(config: Config) -> GestureRules | None:
         return None
     values = config.gestures
     return GestureRules(
-        tuple(values.use), values.hold_s, values.sensitivity, values.cooldown_s, values.wake or None, values.wake_s
+        use=tuple(values.use),
+        hold_s=values.hold_s,
+        sensitivity=values.sensitivity,
+        cooldown_s=values.cooldown_s,
+        wake=values.wake or None,
+        wake_s=values.wake_s,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from ferd.policy.gestures import GestureRecogniser, GestureRules
+from ferd.policy.gestures import GestureName, GestureRecogniser, GestureRules
 from ferd.types import Gesture, Reading
 from ferd.vision.gesture_measures import measures_of
 
@@ -26,8 +27,12 @@ class GestureWatch:
         for recogniser in self._recognisers.values():
             recogniser.rules = rules
 
+    def tune(self, thresholds: Mapping[GestureName, float]) -> None:
+        """Take over thresholds that were tuned for the person; {} for the defaults. They last until the next `use`."""
+        self.use(replace(self._rules, thresholds=thresholds), mirror=self._mirror)
+
     def __call__(self, reading: Reading) -> Reading:
-        """Return the reading with `gestures`."""
+        """Return the reading with `gestures` and `strengths`."""
         t = reading.t
         self._recognisers = {
             face.track.id: self._recognisers.get(face.track.id) or GestureRecogniser(self._rules)
@@ -39,4 +44,5 @@ class GestureWatch:
             found = self._recognisers[face.track.id].update(t, measures)
             recent += [Gesture(name, face.track.id, t) for name in found]
         self._recent = tuple(recent)
-        return replace(reading, gestures=self._recent) if recent else reading
+        strengths = {track: recogniser.strengths for track, recogniser in self._recognisers.items()}
+        return replace(reading, gestures=self._recent, strengths=strengths)

@@ -1,5 +1,5 @@
 // The browser, and helpers for the tests of the page.
-// Environment: FERD_CHROMIUM (program), FERD_SHOTS (folder), FERD_NODE_MODULES.
+// Environment: FERD_CHROMIUM (program), FERD_SHOTS (folder), FERD_NODE_MODULES; FERD_CLIP (what its fake camera shows).
 import { createRequire } from "node:module";
 import fs from "node:fs";
 
@@ -10,11 +10,14 @@ export const shots = process.env.FERD_SHOTS;
 export const problems = [];
 fs.mkdirSync(shots, { recursive: true });
 
-export const browser = await chromium.launch({
+const clip = process.env.FERD_CLIP;
+const camera = clip ? ["--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${clip}`] : [];
+export const launch = (...more) => chromium.launch({
   executablePath: process.env.FERD_CHROMIUM,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP evil.example 127.0.0.1"],
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.example 127.0.0.1", ...more],
 });
+export const browser = await launch(...camera);
 let failed = 0;
 
 export async function open(address, options = {}) {
@@ -42,8 +45,8 @@ export async function story(name, run) {
 }
 
 export const until = (page, condition, timeout = 20000) => page.waitForFunction(condition, null, { timeout });
-export const online = (page) => until(page, () => document.getElementById("status").textContent.startsWith("online"));
-export const pictures = (page) => until(page, () => /pictures? per second/.test(document.getElementById("pace").textContent));
+export const online = (page, timeout) => until(page, () => document.getElementById("status").textContent.startsWith("online"), timeout);
+export const pictures = (page, timeout) => until(page, () => /pictures? per second/.test(document.getElementById("pace").textContent), timeout);
 
 // What axe finds of impact "serious" or worse.
 export async function serious(page, where) {

@@ -120,3 +120,23 @@ def test_a_switch_that_is_turned_ten_times_a_second_is_written_once_a_second(tmp
         write()
     assert 9 <= len(written) <= 11
     assert SettingsStore(path).switches("desk").sensitivity == 99
+
+
+def test_tuned_gestures_survive_a_restart(tmp_path):
+    path = tmp_path / "switches.json"
+    SettingsStore(path).set("desk", CameraSettings(gestures={"nod": 9.0, "tilt_left": 12.5}))
+    assert SettingsStore(path).switches("desk").gestures == {"nod": 9.0, "tilt_left": 12.5}
+    assert SettingsStore(path).switches("door").gestures == {}
+
+
+@pytest.mark.parametrize(
+    "damaged", [{"nod": 99}, {"nod": "9"}, {"nod": None}, {"wave": 9}, [], "nod", 7, {"nod": 9, "smile": -1}]
+)
+def test_damaged_thresholds_are_said_and_ignored_and_the_switches_stay(tmp_path, caplog, damaged):
+    path = tmp_path / "switches.json"
+    path.write_text(json.dumps({"v": 1, "cameras": {"desk": {"enabled": False, "gestures": damaged}}}))
+    settings = SettingsStore(path).switches("desk")
+    assert settings == CameraSettings(enabled=False)
+    if damaged != []:
+        assert "thresholds of gestures reset to defaults" in caplog.text
+        assert f"file={path} camera=desk" in caplog.text

@@ -26,6 +26,9 @@ DOCTOR_CACHE_S = 20.0
 ACK_TIMEOUT_S = 10.0
 """A viewer that has not taken a message and acknowledged it after this long is disconnected."""
 
+MAX_ACK = 4096
+"""Longest acknowledgement of a viewer, in characters. The server's own limit is that of pictures."""
+
 
 class Body(BaseModel):
     """The JSON object of a request."""
@@ -165,7 +168,8 @@ async def live(socket: WebSocket, web: Web) -> None:
             message = web.frames.state_message() if frame is None else web.frames.message(frame, viewer)
             async with asyncio.timeout(ACK_TIMEOUT_S):
                 await socket.send_bytes(message)
-                await socket.receive_text()
+                if len(await socket.receive_text()) > MAX_ACK:
+                    break
     except (WebSocketDisconnect, TimeoutError, KeyError):  # KeyError: bytes where text is expected
         pass
     except asyncio.CancelledError:  # the server ends; uvicorn would log it as a fault

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from ferd import __version__
-from ferd.outputs.web import api, training, tuning
+from ferd.outputs.web import api, browser_sender, practice, training, tuning
 from ferd.outputs.web.connection_limits import ConnectionLimits
 from ferd.outputs.web.security import GuessDelay, RequestGuard, TokenAuth, relative
 from ferd.outputs.web.server import WebServer
@@ -63,7 +63,7 @@ async def serve(web: WebServer, listener: socket.socket) -> None:
             lifespan="off",
             server_header=False,
             proxy_headers=False,
-            ws_max_size=4096,
+            ws_max_size=browser_sender.MAX_PICTURE_BYTES,
             ws_per_message_deflate=False,  # a JPEG does not become smaller
             timeout_keep_alive=10,
             timeout_graceful_shutdown=1,
@@ -111,12 +111,17 @@ def build(web: WebServer) -> ASGIApp:
     app.state.replay_lock = asyncio.Lock()
     auth = TokenAuth(web.token, secure=web.config.secure_cookies)
     # api.router comes last: its /api/cameras/{camera}/{switch} would match /api/cameras/{camera}/replay.
-    for router in (tuning.router, training.router, api.router):
+    for router in (tuning.router, training.router, browser_sender.router, practice.router, api.router):
         app.include_router(router)
     delay = GuessDelay()
     _add_pages(app, auth, delay)
     return RequestGuard(
-        app, auth=auth, hosts=web.config.allowed_hosts, delay=delay, trusted_proxy=web.config.trusted_proxy
+        app,
+        auth=auth,
+        hosts=web.config.allowed_hosts,
+        delay=delay,
+        trusted_proxy=web.config.trusted_proxy,
+        camera=web.view.takes_pictures,
     )
 
 

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from ferd import __version__
 from ferd.config import Config
-from ferd.config.models import SmoothingConfig
+from ferd.config.models import CameraConfig, SmoothingConfig
+from ferd.config.source import is_browser
 from ferd.outputs.health import read_rss_mb, read_temperature_c, read_throttled
+from ferd.policy.gestures import THRESHOLDS, GestureName
 from ferd.policy.sensitivity import factor, tuned
 from ferd.policy.smoothing import SmoothingRules
 from ferd.snapshot import LOOP_STALLED_S, CameraSnapshot, Command, Snapshot
@@ -61,6 +63,20 @@ class DaemonView:
         """Names of the cameras."""
         return tuple(self._snapshot().cameras)
 
+    def browser_camera(self, camera: str) -> CameraConfig | None:
+        """Configuration of a camera whose pictures come from a browser; None for any other, and for an unknown one."""
+        known = self._snapshot().cameras.get(camera)
+        return known.config if known is not None and is_browser(known.config.source) else None
+
+    def takes_pictures(self) -> bool:
+        """Whether the pictures of any camera come from a browser."""
+        return any(is_browser(camera.config.source) for camera in self._snapshot().cameras.values())
+
+    def enabled(self, camera: str) -> bool:
+        """Whether a camera is switched on."""
+        known = self._snapshot().cameras.get(camera)
+        return known is not None and known.settings.enabled
+
     def rules(self, camera: str) -> SmoothingRules:
         """Smoothing rules in force for a camera, with its sensitivity."""
         snapshot = self._snapshot()
@@ -81,6 +97,10 @@ class DaemonView:
         """Submit a command that sets a camera's switch."""
         self._submit(Command(switch, camera, value, source="page"))
 
+    def tune_gestures(self, camera: str, thresholds: Mapping[GestureName, float]) -> None:
+        """Submit a command that sets and stores a camera's thresholds of gestures."""
+        self._submit(Command("gestures", camera, thresholds, source="page"))
+
     def state(self) -> dict[str, Any]:
         """Node, cameras, switches and broker, as JSON values."""
         snapshot, broker = self._snapshot(), self._broker()
@@ -96,6 +116,7 @@ class DaemonView:
             "broker": {"connected": broker.connected, "reason": broker.reason, "reconnects": broker.reconnects},
             "fatigue": snapshot.config.fatigue.enabled,
             "gestures": list(snapshot.config.gestures.use) if snapshot.config.gestures.enabled else [],
+            "thresholds": {name: [one.default, one.zero] for name, one in THRESHOLDS.items()},
         }
 
     def health(self) -> dict[str, Any]:
@@ -149,11 +170,13 @@ class DaemonView:
             "name": camera.name,
             "status": status,
             "source": camera.source,
+            "browser": is_browser(camera.config.source),
             "error": error if status == "offline" else None,
             "unjudged": None if camera.fatigue is None else "loop_stopped" if stalled else camera.fatigue.unjudged,
             "enabled": settings.enabled,
             "buzzer": settings.buzzer,
             "sensitivity": settings.sensitivity,
+            "tuned_gestures": dict(settings.gestures),
             "fps": self._rate(camera.name, counters.frames),
             "frames": counters.frames,
             "skipped": counters.skipped,

@@ -12,7 +12,7 @@ import hmac
 import ipaddress
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -41,6 +41,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+WITH_CAMERA = {"Permissions-Policy": "camera=(self), microphone=(), geolocation=()"}
+"""The header where the page itself may ask for the camera of the device that shows it."""
 FRAMED = {
     "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace(
         "frame-ancestors 'none'", "frame-ancestors 'self'"
@@ -143,6 +145,7 @@ class RequestGuard:
         delay: Slows down wrong tokens.
         trusted_proxy: Address of a proxy that has logged the user in. Its requests need no token, and it checks the
             host name. Without a token it alone may open the page.
+        camera: Whether the page may ask for the camera of the visitor's device.
     """
 
     def __init__(
@@ -153,8 +156,10 @@ class RequestGuard:
         hosts: Sequence[str] = (),
         delay: GuessDelay | None = None,
         trusted_proxy: str | None = None,
+        camera: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app, self._auth, self._delay, self._proxy = app, auth, delay or GuessDelay(), trusted_proxy
+        self._camera = camera
         own = socket.gethostname().lower()
         self._hosts = {"localhost", own, f"{own}.local", *hosts}
 
@@ -205,7 +210,8 @@ class RequestGuard:
         return self._proxy is not None and bool(scope.get("client")) and _plain(scope["client"][0]) == self._proxy
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
-        return _add_headers(send, scope["path"], FRAMED if self._is_trusted(scope) else {})
+        framed = FRAMED if self._is_trusted(scope) else {}
+        return _add_headers(send, scope["path"], {**framed, **(WITH_CAMERA if self._camera() else {})})
 
     def _is_known(self, host: str) -> bool:
         """Whether the Host header names this machine. DNS rebinding can forge a name, but not an address."""

@@ -5,7 +5,7 @@ This runs for each frame that is sent, so it names the keys: dataclasses.asdict 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ferd.outputs.web.daemon_view import DaemonView
@@ -19,15 +19,27 @@ QUALITY_EVERY_S = 1.0
 
 
 class Describer:
-    """Describe readings and the daemon's state. ``token_required``: the page shows a button to log out."""
+    """Describe readings and the daemon's state.
 
-    def __init__(self, view: DaemonView, *, token_required: bool) -> None:
-        self._view, self._token_required = view, token_required
+    Args:
+        token_required: the page shows a button to log out.
+        sender: tells which browser sends the pictures of a camera.
+    """
+
+    def __init__(
+        self,
+        view: DaemonView,
+        *,
+        token_required: bool,
+        sender: Callable[[str], dict[str, Any] | None] = lambda _camera: None,
+    ) -> None:
+        self._view, self._token_required, self._sender = view, token_required, sender
         self._quality: dict[str, QualityCache] = {}
 
     def state(self, frames: FrameBroadcaster) -> dict[str, Any]:
         state = self._view.state() | {"token": self._token_required}
         for camera in state["cameras"]:
+            camera["sender"] = self._sender(camera["name"])
             camera["lookers"] = frames.viewers(camera["name"])
             camera["pictures_to"] = frames.viewers(camera["name"], picture=True)
         return state
@@ -119,6 +131,7 @@ def _face(face: FaceReading, reading: Reading, rules: SmoothingRules, quality: I
         "held_s": round(max(0.0, reading.t - face.since), 1),
         "signals": None if face.signals is None else _signals(face.signals),
         "quality": None if quality is None else _fields(quality),
+        "strengths": {name: round(value, 3) for name, value in reading.strengths.get(face.track.id, {}).items()},
         "why": explain(face, rules),
     }
 

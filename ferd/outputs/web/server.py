@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from ferd.config.models import WebConfig
 from ferd.outputs.web.daemon_view import DaemonView
 from ferd.outputs.web.history import ReadingLog
+from ferd.outputs.web.senders import Senders
 from ferd.outputs.web.serialise import Describer
 from ferd.outputs.web.sink import address_of
 from ferd.outputs.web.stream import FrameBroadcaster
 from ferd.snapshot import CameraEvent, Snapshot
+from ferd.sources.browser import note_page
 
 STOP_TIMEOUT_S = 1.5
 RETRY_AFTER_S = 10.0
@@ -57,6 +59,7 @@ class WebServer:
     Attributes:
         readings: timelines, recordings and events of all cameras.
         frames: the newest frames, for the browsers that watch.
+        senders: the browsers that send their own camera's pictures.
         log: the last log lines.
         connections: gives the number of open connections; for tests.
     """
@@ -64,7 +67,9 @@ class WebServer:
     def __init__(self, config: WebConfig, token: str | None, view: DaemonView) -> None:
         self.config, self.token, self.view = config, token, view
         self.readings = ReadingLog()
-        self.frames = FrameBroadcaster(config.max_fps, Describer(view, token_required=token is not None))
+        self.senders = Senders()
+        describer = Describer(view, token_required=token is not None, sender=self.senders.describe)
+        self.frames = FrameBroadcaster(config.max_fps, describer)
         self.log = LogBuffer()
         self.connections: Callable[[], int] = lambda: 0
         self.stopping = threading.Event()
@@ -80,6 +85,7 @@ class WebServer:
     def start(self, previous: WebServer | None = None) -> None:
         """Start the thread; returns at once. It waits for `previous`, which may hold the same port, to end."""
         logging.getLogger().addHandler(self.log)
+        note_page()
         self._thread = threading.Thread(target=self._run, args=(previous,), name="page", daemon=True)
         self._thread.start()
 

@@ -68,3 +68,13 @@ def test_the_way_back_of_a_camera_that_was_switched_off(tools: set[str]) -> None
     assert line.endswith("-t ferd/pi/desk/enabled/set -m ON")
     tools.clear()
     assert 'send "ON" to ferd/pi/desk/enabled/set' in hints.switched_off("desk", "pi", mqtt, None, None)
+
+
+def test_how_a_first_look_is_started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root = Path(hints.__file__).parents[2]
+    monkeypatch.chdir(root)
+    assert hints.first_look() == "./scripts/run"
+    monkeypatch.chdir(tmp_path)
+    assert hints.first_look() == str(root / "scripts/run")
+    monkeypatch.setattr(hints, "__file__", str(tmp_path / "ferd/cli/hints.py"))
+    assert hints.first_look().endswith("run --try")

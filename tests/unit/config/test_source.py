@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ferd.config.loader import load_config
-from ferd.config.models import CameraConfig
+from ferd.config.models import CameraConfig, Config
 from ferd.config.source import check_source, login_of, redact
 from ferd.errors import ConfigError
 
@@ -108,3 +108,30 @@ def test_aspect(text: str) -> None:
 def test_no_aspect(text: str) -> None:
     with pytest.raises(ValueError, match="such as"):
         CameraConfig.model_validate({"aspect": text})
+
+
+@pytest.mark.parametrize("text", ["browser", "browser:2"])
+def test_the_camera_of_a_browser(text: str) -> None:
+    assert check_source(text) == text
+    with pytest.raises(ValueError, match="write a number after the colon"):
+        check_source("browser:mine")
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"cameras": {"hall": {"source": "browser"}}}, r"cameras\.hall\.source = \"browser\" needs the page"),
+        (
+            {
+                "web": {"enabled": True},
+                "cameras": {"hall": {"source": "browser"}, "desk": {"source": "browser"}},
+            },
+            r'is that of camera hall.*write "browser:2"',
+        ),
+    ],
+)
+def test_a_browser_sends_through_the_page_and_for_one_camera(sections: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Config.model_validate(sections)
+    cameras = {"hall": {"source": "browser"}, "desk": {"source": "browser:2"}}
+    assert Config.model_validate({"web": {"enabled": True}, "cameras": cameras})

@@ -66,3 +66,18 @@ def test_gestures_can_be_switched_on_and_off_while_it_runs(models):
     assert chain.gestures is watch
     chain.use(Config(), CameraConfig())
     assert chain.gestures is None
+
+
+def test_thresholds_of_a_person_decide_and_are_given_back(models):
+    """She tilts her head by 24 degrees: more than the default of 16, less than 30."""
+    made = script(("tilt_left",))
+    chain = Pipeline.of(models, CONFIG, CameraConfig())
+    chain.tune_gestures({"tilt_left": 30.0})
+    readings = [chain.step(frame) for frame in frames(made, 10)]
+    assert not any(reading.gestures for reading in readings)
+    strongest = max(reading.strengths[reading.main].get("tilt_left", 0.0) for reading in readings if reading.main)
+    assert 16 < strongest < 30
+    chain = Pipeline.of(models, CONFIG, CameraConfig())
+    chain.tune_gestures({"tilt_left": 30.0})
+    chain.tune_gestures({})
+    assert any(chain.step(frame).gestures for frame in frames(made, 10))

@@ -8,9 +8,11 @@ import { Timeline } from "./time.js";
 import { Teach } from "./teach.js";
 import { Tune } from "./tune.js";
 import { HealthView } from "./health.js";
+import { OwnCamera } from "./own_camera.js";
 
 const STATE_EVERY_MS = 2000;
 const live = new Live(), gestures = new Gestures(), timeline = new Timeline(), tune = new Tune(), teach = new Teach(), health = new HealthView();
+const own = new OwnCamera(() => { if (chosen()) showOwn(chosen()); });
 const views = ["live", "time", "tune", "teach", "health"];
 let state = null, view = "live", camera = null, stateAt = -Infinity;
 
@@ -39,18 +41,24 @@ function show(next) {
   $("leave").hidden = !state.token;
   document.title = `ferd ${state.node}`;
   live.setLabels(state.labels);
-  gestures.setNames(state.gestures);
   cameras();
   const one = chosen();
   if (!one) return;
+  gestures.setState(state, one);
   text($("status"), one.status + (one.source ? ` · ${one.source}` : ""));
   $("status").className = `pill ${one.status}`;
   const power = $("power");
   text(power, one.enabled ? "Stop" : "Start");
   power.setAttribute("aria-label", one.enabled ? `Stop and close camera ${one.name}` : `Start camera ${one.name}`);
   power.setAttribute("aria-pressed", String(one.enabled));
+  showOwn(one);
   showViewers(one.pictures_to);
   if (one.status !== "online") live.cover(coverText(one));
+}
+
+function showOwn(one) {
+  own.show(one, state.cameras);
+  $("power").hidden = one.browser && (!one.sender || own.camera === one.name); // Start and Stop of this device are there
 }
 
 function showViewers(count) {
@@ -59,6 +67,8 @@ function showViewers(count) {
 }
 
 function coverText(one) {
+  if (one.browser && one.status === "disabled") return "The camera is switched off. Press Start above.";
+  if (one.browser && one.status === "offline") return `No pictures: ${one.error ?? "unknown reason"}.`;
   if (one.status === "disabled") return "The camera is stopped and closed. Press Start.";
   if (one.status === "offline") return `The camera gives no picture: ${one.error ?? "unknown reason"}. ferd keeps trying.`;
   return "Opening the camera …";
