@@ -57,12 +57,14 @@ class MqttStatus:
     Attributes:
         reason: why there is none; empty while there is one.
         reconnects: how often a lost connection was re-established since the start of ferd.
+        waiting: how many events wait in the outbox.
     """
 
     connected: bool = False
     protocol: Protocol | None = None
     reason: str = "not started"
     reconnects: int = 0
+    waiting: int = 0
 
 
 class Publisher:
