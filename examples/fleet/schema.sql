@@ -29,6 +29,17 @@ CREATE TABLE IF NOT EXISTS ferd.event (
 CREATE INDEX IF NOT EXISTS event_by_type ON ferd.event (event_type, at);
 CREATE INDEX IF NOT EXISTS event_of_alert ON ferd.event (site, node, camera, name, at) WHERE name IS NOT NULL;
 
+-- Seconds of each expression in each hour, added up as the events arrive: an answer reads these rows, not all events, and
+-- they may stay when the events are deleted (ferd.forget). An episode is divided among the hours that it touches.
+CREATE TABLE IF NOT EXISTS ferd.expression_by_hour (
+    site text NOT NULL,
+    node text NOT NULL,
+    hour timestamptz NOT NULL,
+    expression text NOT NULL,
+    seconds double precision NOT NULL,
+    PRIMARY KEY (hour, site, node, expression)
+);
+
 -- One row for each health report: a report is identified by when ferd started and its uptime.
 CREATE TABLE IF NOT EXISTS ferd.health (
     site text NOT NULL,
@@ -79,6 +90,19 @@ LANGUAGE sql AS $$
     ON CONFLICT (site, node) DO UPDATE SET seen = greatest(n.seen, excluded.seen)
 $$;
 
+-- Add an episode that ended at t.
+CREATE OR REPLACE FUNCTION ferd.add_episode(
+    its_site text, its_node text, its_expression text, t timestamptz, held_s double precision
+) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO ferd.expression_by_hour AS e
+    SELECT its_site, its_node, h, its_expression,
+           extract(epoch FROM least(t, h + interval '1 hour') - greatest(t - make_interval(secs => held_s), h))
+    FROM generate_series(date_trunc('hour', t - make_interval(secs => held_s)), t, interval '1 hour') AS h
+    WHERE h < t
+    ON CONFLICT (hour, site, node, expression) DO UPDATE SET seconds = e.seconds + excluded.seconds
+$$;
+
 -- Store one message. A bridge puts the name of the site in front of the topic (SITE/ferd/NODE/...); "own_site" is the
 -- site of the topics without one. Other topics are ignored; a payload that is not as docs/mqtt.md says is an error.
 CREATE OR REPLACE FUNCTION ferd.store(topic text, payload text, own_site text DEFAULT 'home') RETURNS void
@@ -105,6 +129,9 @@ BEGIN
             (p->>'confidence')::real, (p->>'held_s')::double precision, p->>'name', p->>'level', p->>'reason',
             p->>'cause', p->>'gesture', coalesce((p->>'late')::boolean, false)
         ) ON CONFLICT DO NOTHING;
+        IF FOUND AND p->>'event_type' = 'expression_changed' AND p->>'from' IS NOT NULL AND p->>'held_s' IS NOT NULL THEN
+            PERFORM ferd.add_episode(its_site, level[2], p->>'from', t, (p->>'held_s')::double precision);
+        END IF;
         PERFORM ferd.note_seen(its_site, level[2], t);
     WHEN array_length(level, 1) = 3 AND level[3] = 'health' AND payload <> '' THEN
         p := payload;
@@ -146,21 +173,12 @@ LANGUAGE sql AS $$
 $$;
 
 -- For how long the main face kept an expression; NULL while nobody, or no clear expression, was seen. An expression that
--- still lasts is not there yet. Row by row from the table, so that a condition on "ended" uses its index.
+-- still lasts is not there yet.
 CREATE OR REPLACE VIEW ferd.expression_episode AS
 SELECT site, node, camera, track, from_expression AS expression, at - make_interval(secs => held_s) AS began,
        at AS ended, held_s AS seconds
 FROM ferd.event
 WHERE event_type = 'expression_changed' AND held_s IS NOT NULL;
-
--- Seconds of each expression in each hour. An episode is divided among the hours that it touches.
-CREATE OR REPLACE VIEW ferd.expression_by_hour AS
-SELECT site, node, hour, expression,
-       sum(extract(epoch FROM least(ended, hour + interval '1 hour') - greatest(began, hour)))::double precision AS seconds
-FROM ferd.expression_episode
-CROSS JOIN LATERAL generate_series(date_trunc('hour', began), ended, interval '1 hour') AS hour
-WHERE expression IS NOT NULL AND hour < ended
-GROUP BY site, node, hour, expression;
 
 -- Share of smiling: of the time with a clear expression.
 CREATE OR REPLACE VIEW ferd.smiling_by_hour AS

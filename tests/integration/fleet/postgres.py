@@ -66,7 +66,7 @@ class Postgres:
 
     def clear(self) -> None:
         """Remove all rows."""
-        self._psql("-c", "TRUNCATE ferd.event, ferd.health, ferd.node, ferd.camera")
+        self._psql("-c", "TRUNCATE ferd.event, ferd.expression_by_hour, ferd.health, ferd.node, ferd.camera")
 
     def load(self, file: Path) -> None:
         self._psql("-f", "-", text=file.read_text())

@@ -52,6 +52,7 @@ def test_a_message_that_comes_twice_is_stored_once(database: Postgres) -> None:
     database.store(*messages)
     late = json.dumps(json.loads(messages[0][1]) | {"late": True})
     database.store(*messages, (messages[0][0], late))
+    assert database.value("SELECT seconds FROM ferd.expression_by_hour") == "10"
     assert database.value("SELECT count(*) FROM ferd.event") == "2"
     assert database.value("SELECT count(*) FROM ferd.health") == "1"
 
