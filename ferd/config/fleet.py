@@ -200,19 +200,20 @@ def to_toml(tree: Mapping[str, Any]) -> str:
 
 def _table(path: tuple[str, ...], tree: Mapping[str, Any]) -> Iterator[str]:
     """The lines of a table: its values, then its tables, as TOML requires."""
-    tables = {key: value for key, value in tree.items() if isinstance(value, dict)}
-    arrays = {key: value for key, value in tree.items() if _is_array_of_tables(value)}
-    values = [f"{_key(key)} = {_value(tree[key])}" for key in tree if key not in tables and key not in arrays]
-    if path and (values or (not tables and not arrays)):
+    parts = {key: value for key, value in tree.items() if isinstance(value, dict) or _is_array_of_tables(value)}
+    values = [f"{_key(key)} = {_value(value)}" for key, value in tree.items() if key not in parts]
+    if path and (values or not parts):
         yield f"[{'.'.join(map(_key, path))}]"
-    yield from (*values, "")
-    for key, items in arrays.items():
-        for item in items:
+    if values or (path and not parts):
+        yield from (*values, "")
+    for key, part in parts.items():
+        if isinstance(part, dict):
+            yield from _table((*path, key), part)
+            continue
+        for item in part:
             yield f"[[{'.'.join(map(_key, (*path, key)))}]]"
             yield from (f"{_key(name)} = {_value(value)}" for name, value in item.items())
             yield ""
-    for key, table in tables.items():
-        yield from _table((*path, key), table)
 
 
 def _is_array_of_tables(value: Any) -> bool:
