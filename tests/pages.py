@@ -35,6 +35,7 @@ class Broker:
     connected: bool = False
     reason: str = "connection refused"
     reconnects: int = 0
+    waiting: int = 3
 
 
 class Loop:

@@ -1,26 +1,42 @@
-"""`ferd config` prints the default configuration or its schema; `ferd check` validates a file."""
+"""`ferd config` prints the default configuration, its schema, or that of a node of a fleet; `ferd check` validates."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
-from ferd.cli.common import Command
+from ferd.cli.common import Command, add_commands, no_arguments, node_name
 from ferd.config import Config, load_config
 from ferd.config.exposure import exposed_secrets
+from ferd.config.fleet import load_fleet
 from ferd.config.loader import SYSTEM_FILE
+from ferd.config.models import host_name
 from ferd.config.source import redact
 from ferd.config.template import default_toml
-from ferd.errors import ConfigError
-from ferd.fs import exists
+from ferd.errors import EXIT_USAGE, ConfigError
+from ferd.fs import exists, replace_file
 from ferd.installation import Installation
 
 CONFIG_DETAILS = """
 Examples:
   ferd config default > ferd.toml     a file to start from: every key, its meaning and its default
   ferd config schema                  for editors that complete and check TOML
+  ferd config render fleet.toml --node hall-17    the file of one node of a fleet
+"""
+RENDER_DETAILS = """
+A fleet file is a ferd.toml with more sections, for the nodes whose name matches a pattern:
+[nodes."hall-*".cameras.desk]. Of the sections that match, each overrides those above it; {node} in a text is replaced
+by the name of the node. Secrets do not belong into it: password_file names a file on the node. More in
+docs/fleet-provisioning.md.
+
+Examples:
+  ferd config render fleet.toml                     for this machine, whose host name is the node's name
+  ferd config render fleet.toml --node hall-17      prints the ferd.toml of that node
+  ferd config render fleet.toml --node hall-17 --node desk-3 --output rendered
+                                                    writes rendered/hall-17.toml and rendered/desk-3.toml
 """
 CHECK_DETAILS = """
 Validates the file, the environment variables that override it (FERD_SECTION__KEY=value), and that the model, the
@@ -34,14 +50,58 @@ Examples:
 
 
 def _add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=["default", "schema"], help="a commented file, or the JSON Schema")
+    add_commands(
+        parser,
+        (
+            Command("default", "print a file with every key, its meaning and its default", "", no_arguments, _default),
+            Command("schema", "print the JSON Schema of the configuration", "", no_arguments, _schema),
+            Command(
+                "render",
+                "make the file of a node from that of a fleet",
+                RENDER_DETAILS,
+                _add_render_arguments,
+                _render,
+            ),
+        ),
+    )
 
 
-def _run_config(args: argparse.Namespace) -> int:
-    if args.what == "default":
-        print(default_toml(), end="")
-    else:
-        print(json.dumps(Config.model_json_schema(), indent=2))
+def _default(_args: argparse.Namespace) -> int:
+    print(default_toml(), end="")
+    return 0
+
+
+def _schema(_args: argparse.Namespace) -> int:
+    print(json.dumps(Config.model_json_schema(), indent=2))
+    return 0
+
+
+def _add_render_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, help="the fleet file")
+    parser.add_argument(
+        "--node",
+        action="append",
+        type=node_name,
+        metavar="NAME",
+        help="the node, or several (default: the host name of this machine)",
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="write NAME.toml into this folder for each node")
+
+
+def _render(args: argparse.Namespace) -> int:
+    nodes = args.node or [host_name()]
+    if len(nodes) > 1 and args.output is None:
+        print("ferd: several nodes need --output DIR, a folder for their files", file=sys.stderr)
+        return EXIT_USAGE
+    fleet = load_fleet(args.file)
+    rendered = {node: fleet.render(node) for node in nodes}  # all of them, before the first file is written
+    if args.output is None:
+        print(rendered[nodes[0]], end="")
+        return 0
+    args.output.mkdir(parents=True, exist_ok=True)
+    for node, text in rendered.items():
+        replace_file(args.output / f"{node}.toml", text)
+    print(f"{len(rendered)} files in {args.output}")
     return 0
 
 
@@ -98,10 +158,9 @@ def _run_check(args: argparse.Namespace) -> int:
 
 CONFIG = Command(
     "config",
-    "print a commented configuration file, or its JSON Schema",
+    "print a commented configuration file, its JSON Schema, or the file of one node of a fleet",
     CONFIG_DETAILS,
     _add_config_arguments,
-    _run_config,
 )
 CHECK = Command(
     "check",

@@ -35,8 +35,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     """
     if path is None and exists(SYSTEM_FILE):
         path = SYSTEM_FILE
-    text = _read(path) if path else ""
-    tree = _parse(text, path)
+    text = read_file(path) if path else ""
+    tree = parse_toml(text, path)
     variables = _apply_environment(tree, environ or {})
     try:
         return Config.model_validate(tree, context={"folder": path.resolve().parent} if path else None)
@@ -52,7 +52,7 @@ def locate(text: str, path: Path | None, environ: Mapping[str, str] | None = Non
     "mqtt.password_file: …" becomes "/etc/ferd/ferd.toml:12: mqtt.password_file: …".
     """
     try:
-        source = _read(path) if path else ""
+        source = read_file(path) if path else ""
         variables = _apply_environment({}, environ or {})
     except ConfigError:
         return text
@@ -60,16 +60,21 @@ def locate(text: str, path: Path | None, environ: Mapping[str, str] | None = Non
 
 
 def _with_place(line: str, source: str, path: Path | None, variables: Mapping[Keys, str]) -> str:
+    keys = key_at_start(line)
+    return f"{location(keys, source, path, variables)}: {line}" if keys else line
+
+
+def key_at_start(line: str) -> Keys:
+    """Return the key with which the line of an error begins; () where it begins with none."""
     found = re.match(r"([a-z]+(?:\.[a-z0-9_-]+)*)(?=[:= ])", line)
     keys: Keys = tuple(found[1].split(".")) if found else ()
     if len(keys) < 2 and keys != ("alerts",):
-        return line
-    if field_of(keys) is None:
-        return line
-    return f"{location(keys, source, path, variables)}: {line}"
+        return ()
+    return keys if field_of(keys) is not None else ()
 
 
-def _read(path: Path) -> str:
+def read_file(path: Path) -> str:
+    """Return the text of a file. Raises ConfigError with the reason and the remedy."""
     try:
         return decode_text(path.read_bytes())
     except FileNotFoundError:
@@ -80,7 +85,8 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check its owner and mode") from None
 
 
-def _parse(text: str, path: Path | None) -> dict[str, Any]:
+def parse_toml(text: str, path: Path | None) -> dict[str, Any]:
+    """Return the values of a file. Raises ConfigError with line, reason and remedy."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -65,7 +65,9 @@ _PLAIN_WORDS = {
 }
 
 
-def explain(error: ErrorDetails, text: str, path: Path | None, variables: Mapping[Keys, str]) -> str:
+def explain(
+    error: ErrorDetails, text: str, path: Path | None, variables: Mapping[Keys, str], where: str | None = None
+) -> str:
     """Describe one error of the schema in one line.
 
     Args:
@@ -73,9 +75,10 @@ def explain(error: ErrorDetails, text: str, path: Path | None, variables: Mappin
         text: The text of the file.
         path: The file; None where there is none.
         variables: Names of environment variables by the keys that they set.
+        where: The place of the value, where it is not that of its keys in the file.
     """
     keys = tuple(key for key in error["loc"] if key != "[key]")
-    where = location(keys, text, path, variables)
+    where = where or location(keys, text, path, variables)
     dotted = ".".join(str(key) for key in keys)
     kind = error["type"]
     if kind == "extra_forbidden":
@@ -85,7 +88,8 @@ def explain(error: ErrorDetails, text: str, path: Path | None, variables: Mappin
     given = "" if isinstance(error["input"], dict) else f" = {_without_secrets(keys, error['input'])}"
     message = _PLAIN_WORDS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "must")
     remedy = "" if kind == "value_error" else f". {_description(keys)}"
-    return f"{where}: {dotted}{given}: {message}{remedy}".rstrip(". ")
+    what = f"{dotted}{given}: " if dotted else ""  # an error of the whole names its keys itself
+    return f"{where}: {what}{message}{remedy}".rstrip(". ")
 
 
 TYPOGRAPHIC = "“”„‟‘’‚«»″"  # noqa: RUF001  # these very marks

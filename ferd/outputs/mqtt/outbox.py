@@ -219,6 +219,11 @@ class Outbox:
         with self._lock:
             self._move_to_store(now, everything=True)
 
+    def waiting(self) -> int:
+        """Return how many events and alerts wait: for the broker, its acknowledgement (only stored ones) or a limit."""
+        with self._lock:
+            return len(self._events) + len(self._alerts) + (0 if self._store is None else len(self._store))
+
     def last(self, topic: str) -> Message | None:
         """Return the last value of a retained topic."""
         with self._lock:

@@ -61,6 +61,7 @@ class MqttStatus:
         reason: why there is none; empty while there is one.
         reconnects: how often a lost connection was re-established since the start of ferd.
         server: host and port of the broker that accepted the last connection.
+        waiting: how many events wait in the outbox.
     """
 
     connected: bool = False
@@ -68,6 +69,7 @@ class MqttStatus:
     reason: str = "not started"
     reconnects: int = 0
     server: str = ""
+    waiting: int = 0
 
 
 class Publisher:

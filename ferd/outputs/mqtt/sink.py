@@ -97,7 +97,7 @@ class MqttSink:
     @property
     def status(self) -> MqttStatus:
         """The connection as it is now; may be read from any thread."""
-        return self._publisher.status
+        return replace(self._publisher.status, waiting=self._outbox.waiting())
 
     def check(self, config: Config) -> None:
         """Raise ConfigError when a file that [mqtt] names is wrong."""

@@ -24,7 +24,8 @@ RATE_WINDOW_S = 2.0
 
 
 class BrokerState(Protocol):
-    """The connection to the MQTT broker. ``reason``: why there is none; ``reconnects``: connections after the first."""
+    """The connection to the MQTT broker. ``reason``: why there is none; ``reconnects``: connections after the first.
+    ``waiting``: events that it has not got yet."""
 
     @property
     def connected(self) -> bool: ...
@@ -32,6 +33,8 @@ class BrokerState(Protocol):
     def reason(self) -> str: ...
     @property
     def reconnects(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
 
 
 class DaemonView:
@@ -113,7 +116,12 @@ class DaemonView:
             "model": snapshot.model.name,
             "detector": snapshot.model.detector,
             "cameras": [self._camera(camera, stalled) for camera in snapshot.cameras.values()],
-            "broker": {"connected": broker.connected, "reason": broker.reason, "reconnects": broker.reconnects},
+            "broker": {
+                "connected": broker.connected,
+                "reason": broker.reason,
+                "reconnects": broker.reconnects,
+                "waiting": broker.waiting,
+            },
             "fatigue": snapshot.config.fatigue.enabled,
             "gestures": list(snapshot.config.gestures.use) if snapshot.config.gestures.enabled else [],
             "thresholds": {name: [one.default, one.zero] for name, one in THRESHOLDS.items()},

@@ -36,6 +36,9 @@ class _Values(Collector):
             "ferd_broker_connected", "1 while connected.", float(self._state["broker"]["connected"])
         )
         yield CounterMetricFamily("ferd_broker_reconnects", "Connections after the first.", self._reconnects())
+        yield GaugeMetricFamily(
+            "ferd_events_waiting", "Events that the broker has not got yet.", self._state["broker"]["waiting"]
+        )
         for key, name, text in (
             ("rss_mb", "ferd_resident_memory_megabytes", "Memory of the process."),
             ("temperature_c", "ferd_board_temperature_celsius", "Temperature of the processor."),

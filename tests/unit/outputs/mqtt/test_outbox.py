@@ -92,6 +92,19 @@ def test_events_wait_in_order_at_most_a_minute_and_are_then_late():
     assert [m.expires_s for m in due] == [1, 60]
 
 
+def test_how_many_events_wait_is_known():
+    outbox = Outbox()
+    outbox.put(state(1), now=0)
+    assert outbox.waiting() == 0
+    for number in range(3):
+        outbox.put(event(number), now=0)
+    assert outbox.waiting() == 3
+    outbox.due(0, room=2)
+    assert outbox.waiting() == 2  # the state was the first of the two
+    outbox.due(0)
+    assert outbox.waiting() == 0
+
+
 def test_the_ring_drops_the_oldest_event():
     outbox = Outbox()
     for number in range(EVENT_RING + 8):

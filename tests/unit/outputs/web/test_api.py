@@ -18,7 +18,7 @@ def test_state_describes_node_cameras_and_broker(shown):
     assert "happiness" in state["labels"]
     assert state["gestures"] == [], "they are off"
     assert state["cameras"][0]["latency_ms"] == 31.2, "from capture to reading"
-    assert state["broker"] == {"connected": False, "reason": "connection refused", "reconnects": 0}
+    assert state["broker"] == {"connected": False, "reason": "connection refused", "reconnects": 0, "waiting": 3}
 
 
 def test_a_switch_becomes_a_typed_command(shown):
@@ -111,8 +111,10 @@ def test_health_describes_memory_steps_models_and_log(shown):
 def test_metrics_can_be_read_by_prometheus(shown):
     from prometheus_client.parser import text_string_to_metric_families
 
-    families = {family.name for family in text_string_to_metric_families(shown.get("/metrics").text)}
+    found = list(text_string_to_metric_families(shown.get("/metrics").text))
+    families = {family.name for family in found}
     assert {"ferd_camera_frames", "ferd_camera_online", "ferd_stage_milliseconds", "ferd_broker_connected"} <= families
+    assert [family.samples[0].value for family in found if family.name == "ferd_events_waiting"] == [3]
 
 
 def test_each_operation_of_the_openapi_document_exists(shown):
