@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -17,9 +18,11 @@ def exposed_secrets(config: Config, file: Path | None) -> list[str]:
         file: The file that it was read from, if any. It holds a secret when the address of a camera does.
     """
     texts = []
-    cameras = [name for name, camera in config.cameras.items() if _may_hold_secret(camera)]
-    if file is not None and cameras and _is_readable_by_all(file):
-        what = f"the address of camera {cameras[0]} in {file} holds a password or a token"
+    addresses = [f"the address of camera {name}" for name, camera in config.cameras.items() if _may_hold_secret(camera)]
+    if config.mqtt.transport == "websockets" and _is_secret_place(config.mqtt.websocket_path):
+        addresses.append("mqtt.websocket_path")
+    if file is not None and addresses and _is_readable_by_all(file):
+        what = f"{addresses[0]} in {file} holds a password or a token"
         texts.append(f"{what}, and every user of this machine can read it. Run: {_remedy(file)}")
     named = {f"cameras.{name}.source_password_file": one.source_password_file for name, one in config.cameras.items()}
     named["web.token_file"] = config.web.token_file if config.web.enabled else None
@@ -30,12 +33,21 @@ def exposed_secrets(config: Config, file: Path | None) -> list[str]:
 
 
 def _may_hold_secret(camera: CameraConfig) -> bool:
-    """Whether an address has a user name or a query: what stands there is secret often enough.
+    """Whether an address has a user name, a query or a key in its path: what stands there is secret often enough.
 
     A user whose password is in a file of its own is none.
     """
     _, separator, rest = camera.source.partition("://")
-    return bool(separator) and (("@" in rest and camera.source_password_file is None) or "?" in rest)
+    with_login = "@" in rest and camera.source_password_file is None
+    return bool(separator) and (with_login or _is_secret_place(rest.partition("/")[2] or rest))
+
+
+def _is_secret_place(place: str) -> bool:
+    """Whether path and query hold a value, or a part that is long and of letters and digits, as a key is."""
+    return "?" in place or "=" in place or any(map(_KEY.fullmatch, place.split("/")))
+
+
+_KEY = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w-]{12,}")
 
 
 def _remedy(file: Path) -> str:

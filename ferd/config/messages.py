@@ -79,12 +79,13 @@ def explain(
     """
     keys = tuple(key for key in error["loc"] if key != "[key]")
     where = where or location(keys, text, path, variables)
-    dotted = ".".join(str(key) for key in keys)
+    dotted = ".".join(redact(str(key)) for key in keys)
     kind = error["type"]
     if kind == "extra_forbidden":
         return f"{where}: {_renamed(keys, dotted, variables) or f'unknown key {dotted}. {_did_you_mean(keys, text)}'}"
     if kind == "string_pattern_mismatch" and error.get("ctx", {}).get("pattern") == NAME_PATTERN:
-        return f"{where}: {dotted} = {error['input']!r}: use 1 to 32 of a-z, 0-9 and hyphen, as topics contain it"
+        given = _without_secrets(keys, error["input"])
+        return f"{where}: {dotted} = {given}: use 1 to 32 of a-z, 0-9 and hyphen, as topics contain it"
     given = "" if isinstance(error["input"], dict) else f" = {_without_secrets(keys, error['input'])}"
     message = _PLAIN_WORDS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "must")
     remedy = "" if kind == "value_error" else f". {_description(keys)}"

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ferd.addresses import shown
 from ferd.fs import exists
 
 SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
@@ -16,10 +17,7 @@ FORMS = (
 )
 _WORDS = ("auto", "browser", "demo", "picamera2", "usb")
 _NUMBERED = re.compile(r"(browser|usb|picamera2):")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:?//?|//")
-_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9._~-]{0,15}")
-"""A part of a path that is shown. A longer one, or one with other characters, may be a key, as in UniFi's addresses."""
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[\w.-]*)(:\d{1,5})?")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?::/|//)|//")
 ENCODE = (
     "a user or password in an address may not contain @ : / ? # % and blanks as they are: write %40 %3A %2F %3F %23 "
     "%25 %20, or put the password into a file of its own and name that in source_password_file"
@@ -44,7 +42,7 @@ def check_source(text: str) -> str:
             raise ValueError(f'source "{redact(text)}": write a number after the colon. A source is one of {FORMS}')
         return text
     looks_like_a_path = "/" in text or Path(text).suffix or (text and exists(Path(text)))
-    if "://" in text or redact(text) != text or not looks_like_a_path:
+    if "://" in text or (redact(text) != text and not exists(Path(text))) or not looks_like_a_path:
         raise ValueError(f'source "{redact(text)}" is not known, and there is no such file. A source is one of {FORMS}')
     return text
 
@@ -87,31 +85,12 @@ def login_of(url: str) -> tuple[str, str]:
 
 
 def redact(text: str) -> str:
-    """Return a source for logs and messages: what may be a secret is replaced by ***.
+    """Return a source for logs and messages: of an address, also of a mistyped one, only scheme, host and port.
 
-    By the structure of an address, also of a mistyped one: of a login only the user is shown, of path, query and
-    fragment only plain short words, and no values. Other sources (a path, a word) are returned as they are.
+    Cameras take passwords in the login, the path (/USER/PASSWORD/ch1) and the query, and nothing tells one from a plain
+    word. Other sources (a path, a word) are returned as they are.
     """
-    scheme = _SCHEME.match(text)
     is_path = text.startswith(("/", "./", "../", "~")) and not text.startswith("//")
-    if is_path or not (scheme or "@" in text or "?" in text):
+    if is_path or not (_SCHEME.match(text) or "://" in text or "@" in text or "?" in text):
         return text
-    start = scheme[0] if scheme else ""
-    # Split at the last @, unlike the URL standard: a password with an unescaped / or @ must not leak.
-    login, at, place = text[len(start) :].rpartition("@")
-    user = login.partition(":")[0]
-    shown_user = user if re.fullmatch(r"[\w.+-]{0,32}", user) else "***"
-    if at:
-        start += f"{shown_user}:***@" if login != user or shown_user == "***" else f"{user}@"
-    host = re.split(r"[/?#;&]", place, maxsplit=1)[0]
-    path = place[len(host) :]
-    return start + (host if _HOST.fullmatch(host) else "***") + re.sub(r"[^/?#;&]+", _shown, path)
-
-
-def _shown(part: re.Match[str]) -> str:
-    text, before = part[0], part.string[: part.start()]
-    name, equals, _value = text.partition("=")
-    plain = _PLAIN_SEGMENT.fullmatch(name) is not None
-    if equals:
-        return f"{name if plain else '***'}=***"
-    return text if plain and not re.search(r"[?#]", before) else "***"
+    return shown(text.strip())

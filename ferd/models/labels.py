@@ -1,16 +1,20 @@
 """Read the names of a model's classes from the forms in which they are exported, and check them.
 
-Nobody agrees on one form: a name a line, numbered from 0 or 1 in front or behind, JSON lists and dictionaries, Keras's
-class_indices, TensorFlow's label maps (pbtxt), in UTF-8, UTF-16 or Windows-1252.
+Nobody agrees on one form: a name a line, numbered from 0 or 1 in front or behind, with bullets or quotes, all in one
+line, JSON and Python lists and dictionaries, Keras's class_indices, TensorFlow's label maps (pbtxt), in UTF-8, UTF-16,
+UTF-32 or Windows-1252.
 """
 
 from __future__ import annotations
 
+import ast
 import codecs
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +30,18 @@ MAX_LABELS = 2000
 MAX_LABEL_LENGTH = 200
 MAX_FILE_BYTES = 1 << 20
 
-_NUMBER_FIRST = re.compile(r"(\d+)(?:\s*[:,;=\t]\s*|[.)]\s+|\s+|$)(.*)")
-_NUMBER_LAST = re.compile(r"(.*?)\s*[:,;=\t]\s*(\d+)")
-_PBTXT_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
-_PBTXT_FIELD = re.compile(r"(\w+)\s*:\s*(?:\"([^\"]*)\"|'([^']*)'|(\d+))")
+INVISIBLE = "\u200b\u2060\ufeff"
+"""Characters without width at the ends of a label: two labels would look the same."""
+
+_NUMBER_FIRST = re.compile(r"[\[(#]?(\d+)[\])]?(?:\s*(?:[:,;=\t|]|[-=]>|[-\u2013](?=\s))\s*|[.)]\s+|\s+|[-_]|$)(.*)")
+_NUMBER_LAST = re.compile(r"(.*?)\s*[:,;=\t|]\s*(\d+)")
+_BULLET = re.compile(r"[-*\u2022]\s+(.*)")
+_NAMED = re.compile(r"\w+\s*:\s*([\[{].*)", re.DOTALL)
+"""A list or dictionary behind its name, as in YAML: "names: [Happy, Sad]"."""
+_PBTXT_ITEM = re.compile(r"item\s*\{([^{}]*)\}")
+_PBTXT_FIELD = re.compile(r"\b(\w+)\s*:\s*(?:\"([^\"]*)\"|'([^']*)'|(\d+))")
+LONGEST_LINE = 2 * MAX_LABEL_LENGTH
+"""A longer line holds no label; splitting it could take quadratic time."""
 
 
 def parse_labels(path: Path, classes: int | None = None) -> tuple[str, ...]:
@@ -43,8 +55,9 @@ def parse_labels(path: Path, classes: int | None = None) -> tuple[str, ...]:
         ModelError: the file holds something else, names a class twice or not at all, or too much.
     """
     text = _decode(path)
-    if text.lstrip()[:1] in ("{", "["):
-        labels = _from_json(text, path)
+    named = _NAMED.fullmatch(text.strip())
+    if (text.lstrip()[:1] in ("{", "[") or named) and not _numbered(_rows(text)):
+        labels = _from_json(named[1] if named else text, path)
     elif _PBTXT_ITEM.search(text):
         labels = _from_pbtxt(text, path)
     else:
@@ -53,9 +66,10 @@ def parse_labels(path: Path, classes: int | None = None) -> tuple[str, ...]:
 
 
 def check_labels(labels: Sequence[str], source: object) -> tuple[str, ...]:
-    """Return the labels. Raises ModelError when there are none or too many, one is repeated or cannot be shown."""
+    """Return the labels, in one Unicode form. Raises ModelError for none, too many, repeated or unprintable ones."""
     if len(labels) > MAX_LABELS:
         raise ModelError(f"{source}: holds {len(labels)} labels; {MAX_LABELS} are supported")
+    labels = [unicodedata.normalize("NFC", label.strip().strip(INVISIBLE).strip()) for label in labels]
     for label in labels:
         if UNPRINTABLE.search(label):
             raise ModelError(
@@ -89,40 +103,77 @@ def _decode(path: Path) -> str:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
     if len(data) > MAX_FILE_BYTES:
         raise ModelError(f"{path}: is larger than {MAX_FILE_BYTES >> 20} MB, not a file of labels")
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    # Text that was written without a mark: every second byte of Latin letters is 0.
-    little, big = data[1::2].count(0) * 3 > len(data), data[0::2].count(0) * 3 > len(data)
-    encodings = ["utf-16" if wide else "utf-16-le" if little else "utf-16-be"] if wide or little or big else []
-    for encoding in encodings or ["utf-8-sig", "cp1252", "latin-1"]:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise ModelError(f"{path}: is not a text file; one label per line is expected")
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE))
+    # Wide text without a mark: every second byte of Latin letters is 0, and other text is no UTF-8.
+    zeros = max(data[0::2].count(0), data[1::2].count(0))
+    if not wide and (zeros == 0 or (zeros * 3 < len(data) and _is_utf8(data))):
+        for encoding in ("utf-8-sig", "cp1252", "latin-1"):
+            with suppress(UnicodeDecodeError):
+                return data.decode(encoding)
+    # With or without a mark: of the readings without control characters the one with most digits and line ends.
+    readings = []
+    for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        with suppress(UnicodeDecodeError):
+            readings.append(data.decode(encoding).removeprefix("\ufeff"))
+    readings = [text for text in readings if not UNPRINTABLE.search(re.sub(r"[\t\r\n]", "", text))]
+    if not readings:
+        raise ModelError(f"{path}: is not a text file; one label per line is expected")
+    return max(readings, key=lambda text: sum(ord(letter) < 128 for letter in text))
+
+
+def _is_utf8(data: bytes) -> bool:
+    with suppress(UnicodeDecodeError):
+        data.decode()
+        return True
+    return False
 
 
 def _from_json(text: str, path: Path) -> list[str]:
-    """Read a list, {"0": "Happy"}, {"Happy": 0}, or one of these under "labels", "classes" or "names"."""
+    """Read a list or dictionary of JSON or Python: names, {"0": "Happy"}, {"Happy": 0}, [{"id": 0, "name": "Happy"}].
+
+    It may also stand under a key such as "labels", "classes", "names" or "id2label".
+    """
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        raise ModelError(f"{path}: begins like JSON and is not; one label per line is expected") from None
-    for key in ("labels", "classes", "class_names", "names"):
+        try:
+            found = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            raise ModelError(f"{path}: begins like JSON and is not; one label per line is expected") from None
+    for key in ("labels", "classes", "class_names", "names", "id2label", "label2id"):
         if isinstance(found, dict) and isinstance(found.get(key), list | dict):
             found = found[key]
-    if isinstance(found, list) and all(isinstance(label, str) for label in found):
+    if isinstance(found, list | tuple) and all(isinstance(label, str) for label in found):
         return [label.strip() for label in found]
-    if isinstance(found, dict) and found:
+    pairs: list[tuple[int, str] | None] = []
+    if isinstance(found, list):
+        pairs = [_numbered_item(item) for item in found]
+    elif isinstance(found, dict):
         pairs = [_numbered_pair(key, value) for key, value in found.items()]
-        if all(pairs):
-            return _in_order([pair for pair in pairs if pair], path)
+    if pairs and all(pairs):
+        return _in_order([pair for pair in pairs if pair], path)
     raise ModelError(f'{path}: a list of labels, {{"0": "Happy"}} or {{"Happy": 0}} is expected in this JSON')
 
 
-def _numbered_pair(key: str, value: Any) -> tuple[int, str] | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value, key.strip()
-    return (int(key), value.strip()) if isinstance(value, str) and re.fullmatch(r"\d{1,6}", key) else None
+def _numbered_item(item: Any) -> tuple[int, str] | None:
+    """Read {"id": 0, "name": "Happy"}."""
+    if not isinstance(item, dict):
+        return None
+    number = next((item[key] for key in ("id", "index", "class") if key in item), None)
+    name = next((item[key] for key in ("name", "display_name", "label") if isinstance(item.get(key), str)), None)
+    return None if name is None else _numbered_pair(name, number)
+
+
+def _numbered_pair(key: Any, value: Any) -> tuple[int, str] | None:
+    """Read the number and the name of a class, in either order. Keras's imagenet_class_index has a code in front."""
+    if isinstance(value, list | tuple) and value and all(isinstance(part, str) for part in value):
+        value = value[-1]
+    for number, name in ((value, key), (key, value)):
+        whole = isinstance(number, float) and number.is_integer()
+        known = whole or (isinstance(number, int) and not isinstance(number, bool))
+        if isinstance(name, str) and (known or (isinstance(number, str) and re.fullmatch(r"[0-9]{1,6}", number))):
+            return int(number), name.strip()
+    return None
 
 
 def _from_pbtxt(text: str, path: Path) -> list[str]:
@@ -147,14 +198,40 @@ def _in_order(pairs: Sequence[tuple[int, str]], path: Path) -> list[str]:
 
 
 def _from_lines(text: str, path: Path, classes: int | None) -> list[str]:
-    rows = [line.strip() for line in text.splitlines()]
-    while rows and not rows[-1]:
-        rows.pop()
+    rows = _rows(text)
     if classes is not None and len(rows) == classes and not all(rows):
         raise ModelError(f"{path}: line {rows.index('') + 1} is empty; write there what the class is called")
     lines = [row for row in rows if row]
+    if classes is not None and len(lines) == 1 < classes:
+        parts = [part.strip() for part in re.split(r"[,;\t|]", lines[0])]
+        lines = parts if len(parts) == classes and all(parts) else lines
+    if len(lines) > MAX_LABELS + 2 or max(map(len, lines), default=0) > LONGEST_LINE:
+        return lines  # refused as too many or too long
+    if len(lines) > 1 and re.fullmatch(r"\w+\s*:", lines[0]) and all(map(_BULLET.fullmatch, lines[1:])):
+        del lines[0]  # the name of a list in YAML
     if classes is not None and len(lines) == classes + 1 and _numbered(lines[1:]) and not _numbered(lines):
         del lines[0]  # the heading of a table
+    bullets = [found[1] for line in lines if (found := _BULLET.fullmatch(line))]
+    return _unquoted(_names(bullets if len(bullets) == len(lines) else lines, path))
+
+
+def _rows(text: str) -> list[str]:
+    """Return the lines without blanks at their ends, and without empty lines at the end."""
+    rows = [line.strip() for line in text.splitlines()]
+    while rows and not rows[-1]:
+        rows.pop()
+    return rows
+
+
+def _unquoted(names: list[str]) -> list[str]:
+    """Drop the quotes where all names stand in them."""
+    if all(len(name) > 2 and name[0] == name[-1] and name[0] in "\"'" for name in names):
+        return [name[1:-1].strip() for name in names]
+    return names
+
+
+def _names(lines: list[str], path: Path) -> list[str]:
+    """Return the names in lines, by their numbers where all lines are numbered."""
     pairs = _numbered(lines)
     if pairs is None:
         return lines
@@ -164,25 +241,19 @@ def _from_lines(text: str, path: Path, classes: int | None) -> list[str]:
     if not all(names):
         number = next(number for number, label in pairs if not label)
         raise ModelError(f"{path}: the class {number} has no name; write it behind its number")
-    if len(set(names)) < len(names) and all(re.match(r"\d+\s", line) for line in lines):
+    if len(set(names)) < len(names) and all(re.match(r"\d+[\s_-]", line) for line in lines):
         return lines  # "0 fingers", "1 finger", "2 fingers": the numbers belong to the names
     return names
 
 
 def _numbered(lines: Sequence[str]) -> list[tuple[int, str]] | None:
-    """Split lines into (number, label), where all are numbered from 0 or 1 in the same way; None otherwise.
-
-    Numbers in front of a label stand in order; behind it, as in a table, they may come in any.
-    """
-    if not lines:
+    """Split lines into (number, label), where all are numbered from 0 or 1 in the same way, in any order; else None."""
+    if len(lines) > MAX_LABELS + 2 or max(map(len, lines), default=0) > LONGEST_LINE:
         return None
-    first = [_NUMBER_FIRST.fullmatch(line) for line in lines]
-    pairs = [(int(found[1][:9]), found[2].strip()) for found in first if found]
-    if len(pairs) == len(lines) and [n for n, _ in pairs] in (list(range(len(lines))), list(range(1, len(lines) + 1))):
-        return pairs
-    last = [_NUMBER_LAST.fullmatch(line) for line in lines]
-    pairs = [(int(found[2][:9]), found[1].strip()) for found in last if found]
-    numbers = sorted(number for number, _ in pairs)
-    if len(pairs) == len(lines) and numbers in (list(range(len(lines))), list(range(1, len(lines) + 1))):
-        return pairs
+    for pattern, number, name in ((_NUMBER_FIRST, 1, 2), (_NUMBER_LAST, 2, 1)):
+        found = [pattern.fullmatch(line) for line in lines]
+        pairs = [(int(match[number][:9]), match[name].strip()) for match in found if match]
+        numbers = sorted(number for number, _ in pairs)
+        if lines and len(pairs) == len(lines) and numbers in (list(range(len(lines))), list(range(1, len(lines) + 1))):
+            return pairs
     return None

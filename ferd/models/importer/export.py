@@ -48,6 +48,10 @@ _OTHER_FORMATS = {
     ".mlmodel": "a Core ML model",
     ".task": "a MediaPipe task",
     ".zip": "a zip again: unpack it and give what is inside",
+    **dict.fromkeys((".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar"), "an archive: unpack it and give the folder"),
+    ".pb": "a graph of TensorFlow alone: give the whole SavedModel",
+    ".pte": "a model for ExecuTorch",
+    ".xml": "a model for OpenVINO",
     ".tm": "a Teachable Machine project with the samples of a training",
 }
 
@@ -130,9 +134,9 @@ def _what_else(files: Sequence[Path]) -> str:
 def _chosen(source: Path, files: Sequence[Path]) -> Path:
     """Choose the model among several: of the quantised and the float file of one export, the quantised one."""
     usual = [f for f in files if f.name == "model.tflite"]
-    if len(files) > 1 and not usual:
-        names = ", ".join(f.name for f in files)
-        raise ModelError(f"{source}: holds {len(files)} models ({names}); give one of them")
+    if len(files) > 1 and len({f.read_bytes() for f in usual}) != 1:
+        names = ", ".join("/".join(f.parts[-2:]) if usual else f.name for f in usual or files)
+        raise ModelError(f"{source}: holds {len(usual or files)} models ({names}); give one of them")
     chosen = usual[0] if usual else files[0]
     if chosen.suffix.lower() in (".tflite", ".lite") and EDGE_TPU in chosen.read_bytes():
         raise ModelError(
@@ -143,23 +147,38 @@ def _chosen(source: Path, files: Sequence[Path]) -> Path:
 
 
 def _label_files(place: Path, files: Sequence[Path]) -> tuple[Path, ...]:
-    """Find the files of labels. Beside a single model file, labels count when no other model lies there."""
+    """Find the files of labels. One whose name begins with that of another model is that model's."""
     if not place.is_dir():
         try:
-            beside = [f for f in sorted(place.parent.iterdir()) if is_file(f)]
+            files = [f for f in sorted(place.parent.iterdir()) if is_file(f)]
         except OSError:
-            beside = []
-        own = [f for f in beside if LABEL_FILE.fullmatch(f.name) and f.name.startswith(place.stem)]
-        models = [f for f in beside if f.suffix.lower() in _MODELS]
-        files = own or (beside if len(models) == 1 else [])
-    found = [f for f in files if LABEL_FILE.fullmatch(f.name)]
+            files = []
+    models = {f.stem for f in files if f.suffix.lower() in _MODELS}
+    found = {
+        f: max((stem for stem in models if _begins(f.name, stem)), key=len, default=None)
+        for f in files
+        if LABEL_FILE.fullmatch(f.name) and not f.name.startswith("._")  # what macOS adds to archives
+    }
+    if place.is_dir():
+        others = models - USUAL_STEMS if models & USUAL_STEMS else frozenset()
+        own = [f for f, model in found.items() if model not in others]
+    else:
+        own = [f for f, model in found.items() if model == place.stem]
+        own = own or [f for f in found if models <= {place.stem}]
     contents: dict[bytes, Path] = {}
-    for file in found:
+    for file in own:
         with file.open("rb") as stream:
             contents.setdefault(stream.read(MAX_LABEL_BYTES + 1), file)
     return tuple(contents.values())
 
 
+def _begins(name: str, stem: str) -> bool:
+    """Whether the file's name is the stem and more behind a mark: mood.labels.txt, mood_labels.txt."""
+    return name.startswith(stem) and name[len(stem) :][:1] in ("-", "_", ".", " ")
+
+
+USUAL_STEMS = frozenset({"model", "model_unquant"})
+"""Files of which one is chosen where several models lie in a folder; see `_chosen`."""
 _MODELS = (".tflite", ".lite", ".h5", ".hdf5", ".keras")
 _READ_WHOLE = (*_MODELS, ".json", ".bin", ".pb")
 
@@ -201,27 +220,43 @@ def labels_of(
     """
     if given is not None:
         return parse_labels(given, classes), str(given)
-    if len(export.labels) > 1:
+    if len(export.labels) > 1 and len({_labels_or_none(file, classes) for file in export.labels}) > 1:
         names = " and ".join(str(file.relative_to(export.root)) for file in export.labels[:4])
         raise ModelError(f"{source}: holds several files of labels: {names}. Name the right one: --labels FILE")
     inside = _labels_inside(export.model, classes) if export.kind == "tflite" else None
+    listed = export.metadata.get("labels")
+    if isinstance(listed, list) and all(isinstance(label, str) for label in listed):
+        listed = check_labels(tuple(label.strip() for label in listed), source)
+    else:
+        listed = None
     if export.labels:
         labels = parse_labels(export.labels[0], classes)
+        if listed and listed != labels:
+            raise ModelError(
+                f"{source}: {export.labels[0].name} ({', '.join(labels[:8])}) and metadata.json "
+                f"({', '.join(listed[:8])}) name different labels. Name a file with the right ones: --labels FILE"
+            )
         if inside and inside != labels and sorted(inside) == sorted(labels):
             raise ModelError(
                 f"{source}: {export.labels[0].name} has another order ({', '.join(labels[:8])}) than the labels inside "
                 f"the model ({', '.join(inside[:8])}). Name a file with the right one: --labels FILE"
             )
         return labels, export.labels[0].name
-    listed = export.metadata.get("labels")
-    if isinstance(listed, list) and all(isinstance(label, str) for label in listed):
-        return check_labels(tuple(label.strip() for label in listed), source), "metadata.json"
+    if listed:
+        return listed, "metadata.json"
     if inside:
         return inside, "the model's metadata"
     raise ModelError(
         f"{source}: it comes without labels. Put labels.txt (one class per line, in the model's order) beside it, "
         "or name the file: --labels FILE"
     )
+
+
+def _labels_or_none(file: Path, classes: int | None) -> tuple[str, ...] | None:
+    try:
+        return parse_labels(file, classes)
+    except ModelError:
+        return None
 
 
 def _labels_inside(model: Path, classes: int | None = None) -> tuple[str, ...] | None:

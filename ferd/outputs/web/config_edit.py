@@ -23,7 +23,9 @@ from ferd.errors import ConfigError, FerdError
 
 SECTIONS = ("smoothing", "fatigue", "expression")
 _ADDRESS = re.compile(r"""\w+://[^"'\n]*""")
-"""Of a network camera, which may stand near the change: it can hold a password."""
+"""Of a network camera, in a comment behind a changed value for instance: it can hold a password."""
+_HARMLESS = re.compile(r"|\[[\w.-]+\]|\[\[[\w.-]+\]\]|[\w-]+\s*=\s*(?:true|false|[\d.]+)")
+"""A line near the change that is shown: an address, even a mistyped one, or a comment can hold a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,10 @@ def edit_config(path: Path, settings: Mapping[str, Any]) -> Edit:
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), new.splitlines(keepends=True), f"{path}", f"{path} (new)", n=2
     )
-    diff = "".join(_ADDRESS.sub(lambda found: shown(found[0]), line) for line in lines)
+    diff = "".join(
+        line if not line.startswith(" ") or _HARMLESS.fullmatch(line.strip()) else " …\n"
+        for line in (_ADDRESS.sub(lambda found: shown(found[0]), line) for line in lines)
+    )
     return Edit(path, _digest(old), new, diff, _changed_keys(old, new))
 
 

@@ -18,7 +18,13 @@ SECRET = '[cameras.door]\nsource = "rtsp://me:hush@cam/1"\n'
         (SECRET, 0o640, False),
         (SECRET, 0o600, False),
         ('[cameras.door]\nsource = "http://cam/1?token=hush"\n', 0o644, True),
+        ('[cameras.door]\nsource = "rtsp://cam?hush"\n', 0o644, True),
+        ('[cameras.door]\nsource = "rtsp://cam:7447/hush7QEWTkUsS0"\n', 0o644, True),
+        ('[cameras.door]\nsource = "rtsp://cam/user=me_password=hush_channel=1.sdp"\n', 0o644, True),
+        ('[mqtt]\ntransport = "websockets"\nwebsocket_path = "/mqtt?token=hush"\n', 0o644, True),
+        ('[mqtt]\ntransport = "websockets"\n', 0o644, False),
         ('[cameras.door]\nsource = "rtsp://cam/1"\n', 0o644, False),
+        ('[cameras.door]\nsource = "http://192.168.100.200:8080/axis-cgi/mjpg/video.cgi"\n', 0o644, False),
         ("", 0o644, False),
     ],
 )

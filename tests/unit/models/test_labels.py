@@ -53,15 +53,54 @@ def parse(tmp_path):
         ("0 fingers\n1 finger\n2 fingers\n", ("0 fingers", "1 finger", "2 fingers")),
         ("3 fingers\n5 fingers\n", ("3 fingers", "5 fingers")),
         ("0.5 mm\n1.5 mm\n", ("0.5 mm", "1.5 mm")),
+        ("2 Angry\n0 Happy\n1 Sad\n", THREE),
+        ("\n".join(f"{n} c{n}" for n in sorted(range(11), key=str)), tuple(f"c{n}" for n in range(11))),
+        ("[0] Happy\n[1] Sad\n[2] Angry\n", THREE),
+        ("(1) Happy\n(2) Sad\n(3) Angry\n", THREE),
+        ("#0 Happy\n#1 Sad\n#2 Angry\n", THREE),
+        ("0 - Happy\n1 - Sad\n2 - Angry\n", THREE),
+        ("0 -> Happy\n1 -> Sad\n2 -> Angry\n", THREE),
+        ("0_Happy\n1_Sad\n2_Angry\n", THREE),
+        ("00-Happy\n01-Sad\n02-Angry\n", THREE),
+        ("0_fingers\n1_fingers\n", ("0_fingers", "1_fingers")),
+        ("-1 degrees\n-2 degrees\n", ("-1 degrees", "-2 degrees")),
+        ('"Happy"\n"Sad"\n"Angry"\n', THREE),
+        ('0,"Happy"\n1,"Sad"\n2,"Angry"\n', THREE),
+        ('"Happy"\nSad "again"\n', ('"Happy"', 'Sad "again"')),
+        ("- Happy\n- Sad\n- Angry\n", THREE),
+        ("names:\n- Happy\n- Sad\n- Angry\n", THREE),
+        ("names: ['Happy', 'Sad', 'Angry']\n", THREE),
+        ("['Happy', 'Sad', 'Angry']", THREE),
+        ("{0: 'Happy', 1: 'Sad', 2: 'Angry'}", THREE),
+        ('["Happy", "Sad", "Angry",]', THREE),
+        ('{"model_type": "vit", "id2label": {"0": "Happy", "1": "Sad", "2": "Angry"}}', THREE),
+        ('[{"id": 1, "name": "Sad"}, {"id": 0, "name": "Happy"}, {"id": 2, "name": "Angry"}]', THREE),
+        ('{"Happy": "0", "Sad": "1", "Angry": "2"}', THREE),
+        ('{"0": ["n1", "Happy"], "1": ["n2", "Sad"], "2": ["n3", "Angry"]}', THREE),
+        ("Happy\u200b\nSad\nAngry\ufeff\n", THREE),
+        ("Mu\u0308de\nwach\n", ("M\u00fcde", "wach")),
     ],
 )  # fmt: skip
 def test_labels_in_all_their_forms(parse, text, labels):
     assert parse(text) == labels
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252"])
+def test_one_line_of_names_where_there_are_several_classes(parse):
+    assert parse("Happy, Sad,Angry\n", 3) == THREE
+    assert parse("Happy, Sad,Angry\n", 2) == ("Happy, Sad,Angry",)
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be", "latin-1", "cp1252"]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_labels_in_all_encodings(parse, encoding):
     assert parse("0 Fröhlich\r\n1 Müde\r\n2 Wütend\r\n".encode(encoding)) == ("Fröhlich", "Müde", "Wütend")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+def test_labels_without_latin_letters_in_wide_encodings(parse, encoding):
+    assert parse("0 嬉しい\n1 悲しい\n2 怒り\n".encode(encoding)) == ("嬉しい", "悲しい", "怒り")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +113,8 @@ def test_labels_in_all_encodings(parse, encoding):
         ("Happy\n\nSad\nAngry\n", 4, "line 2 is empty"),
         ("a,0\nb,1\na,2\n", None, "holds a twice"),
         ("a\na\nb\n", None, "holds a twice"),
+        ("M\u00fcde\nMu\u0308de\n", None, "twice"),
+        ("a\na\u200b\n", None, "holds a twice"),
         ('{"0": "a", "2": "b"}', None, "count from 0 or 1 without a gap"),
         ('{"0": "a", "1": 5.5}', None, "is expected in this JSON"),
         ('{"0": "a"', None, "begins like JSON and is not"),
@@ -107,6 +148,24 @@ def test_the_time_for_many_labels_grows_with_their_number(parse):
     with pytest.raises(ModelError, match="140000 labels"):
         parse(text[: (1 << 20) - 1] if len(text) > 1 << 20 else text)
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "item {" * 150_000,
+        "item {" + "a" * 900_000 + "}",
+        "x" + " " * 900_000 + "y",
+        "x" + " ," * 400_000,
+        "[" + "-" * 400_000,
+    ],
+)
+def test_the_time_for_a_hostile_file_grows_with_its_size(parse, text):
+    """Quadratic time would be minutes."""
+    began = time.process_time()
+    with pytest.raises(ModelError):
+        parse(text, 3)
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("label", ["None", "unknown", "UNAVAILABLE", "x" * 300])

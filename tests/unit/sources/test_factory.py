@@ -29,8 +29,8 @@ def source_of(text: str, *, live: bool = True, **keys: object) -> Source:
         ("2", UsbCamera, "usb camera /dev/video2"),
         ("/dev/video3", UsbCamera, "usb camera /dev/video3"),
         ("/dev/v4l/by-id/usb-Cam-index0", UsbCamera, "usb camera /dev/v4l/by-id/usb-Cam-index0"),
-        ("rtsp://me:geheim@cam/1", StreamCamera, "rtsp://me:***@cam/1"),
-        ("HTTPS://cam/mjpeg", StreamCamera, "HTTPS://cam/mjpeg"),
+        ("rtsp://me:geheim@cam/1", StreamCamera, "rtsp://cam/…"),
+        ("HTTPS://cam/mjpeg", StreamCamera, "HTTPS://cam/…"),
         ("auto", FirstWorkingSource, "auto"),
     ],
 )

@@ -233,6 +233,43 @@ def test_labels_that_belong_to_another_model_beside_it(tmp_path, shelf):
     assert import_model(tmp_path / "a.tflite", MOOD).labels == ("u", "v", "w")
 
 
+def test_labels_that_a_longer_name_beside_it_owns(tmp_path, shelf):
+    """mood-2_labels.txt begins with mood as well, and is not mood's."""
+    for name in ("mood.tflite", "mood-2.tflite"):
+        (tmp_path / name).write_bytes(classifier())
+    (tmp_path / "mood-2_labels.txt").write_text("x\ny\nz\n")
+    with pytest.raises(ModelError, match="--labels FILE"):
+        import_model(tmp_path / "mood.tflite", MOOD)
+    assert import_model(tmp_path / "mood-2.tflite", MOOD).labels == ("x", "y", "z")
+
+
+def test_labels_of_another_model_in_the_same_folder(export, shelf):
+    files = {"model.tflite": classifier(), "eyes.tflite": classifier(), "eyes_labels.txt": "x\ny\nz\n"}
+    with pytest.raises(ModelError, match="without labels"):
+        import_model(export("x.zip", **files), MOOD)
+    assert import_model(export("x.zip", **files, **{"labels.txt": "a\nb\nc\n"}), MOOD).labels == ("a", "b", "c")
+
+
+def test_files_of_labels_that_agree(export, shelf):
+    files = {"m.tflite": classifier(), "labels.txt": "0 a\r\n1 b\r\n2 c\r\n", "._labels.txt": "\0\5\x16\7"}
+    indices = '{"c": 2, "a": 0, "b": 1}'
+    assert import_model(export("x.zip", **files, **{"class_indices.json": indices}), MOOD).labels == ("a", "b", "c")
+
+
+def test_labels_and_metadata_that_differ(export, shelf):
+    """Two sources in another order: neither is taken in silence."""
+    files = {"m.tflite": classifier(), "labels.txt": "a\nb\nc\n"}
+    with pytest.raises(ModelError, match=r"labels\.txt \(a, b, c\) and metadata\.json \(c, b, a\)"):
+        import_model(export("x.zip", **files, **{"metadata.json": '{"labels": ["c", "b", "a"]}'}), MOOD)
+    import_model(export("x.zip", **files, **{"metadata.json": '{"labels": ["a", "b", "c"]}'}), MOOD)
+
+
+def test_two_models_of_the_usual_name(export, shelf):
+    files = {"a/model.tflite": classifier(), "b/model.tflite": classifier(dtype="uint8"), "labels.txt": "a\nb\nc\n"}
+    with pytest.raises(ModelError, match=r"holds 2 models \(a/model\.tflite, b/model\.tflite\)"):
+        import_model(export("x.zip", **files), MOOD)
+
+
 def test_pictures_of_the_user_decide_between_face_and_whole_picture(tmp_path, shelf):
     """The classes differ in the room, not in the face: a bright wall or a dark one."""
     rng = np.random.default_rng(5)

@@ -80,6 +80,17 @@ def test_the_file_keeps_its_comments_and_its_mode(file):
     assert [path.name for path in file.parent.iterdir()] == ["ferd.toml"]
 
 
+def test_the_lines_near_a_change_show_no_password(file):
+    """The page shows the difference: a mistyped address or a note must not come along."""
+    near = "# the old door: rtsp:/me:hush@cam, password hush2\n"
+    file.write_text(FILE.replace("[smoothing]\n", f"{near}[smoothing]\n"))
+    made = edit_config(file, {"smoothing": {"time_constant_s": 0.5}})
+    assert "hush" not in made.diff
+    assert " [smoothing]\n" in made.diff
+    write_config(made)
+    assert near in file.read_text()
+
+
 def test_a_file_that_has_changed_is_not_overwritten(file):
     made = edit_config(file, {"smoothing": {"time_constant_s": 0.5}})
     file.write_text(FILE + "# and more\n")
