@@ -16,7 +16,7 @@ await story("a gesture is shown, with the movements, the strength and the thresh
   await page.selectOption("#practice-name", "tilt_left");
   await tilted();
   assert.match(await page.textContent("#strength-text"), /Threshold in use: 16, the default/);
-  await page.waitForTimeout(6000);
+  await page.waitForTimeout(9000);
   await page.screenshot({ path: `${shots}/gestures.png`, fullPage: true });
 });
 
