@@ -8,7 +8,7 @@ from torch import Tensor
 from ferd.vision.landmarks import LABELS, LEFT_EYE, LOWER, RIGHT_EYE, UPPER
 
 OPEN = 0.09  # eye distances: lids further apart than this can be shut
-SHARE = 0.3  # of the faces with open eyes
+SHARE = 0.4  # of the faces with open eyes
 MEET = (0.75, 1.0)  # where the lids meet, from the upper lid (0) to the lower one (1)
 LID = 0.75  # share of the skin between the brow and the upper lid that is stretched
 BELOW = 0.6  # half eye widths below the lower lid that are stretched where it rises
