@@ -10,9 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ferd.vision.landmarks import ANGLE, AROUND, CONTRAST, LABELS, LEAST_SPREAD, LEFT_EYE, RIGHT_EYE, SIDE
+from training import landmarks_lids
 from training.landmarks_data import EMPTY, ROOM, TILE, UNIT
 
 IN_VIEW, GONE = 0.9, 0.5  # share of the points inside the crop from which on it is a face; up to which it is none
+OFTEN = 0.3  # share of the crops that lie far off, and of those turned by up to 35 degrees
+CALM_OFTEN, CALM_PLAIN = 0.15, 0.4  # towards the end: this share, and this share of pictures as they were taken
 SPAN = (0.72, 2.0)  # side of a crop that shows a face, in extents; beyond twice this, or half, it shows none
 
 
@@ -66,12 +69,12 @@ class Place:
     flip: Tensor
 
 
-def tracked(n: int, g: torch.Generator, strength: float = 1.0) -> Place:
-    """As the landmarks of the frame before place the crop: mostly well, sometimes off by up to 15 % of the side."""
-    wide = (torch.rand(n, generator=g) < 0.3)[:, None]
+def tracked(n: int, g: torch.Generator, strength: float = 1.0, often: float = OFTEN) -> Place:
+    """As the landmarks of the frame before place the crop: mostly well, a share of `often` off by up to 15 %."""
+    wide = (torch.rand(n, generator=g) < often)[:, None]
     shift = torch.where(wide, _uniform((n, 2), -0.21, 0.21, g), torch.randn(n, 2, generator=g) * 0.05)
     zoom = torch.where(wide[:, 0], _uniform((n,), -0.22, 0.22, g), torch.randn(n, generator=g) * 0.06)
-    tilted = torch.rand(n, generator=g) < 0.3
+    tilted = torch.rand(n, generator=g) < often
     turn = torch.where(tilted, _uniform((n,), -0.61, 0.61, g), torch.randn(n, generator=g) * 0.12)
     flip = torch.where(torch.rand(n, generator=g) < 0.5, -1.0, 1.0)
     return Place(shift * strength, AROUND / 2 * torch.exp(zoom * strength), turn * strength, flip)
@@ -90,8 +93,8 @@ def beside(n: int, g: torch.Generator) -> Place:
     return Place(shift, half, torch.randn(n, generator=g) * 0.15, flip)
 
 
-def cut(faces: Faces, picked: Tensor, place: Place) -> Batch:
-    """Crops of faces at these places, not yet degraded."""
+def cut(faces: Faces, picked: Tensor, place: Place, lids: tuple[Tensor, Tensor] | None = None) -> Batch:
+    """Crops of faces at these places, not yet degraded; `lids`: how far each eye is shut and where its lids meet."""
     n = len(picked)
     cos, sin = place.turn.cos(), place.turn.sin()
     rows = [torch.stack([place.flip * cos, -sin], 1), torch.stack([place.flip * sin, cos], 1)]
@@ -99,13 +102,18 @@ def cut(faces: Faces, picked: Tensor, place: Place) -> Batch:
     scale = UNIT / (TILE / 2)
     theta = torch.cat([matrix * scale, place.centre[:, :, None] * scale], dim=2)
     grid = functional.affine_grid(theta, [n, 1, SIDE, SIDE], align_corners=False)
-    tiles = faces.tiles[picked][:, None].float() / 255
+    upright = faces.points[picked]
+    if lids is not None and (rows_shut := lids[0].amax(dim=1) > 0).any():
+        shut, meet = (values[rows_shut] for values in lids)
+        grid[rows_shut] = landmarks_lids.source(grid[rows_shut] / scale, upright[rows_shut], shut, meet) * scale
+        upright[rows_shut] = landmarks_lids.moved(upright[rows_shut], shut, meet)
+    tiles = faces.tiles[picked][:, None].float()
     pixels = functional.grid_sample(tiles, grid, padding_mode="border", align_corners=False)
     coarse = place.half > 1.0  # shrunk by more than two: averaged first
     if coarse.any():
         small = functional.avg_pool2d(tiles[coarse], 3 if bool((place.half > 1.4).any()) else 2)
         pixels[coarse] = functional.grid_sample(small, grid[coarse], padding_mode="border", align_corners=False)
-    points = torch.einsum("nij,nkj->nki", torch.linalg.inv(matrix), faces.points[picked] - place.centre[:, None])
+    points = torch.einsum("nij,nkj->nki", torch.linalg.inv(matrix), upright - place.centre[:, None])
     points = torch.where((place.flip < 0)[:, None, None], points[:, MIRRORED], points)
     yaw, pitch, apart, _ = faces.pose[picked].unbind(1)
     roll = -torch.rad2deg(place.turn) * place.flip
@@ -114,7 +122,7 @@ def cut(faces: Faces, picked: Tensor, place: Place) -> Batch:
     face = (inside >= IN_VIEW) & (span > SPAN[0]) & (span < SPAN[1])
     none = (inside <= GONE) | (span > 2 * SPAN[1]) | (span < SPAN[0])
     return Batch(
-        pixels[:, 0],
+        pixels[:, 0] / 255,
         points,
         torch.stack([yaw * place.flip, pitch, roll], 1) / ANGLE,
         apart / place.half,
@@ -150,19 +158,31 @@ def together(parts: list[Batch]) -> Batch:
     return Batch(*(torch.cat([getattr(part, name) for part in parts]) for name in Batch.__dataclass_fields__))
 
 
-def make(faces: Faces, nothing: Tensor, size: int, g: torch.Generator) -> Batch:
-    """A batch to learn from: 3 of 4 faces as tracking places them, the rest is beside faces or without any."""
+def make(faces: Faces, nothing: Tensor, size: int, g: torch.Generator, calm: float = 0.0) -> Batch:
+    """A batch to learn from: 3 of 4 faces as tracking places them, the rest is beside faces or without any.
+
+    `calm`: from 0 (harsh) to 1, where crops lie better and some faces are as in use, neither darkened nor blurred.
+    """
     off, none = size // 10, size // 7
     picked = torch.multinomial(faces.weights, size - off - none, replacement=True, generator=g)
     roomy = torch.multinomial((faces.room > ROOM).double(), off, replacement=True, generator=g)
-    batch = together(
+    place = tracked(len(picked), g, often=OFTEN + calm * (CALM_OFTEN - OFTEN))
+    lids = landmarks_lids.draw(faces.points[picked], faces.pose[picked, 2], g)
+    good = cut(faces, picked, place, lids)
+    untouched = round(calm * CALM_PLAIN * len(picked))
+    harsh = together(
         [
-            cut(faces, picked, tracked(len(picked), g)),
+            _rows(good, slice(untouched, None)),
             cut(faces, roomy, beside(off, g)),
             empty(nothing, torch.randint(len(nothing), (none,), generator=g), g),
         ]
     )
-    return degrade(batch, g)
+    made = degrade(harsh, g)
+    return together([made, plain(_rows(good, slice(untouched)))]) if untouched else made
+
+
+def _rows(batch: Batch, rows: slice) -> Batch:
+    return Batch(*(getattr(batch, name)[rows] for name in Batch.__dataclass_fields__))
 
 
 def degrade(batch: Batch, g: torch.Generator) -> Batch:

@@ -20,11 +20,15 @@ from training.landmarks_augment import Batch, Faces, make
 from training.landmarks_data import EYES, SOURCES, collect
 from training.landmarks_net import LandmarksNet
 from training.landmarks_quantise import quantise
-from training.landmarks_report import Held, judge, report
+from training.landmarks_report import Held, Judge, report
+from training.landmarks_start import net_of
 from training.quantise import CALIBRATION_PICTURES
 
 BATCH = 128
-BETA = 0.02  # eye distances: below it, errors are the teacher's own
+RATE = 2e-3
+NEAR = 0.01  # eye distances: smaller errors weigh less and less, they are the teacher's own
+WINKING = 0.04  # eye distances by which the eyes' apertures differ: drawn winks, and little else
+CALM = (0.3, 0.7)  # shares of the training between which the pictures become calmer
 SOURCE_WEIGHT = {  # how often a face is drawn: where ferd is used, and few
     "drivers": 5.0,
     "infrared": 5.0,
@@ -34,29 +38,25 @@ SOURCE_WEIGHT = {  # how often a face is drawn: where ferd is used, and few
     "affectnet_ffhq": 0.6,
 }
 SHUT, AGAPE = 0.07, 0.35  # eye distances: apertures of lids and mouth that are rare in pictures
-POINT_WEIGHT = torch.tensor(
-    [
-        2.0 if "eye" in n or "iris" in n else 0.7 if n.startswith(("jaw", "cheek")) or "brow" in n else 1.2
-        for n in LABELS
-    ]
-)
+POINT_WEIGHT = torch.tensor([1.5 if "eye" in n else 0.8 if n.startswith(("jaw", "cheek")) else 1.0 for n in LABELS])
 PAIRS = (
     *((eye.start + up, eye.start + low) for eye in (RIGHT_EYE, LEFT_EYE) for up, low in zip(UPPER, LOWER, strict=True)),
     (LIP_UPPER, LIP_LOWER),
 )
+RIGHT_LIDS, LEFT_LIDS = slice(0, 3), slice(3, 6)  # of PAIRS
 
 
 class Batches(IterableDataset[tuple[Tensor, Batch]]):
     """The batches of one epoch, from its own seed: resuming changes nothing."""
 
-    def __init__(self, faces: Faces, nothing: Tensor, steps: int, seed: int) -> None:
-        self.faces, self.nothing, self.steps, self.seed = faces, nothing, steps, seed
+    def __init__(self, faces: Faces, nothing: Tensor, steps: int, seed: int, calm: float) -> None:
+        self.faces, self.nothing, self.steps, self.seed, self.calm = faces, nothing, steps, seed, calm
 
     def __iter__(self) -> Iterator[tuple[Tensor, Batch]]:
         torch.set_num_threads(1)
         g = torch.Generator().manual_seed(self.seed)
         for _ in range(self.steps):
-            batch = make(self.faces, self.nothing, BATCH, g)
+            batch = make(self.faces, self.nothing, BATCH, g, self.calm)
             yield to_input(batch.pixels), batch
 
 
@@ -74,14 +74,20 @@ def train(options: argparse.Namespace, folder: Path) -> None:
     torch.set_num_threads(options.threads)
     learned, nothing, held = load(path)
     print(f"{len(learned)} faces and {len(nothing)} crops without one to learn from, {len(held.faces)} to judge by")
-    plan = Plan("landmarks", options.epochs, len(learned) // BATCH, BATCH, rate=8e-3, warm_steps=400)
+    plan = Plan("landmarks", options.epochs, len(learned) // BATCH, BATCH, rate=RATE, warm_steps=100)
 
     def batches(epoch: int) -> DataLoader[tuple[Tensor, Batch]]:
         # Another process makes the batches: they take half as long as the net's own step.
-        made = Batches(learned, nothing, plan.steps, plan.seed * 10_000 + epoch)
+        calm = min(1.0, max(0.0, (epoch / plan.epochs - CALM[0]) / (CALM[1] - CALM[0])))
+        made = Batches(learned, nothing, plan.steps, plan.seed * 10_000 + epoch, calm)
         return DataLoader(made, batch_size=None, num_workers=1, prefetch_factor=4)
 
-    net = fit(LandmarksNet(), plan, options.work, batches, loss, lambda n: judge(n, held), resume=not options.fresh)
+    if options.start:
+        g = torch.Generator().manual_seed(plan.seed)
+        begun_with = net_of(options.start, to_input(make(learned, nothing, 2 * BATCH, g).pixels))
+    else:
+        begun_with = LandmarksNet()
+    net = fit(begun_with, plan, options.work, batches, loss, Judge(held), resume=not options.fresh)
     plot(options.work)
     options.out.mkdir(parents=True, exist_ok=True)
     target = options.out / "landmarks.tflite"
@@ -137,20 +143,27 @@ def loss(said: Tensor, batch: Batch) -> Tensor:
     points = said[:, 4:].reshape(-1, len(LABELS), 2)
     unit = batch.unit.clamp(min=0.2)[:, None, None]
     weights = batch.seen * POINT_WEIGHT
-    off = functional.smooth_l1_loss(points / unit, batch.points / unit, beta=BETA, reduction="none").mean(dim=2)
+    # The length of the error, which is what is judged, rounded where it is small: a Wing-like loss.
+    off = (((points - batch.points) / unit).square().sum(dim=2) + NEAR**2).sqrt() - NEAR
     place = (off * weights).sum() / weights.sum().clamp(min=1)
     up, low = [list(side) for side in zip(*PAIRS, strict=True)]
     gaps = (points[:, low] - points[:, up]) / unit
     true = (batch.points[:, low] - batch.points[:, up]) / unit
     pairs = batch.seen[:, low] * batch.seen[:, up]
-    gap = (functional.smooth_l1_loss(gaps, true, beta=BETA / 2, reduction="none").mean(dim=2) * pairs).sum()
+    gap = (functional.smooth_l1_loss(gaps, true, beta=NEAR, reduction="none").mean(dim=2) * pairs).sum()
     gap = gap / pairs.sum().clamp(min=1)
+    # How the two eyes differ: they hardly do in real pictures, and without this one answer for both costs little.
+    more = gaps[:, RIGHT_LIDS].mean(1) - gaps[:, LEFT_LIDS].mean(1)
+    true_more = true[:, RIGHT_LIDS].mean(1) - true[:, LEFT_LIDS].mean(1)
+    important = pairs[:, : LEFT_LIDS.stop].mean(1) * (1 + 6 * (true_more.norm(dim=1) > WINKING))
+    side = functional.smooth_l1_loss(more, true_more, beta=NEAR, reduction="none").mean(dim=1) * important
+    side = side.sum() / important.sum().clamp(min=1)
     face = batch.present
     turn = functional.smooth_l1_loss(said[:, 1:4], batch.angles, beta=0.1, reduction="none").mean(dim=1)
     pose = (turn * face).sum() / face.sum().clamp(min=1)
     logits = functional.binary_cross_entropy_with_logits(said[:, 0], face, reduction="none")
     presence = (logits * batch.sure).sum() / batch.sure.sum().clamp(min=1)
-    return 10 * place + 25 * gap + 2 * pose + 2 * presence
+    return 15 * place + 25 * gap + 25 * side + 1.5 * pose + 4 * presence
 
 
 def _part(faces: Faces, rows: np.ndarray) -> Faces:

@@ -32,13 +32,14 @@ from ferd.vision.landmarks import (
     crop_of_points,
     reading,
 )
-from training import card
+from training import card, landmarks_winks
 from training.fit import to_input
 from training.landmarks_augment import Batch, Faces, Place, beside, cut, degrade, empty, plain, together, tracked
 from training.landmarks_data import EYES, ROOM, SOURCES
 from training.net import MEAN, STD, multiply_adds
 
 FRONTAL, TURNED, POSE = 20.0, 60.0, 45.0  # degrees of yaw
+STEADY = 0.3  # share of the usual displacement of crops: a head that hardly moves
 TRAINED_ON = (
     ("faces", "TV frames, street scenes, portraits and close-ups"),
     ("drivers", "frames of drivers, yawning or not"),
@@ -60,7 +61,8 @@ PROTOCOL = (
     "35 degrees. Point errors are means, in eye distances that the head would show if it faced the camera "
     "(*_projected: as it shows them). frontal: yaw up to 20 degrees, turned: 20 to 60. pose: medians, yaw up to 45. "
     "presence: mean of the shares right of faces and of crops beside faces or without any, at 0.5. auc: area under "
-    "the curve of the aperture against labels by people"
+    "the curve of the aperture against labels by people. wink: half faces with open eyes joined to half faces with "
+    "shut ones, apertures in eye distances, share of pictures in which the shut eye has the smaller one"
 )
 
 
@@ -78,14 +80,43 @@ class Held:
     roll: NDArray[np.float32]  # of the head in its picture, degrees
 
 
-def judge(net: nn.Module, held: Held) -> dict[str, float]:
-    """A few figures of the float net, for the curve."""
-    batch = faces_batch(held)
-    nothing = nothing_batch(held)
-    said, nothing_said = run_net(net, batch.pixels), run_net(net, nothing.pixels)
-    figures = face_figures(said, batch, held)
-    names = ("frontal", "turned", "yaw", "pitch", "lids_correlation", "eyes_auc")
-    return {name: figures[name] for name in names} | presence_figures(said, nothing_said)
+class Judge:
+    """A few figures of the float net, for the curve, from each third face; the crops are cut once."""
+
+    NAMES = ("frontal", "turned", "yaw", "pitch", "lids_correlation", "eyes_auc")
+
+    def __init__(self, held: Held) -> None:
+        self.held = each_third(held)
+        self.steady = faces_batch(self.held, STEADY)
+        self.nothing = nothing_batch(held, 300)
+        self.winks, self.sides = winks(held)
+
+    def __call__(self, net: nn.Module) -> dict[str, float]:
+        said = run_net(net, self.steady.pixels)
+        figures = face_figures(said, self.steady, self.held)
+        wink = landmarks_winks.figures(points_of(run_net(net, self.winks.pixels)), self.winks.unit, self.sides)
+        nothing = presence_figures(said, run_net(net, self.nothing.pixels))
+        return {name: figures[name] for name in self.NAMES} | wink | nothing
+
+
+def each_third(held: Held) -> Held:
+    faces = Faces(*(getattr(held.faces, name)[::3] for name in Faces.__dataclass_fields__))
+    details = {name: getattr(held, name)[::3] for name in ("source", "eyes", "name", "size", "boxes", "roll")}
+    return Held(faces, held.empty, **details)
+
+
+def points_of(said: Tensor) -> Tensor:
+    """The landmarks in the net's outputs, (n, 40, 2) in half crops."""
+    return said[:, 4:].reshape(-1, len(LABELS), 2)
+
+
+def winks(held: Held) -> tuple[Batch, NDArray[np.int64]]:
+    """Crops of joined faces as the face's own landmarks place them, and which eye is shut."""
+    faces, sides = landmarks_winks.joined(held.faces)
+    g = torch.Generator().manual_seed(9)
+    place = tracked(len(faces), g, STEADY)
+    still = Place(place.centre, place.half, place.turn, torch.ones(len(faces)))
+    return plain(cut(faces, torch.arange(len(faces)), still)), sides
 
 
 def run_net(net: nn.Module, pixels: Tensor) -> Tensor:
@@ -121,7 +152,7 @@ def nothing_batch(held: Held, count: int = 1500) -> Batch:
 
 
 def face_figures(said: Tensor, batch: Batch, held: Held) -> dict[str, float]:
-    points = said[:, 4:].reshape(-1, len(LABELS), 2)
+    points = points_of(said)
     off = (points - batch.points).norm(dim=2).mean(dim=1)
     error = (off / batch.unit).numpy()
     apart = batch.points[:, LEFT_EYE].mean(1) - batch.points[:, RIGHT_EYE].mean(1)
@@ -194,7 +225,7 @@ def report(path: Path, net: nn.Module, held: Held, folder: Path, *, faces: int) 
     batch, nothing = faces_batch(held), nothing_batch(held)
     said, nothing_said = run_file(network, batch.pixels), run_file(network, nothing.pixels)
     figures = face_figures(said, batch, held) | presence_figures(said, nothing_said)
-    steady = faces_batch(held, 0.3)
+    steady = faces_batch(held, STEADY)
     near = face_figures(run_file(network, steady.pixels), steady, held)
     figures |= {f"{name}_steady": near[name] for name in ("frontal", "turned", "eyes_auc")}
     worse = degrade(cut_again(held), torch.Generator().manual_seed(7))
@@ -203,6 +234,9 @@ def report(path: Path, net: nn.Module, held: Held, folder: Path, *, faces: int) 
     plain_net = face_figures(run_net(net, batch.pixels), batch, held)
     figures |= {f"{name}_float": plain_net[name] for name in ("frontal", "turned")}
     figures |= in_use(network, held)
+    winking, sides = winks(held)
+    figures |= landmarks_winks.figures(points_of(run_file(network, winking.pixels)), winking.unit, sides)
+    figures["wink_n"] = len(sides)
     figures["ms"] = milliseconds(network, batch.pixels[0])
     content = {
         "name": "landmarks",

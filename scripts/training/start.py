@@ -126,6 +126,8 @@ def layers_of(path: Path) -> list[tuple[Tensor, Tensor]]:
 
 
 def _dequantised(stored: NDArray[Any], how: dict[str, Any]) -> NDArray[np.float32]:
+    if stored.dtype == np.float32:  # a layer that was left in float
+        return np.asarray(stored, np.float32)
     shape = [1] * stored.ndim
     shape[how["quantized_dimension"]] = -1
     zero = how["zero_points"].reshape(shape)

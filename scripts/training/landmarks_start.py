@@ -1,0 +1,55 @@
+"""Weights to begin with: those of the landmarks file that ships, read back from int8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from training.landmarks_net import LandmarksNet
+from training.start import layers_of, settle_norms
+
+SPREAD = 0.2  # standard deviation of the weights of a net that was trained from nothing
+
+
+def net_of(path: Path, inputs: Tensor) -> LandmarksNet:
+    """Return a net with the file's weights.
+
+    Args:
+        inputs: (n, 1, 64, 64), normalised: over these the batch norms take their statistics.
+
+    Raises:
+        ValueError: The file is of another shape.
+    """
+    net = LandmarksNet().eval()
+    layers = layers_of(path)
+    pairs = [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[0], nn.Conv2d)]
+    wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [tuple(net.outer.weight.shape)]
+    if wanted != [tuple(weight.shape) for weight, _ in layers]:
+        raise ValueError(f"{path} is not a net of this shape: train from nothing (--from-nothing)")
+    with torch.no_grad():
+        for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
+            conv.weight.copy_(weight)
+            norm.running_var.fill_(1 - norm.eps)
+            norm.bias.copy_(bias)
+        net.outer.weight.copy_(layers[-1][0])
+        net.outer.bias.copy_(layers[-1][1])
+        settle_norms(net, pairs, inputs)
+        for conv, norm in pairs:
+            _enlarge(conv, norm)
+    return net
+
+
+def _enlarge(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Give each filter weights that spread by SPREAD; the batch norm takes it back, the net stays what it is.
+
+    A file holds weights and norm in one product, 4 to 30 times smaller than the weights were in training. Steps of the
+    usual rate are that much larger for them: after one epoch the error of the points was 6.2 % instead of 5.3.
+    """
+    by = SPREAD / conv.weight.std(dim=(1, 2, 3)).clamp(min=1e-5)
+    before = (norm.running_var + norm.eps).sqrt()
+    conv.weight *= by[:, None, None, None]
+    norm.running_mean *= by
+    norm.running_var *= by.square()
+    norm.weight *= (norm.running_var + norm.eps).sqrt() / (by * before)
