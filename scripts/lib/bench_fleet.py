@@ -136,17 +136,25 @@ class Listener:
 class Fleet:
     """The processes that simulate the nodes."""
 
-    def __init__(self, args: argparse.Namespace, port: int) -> None:
+    def __init__(self, args: argparse.Namespace, brokers: Sequence[tuple[str, int]]) -> None:
         context = multiprocessing.get_context("spawn")
+        self._connections: list[tuple[str, float, str]] = []
         self._workers: list[tuple[Any, Connection]] = []
         for first in range(0, args.nodes, args.per_process):
             ours, theirs = context.Pipe()
             count = min(args.per_process, args.nodes - first)
-            plan = Plan(first, count, HOST, port, args.every, args.discovery)
+            plan = Plan(first, count, tuple(brokers), args.every, args.discovery, args.seed)
             process = context.Process(target=simulate, args=(plan, theirs), daemon=True)
             process.start()
             self._workers.append((process, ours))
         self._await("up")
+
+    def connections(self) -> list[tuple[str, float, str]]:
+        """Return those that were made and lost so far: see Sent."""
+        self._send("connections")
+        for _, line in self._workers:
+            self._connections += line.recv()
+        return self._connections
 
     def quiet(self) -> None:
         self._send("quiet")
@@ -156,11 +164,7 @@ class Fleet:
         self._send("stop")
         total = Sent()
         for process, line in self._workers:
-            sent = line.recv()
-            total.events += sent.events
-            total.changes += sent.changes
-            total.states |= sent.states
-            total.online += sent.online
+            total.add(line.recv())
             process.join(10)
         return total
 
@@ -190,6 +194,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="how long the steady part is measured")
     parser.add_argument("--every", type=float, default=20, help="mean seconds for which a face keeps its expression")
     parser.add_argument("--away", type=float, default=5, help="seconds for which the broker is away")
+    parser.add_argument("--seed", type=int, default=0, help="of the faces")
     parser.add_argument("--no-discovery", dest="discovery", action="store_false", help="without Home Assistant")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
@@ -207,7 +212,7 @@ def running(broker: Broker) -> Iterator[Broker]:
 def bench(args: argparse.Namespace, broker: Broker, listener: Listener) -> dict[str, Any]:
     """Start the fleet, measure the steady part, restart the broker, and compare what was sent with what arrived."""
     begun, settle_s = time.time(), min(SETTLE_S, args.seconds / 2)
-    fleet = Fleet(args, broker.port)
+    fleet = Fleet(args, [(HOST, broker.port)])
     wait_for_statuses(listener, args.nodes)
     time.sleep(settle_s)
     cpu, steady = broker.cpu_s(), time.time()

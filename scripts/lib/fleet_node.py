@@ -1,4 +1,4 @@
-"""Simulate ferds for bench_fleet: the real EventBuilder, Outbox and Publisher with a scripted face."""
+"""Simulate ferds for bench_fleet and bench_cluster: the real EventBuilder, Outbox and Publisher, a scripted face."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -19,7 +20,7 @@ from ferd.event_builder import EventBuilder
 from ferd.outputs.home_assistant.discovery import Device, announcement
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.payloads import ONLINE, Info, State
+from ferd.payloads import ONLINE, Event, Info, State
 from ferd.topics import Message
 from ferd.types import Box, Face, FaceReading, Reading, Track
 
@@ -31,14 +32,17 @@ NOBODY = 0.15
 
 
 class Plan(NamedTuple):
-    """The nodes of one process. ``every_s``: mean seconds for which a face keeps its expression."""
+    """The nodes of one process. ``every_s``: mean seconds for which a face keeps its expression.
+
+    ``brokers``: hosts and ports. Several are the nodes of a cluster, and each ferd takes them in an order of its own.
+    """
 
     first: int
     count: int
-    host: str
-    port: int
+    brokers: tuple[tuple[str, int], ...]
     every_s: float
     discovery: bool
+    seed: int = 0
 
 
 @dataclass
@@ -52,6 +56,43 @@ class Sent:
     states: dict[str, str] = field(default_factory=dict)
     online: list[tuple[str, float]] = field(default_factory=list)
     """Node, and when the broker accepted its connection (wall clock)."""
+    connections: list[tuple[str, float, str]] = field(default_factory=list)
+    """Node, when it was connected or not (wall clock), and to which broker; empty: to none."""
+    acknowledged: list[str] = field(default_factory=list)
+    """Ids of the events that a broker has acknowledged."""
+    log: Counter[str] = field(default_factory=Counter)
+    """How many lines of the log began with this word."""
+
+    def add(self, other: Sent) -> None:
+        """Add what another process sent."""
+        for name in ("events", "changes", "online", "connections", "acknowledged"):
+            getattr(self, name).extend(getattr(other, name))
+        self.states |= other.states
+        self.log += other.log
+
+
+class RecordingOutbox(Outbox):
+    """Note which events the broker has acknowledged."""
+
+    def __init__(self, acknowledged: list[str]) -> None:
+        super().__init__()
+        self._acknowledged = acknowledged
+
+    def acknowledge(self, message: Message, now: float) -> None:
+        super().acknowledge(message, now)
+        if isinstance(message.payload, Event):
+            self._acknowledged.append(message.payload.id)
+
+
+class LineCounter(logging.Handler):
+    """Count the lines of the log by their first word, instead of writing them."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        super().__init__(logging.INFO)
+        self._counts = counts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._counts[record.getMessage().partition(" ")[0]] += 1
 
 
 class ScriptedFace:
@@ -83,12 +124,13 @@ class Node:
     def __init__(self, number: int, plan: Plan, sent: Sent) -> None:
         self.name = f"node-{number:04d}"
         self._sent = sent
-        self._face = ScriptedFace(number, plan.every_s)
+        self._face = ScriptedFace(1_000_000 * plan.seed + number, plan.every_s)
         self._builder = EventBuilder(self.name, CAMERA)
         self._state: State | None = None
-        self._outbox = Outbox()
+        self._outbox = RecordingOutbox(sent.acknowledged)
         self._outbox.subscribe(self._note)
-        config = MqttConfig(host=plan.host, port=plan.port, discovery=plan.discovery)
+        hosts = [f"{host}:{port}" for host, port in plan.brokers]
+        config = MqttConfig(hosts=hosts, hosts_order="random", discovery=plan.discovery)
         identity = f"ferd_{number:06x}"
         self._publisher = Publisher(config, self.name, identity, self._outbox, cameras=[CAMERA])
         self._announce(identity, plan.discovery)
@@ -123,34 +165,48 @@ class Node:
             kept.append(event["id"])
         elif message.topic == topics.camera_state(self.name, CAMERA):
             self._sent.states[message.topic] = message.encoded().decode()
-        elif message.topic == topics.node_status(self.name) and message.payload == ONLINE:
-            self._sent.online.append((self.name, time.time()))
+        elif message.topic == topics.node_status(self.name):
+            now, is_online = time.time(), message.payload == ONLINE
+            if is_online:
+                self._sent.online.append((self.name, now))
+            self._sent.connections.append((self.name, now, self._publisher.status.server if is_online else ""))
 
 
 def simulate(plan: Plan, line: Connection) -> None:
-    """Run the nodes in a process of their own: send "up", step until "quiet" arrives, wait for "stop", send Sent."""
-    logging.disable(logging.WARNING)  # each node would log the restart of the broker
+    """Run the nodes in a process of their own: send "up", step until "quiet" arrives, wait for "stop", send Sent.
+
+    While they step, "connections" is answered with those that were noted since the last time.
+    """
     sent = Sent()
+    log = logging.getLogger("ferd")  # each node logs the restart of the broker
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(LineCounter(sent.log))
     nodes = [Node(plan.first + i, plan, sent) for i in range(plan.count)]
     for node in nodes:
         node.start()
     line.send("up")
-    _run(nodes, line)
+    _run(nodes, line, sent)
     line.send("quiet")
     line.recv()
     _stop_all(nodes)
     line.send(sent)
 
 
-def _run(nodes: Sequence[Node], line: Connection) -> None:
-    """Step each node at its own times, until a command arrives."""
-    begin, step = time.monotonic(), 1 / READINGS_A_SECOND
+def _run(nodes: Sequence[Node], line: Connection, sent: Sent) -> None:
+    """Step each node at its own times, until "quiet" arrives."""
+    begin, step, shown = time.monotonic(), 1 / READINGS_A_SECOND, 0
     turns = [(begin + step * i / len(nodes), i) for i in range(len(nodes))]
-    while turns and not line.poll(max(0.0, turns[0][0] - time.monotonic())):
-        at, i = heapq.heappop(turns)
-        nodes[i].step(at - begin)
-        heapq.heappush(turns, (at + step, i))
-    line.recv()
+    while True:
+        while not line.poll(max(0.0, turns[0][0] - time.monotonic())):
+            at, i = heapq.heappop(turns)
+            nodes[i].step(at - begin)
+            heapq.heappush(turns, (at + step, i))
+        if line.recv() == "quiet":
+            return
+        new = sent.connections[shown:]
+        shown += len(new)
+        line.send(new)
 
 
 def _stop_all(nodes: Sequence[Node]) -> None:

@@ -57,12 +57,14 @@ class MqttStatus:
     Attributes:
         reason: why there is none; empty while there is one.
         reconnects: how often a lost connection was re-established since the start of ferd.
+        server: host and port of the broker that accepted the last connection.
     """
 
     connected: bool = False
     protocol: Protocol | None = None
     reason: str = "not started"
     reconnects: int = 0
+    server: str = ""
 
 
 class Publisher:
@@ -290,7 +292,7 @@ class Publisher:
 
     def _introduce(self, connection: MqttConnection, now: float) -> None:
         reconnects = self.status.reconnects + (self.status.protocol is not None)
-        self.status = MqttStatus(True, connection.protocol, "", reconnects)
+        self.status = MqttStatus(True, connection.protocol, "", reconnects, self._settings.address)
         self._refused_topics.clear()
         self._limits = connection.limits
         self._policy.connected(connection.protocol, connection.limits)
