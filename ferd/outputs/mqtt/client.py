@@ -11,6 +11,7 @@ import logging
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from copy import deepcopy
@@ -239,6 +240,14 @@ class MqttConnection:
         elif original.qos and self._on_acknowledged is not None:
             self._on_acknowledged(original)
 
+    def silent_since(self) -> float | None:
+        """Return since when the broker owes an answer and sent nothing at all; None while it owes none.
+
+        It owes one for each QoS 1 message and each ping. In monotonic seconds.
+        """
+        owed = [at for at in (self.waits_since(), self._client.pinged_at) if at is not None]
+        return max(min(owed), self._client.heard_at) if owed else None
+
     def waits_since(self) -> float | None:
         """Return when the oldest message was sent that is not acknowledged; None when all are."""
         return min((sent for sent, _ in self.unacked.values()), default=None)
@@ -351,6 +360,13 @@ class _BoundedClient(Client):
         self._discarding = False
         self._was_logged = False
         self._opened: socket.socket | None = None
+        self.heard_at = float("-inf")
+        """When bytes arrived last (monotonic seconds)."""
+
+    @property
+    def pinged_at(self) -> float | None:
+        """When a ping was sent that is not answered (monotonic seconds)."""
+        return self._ping_t or None
 
     def close_opened(self) -> None:
         if self._opened is not None:
@@ -366,6 +382,11 @@ class _BoundedClient(Client):
         return secure
 
     def _sock_recv(self, bufsize: int) -> bytes:
+        data = self._receive(bufsize)
+        self.heard_at = time.monotonic()
+        return data
+
+    def _receive(self, bufsize: int) -> bytes:
         if not self._discarding and bufsize <= self._max_incoming:
             return super()._sock_recv(bufsize)
         data = super()._sock_recv(min(bufsize, _DISCARD_BYTES))

@@ -39,6 +39,9 @@ BIRTH_WAITS_S = (3.0, 8.0)
 """After its birth message Home Assistant needs a few seconds before it accepts discovery documents."""
 ACKNOWLEDGED_WITHIN_S = 180.0
 """Reconnect to a broker that answers pings but acknowledges nothing. The health message tests it every minute."""
+SILENT_AFTER_S = 15.0
+"""Leave one of several brokers that owes an answer and sends nothing: its machine is gone, and TCP does not notice. A
+single broker has the 40 s of the MQTT keepalive: a busy one gains nothing from clients that connect again."""
 TOO_LARGE_REMEDY = "let the broker accept larger messages: max_packet_size, message_size_limit in mosquitto.conf"
 SAME_NAME_REMEDY = "two devices share a name: set node.name to another one on one of them"
 SAME_IDENTITY_REMEDY = (
@@ -103,6 +106,7 @@ class Publisher:
         self._birth = topics.birth(config.discovery_prefix) if config.discovery else None
         self._after = after
         self._began: float | None = None
+        self._is_silent = False  # the broker of the last connection
         self._republish_after_connect = False
         self._republish_at: float | None = None
         self._identity, self._own = identity, OwnTopics(node, run)
@@ -182,7 +186,7 @@ class Publisher:
             pause_s, reason = self._failover.switch_pause_s(), "the broker names another server"
         elif ending.kind == "moved":
             pause_s, reason = 0.0, "back to the preferred server"
-        elif (ending.lasted_s or 0.0) < STABLE_AFTER_S and not self._failover.failed():
+        elif (self._is_silent or (ending.lasted_s or 0.0) < STABLE_AFTER_S) and not self._failover.failed():
             pause_s, reason = self._failover.switch_pause_s(), ""
         else:
             reason = ""
@@ -228,7 +232,7 @@ class Publisher:
             on_subscription_refused=self._subscription_refused,
             on_acknowledged=lambda message: self._outbox.acknowledge(message, time.monotonic()),
         )
-        self._began = None
+        self._began, self._is_silent = None, False
         try:
             connection.open()
             return self._await_answer(connection) or self._session(connection)
@@ -325,6 +329,11 @@ class Publisher:
                 self._failover.postpone(now)
             if (since := connection.waits_since()) is not None and now - since > ACKNOWLEDGED_WITHIN_S:
                 connection.ended = f"nothing acknowledged for {ACKNOWLEDGED_WITHIN_S:.0f} s"
+                return False
+            since = connection.silent_since() if self._settings.servers else None
+            if since is not None and now - since > SILENT_AFTER_S:
+                connection.ended = f"no answer for {SILENT_AFTER_S:.0f} s"
+                self._is_silent = True
                 return False
             wait_s = self._tick()
             self._republish_if_due(connection, now)

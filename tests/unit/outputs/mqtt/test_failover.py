@@ -18,6 +18,7 @@ from ferd.config import Config
 from ferd.config.models import MqttConfig
 from ferd.diagnostics.broker import broker as examine
 from ferd.outputs.mqtt import failover as module
+from ferd.outputs.mqtt import publisher as publisher_module
 from ferd.outputs.mqtt.broker_settings import broker_settings
 from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.failover import BACK_AFTER_S, LONGEST_BACK_S, MAX_REFERENCES, Failover, read_reference
@@ -180,6 +181,59 @@ def test_a_silent_server_is_left_within_seconds(tmp_path: Path, outbox: Outbox):
         first.freeze()
         with publishing(outbox, first.port, second.port):
             ear.wait(STATE, timeout_s=12)
+
+
+def test_a_server_that_falls_silent_is_left_and_nothing_is_lost(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Its machine is gone or cut off: TCP does not notice, and the keepalive needs 40 s."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(publisher_module, "SILENT_AFTER_S", 0.5)
+    (tmp_path / "two").mkdir()
+    with (
+        mosquitto(tmp_path) as first,
+        mosquitto(tmp_path / "two") as second,
+        Ear(second.port) as ear,
+        publishing(outbox, first.port, second.port) as publisher,
+    ):
+        wait_for(lambda: publisher.status.server.endswith(str(first.port)), 10)
+        first.freeze()
+        event = Event("face_left", "one", 1, None, None, None, 3.0, 0.0)
+        outbox.put(topics.event_message("hall", "desk", event), time.monotonic())
+        assert json.loads(ear.wait(EVENT, timeout_s=20))["id"] == "one"
+        ear.wait(STATUS, "online")
+        wait_for(lambda: publisher.status.server.endswith(str(second.port)), 10)
+    assert len(lines(caplog, "lost")) == 1
+    assert "no answer for" in lines(caplog, "lost")[0]
+    assert not lines(caplog, "absent")
+
+
+def test_a_single_broker_is_not_left_while_it_is_busy(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(publisher_module, "SILENT_AFTER_S", 0.2)
+    with mosquitto(tmp_path) as only, Ear(only.port) as ear, publishing(outbox, only.port) as publisher:
+        ear.wait(STATE, timeout_s=10)
+        only.freeze()
+        outbox.put(topics.state_message("hall", "desk", State("fear", 0.8, 1, 0.0, 2)), time.monotonic())
+        time.sleep(2)
+        assert publisher.status.connected
+        only.thaw()
+        wait_for(lambda: any('"fear"' in payload for payload in ear.payloads(STATE)), 10)
+    assert not lines(caplog, "lost")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_an_unreachable_and_a_half_dead_server_are_passed(tmp_path: Path, outbox: Outbox, order: tuple[int, ...]):
+    """Nothing listens at one, and the other accepts TCP connections and never answers."""
+    with (
+        mosquitto(tmp_path) as alive,
+        socket.create_server(("127.0.0.1", 0)) as half_dead,
+        Ear(alive.port) as ear,
+    ):
+        ports = (free_port(), half_dead.getsockname()[1], alive.port)
+        with publishing(outbox, *(ports[index] for index in order)):
+            ear.wait(STATE, timeout_s=30)
 
 
 def test_it_returns_to_the_preferred_server_without_being_offline(
