@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -107,7 +107,8 @@ def _apply_environment(tree: dict[str, Any], environ: Mapping[str, str]) -> dict
 def _environment_value(keys: Keys, text: str) -> Any:
     """Convert to the type of the key: text stays text ("42" is a valid name), booleans know yes and no, else TOML."""
     field = field_of(keys)
-    types = {field.annotation, *get_args(field.annotation)} if field else set()
+    is_list = field is not None and get_origin(field.annotation) is list
+    types = {field.annotation, *get_args(field.annotation)} if field and not is_list else set()
     boolean = bool in types or any(kind is True for kind in types)  # the latter: a Literal that contains True
     if boolean and text.strip().lower() in (*_TRUE, *_FALSE):
         return text.strip().lower() in _TRUE

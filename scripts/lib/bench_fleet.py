@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import fleet_model
 import numpy as np
 from fleet_node import READINGS_A_SECOND, Plan, Sent, simulate
 from paho.mqtt.client import Client, MQTTMessage
@@ -179,6 +180,12 @@ class Fleet:
 
 def main() -> int:
     args = arguments()
+    if args.simulate is not None:
+        try:
+            print(fleet_model.report(fleet_model.plan_of(args)))
+        except ValueError as problem:
+            sys.exit(f"error: {problem}")
+        return 0
     with tempfile.TemporaryDirectory() as folder, running(Broker(Path(folder))) as broker:
         listener = Listener(broker.port)
         result = bench(args, broker, listener)
@@ -197,6 +204,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the faces")
     parser.add_argument("--no-discovery", dest="discovery", action="store_false", help="without Home Assistant")
     parser.add_argument("--json", action="store_true")
+    fleet_model.add_arguments(parser)
     return parser.parse_args()
 
 

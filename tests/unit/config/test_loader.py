@@ -278,6 +278,15 @@ def test_a_relative_file_is_relative_to_the_configuration(write, tmp_path):
     assert config.detector.yunet == Path("/opt/y.onnx")
 
 
+def test_a_list_from_the_environment_is_toml():
+    environ = {"FERD_MQTT__HOSTS": '["a", "b:8883"]', "FERD_WEB__ALLOWED_HOSTS": "['ferd.example']"}
+    config = load_config(None, environ)
+    assert config.mqtt.hosts == ["a", "b:8883"]
+    assert config.web.allowed_hosts == ["ferd.example"]
+    with pytest.raises(ConfigError, match=r"environment FERD_MQTT__HOSTS: .* must be a list in brackets"):
+        load_config(None, {"FERD_MQTT__HOSTS": "a, b"})
+
+
 def test_an_unknown_section_from_the_environment_names_the_variable():
     with pytest.raises(ConfigError, match=r"environment FERD_MQT__HOST: unknown key mqt\. Did you mean mqtt"):
         load_config(None, {"FERD_MQT__HOST": "x"})
