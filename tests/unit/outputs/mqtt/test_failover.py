@@ -317,3 +317,13 @@ def test_watch_and_doctor_look_at_each(tmp_path: Path):
     assert heard == [STATE]
     assert found[f"broker 127.0.0.1:{dead}"] == "error"
     assert found[f"broker 127.0.0.1:{alive.port}"] == "ok"
+
+
+def test_doctor_names_a_server_that_never_answers(tmp_path: Path):
+    with mosquitto(tmp_path) as alive, socket.create_server(("127.0.0.1", 0)) as half_dead:
+        dead = half_dead.getsockname()[1]
+        config = MqttConfig(hosts=[f"127.0.0.1:{dead}", f"127.0.0.1:{alive.port}"], discovery=False)
+        found = {it.about: it for it in examine(Config(mqtt=config), {})}
+    assert found[f"broker 127.0.0.1:{dead}"].verdict == "error"
+    assert found[f"broker 127.0.0.1:{dead}"].remedy
+    assert found[f"broker 127.0.0.1:{alive.port}"].verdict == "ok"
