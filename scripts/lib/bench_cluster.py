@@ -117,6 +117,7 @@ class Bench:
     def __init__(self, args: argparse.Namespace, cluster: Cluster) -> None:
         self._args, self._cluster, self._random = args, cluster, random.Random(args.seed)
         self.phases: list[Phase] = []
+        self.ended_early = ""
         self.subscriber = Subscriber(cluster.addresses)
         if not self.subscriber.subscribed.wait(60):
             sys.exit("the subscriber cannot subscribe")
@@ -136,9 +137,12 @@ class Bench:
             "roll": self._roll,
             "quorum": self._lose_quorum,
         }
-        for name in self._args.faults:
-            faults[name]()
-            self._settle("steady")
+        try:
+            for name in self._args.faults:
+                faults[name]()
+                self._settle("steady")
+        except (SystemExit, KeyboardInterrupt) as problem:  # what was measured until then is judged all the same
+            self.ended_early = str(problem).partition("\n")[0][:120] or "interrupted"
         self._fleet.quiet()
         time.sleep(LAST_STATE_S)
         self.phases[-1].ended = time.time()
@@ -363,6 +367,7 @@ def main() -> int:
             cluster.end()
     result = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {loads[0]:.0f} to {loads[1]:.0f}",
+        **({"ended_early": bench.ended_early} if bench.ended_early else {}),
         "cut_off_by": "network namespaces" if isolated else "SIGSTOP",
         "nodes": args.nodes,
         "seed": args.seed,
@@ -375,8 +380,8 @@ def main() -> int:
         **judge(sent, bench.subscriber.heard, bench.phases),
     }
     print(json.dumps(result) if args.json else table(result))
-    faults = ("lost_acknowledged", "not_back", "late_back", "offline_at_the_end", "wrong_states")
-    return 1 if any(result[key] for key in faults) else 0
+    faults = ("ended_early", "lost_acknowledged", "not_back", "late_back", "offline_at_the_end", "wrong_states")
+    return 1 if any(result.get(key) for key in faults) else 0
 
 
 if __name__ == "__main__":

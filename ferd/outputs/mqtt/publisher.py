@@ -108,7 +108,7 @@ class Publisher:
         self._birth = topics.birth(config.discovery_prefix) if config.discovery else None
         self._after = after
         self._began: float | None = None
-        self._is_silent = False  # the broker of the last connection
+        self._is_useless = False  # the broker of the last connection: it is there, and answers or keeps nothing
         self._republish_after_connect = False
         self._republish_at: float | None = None
         self._identity, self._own = identity, OwnTopics(node, run)
@@ -188,7 +188,7 @@ class Publisher:
             pause_s, reason = self._failover.switch_pause_s(), "the broker names another server"
         elif ending.kind == "moved":
             pause_s, reason = 0.0, "back to the preferred server"
-        elif (self._is_silent or (ending.lasted_s or 0.0) < STABLE_AFTER_S) and not self._failover.failed():
+        elif (self._is_useless or (ending.lasted_s or 0.0) < STABLE_AFTER_S) and not self._failover.failed():
             pause_s, reason = self._failover.switch_pause_s(), ""
         else:
             reason = ""
@@ -234,7 +234,7 @@ class Publisher:
             on_subscription_refused=self._subscription_refused,
             on_acknowledged=lambda message: self._outbox.acknowledge(message, time.monotonic()),
         )
-        self._began, self._is_silent = None, False
+        self._began, self._is_useless = None, False
         try:
             connection.open()
             return self._await_answer(connection) or self._session(connection)
@@ -331,11 +331,12 @@ class Publisher:
                 self._failover.postpone(now)
             if (since := connection.waits_since()) is not None and now - since > ACKNOWLEDGED_WITHIN_S:
                 connection.ended = f"nothing acknowledged for {ACKNOWLEDGED_WITHIN_S:.0f} s"
+                self._is_useless = True
                 return False
             since = connection.silent_since() if self._settings.servers else None
             if since is not None and now - since > SILENT_AFTER_S:
                 connection.ended = f"no answer for {SILENT_AFTER_S:.0f} s"
-                self._is_silent = True
+                self._is_useless = True
                 return False
             wait_s = self._tick()
             self._republish_if_due(connection, now)

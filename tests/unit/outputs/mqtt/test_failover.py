@@ -208,6 +208,45 @@ def test_a_server_that_falls_silent_is_left_and_nothing_is_lost(
     assert not lines(caplog, "absent")
 
 
+@contextmanager
+def server_that_keeps_nothing() -> Iterator[int]:
+    """Accept every MQTT 5 connection and acknowledge no message, as a cluster without a quorum may."""
+    stopping, lines_ = threading.Event(), []
+
+    def accept() -> None:
+        while not stopping.is_set():
+            with suppress(TimeoutError, OSError):
+                line, _ = server.accept()
+                lines_.append(line)
+                line.recv(4096)
+                line.sendall(b"\x20\x03\x00\x00\x00")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield server.getsockname()[1]
+        stopping.set()
+        thread.join()
+        for line in lines_:
+            line.close()
+
+
+def test_a_server_that_acknowledges_nothing_is_left_though_it_was_stable(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+):
+    """It used to be chosen again and again, since its connections lasted."""
+    monkeypatch.setattr(publisher_module, "ACKNOWLEDGED_WITHIN_S", 1.0)
+    monkeypatch.setattr(publisher_module, "STABLE_AFTER_S", 0.5)
+    with (
+        mosquitto(tmp_path) as sound,
+        server_that_keeps_nothing() as port,
+        Ear(sound.port) as ear,
+        publishing(outbox, port, sound.port),
+    ):
+        ear.wait(STATE, timeout_s=20)
+
+
 def test_a_single_broker_is_not_left_while_it_is_busy(
     tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
