@@ -26,8 +26,10 @@ Examples:
 
 wire_cpu_ms is the CPU time from the bytes of a JPEG (or of the file) to the reading while a face is followed,
 wire_search_cpu_ms the same with the detector in every frame; colour_decode_cpu_ms is what decoding to colour would add.
-cpu is the time of all cores together. p95 is the 95th percentile. start_s is the time from the start of Python to the
-first reading. rss_mb is the resident memory of this process (10^6 bytes).
+frame_cpu_ms is the median of frames in colour while a face is followed, frame_mean_cpu_ms their mean, in which the
+detector's search twice a second counts; gray_frame_cpu_ms is the median of frames in gray, as every camera delivers
+them. cpu is the time of all cores together. p95 is the 95th percentile. start_s is the time from the start of Python to
+the first reading. rss_mb is the resident memory of this process (10^6 bytes).
 """
 
 
