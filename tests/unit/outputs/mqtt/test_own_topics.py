@@ -171,6 +171,7 @@ def test_the_living_one_is_online_again_soon_after_the_other_stopped(tmp_path: P
 
 def test_a_copied_system_is_told_to_make_a_new_machine_id(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, device(broker.port, "ferd_aaaaaa", "a1"):
+        ear.wait(ALERT)  # sent after ferd has subscribed
         ear.say(INFO, other("ferd_aaaaaa", "b1").decode())
         wait_for(lambda: lines(caplog, "another ferd"))
         assert "machine-id" in lines(caplog, "another ferd")[0]
