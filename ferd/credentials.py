@@ -9,6 +9,7 @@ secret is the first line of its file, read here in one way for all keys.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,7 +79,12 @@ def first_line(key: str, file: Path, what: str) -> str:
             raise ConfigError(f"{key}: {file} is not a regular file. Write the {what} into one")
         with file.open("rb") as opened:
             lines = decode_text(opened.read(MAX_FILE_BYTES)).splitlines()
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG, errno.ENOTDIR):
+            raise ConfigError(
+                f"{key}: {named} cannot be read ({error.strerror}). It must be a text file that ferd's user may read"
+                f"{_passed(named)}"
+            ) from None
         # Without its name: the key may hold the password itself by mistake.
         folder = f" in {file.parent}" if is_dir(file.parent) else ""
         raise ConfigError(
@@ -86,11 +92,6 @@ def first_line(key: str, file: Path, what: str) -> str:
         ) from None
     except EncodingError as error:
         raise ConfigError(f"{key}: {named} cannot be read: {error}{_passed(named)}") from None
-    except OSError as error:
-        raise ConfigError(
-            f"{key}: {named} cannot be read ({error.strerror}). It must be a text file that ferd's user may read"
-            f"{_passed(named)}"
-        ) from None
     line = lines[0].strip() if lines else ""
     if not line:
         raise ConfigError(f"{key}: the first line of {file} is empty. Write the {what} into it")

@@ -56,6 +56,8 @@ Flag = Annotated[bool, Strict()]
 
 
 def _relative_to_config(path: Path, info: ValidationInfo) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path cannot hold the character NUL")
     folder = info.context and info.context.get("folder")
     return Path(folder) / path if folder and not str(path).startswith("~") else path
 

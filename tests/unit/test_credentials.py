@@ -70,6 +70,13 @@ def test_a_cameras_password_is_read_as_the_brokers_is(tmp_path: Path, service: P
     assert len(first_line("source_password_file", large, "password")) == MAX_FILE_BYTES
 
 
+@pytest.mark.parametrize("name", ["hush" * 100, "etc/ferd/mqtt-password/hush"])
+def test_a_password_in_the_place_of_its_file_is_not_shown(tmp_path: Path, service: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="does not exist") as caught:
+        first_line("mqtt.password_file", tmp_path / name, "password")
+    assert "hush" not in str(caught.value)
+
+
 def test_an_empty_credential_stands_for_a_missing_file(service: Path) -> None:
     (service / "mqtt.password").write_text("\n")
     file = service_file("mqtt.password")

@@ -84,6 +84,7 @@ WRONG = [
         '[web]\nallowed_hosts = ["x", "https://me:hush@x/hush"]',
         "web.allowed_hosts = ['x', 'https://x/…']: each must be",
     ),
+    ('[mqtt]\npassword_file = "hush\\u0000"', "a path cannot hold the character NUL"),
     ('[cameras."rtsp://me:hush@host/film"]\nfps = 5', "cameras.rtsp://host/… = 'rtsp://host/…': use 1 to 32"),
     ('[cameras.desk]\nsource = ["ftp://me:hush@host/film"]', "ftp://host/…"),
     ('[cameras.desk]\nsource = "ftp://me:hush@host/film"', "ftp://host/…"),
