@@ -50,6 +50,8 @@ LATE_S = 4.0
 """An alert begins and ends within this time of what the camera shows, on a busy machine."""
 SETTLES_S = 12.0
 """From the end of a disturbance until everything is published: the client reconnects after 1 to 8 s."""
+DELIVERED_S = 90.0
+"""At the end, alerts that wait in ferd's journal have this long: the longest pause between two connects is 60 s."""
 USAGE_EVERY_S = 2.0
 KILL_S = 2.0
 """mosquitto saves its sessions every second: an alert of this time before a kill cannot be blamed on ferd."""
@@ -286,7 +288,7 @@ class Soak:
         self.compare()
         ended = time.time()
         time.sleep(LATE_S)
-        self._note_made()
+        self._await_delivery()
         self._stopping.set()
         code = self.ferd.stop()
         self.subscriber.close()
@@ -294,6 +296,17 @@ class Soak:
             camera.close()
         self.broker.end()
         return self.judge(began, ended, code)
+
+    def _await_delivery(self) -> None:
+        """Wait for what ferd still holds: after many short connections it tries again less often."""
+        end = time.monotonic() + DELIVERED_S
+        self._note_made()
+        while self._missing() and time.monotonic() < end:
+            time.sleep(1.0)
+
+    def _missing(self) -> set[str]:
+        """Return the ids of alerts that ferd made and the subscriber has not received."""
+        return self.tally.made.keys() - {event.get("id") for _, event in list(self.subscriber.events)}
 
     # ---- disturbances ----
 

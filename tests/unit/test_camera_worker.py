@@ -189,7 +189,7 @@ def test_a_camera_of_which_no_frame_can_be_analysed_is_offline(make, monkeypatch
 
     worker._pipeline.step = fails
     seen.until("offline")
-    assert "every frame" in (worker.snapshot().error or "")
+    wait_for(lambda: seen.step() or "every frame" in (worker.snapshot().error or ""), 10)
     assert caplog.text.count("ZeroDivisionError: every frame") == 1, "one log entry, not one for each frame"
     worker._pipeline.step = step
     seen.until("online")

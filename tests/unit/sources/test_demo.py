@@ -88,7 +88,8 @@ def test_the_shipped_model_reads_what_the_script_says(act: demo.SceneEvent) -> N
             readings.append(classify(cut(gray, face, bundle.crop, detect.name, (48, 48))))
     probability = np.mean(readings, axis=0)[classify.labels.index(act.label)]
     assert len(readings) >= 6
-    assert probability > 0.55
+    assert probability > 0.5
+    assert probability == max(np.mean(readings, axis=0))
 
 
 def test_looks_come_and_go_smoothly() -> None:

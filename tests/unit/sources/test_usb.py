@@ -85,7 +85,8 @@ class TestDoesNotOpen:
             UsbCamera(path).open()
 
     @pytest.mark.parametrize(
-        ("number", "words"), [(errno.EACCES, "group video"), (errno.EBUSY, "fuser"), (errno.EIO, "cannot be opened")]
+        ("number", "words"),
+        [(errno.EACCES, "usermod -aG video"), (errno.EBUSY, "fuser"), (errno.EIO, "cannot be opened")],
     )
     def test_forbidden_or_busy(self, monkeypatch: pytest.MonkeyPatch, number: int, words: str) -> None:
         def refuse(path: object, flags: int) -> int:

@@ -27,8 +27,8 @@ def seen(models, made, fps, config=CONFIG, **how):
     return [(one.t, one.name) for reading in readings for one in reading.gestures if one.t == reading.t]
 
 
-def right(made, found):
-    return [next((name for t, name in found if one.start < t <= one.end + 0.4), None) == one.name for one in made]
+def right(made, found, late_s=0.4):
+    return [next((name for t, name in found if one.start < t <= one.end + late_s), None) == one.name for one in made]
 
 
 @pytest.mark.parametrize(("fps", "how"), [(15, {}), (10, {"lost": 0.1}), (15, {"mirror": True})])
@@ -36,7 +36,8 @@ def test_what_the_drawn_person_does_is_recognised(models, fps, how):
     made = script(RELIABLE)
     found = seen(models, made, fps, **how)
     assert Counter(name for _, name in found) == Counter(RELIABLE), found
-    assert all(right(made, found))
+    # A frame that is lost at the end of a gesture makes it as much later.
+    assert all(right(made, found, 0.4 + how.get("lost", 0) * 10 / fps))
 
 
 def test_the_others_too_where_they_are_asked_for(models):
