@@ -284,11 +284,16 @@ def _row(phase: Phase, sent: Sent, heard: Heard) -> dict[str, Any]:
 
 
 def times_back(phase: Phase, connections: Sequence[tuple[str, float, str]]) -> dict[str, float | None]:
-    """Return for each node that a victim served how long it took to be connected again; None: it is not."""
+    """Return for each node that a victim served how long it took to be connected again; None: it is not.
+
+    0.0: it was already connected at ``back_from``.
+    """
     served, after = _split(phase, connections)
     back: dict[str, float | None] = {node: None for node, server in served.items() if server in phase.victims}
     for node, at, server in after:
-        if server and at >= phase.back_from and back.get(node, 0.0) is None:
+        if node in back and at < phase.back_from:
+            back[node] = 0.0 if server else None
+        elif server and back.get(node, 0.0) is None:
             back[node] = at - phase.back_from
     return back
 
