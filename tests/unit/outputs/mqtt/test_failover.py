@@ -196,7 +196,8 @@ def test_a_server_that_falls_silent_is_left_and_nothing_is_lost(
         Ear(second.port) as ear,
         publishing(outbox, first.port, second.port) as publisher,
     ):
-        wait_for(lambda: publisher.status.server.endswith(str(first.port)), 10)
+        with Ear(first.port) as before:
+            before.wait(STATE, timeout_s=10)
         first.freeze()
         event = Event("face_left", "one", 1, None, None, None, 3.0, 0.0)
         outbox.put(topics.event_message("hall", "desk", event), time.monotonic())
