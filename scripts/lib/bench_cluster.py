@@ -34,6 +34,7 @@ PATIENCE_S = 180.0
 CONNECT_WITHIN_S = 600.0
 FAULTS = ("kill", "cut", "roll", "quorum")
 MIN_GAP_S = 5.0
+QUIET_S = 10.0
 
 
 @dataclass
@@ -128,6 +129,11 @@ class Bench:
         self._fleet = Fleet(args, cluster.addresses)
         self._await(lambda: self._online(args.nodes), CONNECT_WITHIN_S)
         self.connected_within_s = time.time() - begun
+        # A broker accepts a connection before it has declared the queue and bound its topics.
+        self._await(
+            lambda: list(self.subscriber.heard.statuses.values()).count("online") >= args.nodes, CONNECT_WITHIN_S
+        )
+        self.published_within_s = time.time() - begun
 
     def run(self) -> Sent:
         self._settle("steady", measured=True)
@@ -232,10 +238,11 @@ class Bench:
             time.sleep(0.5)
 
     def _await_quiet(self) -> None:
+        """Wait until nothing arrived for QUIET_S: a busy cluster needs a while."""
         count = -1
         while count != self.subscriber.heard.messages:
             count = self.subscriber.heard.messages
-            time.sleep(3)
+            time.sleep(QUIET_S)
 
     def _say(self, text: str) -> None:
         print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
@@ -284,11 +291,16 @@ def _row(phase: Phase, sent: Sent, heard: Heard) -> dict[str, Any]:
 
 
 def times_back(phase: Phase, connections: Sequence[tuple[str, float, str]]) -> dict[str, float | None]:
-    """Return for each node that a victim served how long it took to be connected again; None: it is not."""
+    """Return for each node that a victim served how long it took to be connected again; None: it is not.
+
+    0.0: it was already connected at ``back_from``.
+    """
     served, after = _split(phase, connections)
     back: dict[str, float | None] = {node: None for node, server in served.items() if server in phase.victims}
     for node, at, server in after:
-        if server and at >= phase.back_from and back.get(node, 0.0) is None:
+        if node in back and at < phase.back_from:
+            back[node] = 0.0 if server else None
+        elif server and back.get(node, 0.0) is None:
             back[node] = at - phase.back_from
     return back
 
@@ -373,6 +385,7 @@ def main() -> int:
         "seed": args.seed,
         "readings_a_second": args.nodes * READINGS_A_SECOND,
         "connected_within_s": round(bench.connected_within_s, 1),
+        "published_within_s": round(bench.published_within_s, 1),
         "messages_a_second": round(bench.messages_a_second, 1),
         "broker_cpu_percent": [round(it, 1) for it in bench.cpu_percent],
         "broker_rss_mb": [round(it) for it in bench.rss_mb],

@@ -39,6 +39,11 @@ def test_what_happened_before_the_quorum_was_there_again_does_not_count():
     assert times_back(Phase("quorum lost", 10.0, (A,), 30.0, 40.0), connections) == {"x": 1.0}
 
 
+def test_a_node_that_was_early_is_back():
+    connections = [("x", 1.0, A), ("x", 11.0, ""), ("x", 29.0, B)]
+    assert times_back(Phase("quorum lost", 10.0, (A,), 30.0, 40.0), connections) == {"x": 0.0}
+
+
 def test_only_what_was_acknowledged_can_be_lost():
     heard = Heard(events=[("one", 1.0, 1.2), ("one", 1.0, 1.4)])
     result = judge(sent(), heard, [Phase("steady", 0.0, ended=9.0)])

@@ -130,6 +130,7 @@ class MqttConnection:
         self.ended: str | None = None
         self.limits = ServerLimits()
         self._ended_with: int | None = None
+        self._has_acknowledged = False
         self._max_incoming = max_incoming
         self._subscriptions: dict[int, str] = {}
         self._topic_was_logged = False
@@ -244,8 +245,11 @@ class MqttConnection:
     def silent_since(self) -> float | None:
         """Return since when the broker owes an answer and sent nothing at all; None while it owes none.
 
-        It owes one for each QoS 1 message and each ping. In monotonic seconds.
+        It owes one for each QoS 1 message and each ping. In monotonic seconds. None as well until it has acknowledged a
+        message: what a new connection subscribes to can keep a cluster busy for longer than the rest ever takes.
         """
+        if not self._has_acknowledged:
+            return None
         owed = [at for at in (self.waits_since(), self._client.pinged_at) if at is not None]
         return max(min(owed), self._client.heard_at) if owed else None
 
@@ -344,6 +348,7 @@ class MqttConnection:
 
     def _acknowledged(self, _c: Client, _u: Any, mid: int, code: ReasonCode, _p: Properties | None) -> None:
         # MQTT 5 only: with 3.1.1 a publish that the broker's ACL refuses is acknowledged like any other.
+        self._has_acknowledged = True
         _, message = self.unacked.pop(mid, (0.0, None))
         if message is None:
             return

@@ -196,7 +196,8 @@ def test_a_server_that_falls_silent_is_left_and_nothing_is_lost(
         Ear(second.port) as ear,
         publishing(outbox, first.port, second.port) as publisher,
     ):
-        wait_for(lambda: publisher.status.server.endswith(str(first.port)), 10)
+        with Ear(first.port) as before:
+            before.wait(STATE, timeout_s=10)
         first.freeze()
         event = Event("face_left", "one", 1, None, None, None, 3.0, 0.0)
         outbox.put(topics.event_message("hall", "desk", event), time.monotonic())
@@ -245,6 +246,37 @@ def test_a_server_that_acknowledges_nothing_is_left_though_it_was_stable(
         publishing(outbox, port, sound.port),
     ):
         ear.wait(STATE, timeout_s=20)
+
+
+def test_a_slow_server_is_given_more_time_each_time(tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch):
+    """It used to be left before it could answer, again and again, which kept it slow."""
+    monkeypatch.setattr(publisher_module, "ANSWER_WAITS_S", {"5": 0.2, "3.1.1": 0.2})
+    late_s, stopping, threads = 0.8, threading.Event(), []
+
+    def answer(line: socket.socket) -> None:
+        with suppress(OSError), line:
+            version = line.recv(4096)[8]
+            time.sleep(late_s)
+            line.sendall(b"\x20\x03\x00\x00\x00" if version == 5 else b"\x20\x02\x00\x00")
+            stopping.wait(20)
+
+    def accept() -> None:
+        while not stopping.is_set():
+            with suppress(TimeoutError, OSError):
+                threads.append(threading.Thread(target=answer, args=(server.accept()[0],)))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        threads.append(threading.Thread(target=accept))
+        threads[0].start()
+        try:
+            with publishing(outbox, server.getsockname()[1]) as publisher:
+                wait_for(lambda: publisher.status.connected, 20)
+        finally:
+            stopping.set()
+            for thread in threads:
+                thread.join()
 
 
 def test_a_single_broker_is_not_left_while_it_is_busy(
