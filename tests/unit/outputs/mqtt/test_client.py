@@ -109,6 +109,7 @@ def test_a_lost_line_ends_the_link_and_keeps_what_was_not_acknowledged(broker: M
         assert list(link.unacked.values()) in ([], [(7.0, WILL)])
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what gc finds of tests before
 def test_a_connection_that_is_over_holds_no_descriptor(broker: Mosquitto):
     """Each reconnect kept paho's pair of sockets until the next garbage collection."""
     with linked(broker, "5"):
