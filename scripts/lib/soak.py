@@ -3,8 +3,8 @@
 What should be published is known twice. From the cameras, which this script plays: somebody is there, or nobody; a rule
 makes an alert of an empty room, which must begin and end once, whatever happens to the broker, the page and the
 configuration meanwhile. And from the page, which lists the events that ferd made: each of them must arrive. So an alert
-that was never made (nobody was found in time) is told from one that was lost on its way. At quiet moments the broker's
-retained values are compared with the page's.
+that was never made (nobody was found in time) is distinguished from one that was lost on its way. At quiet moments the
+broker's retained values are compared with the page's.
 """
 
 from __future__ import annotations

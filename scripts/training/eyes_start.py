@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.eyes_net import EyesNet
-from training.start import layers_of, settle_norms
+from training.start import read_back
 
 
 def net_of(path: Path, inputs: Tensor) -> EyesNet:
@@ -17,17 +16,8 @@ def net_of(path: Path, inputs: Tensor) -> EyesNet:
     Raises ValueError when the file is of another shape.
     """
     net = EyesNet().eval()
-    layers = layers_of(path)
-    pairs = [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[0], nn.Conv2d)]
-    wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [tuple(net.head.weight.shape)]
-    if wanted != [tuple(weight.shape) for weight, _ in layers]:
-        raise ValueError(f"{path} is not a net of this shape: train from nothing (--fresh)")
-    with torch.no_grad():
-        for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
-            conv.weight.copy_(weight)
-            norm.running_var.fill_(1 - norm.eps)
-            norm.bias.copy_(bias)
-        net.head.weight.copy_(layers[-1][0])
-        net.head.bias.copy_(layers[-1][1])
-        settle_norms(net, pairs, inputs)
+    try:
+        read_back(net, net.head, path, inputs)
+    except ValueError as error:
+        raise ValueError(f"{error}: train from nothing (--fresh)") from None
     return net

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from training.landmarks_net import LandmarksNet
-from training.start import layers_of, settle_norms
+from training.start import read_back
 
 SPREAD = 0.2  # standard deviation of the weights of a net that was trained from nothing
 
@@ -23,19 +23,11 @@ def net_of(path: Path, inputs: Tensor) -> LandmarksNet:
         ValueError: The file is of another shape.
     """
     net = LandmarksNet().eval()
-    layers = layers_of(path)
-    pairs = [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[0], nn.Conv2d)]
-    wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [tuple(net.outer.weight.shape)]
-    if wanted != [tuple(weight.shape) for weight, _ in layers]:
-        raise ValueError(f"{path} is not a net of this shape: train from nothing (--from-nothing)")
+    try:
+        pairs = read_back(net, net.outer, path, inputs)
+    except ValueError as error:
+        raise ValueError(f"{error}: train from nothing (--from-nothing)") from None
     with torch.no_grad():
-        for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
-            conv.weight.copy_(weight)
-            norm.running_var.fill_(1 - norm.eps)
-            norm.bias.copy_(bias)
-        net.outer.weight.copy_(layers[-1][0])
-        net.outer.bias.copy_(layers[-1][1])
-        settle_norms(net, pairs, inputs)
         for conv, norm in pairs:
             _enlarge(conv, norm)
     return net

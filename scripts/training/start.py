@@ -42,7 +42,7 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
     """
     net = ExpressionNet(shape).eval()
     layers = layers_of(path)
-    pairs = [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[0], nn.Conv2d)]
+    pairs = convolutions(net)
     wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [(len(LABELS), shape.features)]
     if not _fits([tuple(weight.shape) for weight, _ in layers], wanted):
         raise ValueError(f"{path} does not fit into a net of the shape {shape}")
@@ -56,6 +56,38 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
         _set_head(net.head, *layers[-1])
         settle_norms(net, pairs, to_input(torch.from_numpy(tiles)))
     return net
+
+
+def read_back(net: nn.Module, last: nn.Linear, path: Path, inputs: Tensor) -> list[nn.Sequential]:
+    """Give a net the weights of a file of the same shape; returns its pairs of convolution and batch norm.
+
+    Args:
+        net: Pairs of convolution and batch norm, in the order of their work.
+        last: Its last layer.
+        inputs: Pictures as the net takes them: over these the batch norms take their statistics.
+
+    Raises:
+        ValueError: The file is of another shape.
+    """
+    layers = layers_of(path)
+    pairs = convolutions(net)
+    wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [tuple(last.weight.shape)]
+    if wanted != [tuple(weight.shape) for weight, _ in layers]:
+        raise ValueError(f"{path} is not a net of this shape")
+    with torch.no_grad():
+        for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
+            conv.weight.copy_(weight)
+            norm.running_var.fill_(1 - norm.eps)
+            norm.bias.copy_(bias)
+        last.weight.copy_(layers[-1][0])
+        last.bias.copy_(layers[-1][1])
+        settle_norms(net, pairs, inputs)
+    return pairs
+
+
+def convolutions(net: nn.Module) -> list[nn.Sequential]:
+    """Return the pairs of convolution and batch norm, in the order of their work."""
+    return [m for m in net.modules() if isinstance(m, nn.Sequential) and len(m) == 2 and isinstance(m[0], nn.Conv2d)]
 
 
 def with_word_of(path: Path, world: World) -> World:

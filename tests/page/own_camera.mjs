@@ -55,7 +55,7 @@ await story("the expression follows the clip", async () => {
   }
 });
 
-await story("a second visitor is told who has it, and takes over by a button", async () => {
+await story("a second visitor reads who has it, and takes over by a button", async () => {
   const second = await open(address, PERMITTED);
   await says(second, /Chrome on Linux sends the pictures of this camera since \d\d:\d\d/);
   await second.screenshot({ path: `${shots}/own-second.png` });

@@ -100,7 +100,7 @@ class Receiver:
         self._due = 0.0
 
     async def run(self, config: CameraConfig) -> None:
-        """Receive until the sender leaves, misbehaves or the camera is switched off or configured anew."""
+        """Receive until the sender leaves, misbehaves or the camera is switched off or configured again."""
         pictures = inbox(config.source)
         await self._say(
             kind="go", width=config.width, height=config.height, fps=config.fps, max_bytes=MAX_PICTURE_BYTES

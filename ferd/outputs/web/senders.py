@@ -40,7 +40,7 @@ class Senders:
         return self._senders.get(camera)
 
     def enter(self, camera: str, sender: Sender) -> None:
-        """Make `sender` the one who sends; whoever did is disconnected."""
+        """Make `sender` the one who sends; the one before is disconnected."""
         before = self._senders.get(camera)
         self._senders[camera] = sender
         if before is not None and before.task is not None:
