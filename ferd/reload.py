@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ferd.config import Config
-from ferd.config.models import Section
+from ferd.config import Config, Section
 from ferd.snapshot import FileStamps
 from ferd.vision.loader import expression_bundle
 

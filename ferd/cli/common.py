@@ -15,7 +15,7 @@ from typing import Literal, NoReturn
 
 from ferd.cli.help import HelpFormatter
 from ferd.config import MqttConfig
-from ferd.config.models import NAME_PATTERN
+from ferd.config.schema.values import NAME_PATTERN
 from ferd.errors import EXIT_USAGE, FerdError
 from ferd.log_limit import RepeatFilter
 

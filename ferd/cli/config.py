@@ -13,7 +13,7 @@ from ferd.config import Config, load_config
 from ferd.config.exposure import exposed_secrets
 from ferd.config.fleet import load_fleet
 from ferd.config.loader import SYSTEM_FILE
-from ferd.config.models import host_name
+from ferd.config.schema.node import host_name
 from ferd.config.source import redact
 from ferd.config.template import default_toml
 from ferd.errors import EXIT_USAGE, ConfigError

@@ -6,7 +6,8 @@ import re
 import stat
 from pathlib import Path
 
-from ferd.config.models import CameraConfig, Config
+from ferd.config.schema.cameras import CameraConfig
+from ferd.config.schema.root import Config
 from ferd.credentials import SERVICE_FOLDER
 
 

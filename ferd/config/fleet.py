@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from ferd.config.loader import key_at_start, parse_toml, read_file
 from ferd.config.messages import Keys, explain, location
-from ferd.config.models import Config
+from ferd.config.schema.root import Config
 from ferd.config.source import is_address, login_of
 from ferd.errors import ConfigError
 

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from ferd.config.messages import Keys, explain, explain_syntax, field_of, location
-from ferd.config.models import Config
+from ferd.config.schema.root import Config
 from ferd.encodings import EncodingError, decode_text
 from ferd.errors import ConfigError
 from ferd.fs import exists

@@ -14,7 +14,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from ferd.addresses import shown
-from ferd.config.models import NAME_PATTERN, Config
+from ferd.config.schema.root import Config
+from ferd.config.schema.values import NAME_PATTERN
 from ferd.config.source import redact
 
 Keys = tuple[str | int, ...]

@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ferd.config.models import AlertConfig, CameraConfig, Config
+from ferd.config.schema.alerts import AlertConfig
+from ferd.config.schema.cameras import CameraConfig
+from ferd.config.schema.root import Config
 
 HEAD = """\
 # ferd's configuration: /etc/ferd/ferd.toml

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ferd.config import Config
-from ferd.config.models import Section
+from ferd.config import Config, Section
 from ferd.credentials import FILES, is_passed, service_file
 from ferd.fs import exists, expand
 from ferd.installation import Installation

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypedDict
 
-from ferd.config.models import CameraConfig, aspect_ratio
+from ferd.config import CameraConfig
+from ferd.config.schema.cameras import aspect_ratio
 from ferd.config.source import is_address, is_browser
 from ferd.fs import expand, is_dir
 from ferd.pictures import PICTURE_SUFFIXES, UNREADABLE_SUFFIXES

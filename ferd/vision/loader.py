@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 
-from ferd.config.models import Config, check_labels
+from ferd.config import Config, check_labels
 from ferd.errors import ConfigError, ModelError
 from ferd.models.bundle import Bundle
 from ferd.models.registry import find_bundle

@@ -10,7 +10,7 @@ from typing import ParamSpec, Protocol, TypeVar
 import cv2
 import numpy as np
 
-from ferd.config.models import CameraConfig, Config
+from ferd.config import CameraConfig, Config
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.gestures import GestureName
 from ferd.policy.primary_face import StickyPrimaryFace

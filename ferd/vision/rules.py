@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferd.config.models import Config
+from ferd.config import Config
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.alert_rules import Condition, Rule
 from ferd.policy.drowsiness import DrowsinessLimits

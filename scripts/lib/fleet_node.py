@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from ferd import topics
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.event_builder import EventBuilder
 from ferd.outputs.home_assistant.discovery import Device, announcement
 from ferd.outputs.mqtt.outbox import Outbox

@@ -9,8 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ferd.config import CameraConfig, Config
-from ferd.config.models import ExpressionConfig
+from ferd.config import CameraConfig, Config, ExpressionConfig
 from ferd.models.registry import find_bundle
 from ferd.types import Box, Face, Frame, LandmarkReading
 from ferd.vision.align import cut

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ferd.config.models import DetectorConfig
+from ferd.config import DetectorConfig
 from ferd.errors import FerdError, ModelError
 from ferd.models.preprocess import Crop, View
 from ferd.models.registry import find_installed

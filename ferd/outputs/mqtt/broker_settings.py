@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.credentials import INSTANCE_ENV, first_line, passed, readable, service_file
 from ferd.errors import ConfigError
 from ferd.fs import exists, is_file

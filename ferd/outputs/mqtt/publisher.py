@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ferd import topics
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, broker_settings
 from ferd.outputs.mqtt.client import MqttConnection, Protocol, TooLargeError, UnsendableError, Wake
 from ferd.outputs.mqtt.connection_policy import STABLE_AFTER_S, Backoff, ConnectionPolicy, Ending, Kind, failure

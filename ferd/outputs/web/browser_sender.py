@@ -15,7 +15,7 @@ from typing import Any
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from ferd.config.models import CameraConfig
+from ferd.config import CameraConfig
 from ferd.errors import PictureError
 from ferd.outputs.web.api import Web, make_router
 from ferd.outputs.web.senders import Sender, who

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ferd import __version__
-from ferd.config import Config
-from ferd.config.models import CameraConfig, SmoothingConfig
+from ferd.config import CameraConfig, Config, SmoothingConfig
 from ferd.config.source import is_browser
 from ferd.outputs.health import read_rss_mb, read_temperature_c, read_throttled
 from ferd.policy.gestures import THRESHOLDS, GestureName

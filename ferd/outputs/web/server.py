@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from ferd.config.models import WebConfig
+from ferd.config import WebConfig
 from ferd.outputs.web.daemon_view import DaemonView
 from ferd.outputs.web.history import ReadingLog
 from ferd.outputs.web.senders import Senders

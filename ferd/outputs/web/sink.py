@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferd.config import Config
-from ferd.config.models import WebConfig
+from ferd.config import Config, WebConfig
 from ferd.credentials import first_line
 from ferd.errors import ConfigError
 from ferd.extras import how_to_add

@@ -17,8 +17,16 @@ from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.requests import HTTPConnection
 
-from ferd.config import Config, load_config
-from ferd.config.models import AlertConfig, ExpressionConfig, FatigueConfig, Section, SmoothingConfig, check_labels
+from ferd.config import (
+    AlertConfig,
+    Config,
+    ExpressionConfig,
+    FatigueConfig,
+    Section,
+    SmoothingConfig,
+    check_labels,
+    load_config,
+)
 from ferd.errors import FerdError
 from ferd.extras import Environment
 from ferd.models.registry import find_bundle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from ferd.config.models import DetectorConfig
+from ferd.config import DetectorConfig
 from ferd.errors import ConfigError
 from ferd.models.registry import YUNET_NAME, find_installed, find_yunet
 from ferd.vision.detectors import haar, yunet

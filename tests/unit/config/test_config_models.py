@@ -2,8 +2,7 @@
 
 import pytest
 
-from ferd.config import load_config
-from ferd.config.models import check_labels
+from ferd.config import check_labels, load_config
 from ferd.errors import ConfigError
 
 LABELS = ("anger", "happiness", "sadness", "neutral")

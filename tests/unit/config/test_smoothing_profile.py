@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from ferd.config import SmoothingConfig, load_config
-from ferd.config.models import QUICK
+from ferd.config.schema.recognition import QUICK
 
 
 def test_calm_is_the_default():

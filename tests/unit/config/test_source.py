@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ferd.config import CameraConfig, Config
 from ferd.config.loader import load_config
-from ferd.config.models import CameraConfig, Config
 from ferd.config.source import check_source, login_of, redact
 from ferd.errors import ConfigError
 

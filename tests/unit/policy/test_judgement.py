@@ -7,7 +7,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from ferd.config import models
+from ferd.config.schema import policies
 from ferd.policy.drowsiness import DrowsinessLimits, DrowsinessPolicy
 from ferd.policy.judgement import LEAST_FPS, NO_BLINK_S, WINDOW_S, Judgement
 from ferd.types import EyeMouthState, Unjudged
@@ -214,5 +214,5 @@ def test_the_first_window_is_not_waited_for():
 
 
 def test_the_configuration_asks_for_the_same_rate():
-    assert models.LEAST_FPS == LEAST_FPS
+    assert policies.LEAST_FPS == LEAST_FPS
     assert WINDOW_S == 10.0

@@ -8,7 +8,7 @@ from brokers import wait_for
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.config.models import CameraConfig
+from ferd.config import CameraConfig
 from ferd.errors import SourceError
 from ferd.pictures import jpeg_header
 from ferd.sources import browser

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ferd.config.models import CameraConfig
+from ferd.config import CameraConfig
 from ferd.errors import SourceError
 from ferd.sources.base import Source
 from ferd.sources.factory import open_source

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from camera_tools import gray_picture, wait_for
 
-from ferd.config.models import CameraConfig, aspect_ratio
+from ferd.config import CameraConfig
+from ferd.config.schema.cameras import aspect_ratio
 from ferd.errors import SourceError
 from ferd.pictures import read_header
 from ferd.sources import v4l2

@@ -5,8 +5,7 @@ from collections import Counter
 import pytest
 from drawn_gestures import GESTURES, frames, script
 
-from ferd.config import AlertConfig, CameraConfig, Config
-from ferd.config.models import GesturesConfig
+from ferd.config import AlertConfig, CameraConfig, Config, GesturesConfig
 from ferd.policy.gestures import RELIABLE
 from ferd.vision.loader import Models
 from ferd.vision.pipeline import Pipeline

@@ -15,7 +15,7 @@ from brokers import Ear, Mosquitto, free_port, mosquitto, wait_for
 from certificates import Authority
 
 from ferd import topics
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MqttConnection, Wake
 from ferd.outputs.mqtt.connection_policy import Backoff

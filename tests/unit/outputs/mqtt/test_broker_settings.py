@@ -14,7 +14,7 @@ from brokers import mosquitto, wait_for
 from certificates import Authority
 from pydantic import ValidationError
 
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.errors import ConfigError, FerdError
 from ferd.outputs.mqtt import broker_settings as target
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, broker_settings

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferd import topics
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.outputs.mqtt.event_store import BATCH_S, FORGET_S, LATE_A_SECOND, RETRY_S, EventStore
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.publisher import Publisher

@@ -14,8 +14,7 @@ from brokers import Ear, free_port, mosquitto, wait_for
 from pydantic import ValidationError
 
 from ferd import topics
-from ferd.config import Config
-from ferd.config.models import MqttConfig
+from ferd.config import Config, MqttConfig
 from ferd.diagnostics.broker import broker as examine
 from ferd.outputs.mqtt import failover as module
 from ferd.outputs.mqtt import publisher as publisher_module

@@ -15,7 +15,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from ferd import topics
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.outputs.mqtt.client import Protocol
 from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.outbox import Outbox

@@ -20,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ferd import topics
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.outputs.mqtt import publisher as module
 from ferd.outputs.mqtt.client import MqttConnection, Protocol
 from ferd.outputs.mqtt.connection_policy import Backoff

@@ -13,7 +13,7 @@ import pytest
 from brokers import Ear, mosquitto, wait_for
 
 from ferd import topics
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.client import MAX_INCOMING, MqttConnection, Protocol, Wake
 from ferd.outputs.mqtt.connection_policy import Backoff

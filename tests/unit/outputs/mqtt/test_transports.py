@@ -16,7 +16,7 @@ from brokers import Ear, free_port, mosquitto, wait_for
 from certificates import Authority
 
 from ferd import topics
-from ferd.config.models import MqttConfig
+from ferd.config import MqttConfig
 from ferd.errors import FerdError
 from ferd.outputs.mqtt.broker_settings import broker_settings
 from ferd.outputs.mqtt.client import Protocol

@@ -14,7 +14,7 @@ import pytest
 from brokers import free_port
 from pages import RunningPage, page
 
-from ferd.config.models import WebConfig
+from ferd.config import WebConfig
 from ferd.outputs.web.security import WRONG_TOKEN_DELAY_S
 from ferd.outputs.web.server import _listen
 

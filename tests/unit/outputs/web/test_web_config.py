@@ -3,8 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from ferd.config import Config
-from ferd.config.models import WebConfig
+from ferd.config import Config, WebConfig
 
 
 def test_it_is_off_and_on_loopback():
