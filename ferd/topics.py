@@ -205,7 +205,7 @@ STATE: Topic[State] = Topic(
 )
 EVENT: Topic[AnyEvent] = Topic(
     "ferd/{node}/{camera}/event",
-    "Something happened. An event that waited for the broker carries late.",
+    "Something happened. An event that waited for the broker carries late. [mqtt] event_expiry_s sets the expiry.",
     AnyEvent,
     (
         Event("expression_changed", "8d0f6e1c", 7, "neutral", "happiness", 0.83, 12.4, _A_MOMENT),

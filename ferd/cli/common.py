@@ -18,6 +18,7 @@ from ferd.config import MqttConfig
 from ferd.config.schema.values import NAME_PATTERN
 from ferd.errors import EXIT_USAGE, FerdError
 from ferd.log_limit import RepeatFilter
+from ferd.redaction import redact_text
 
 # ---- commands and their parsers ----
 
@@ -132,7 +133,14 @@ def confirmed(question: str) -> bool:
 SYSLOG_LEVEL = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
-class JournalFormatter(logging.Formatter):
+class LineFormatter(logging.Formatter):
+    """Format for people. Messages of libraries, and tracebacks, may quote the address of a camera."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact_text(super().format(record))
+
+
+class JournalFormatter(LineFormatter):
     """Put the level in front of each line as journald reads it (sd-daemon(3)); journald adds the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -146,6 +154,6 @@ def set_up_logging(level: int = logging.INFO, handler: logging.Handler | None = 
     if "JOURNAL_STREAM" in os.environ:
         handler.setFormatter(JournalFormatter("%(name)s: %(message)s"))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
+        handler.setFormatter(LineFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
     handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -14,11 +14,11 @@ from ferd.config.exposure import exposed_secrets
 from ferd.config.fleet import load_fleet
 from ferd.config.loader import SYSTEM_FILE
 from ferd.config.schema.node import host_name
-from ferd.config.source import redact
 from ferd.config.template import default_toml
 from ferd.errors import EXIT_USAGE, ConfigError
 from ferd.fs import exists, replace_file
 from ferd.installation import Installation
+from ferd.redaction import redact_value
 
 CONFIG_DETAILS = """
 Examples:
@@ -133,7 +133,9 @@ def _run_check(args: argparse.Namespace) -> int:
     print(f"  for       {installation.unit or 'your own ferd'}, whose models and switches are in {installation.state}")
     print(f"  node      {config.node.name}")
     for name, camera in config.cameras.items():
-        print(f"  camera    {name}: {redact(camera.source)}, {camera.width}x{camera.height} at {camera.fps:g} fps")
+        print(
+            f"  camera    {name}: {redact_value(camera.source)}, {camera.width}x{camera.height} at {camera.fps:g} fps"
+        )
     print(f"  detector  {models.detector.name}")
     print(f"  model     {models.classifier.bundle.name}: {', '.join(models.classifier.labels)}")
     if config.fatigue.enabled:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ferd.config import MqttConfig
+from ferd.redaction import redact_username
 
 
 def program(argv0: str | None = None, cwd: Path | None = None) -> str:
@@ -54,7 +55,8 @@ def client_options(mqtt: MqttConfig, username: str | None) -> list[str]:
     if username is not None:
         file = mqtt.password_file
         password = f'"$(head -n 1 {shlex.quote(str(file))})"' if file is not None else "PASSWORD"
-        options.append(f"-u {shlex.quote(username)} -P {password}")
+        user = shlex.quote(username) if redact_username(username) == username else "USER"
+        options.append(f"-u {user} -P {password}")
     if mqtt.tls:
         options.append(f"--cafile {shlex.quote(str(mqtt.ca_file))}" if mqtt.ca_file else "--tls-use-os-certs")
         options += ["--insecure"] if not mqtt.tls_verify else []

@@ -92,10 +92,10 @@ def _kept(lines: Iterator[Line], kept: list[Line] | None) -> Iterator[Line]:
 
 
 def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
-    from ferd.config.source import redact
     from ferd.errors import SourceError
     from ferd.event_builder import EventBuilder
     from ferd.fs import exists, expand
+    from ferd.redaction import redact_value
     from ferd.replay import frames, lines, read_trace
     from ferd.sources.factory import open_source
     from ferd.vision.loader import Models, set_opencv_threads
@@ -105,7 +105,7 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
 
     path = expand(args.source)
     if not exists(path) and args.source != "demo":
-        raise SourceError(f"{redact(args.source)}: no such file or folder. replay reads recordings, not cameras")
+        raise SourceError(f"{redact_value(args.source)}: no such file or folder. replay reads recordings, not cameras")
     models = Models(config, signals=args.jsonl)
     set_opencv_threads(models.detector)
     pipeline = Pipeline.of(models, config, CameraConfig(source=args.source))

@@ -24,6 +24,7 @@ from ferd.config.source import check_source, is_browser
 from ferd.errors import EXIT_RESTART, ConfigError
 from ferd.extras import how_to_add
 from ferd.fs import exists
+from ferd.redaction import redact_text
 
 if TYPE_CHECKING:
     from ferd.app import Application
@@ -259,7 +260,7 @@ def _screen(daemon: Application, head: list[str], delivery: Delivery) -> Iterato
 
     class Footer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            screen.foot = record.getMessage()
+            screen.foot = redact_text(record.getMessage())
 
     try:
         with Live(get_renderable=render, refresh_per_second=8, screen=True):  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from pathlib import Path
 from ferd.config.schema.cameras import CameraConfig
 from ferd.config.schema.root import Config
 from ferd.credentials import SERVICE_FOLDER
+from ferd.redaction import redact_username
 
 
 def exposed_secrets(config: Config, file: Path | None) -> list[str]:
@@ -22,6 +23,8 @@ def exposed_secrets(config: Config, file: Path | None) -> list[str]:
     addresses = [f"the address of camera {name}" for name, camera in config.cameras.items() if _may_hold_secret(camera)]
     if config.mqtt.transport == "websockets" and _is_secret_place(config.mqtt.websocket_path):
         addresses.append("mqtt.websocket_path")
+    if config.mqtt.username is not None and redact_username(config.mqtt.username) != config.mqtt.username:
+        addresses.append("mqtt.username")
     if file is not None and addresses and _is_readable_by_all(file):
         what = f"{addresses[0]} in {file} holds a password or a token"
         texts.append(f"{what}, and every user of this machine can read it. Run: {_remedy(file)}")

@@ -13,10 +13,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from ferd.addresses import shown
 from ferd.config.schema.root import Config
 from ferd.config.schema.values import NAME_PATTERN
-from ferd.config.source import redact
+from ferd.redaction import HIDDEN, redact_address, redact_value
 
 Keys = tuple[str | int, ...]
 """The path to a value: ("mqtt", "port"), ("cameras", "desk", "ignore_zones", 0)."""
@@ -48,7 +47,7 @@ RENAMED: Mapping[Keys, str] = {
 INVERTED: Mapping[Keys, str] = {("mqtt", "insecure"): "insecure = true is now tls_verify = false"}
 """Renamed keys whose value must be inverted, with the instruction."""
 
-ADDRESSES = ("host", "hosts", "bind", "allowed_hosts", "websocket_path")
+ADDRESSES = ("host", "hosts", "bind", "allowed_hosts")
 """Keys of [mqtt] and [web] whose values are, or may by mistake be, addresses with a secret in them."""
 
 _PLAIN_WORDS = {
@@ -80,7 +79,7 @@ def explain(
     """
     keys = tuple(key for key in error["loc"] if key != "[key]")
     where = where or location(keys, text, path, variables)
-    dotted = ".".join(redact(str(key)) for key in keys)
+    dotted = ".".join(redact_value(str(key)) for key in keys)
     kind = error["type"]
     if kind == "extra_forbidden":
         return f"{where}: {_renamed(keys, dotted, variables) or f'unknown key {dotted}. {_did_you_mean(keys, text)}'}"
@@ -202,12 +201,17 @@ def _renamed(keys: Keys, dotted: str, variables: Mapping[Keys, str]) -> str | No
     return message
 
 
+_OF_A_SECRET = re.compile("pass|token|secret|user|login|credential|websocket_path")
+"""Keys whose values are not printed: secrets, names of their files, where the secret itself stands by mistake, and user
+names, some of which are tokens."""
+
+
 def _without_secrets(keys: Keys, value: object) -> str:
     """The value for a message, without what is a secret or may be one that was written to the wrong place."""
-    if any(str(key).startswith("pass") for key in keys):
-        return "***"
+    if any(_OF_A_SECRET.search(str(key)) for key in keys):
+        return HIDDEN
     is_address = keys[:1] in (("mqtt",), ("web",)) and any(key in ADDRESSES for key in keys)
-    return repr(_clean(value, shown if is_address else redact))
+    return repr(_clean(value, redact_address if is_address else redact_value))
 
 
 def _clean(value: object, clean: Callable[[str], str]) -> object:

@@ -1,4 +1,4 @@
-"""Camera source strings: validation before anything is opened, and redaction of secrets."""
+"""Camera source strings: validation before anything is opened."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ferd.addresses import shown
 from ferd.fs import exists
+from ferd.redaction import redact_value
 
 SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
 FORMS = (
@@ -39,11 +39,14 @@ def check_source(text: str) -> str:
         return text
     if _NUMBERED.match(text):
         if not text.partition(":")[2].isdecimal():
-            raise ValueError(f'source "{redact(text)}": write a number after the colon. A source is one of {FORMS}')
+            kind = text.partition(":")[0]
+            raise ValueError(f'source "{kind}:…": write a number after the colon. A source is one of {FORMS}')
         return text
     looks_like_a_path = "/" in text or Path(text).suffix or (text and exists(Path(text)))
-    if "://" in text or (redact(text) != text and not exists(Path(text))) or not looks_like_a_path:
-        raise ValueError(f'source "{redact(text)}" is not known, and there is no such file. A source is one of {FORMS}')
+    if "://" in text or redact_value(text) != text or not looks_like_a_path:
+        raise ValueError(
+            f'source "{redact_value(text)}" is not known, and there is no such file. A source is one of {FORMS}'
+        )
     return text
 
 
@@ -72,9 +75,9 @@ def _check_address(url: str) -> None:
     if raw and port_fits and parts.username is None and not re.search(r":[^/]*$", login.split("/")[0]):
         raw = "@" not in beyond  # an @ in the path of an address without a login is not a password's
     if raw:
-        raise ValueError(f'source "{redact(url)}": {ENCODE}')
+        raise ValueError(f'source "{redact_value(url)}": {ENCODE}')
     if not port_fits or not host:
-        raise ValueError(f'source "{redact(url)}" is not an address: it is SCHEME://HOST:PORT/PATH. If it has a '
+        raise ValueError(f'source "{redact_value(url)}" is not an address: it is SCHEME://HOST:PORT/PATH. If it has a '
                          f"password: {ENCODE}")  # fmt: skip
 
 
@@ -82,15 +85,3 @@ def login_of(url: str) -> tuple[str, str]:
     """Return user and password of an address, decoded; "" where there is none."""
     parts = urlsplit(url)
     return unquote(parts.username or ""), unquote(parts.password or "")
-
-
-def redact(text: str) -> str:
-    """Return a source for logs and messages: of an address, also of a mistyped one, only scheme, host and port.
-
-    Cameras take passwords in the login, the path (/USER/PASSWORD/ch1) and the query, and nothing tells one from a plain
-    word. Other sources (a path, a word) are returned as they are.
-    """
-    is_path = text.startswith(("/", "./", "../", "~")) and not text.startswith("//")
-    if is_path or not (_SCHEME.match(text) or "://" in text or "@" in text or "?" in text):
-        return text
-    return shown(text.strip())

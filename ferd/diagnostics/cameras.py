@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferd.config import CameraConfig, Config
-from ferd.config.source import is_browser, redact
+from ferd.config.source import is_browser
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
 from ferd.extras import Environment
+from ferd.redaction import redact_text, redact_value
 from ferd.sources.discovery import FoundCamera, find_cameras
 from ferd.sources.v4l2 import DEV, modes, summarise
 
@@ -88,14 +89,14 @@ def look(config: CameraConfig) -> Look | str:
         )
     except subprocess.TimeoutExpired:
         return (
-            f"{redact(source)} hangs: no picture within {LOOK_S:.0f} s. Unplug it and plug it in again; "
+            f"{redact_value(source)} hangs: no picture within {LOOK_S:.0f} s. Unplug it and plug it in again; "
             "check cable and power supply"
         )
     try:
         answer = json.loads(child.stdout)
     except json.JSONDecodeError:
         last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
-        return f"{redact(source)}: the driver ended the process ({last})"
+        return f"{redact_value(source)}: the driver ended the process ({redact_text(last)})"
     return str(answer["error"]) if "error" in answer else Look(**answer)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ferd.errors import FerdError
+from ferd.redaction import redact_text
 from ferd.sources.base import Source
 from ferd.types import Frame
 
@@ -102,7 +103,7 @@ class CaptureThread:
         except Exception as error:  # a bug of a driver must not end the daemon; it is reported and retried
             log.debug("unexpected error in a capture thread thread=%s", self._thread.name, exc_info=True)
             prefix = "" if self.source is None else f"{self.source.name}: "
-            return f"{prefix}{type(error).__name__}: {error}"
+            return f"{prefix}{type(error).__name__}: {redact_text(str(error))}"
         return "stopped"
 
     def _close(self) -> None:

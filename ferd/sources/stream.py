@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from ferd.config.source import redact
 from ferd.credentials import first_line
 from ferd.errors import PictureError, SourceError
 from ferd.pictures import JPEG_START, MAX_MEGAPIXELS
+from ferd.redaction import redact_address
 from ferd.sources.http import HttpClient, HttpReply
 from ferd.sources.jpeg import JpegSplitter, jpeg_frame
 from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
@@ -55,7 +55,7 @@ class StreamCamera:
         max_megapixels: float = MAX_MEGAPIXELS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = redact(url)
+        self.name = redact_address(url)
         self.opening_s = open_s + read_s + CLEANUP_S
         self._url, self._limits_s = url, (open_s, read_s)
         self._interval = 1 / fps

@@ -30,6 +30,10 @@ def configuration(folder: Path, port: int, *settings: str) -> Path:
                 'username = "ferd"\npassword_file = "secret"',
                 *settings,
                 '[cameras.desk]\nsource = "demo"',
+                "[cameras.hall]",
+                f'source = "http://127.0.0.1:9/{SECRET}/video.mjpg"',
+                "[cameras.yard]",
+                f'source = "rtsp://127.0.0.1:9/user=me&password={SECRET}"',
                 "[cameras.door]",
                 f'source = "rtsp://me:{SECRET}@127.0.0.1:9/stream?token={SECRET}"\n',
             ]
@@ -96,10 +100,34 @@ def test_no_topic_says_it(tmp_path: Path):
     assert SECRET not in daemon.log
 
 
+def test_a_user_name_with_a_password_in_it(tmp_path: Path):
+    """An easy mistake: "USER:PASSWORD" as the user name. The broker refuses it."""
+    with mosquitto(tmp_path, users={"ferd": SECRET}) as broker:
+        file = tmp_path / "ferd.toml"
+        file.write_text(
+            f'[node]\nname = "test-pi"\n[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\nusername = "ferd:{SECRET}"\n'
+            '[cameras.desk]\nsource = "demo"\n'
+        )
+        texts = []
+        for command in (("check", str(file)), ("doctor", "--config", str(file)), ("watch", "--config", str(file))):
+            with ferd(*command, folder=tmp_path) as process:
+                process.process.wait(120)
+            texts.append(process.log)
+        with ferd("run", "--verbose", "--config", str(file), folder=tmp_path) as daemon:
+            wait_for(lambda: "refused" in daemon.log, START_S, daemon.log)
+            assert daemon.stop() == 0
+        texts.append(daemon.log)
+    assert "as ferd:*** without a password" in texts[0]
+    assert "mqtt.username has a colon" in texts[0]
+    assert "refuses the login" in texts[1]
+    assert SECRET not in "".join(texts)
+
+
 @pytest.mark.parametrize(
     "command",
     [
         ("check", "ferd.toml"),
+        ("doctor", "--config", "ferd.toml"),
         ("config", "default"),
         ("config", "schema"),
         ("cameras",),

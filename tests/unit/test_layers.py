@@ -13,9 +13,9 @@ MODULES = sorted(FERD.rglob("*.py"))
 # Lowest first. A module may import from its own unit and from lower layers, also within functions. Units of one layer
 # do not know each other. The longest name counts: ferd.models.finetune is not part of ferd.models.
 LAYERS = (
-    ("errors", "types", "names", "encodings", "log_limit", "addresses", "extras", "healthcheck"),
+    ("errors", "types", "names", "encodings", "log_limit", "extras", "healthcheck"),
     ("fs",),
-    ("pictures",),
+    ("pictures", "redaction"),
     ("policy", "system_files", "credentials"),
     ("config", "upgrade"),
     ("payloads", "settings_store", "storage", "instance_lock", "installation"),

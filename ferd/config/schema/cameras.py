@@ -48,7 +48,7 @@ CameraName = Annotated[Name, AfterValidator(_not_reserved)]
 
 
 class CameraConfig(Section):
-    source: Annotated[str, AfterValidator(check_source)] = "auto"
+    source: Annotated[str, AfterValidator(check_source)] = Field(default="auto", repr=False)
     """"auto", "picamera2", "usb", "usb:1", "/dev/video0", "/dev/v4l/by-id/…", a video file, a picture or a folder of
     pictures, "rtsp://…", "http://…" (MJPEG, a snapshot or video), "demo", or "browser": the camera of the device that
     shows the page (docs/page.md; a second one is "browser:2")."""
@@ -65,7 +65,7 @@ class CameraConfig(Section):
     pictures. Not set: as the camera or file says. Applied before `rotate`."""
     max_megapixels: Annotated[Number, Field(ge=0.1, le=200)] = 64
     """Larger pictures are refused before they are decoded."""
-    source_password_file: File | None = None
+    source_password_file: File | None = Field(default=None, repr=False)
     """File whose first line is the password of the address in `source`, which then contains the user only:
     "rtsp://USER@HOST/PATH". A systemd credential is such a file: /run/credentials/ferd.service/NAME."""
     tls_verify: Flag = True

@@ -18,7 +18,7 @@ def _bare_host(host: str) -> str:
         try:
             ipaddress.IPv6Address(address)
         except ValueError:
-            if re.fullmatch(r"(\[.*\]|[^:@/]+):\d+", host):
+            if re.fullmatch(r"(\[.*\]|[^:@/]+):\d{1,5}", host):
                 name, _, port = host.rpartition(":")
                 raise ValueError(
                     f'the port is a key of its own: host = "{name.strip("[]")}" and port = {port}'
@@ -67,11 +67,11 @@ class MqttConfig(Section):
     """Name or address of the broker."""
     port: Annotated[Whole, Field(ge=1, le=65535)] = 1883
     """Port of the broker (8883 is usual with TLS)."""
-    username: str | None = None
+    username: str | None = Field(default=None, repr=False)
     """User name at the broker. Without it and username_file: the systemd credential `mqtt.username`, if present."""
-    username_file: File | None = None
+    username_file: File | None = Field(default=None, repr=False)
     """File whose first line is the user name, instead of `username`."""
-    password_file: File | None = None
+    password_file: File | None = Field(default=None, repr=False)
     """File whose first line is the password. Not set: the systemd credential `mqtt.password`, if present."""
     hosts: Annotated[list[str], AfterValidator(_servers), Field(max_length=16)] = Field(default_factory=list)
     """More brokers that serve the same clients, such as the nodes of a cluster: "name" or "name:port". They are tried
@@ -80,7 +80,7 @@ class MqttConfig(Section):
     """"random": each ferd takes another order, which spreads a fleet over the nodes of a cluster."""
     transport: Literal["tcp", "websockets"] = "tcp"
     """"websockets" for a broker that is reached through a web server or proxy."""
-    websocket_path: Annotated[str, AfterValidator(_url_path)] = "/mqtt"
+    websocket_path: Annotated[str, AfterValidator(_url_path)] = Field(default="/mqtt", repr=False)
     """Path of the broker's websocket, with transport = "websockets"."""
     tls: Flag = False
     """Encrypt the connection."""
@@ -107,6 +107,11 @@ class MqttConfig(Section):
     persist_max_events: Annotated[Whole, Field(ge=16, le=100_000)] = 10_000
     """Maximum number of stored events, on disk (0.3 kB each) and in memory (0.7 kB). When full, the oldest are
     dropped."""
+
+    event_expiry_s: Annotated[Whole, Field(ge=1, le=2_592_000)] = 60
+    """The broker discards an event that it could not deliver for this long (MQTT 5), such as to a subscriber with a
+    persistent session that is away. A database that must miss nothing needs more, such as 86400. Below 60, events wait
+    in ferd's memory no longer than this either."""
 
     @property
     def servers(self) -> tuple[tuple[str, int], ...]:

@@ -32,4 +32,5 @@ Seconds = Annotated[Number, Field(ge=0, le=3600)]
 class Section(BaseModel):
     """Base of every section: unknown keys are errors, values are frozen, docstrings describe keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Without their input: the text of an error that nobody expected must not show a password either.
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)

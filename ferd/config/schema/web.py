@@ -41,7 +41,7 @@ class WebConfig(Section):
     """The address to listen on. Any address but a loopback address requires a token_file or a trusted_proxy."""
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8322
     """The port to listen on."""
-    token_file: File | None = None
+    token_file: File | None = Field(default=None, repr=False)
     """File whose first line is the access token, 16 characters or more. Not set: no token is required, and only this
     machine can reach the page."""
     allowed_hosts: Annotated[list[str], AfterValidator(_host_names)] = Field(default_factory=list)

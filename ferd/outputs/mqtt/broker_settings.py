@@ -14,6 +14,7 @@ from ferd.config import MqttConfig
 from ferd.credentials import INSTANCE_ENV, first_line, passed, readable, service_file
 from ferd.errors import ConfigError
 from ferd.fs import exists, is_file
+from ferd.redaction import redact_username
 
 USERNAME, PASSWORD = "mqtt.username", "mqtt.password"  # names of systemd credentials
 SERVICE_PASSWORD = Path("/etc/ferd/mqtt-password")
@@ -38,7 +39,7 @@ _UNKNOWN_AUTHORITY = "set mqtt.ca_file to the certificate of the authority that 
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """Describe how to reach the broker. ``password`` and ``tls`` are left out of the repr: it may be logged.
+    """Describe how to reach the broker. What may be secret is left out of the repr: it may be logged.
 
     ``warnings``: settings that work but are not safe; logged at each start. ``websocket_path``: None for plain TCP.
     ``servers``: host and port of all brokers, if there are several; the first one is also in ``host`` and ``port``.
@@ -46,11 +47,11 @@ class BrokerSettings:
 
     host: str
     port: int
-    username: str | None = None
+    username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
-    websocket_path: str | None = None
+    websocket_path: str | None = field(default=None, repr=False)
     servers: tuple[tuple[str, int], ...] = ()
 
     def each(self) -> list[BrokerSettings]:
@@ -59,7 +60,8 @@ class BrokerSettings:
 
     def __str__(self) -> str:
         """Return a line for people: "broker.lan:8883, TLS, as hall-pi with a password"."""
-        login = f"as {self.username} {'with' if self.password else 'without'} a password" if self.username else ""
+        user = redact_username(self.username) if self.username else ""
+        login = f"as {user} {'with' if self.password else 'without'} a password" if user else ""
         transport = "websockets" if self.websocket_path else ""  # its path may contain a token
         return ", ".join(filter(None, (self.address, transport, "TLS" if self.tls else "", login)))
 
@@ -82,7 +84,7 @@ def broker_settings(config: MqttConfig, environ: Mapping[str, str] | None = None
         username,
         password,
         tls_context(config),
-        tuple(_warnings(config)),
+        (*_warnings(config), *_warnings_of_login(username, password)),
         config.websocket_path if config.transport == "websockets" else None,
         tuple(servers) if len(servers) > 1 else (),
     )
@@ -132,6 +134,14 @@ def _warnings(config: MqttConfig) -> Iterator[str]:
     for key, file in (("password_file", config.password_file), ("key_file", config.key_file)):
         if file is not None and exists(file) and file.stat().st_mode & stat.S_IROTH:
             yield f"mqtt.{key}: every user of this machine can read {file}. Run: chmod 600 {file}"
+
+
+def _warnings_of_login(username: str | None, password: str | None) -> Iterator[str]:
+    if username is not None and ":" in username and password is None:
+        yield (
+            "mqtt.username has a colon, and there is no password: if it is USER:PASSWORD, write the password into a "
+            "file of its own and name that in mqtt.password_file"
+        )
 
 
 def tls_context(config: MqttConfig) -> ssl.SSLContext | None:

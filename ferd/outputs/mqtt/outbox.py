@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from ferd.outputs.mqtt.event_store import EventStore
 from ferd.payloads import Event
-from ferd.topics import EVENT, FATIGUE, IMAGE, STATE, Message, mark_late
+from ferd.topics import EVENT, EVENT_EXPIRES_S, FATIGUE, IMAGE, RESPONSE_EXPIRES_S, STATE, Message, mark_late
 
 EVENT_RING = 32
 EVENT_WAITS_S = 60.0
@@ -78,12 +78,17 @@ class Outbox:
     The sender asks ``due`` for what may go now and sends it. What it could not send it returns with ``give_back``,
     what the broker has it reports with ``acknowledge``; after a new connection it calls ``replay_all``. ``now`` is in
     monotonic seconds, the same clock for all calls. The owner of ``store`` starts and stops it. ``on_cleared`` is
-    called with each retained topic that the broker has cleared, in the thread that acknowledges.
+    called with each retained topic that the broker has cleared, in the thread that acknowledges. ``event_expiry_s``:
+    what the broker is asked to keep an event for; may be changed at any time, for the events that follow.
     """
 
     def __init__(
-        self, store: EventStore | None = None, on_cleared: Callable[[str], None] = lambda _topic: None
+        self,
+        store: EventStore | None = None,
+        on_cleared: Callable[[str], None] = lambda _topic: None,
+        event_expiry_s: int = EVENT_EXPIRES_S,
     ) -> None:
+        self.event_expiry_s = event_expiry_s
         self._store, self._on_cleared = store, on_cleared
         self._lock = threading.Lock()
         self._last: dict[str, Message] = {}
@@ -98,6 +103,8 @@ class Outbox:
 
     def put(self, message: Message, now: float) -> None:
         """Accept a message from any thread and return at once; the observers run in the caller's thread."""
+        if _is_event(message) and message.expires_s is not None:
+            message = replace(message, expires_s=self.event_expiry_s)
         with self._lock:
             if message.retain:
                 self._last[message.topic] = message
@@ -196,7 +203,7 @@ class Outbox:
         """
         with self._lock:
             lost = [pair for pair in sent if not pair[1].retain and not _is_image(pair[1])]
-            back = [Waiting(at, at, message) for at, message in map(_with_put_at, lost)]
+            back = [Waiting(at, at, message) for at, message in map(self._with_put_at, lost)]
             events = [] if self._store is not None else [it for it in back if _is_event(it.message)]
             self._answers.extendleft(it for it in reversed(back) if not _is_event(it.message))
             self._alerts.extendleft(it for it in reversed(events) if it.message.urgent)
@@ -278,7 +285,7 @@ class Outbox:
         taken: list[Message] = []
         for event in list(waiting):
             message, waited = event.message, now - event.put_at
-            if waited > EVENT_WAITS_S and not message.urgent:
+            if waited > min(EVENT_WAITS_S, self._life_s(message)) and not message.urgent:
                 waiting.remove(event)
             elif len(taken) < room and (limited_camera(message) is None or self._bucket(message).free_at() <= now):
                 waiting.remove(event)
@@ -286,6 +293,17 @@ class Outbox:
                     is_late = now - self._pay(event, now) > LATE_AFTER_S
                     taken.append(_after_waiting(message, waited) if is_late else message)
         return taken
+
+    def _life_s(self, message: Message) -> float:
+        """Return the expiry of a message that was just put."""
+        return self.event_expiry_s if _is_event(message) else RESPONSE_EXPIRES_S
+
+    def _with_put_at(self, sent: tuple[float, Message]) -> tuple[float, Message]:
+        """When a message was put that was sent then: its remaining life shows how long it had waited."""
+        at, message = sent
+        if message.expires_s is None:
+            return at, message
+        return at - max(0.0, self._life_s(message) - message.expires_s), message
 
     def _pay(self, event: Waiting, now: float) -> float:
         """Take a token of the camera; return since when the event might have gone."""
@@ -355,9 +373,3 @@ def _after_waiting(message: Message, waited: float) -> Message:
     if message.expires_s is not None:
         message = replace(message, expires_s=max(1, round(message.expires_s - waited)))
     return mark_late(message)
-
-
-def _with_put_at(sent: tuple[float, Message]) -> tuple[float, Message]:
-    """When a message was put that was sent then: its remaining life shows how long it had waited."""
-    at, message = sent
-    return at if message.expires_s is None else at - (EVENT_WAITS_S - message.expires_s), message

@@ -82,7 +82,7 @@ class MqttSink:
         self._started_with = _for_a_start_only(config)
         self._registry = DiscoveryRegistry.of(identity, storage)
         self._announced: tuple[Device, str, str | None] | None = None
-        self._outbox = Outbox(self._store, self._registry.cleared)
+        self._outbox = Outbox(self._store, self._registry.cleared, config.mqtt.event_expiry_s)
         self._watch_lock = threading.Lock()
         self._updated_at: float | None = None
         self._online: tuple[str, ...] = ()
@@ -190,6 +190,7 @@ class MqttSink:
         if is_renamed or section_changed(before, after, "mqtt") or not self._publisher.status.connected:
             self._reconnect(config, is_renamed=is_renamed)
         self._receiver.cameras = self._publisher.cameras = tuple(config.cameras)
+        self._outbox.event_expiry_s = config.mqtt.event_expiry_s
 
     def _reconnect(self, config: Config, *, is_renamed: bool) -> None:
         old = self._publisher

@@ -17,13 +17,11 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from ferd.addresses import shown
 from ferd.config import load_config
 from ferd.errors import ConfigError, FerdError
+from ferd.redaction import redact_text
 
 SECTIONS = ("smoothing", "fatigue", "expression")
-_ADDRESS = re.compile(r"""\w+://[^"'\n]*""")
-"""Of a network camera, in a comment behind a changed value for instance: it can hold a password."""
 _HARMLESS = re.compile(r"|\[[\w.-]+\]|\[\[[\w.-]+\]\]|[\w-]+\s*=\s*(?:true|false|[\d.]+)")
 """A line near the change that is shown: an address, even a mistyped one, or a comment can hold a password."""
 
@@ -75,9 +73,15 @@ def edit_config(path: Path, settings: Mapping[str, Any]) -> Edit:
     )
     diff = "".join(
         line if not line.startswith(" ") or _HARMLESS.fullmatch(line.strip()) else " …\n"
-        for line in (_ADDRESS.sub(lambda found: shown(found[0]), line) for line in lines)
+        for line in map(_without_comment, lines)
     )
     return Edit(path, _digest(old), new, diff, _changed_keys(old, new))
+
+
+def _without_comment(line: str) -> str:
+    """Return a line of a diff without the comment behind a value: it can hold a password."""
+    value, mark, _ = line.partition(" #")
+    return f"{redact_text(value.rstrip())} # …\n" if mark and value[1:].strip() else redact_text(line)
 
 
 def write_config(edit: Edit) -> None:

@@ -17,6 +17,7 @@ from ferd.outputs.web.senders import Senders
 from ferd.outputs.web.serialise import Describer
 from ferd.outputs.web.sink import address_of
 from ferd.outputs.web.stream import FrameBroadcaster
+from ferd.redaction import redact_text
 from ferd.snapshot import CameraEvent, Snapshot
 from ferd.sources.browser import note_page
 
@@ -39,7 +40,7 @@ class LogBuffer(logging.Handler):
         if record.name.startswith("uvicorn"):
             return
         try:
-            text = record.getMessage()[:MAX_LINE_LENGTH]
+            text = redact_text(record.getMessage())[:MAX_LINE_LENGTH]
         except Exception:  # noqa: BLE001  # wrong arguments of a log call; the other handlers report it
             return
         self._lines.append({"at": round(record.created, 1), "level": record.levelname.lower(), "text": text})

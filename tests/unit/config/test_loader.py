@@ -70,7 +70,9 @@ WRONG = [
         ":2: cameras.desk.ignore_zones.0.3 = [1, 2, 3]: something is missing",
     ),
     ('[cameras.desk]\nsource = "webcam"', ":2: cameras.desk.source = 'webcam': source \"webcam\" is not known"),
-    ('[cameras.desk]\nsource = "usb:x"', ":2: cameras.desk.source = 'usb:x': source \"usb:x\": write a number"),
+    ("[mqtt]\nevent_expiry_s = 0", ":2: mqtt.event_expiry_s = 0: must be greater than or equal to 1. The broker"),
+    ("[mqtt]\nevent_expiry_s = 1.5", ":2: mqtt.event_expiry_s = 1.5: must be a whole number"),
+    ('[cameras.desk]\nsource = "usb:x"', ":2: cameras.desk.source = '***': source \"usb:…\": write a number"),
     ('[cameras.request]\nsource = "usb"', "request is a topic of the node itself"),
     ('[mqtt]\nhost = "mqtt://pi"', ":2: mqtt.host = 'mqtt://pi': write only the name or the address"),
     ('[mqtt]\npasswort = "hush"', ":2: unknown key mqtt.passwort. Secrets are not kept"),
@@ -113,6 +115,7 @@ RENAMED = [
     ("[buzzer]\nlamp_watching = 23", "buzzer.lamp_watching was renamed to status_led_pin"),
     ("[buzzer]\nlamp_level = 24", "buzzer.lamp_level was renamed to alert_led_pin"),
     ("[mqtt]\njournal = true", "mqtt.journal was renamed to persist_events"),
+    (),
     ("[mqtt]\njournal_events = 100", "mqtt.journal_events was renamed to persist_max_events"),
     (
         "[mqtt]\ninsecure = true",

@@ -6,8 +6,9 @@ import pytest
 
 from ferd.config import CameraConfig, Config
 from ferd.config.loader import load_config
-from ferd.config.source import check_source, login_of, redact
+from ferd.config.source import check_source, login_of
 from ferd.errors import ConfigError
+from ferd.redaction import redact_value
 
 SECRET = "geheim"
 
@@ -41,8 +42,8 @@ SECRET = "geheim"
         ("usb", "usb"),
     ],
 )
-def test_redact(text: str, shown: str) -> None:
-    assert redact(text) == shown
+def test_what_is_shown_of_a_source(text: str, shown: str) -> None:
+    assert redact_value(text) == shown
 
 
 @pytest.mark.parametrize("password", ["ge@heim", "ge#heim", "ge/heim", "ge?heim", "ge%heim", "ge heim", "geheim@"])

@@ -17,6 +17,7 @@ from brokers import Ear, mosquitto, wait_for
 from readings import face, reading
 from schemas import faults
 
+from ferd import topics
 from ferd.config import Config
 from ferd.errors import ConfigError
 from ferd.outputs.mqtt import publisher as publisher_module
@@ -515,3 +516,12 @@ def test_without_a_broker_no_picture_is_made(make_feed: Callable[..., Feed], mon
     feed = make_feed(wanted)
     frame = Frame(0.0, np.full((240, 320, 3), 90, np.uint8))
     feed.update(desk(wanted, status="online", state=JOY, frame=frame, reading=reading(0.0, face())))
+
+
+def test_the_expiry_of_events_follows_a_reload():
+    with running(config(event_expiry_s=100)) as sink:
+        before = desk(config(event_expiry_s=100))
+        sink.update(None, before, [CameraEvent("desk", LEFT)])
+        assert [m.expires_s for m in sink._outbox.due(time.monotonic()) if topics.EVENT.names_in(m.topic)] == [100]
+        sink.update(before, desk(config(event_expiry_s=200)), [CameraEvent("desk", LEFT)])
+        assert [m.expires_s for m in sink._outbox.due(time.monotonic()) if topics.EVENT.names_in(m.topic)] == [200]

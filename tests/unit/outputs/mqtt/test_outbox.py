@@ -123,7 +123,7 @@ def test_what_was_not_acknowledged_waits_again_before_the_others_for_the_rest_of
     outbox.give_back([(30.0, message) for message in [*sent, state(1)]])
     assert numbers(outbox.due(50)) == [1, 2]
     outbox.give_back([(30.0, message) for message in sent])
-    assert outbox.due(61) == []
+    assert outbox.due(62) == []
 
 
 def test_no_more_is_due_than_there_is_room_for():
@@ -258,7 +258,7 @@ def test_answers_are_not_limited_and_not_late():
     outbox.put(answer, 0)
     assert outbox.due(30) == [answer, answer]
     outbox.put(answer, 0)
-    assert outbox.due(61) == []
+    assert outbox.due(62) == []
 
 
 def test_a_camera_that_may_not_speak_yet_does_not_make_the_sender_spin():
@@ -367,8 +367,38 @@ def test_of_each_cameras_pictures_only_the_newest_waits_and_it_goes_last():
 def test_an_old_picture_is_not_sent_and_none_is_sent_twice():
     outbox = Outbox()
     outbox.put(image(1), now=0)
-    assert outbox.due(61) == []
+    assert outbox.due(62) == []
     assert outbox.next_at() is None
     outbox.give_back([(61, image(2))])
     outbox.replay_all()
     assert outbox.due(62) == []
+
+
+def test_the_expiry_of_events_is_that_of_the_configuration():
+    outbox = Outbox(event_expiry_s=3600)
+    outbox.put(event(1), now=0)
+    (sent,) = outbox.due(0)
+    assert sent.expires_s == 3600
+    outbox.put(event(2), now=10)
+    (late,) = outbox.due(40)
+    assert (late.late, late.expires_s) == (True, 3570)
+    outbox.event_expiry_s = 90
+    outbox.put(event(3), now=50)
+    assert [message.expires_s for message in outbox.due(50)] == [90]
+
+
+def test_a_long_expiry_does_not_lengthen_the_wait_in_memory():
+    outbox = Outbox(event_expiry_s=3600)
+    outbox.put(event(1), now=0)
+    sent = outbox.due(1)
+    outbox.give_back([(1, message) for message in sent])
+    assert len(outbox.due(59)) == 1
+    outbox.give_back([(1, message) for message in sent])
+    assert outbox.due(62) == []
+
+
+def test_a_short_expiry_shortens_it():
+    outbox = Outbox(event_expiry_s=10)
+    outbox.put(event(1), now=0)
+    outbox.put(event(2), now=5)
+    assert numbers(outbox.due(11)) == [2]
