@@ -115,7 +115,6 @@ RENAMED = [
     ("[buzzer]\nlamp_watching = 23", "buzzer.lamp_watching was renamed to status_led_pin"),
     ("[buzzer]\nlamp_level = 24", "buzzer.lamp_level was renamed to alert_led_pin"),
     ("[mqtt]\njournal = true", "mqtt.journal was renamed to persist_events"),
-    (),
     ("[mqtt]\njournal_events = 100", "mqtt.journal_events was renamed to persist_max_events"),
     (
         "[mqtt]\ninsecure = true",
