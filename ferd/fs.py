@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from ferd.errors import ConfigError
@@ -55,8 +56,13 @@ def replace_file(path: Path, text: str) -> None:
     """Write a small file atomically, safe on power loss; waits for the disk. Creates its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:  # a full disk, Ctrl-C
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise

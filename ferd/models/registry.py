@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ from ferd.models.bundle import Bundle, read_bundle, sha256_of
 if TYPE_CHECKING:
     from ferd.models.runtime import Network
 
+LEFT_AFTER_S = 3600.0
+"""A file that was being installed this long ago is what an interrupted run left."""
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 YUNET_NAME = "face_detection_yunet_2023mar.onnx"
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
@@ -151,13 +154,22 @@ def store(file: Path, card: Mapping[str, Any], *, replace: bool = False) -> Bund
         new_model.replace(folder / f"{name}.tflite")
         new_card.replace(folder / f"{name}.json")
     except OSError as error:
-        for left in (new_model, new_card):
-            with suppress(OSError):
-                left.unlink(missing_ok=True)
         raise ModelError(
             f"{folder}: cannot be written ({error.strerror}). For the service: sudo ferd model …"
         ) from None
+    finally:
+        for left in (new_model, new_card, *_leftovers(folder)):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
     return read_bundle(folder / f"{name}.tflite")
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """List what a `store` that was killed left in the folder of models; a younger file may be that of another one."""
+    with suppress(OSError):
+        old = time.time() - LEFT_AFTER_S
+        return [file for file in folder.glob(".*.new") if file.lstat().st_mtime < old]
+    return []
 
 
 def remove(name: str) -> list[Path]:

@@ -199,6 +199,9 @@ def _run_child(
             except subprocess.TimeoutExpired:
                 child.kill()
                 timed_out = True
+            except BaseException:  # Ctrl-C, SIGTERM: without this, `with` waits for the child
+                child.kill()
+                raise
         written.seek(0)
         complaints.seek(0)
         out, errors = written.read(limits.output_bytes), complaints.read(limits.output_bytes).decode(errors="replace")

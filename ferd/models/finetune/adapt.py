@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +21,7 @@ from ferd.models.finetune.linear_probe import Adam, softmax
 from ferd.models.finetune.tflite_edit import Head, head_of, with_head
 from ferd.models.registry import store
 from ferd.models.runtime import Network
+from ferd.scratch import scratch_folder
 
 LABELS = ("neutral", "happiness")
 PRIOR = 10.0
@@ -71,8 +70,8 @@ def adapt(name: str, datasets: Sequence[SavedDataset], net: FeatureNet, *, repla
     head = Head(old.weights, (old.bias + net.bundle.temperature * shift).astype(np.float32))
     features = np.concatenate([dataset.features.reshape(-1, dataset.features.shape[-1]) for dataset in datasets])
     shifts = {label: round(float(value), 2) for label, value in zip(labels, shift, strict=True)}
-    with TemporaryDirectory(prefix="ferd-adapt-") as folder:
-        file = Path(folder) / "adapted.tflite"
+    with scratch_folder("adapt") as folder:
+        file = folder / "adapted.tflite"
         file.write_bytes(with_head(net.model, head, _reaching(features, old)))
         Network(file)  # raises when it cannot be loaded
         card = net.bundle.card | {

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import BadZipFile
 
@@ -24,6 +23,7 @@ from ferd.models.bundle import Bundle
 from ferd.models.finetune.collect import Collected, vary
 from ferd.models.finetune.tflite_edit import Floats, features_file
 from ferd.models.runtime import Network
+from ferd.scratch import scratch_folder
 from ferd.types import Image
 from ferd.vision.classifier import Classifier
 
@@ -61,8 +61,8 @@ class FeatureNet:
         self.bundle = bundle
         self.whole = Classifier(bundle)
         self.model = bundle.path.read_bytes()
-        with TemporaryDirectory(prefix="ferd-teach-") as folder:
-            file = Path(folder) / "features.tflite"
+        with scratch_folder("teach") as folder:
+            file = folder / "features.tflite"
             file.write_bytes(features_file(self.model))
             self._network = Network(file)
 
@@ -119,8 +119,11 @@ def save(name: str, base: str, datasets: Sequence[SavedDataset]) -> Path:
     for n, dataset in enumerate(datasets):
         arrays |= {f"features{n}": dataset.features, f"names{n}": np.array(dataset.names)}
     new = path.with_suffix(".new.npz")
-    np.savez_compressed(new, **arrays)
-    new.replace(path)
+    try:
+        np.savez_compressed(new, **arrays)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
     return path
 
 

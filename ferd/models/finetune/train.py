@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from ferd.models.labels import check_labels
 from ferd.models.registry import store
 from ferd.models.runtime import Network
 from ferd.names import label_problem
+from ferd.scratch import scratch_folder
 
 MIN_SAMPLES = 5
 """Least number of samples of a class."""
@@ -95,8 +94,8 @@ def train_model(
     plain = [features[:, 0] for features in (dataset.features for dataset in datasets)]
     samples = np.concatenate(plain)
     truth = np.repeat(np.arange(len(labels)), [len(rows) for rows in plain])
-    with TemporaryDirectory(prefix="ferd-teach-") as folder:
-        file = Path(folder) / "taught.tflite"
+    with scratch_folder("teach") as folder:
+        file = folder / "taught.tflite"
         file.write_bytes(with_head(net.model, head, joined.features))
         Network(file)  # raises when it cannot be loaded
         scores = softmax((samples @ head.weights.T + head.bias) / temperature)

@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ from ferd.fs import is_file
 from ferd.models.importer.unpack import BROKEN, MAX_BYTES, list_files
 from ferd.models.labels import check_labels, parse_labels
 from ferd.models.preprocess import Channels
+from ferd.scratch import scratch_folder
 
 IDENTIFIER = b"M001"
 # Number of each field in its table, in the order of the schema.
@@ -265,14 +265,14 @@ def _labels_inside(model: Path, classes: int | None = None) -> tuple[str, ...] |
     Format: tensorflow.org/lite/models/convert/metadata.
     """
     try:
-        with zipfile.ZipFile(model) as archive, TemporaryDirectory() as folder:
+        with zipfile.ZipFile(model) as archive, scratch_folder("labels") as folder:
             texts = [
                 e for e in archive.infolist() if e.filename.lower().endswith(".txt") and e.file_size <= MAX_LABEL_BYTES
             ]
             labelled = [e for e in texts if "label" in e.filename.lower()] or texts
             if not labelled:
                 return None
-            file = Path(folder) / "labels.txt"
+            file = folder / "labels.txt"
             with archive.open(labelled[0]) as stream:
                 file.write_bytes(stream.read(MAX_LABEL_BYTES))
             return parse_labels(file, classes)

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol
 
 from ferd.errors import ModelError
@@ -26,6 +25,7 @@ from ferd.models.importer.unpack import unpack
 from ferd.models.labels import check_labels, check_publishable
 from ferd.models.preprocess import SCALES, Channels, Colour, InputSpec, View, scale_by_range, spec_of
 from ferd.models.registry import check_name, store
+from ferd.scratch import scratch_folder
 
 MIN_SIDE, MAX_SIDE = 16, 1024
 FACES = 24
@@ -91,8 +91,7 @@ def import_model(source: Path, options: ImportOptions, converter: Converter | No
     """
     check_name(options.name, replace=options.replace)
     options = replace(options, samples=options.samples or demo_samples())
-    with TemporaryDirectory(prefix="ferd-add-") as temporary, _errors_name(source, temporary):
-        folder = Path(temporary)
+    with scratch_folder("add") as folder, _errors_name(source, str(folder)):
         export = recognise_export(source, unpack(source, folder / "export"))
         file = export.model
         if export.kind != "tflite":

@@ -19,7 +19,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from ferd.config import load_config
 from ferd.errors import ConfigError, FerdError
-from ferd.redaction import redact_text
+from ferd.redaction import redact_text, redact_value
 
 SECTIONS = ("smoothing", "fatigue", "expression")
 _HARMLESS = re.compile(r"|\[[\w.-]+\]|\[\[[\w.-]+\]\]|[\w-]+\s*=\s*(?:true|false|[\d.]+)")
@@ -79,9 +79,10 @@ def edit_config(path: Path, settings: Mapping[str, Any]) -> Edit:
 
 
 def _without_comment(line: str) -> str:
-    """Return a line of a diff without the comment behind a value: it can hold a password."""
-    value, mark, _ = line.partition(" #")
-    return f"{redact_text(value.rstrip())} # …\n" if mark and value[1:].strip() else redact_text(line)
+    """Return a line of a diff without a comment that can hold a password."""
+    value, mark, comment = line.partition("#")
+    is_harmless = redact_value(comment.strip()) == comment.strip()
+    return redact_text(line) if is_harmless else f"{redact_text(value)}{mark} …\n"
 
 
 def write_config(edit: Edit) -> None:
@@ -157,12 +158,15 @@ def _check(path: Path, text: str) -> None:
 def _replace(path: Path, text: str, mode: int) -> None:
     new = path.with_name(f".{path.name}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _digest(text: str) -> str:
