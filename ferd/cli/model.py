@@ -260,6 +260,8 @@ def _add(args: argparse.Namespace) -> int:
     print(f'use it: model = "{bundle.name}" under [expression] in ferd.toml, or FERD_EXPRESSION__MODEL={bundle.name}')
     if converter is not None and converter.warning:
         print(f"\nWarning: {converter.warning}", file=sys.stderr)
+    for doubt in bundle.card.get("imported", {}).get("labels_unsure", []):
+        print(f"\nWarning: {doubt}", file=sys.stderr)
     for doubt in bundle.card.get("imported", {}).get("unsure", []):
         print(
             f"\nNot sure how it reads its pixels: {doubt}. Give pictures like those it was trained on, one folder for "

@@ -44,6 +44,17 @@ LONGEST_LINE = 2 * MAX_LABEL_LENGTH
 """A longer line holds no label; splitting it could take quadratic time."""
 
 
+_ENCODING_NAMES = {
+    "cp1252": "Windows-1252",
+    "latin-1": "Latin-1",
+    "utf-16-le": "UTF-16",
+    "utf-16-be": "UTF-16",
+    "utf-32-le": "UTF-32",
+    "utf-32-be": "UTF-32",
+}
+_SAVE = "save the file as UTF-8 (an editor's Save As has the encoding; or: iconv -f ENCODING -t UTF-8 OLD > NEW)"
+
+
 def parse_labels(path: Path, classes: int | None = None) -> tuple[str, ...]:
     """Read one label for each class, in the order of the model's outputs.
 
@@ -54,7 +65,7 @@ def parse_labels(path: Path, classes: int | None = None) -> tuple[str, ...]:
     Raises:
         ModelError: the file holds something else, names a class twice or not at all, or too much.
     """
-    text = _decode(path)
+    text, _ = _decode(path)
     named = _NAMED.fullmatch(text.strip())
     if (text.lstrip()[:1] in ("{", "[") or named) and not _numbered(_rows(text)):
         labels = _from_json(named[1] if named else text, path)
@@ -72,9 +83,10 @@ def check_labels(labels: Sequence[str], source: object) -> tuple[str, ...]:
     labels = [unicodedata.normalize("NFC", label.strip().strip(INVISIBLE).strip()) for label in labels]
     for label in labels:
         if UNPRINTABLE.search(label):
+            meant = double_encoded(label)
+            remedy = "rename the class" if meant is None else f'it is "{meant}", encoded twice: {_SAVE}'
             raise ModelError(
-                f"{source}: the label {label[:MAX_LABEL_LENGTH]!r} holds characters that cannot be shown; "
-                "rename the class"
+                f"{source}: the label {label[:MAX_LABEL_LENGTH]!r} holds characters that cannot be shown; {remedy}"
             )
         if len(label) > MAX_LABEL_LENGTH:
             raise ModelError(
@@ -87,6 +99,52 @@ def check_labels(labels: Sequence[str], source: object) -> tuple[str, ...]:
     return tuple(labels)
 
 
+def double_encoded(label: str) -> str | None:
+    """Return what a label is that was encoded as UTF-8, read as Windows-1252 or Latin-1, and encoded again; else None.
+
+    Hardly any other text consists of the bytes of UTF-8: "Müde" became "MÃ¼de".
+    """
+    meant = label
+    for _ in range(3):  # some tools do it more than once
+        readings = []
+        for encoding in ("cp1252", "latin-1"):
+            with suppress(UnicodeError):
+                readings.append(meant.encode(encoding).decode("utf-8"))
+        if not readings or readings[0] == meant:
+            break
+        meant = readings[0]
+    return None if meant == label else meant
+
+
+def label_doubts(labels: Sequence[str], file: Path | None) -> list[str]:
+    """Return a sentence with its remedy where the letters of the labels may be wrong.
+
+    Args:
+        file: where the labels were read; None where that was no text file.
+    """
+    twice = {label: meant for label in labels if (meant := double_encoded(label)) is not None}
+    if twice:
+        label, meant = next(iter(twice.items()))
+        return [
+            f'the label "{label}" seems to be "{meant}", encoded twice. Rename it, --rename "{label}={meant}", or '
+            f"{_SAVE}; then add --replace"
+        ]
+    encoding = None if file is None else encoding_of(file)
+    foreign = [label for label in labels if not label.isascii()]
+    if file is None or encoding is None or not foreign:
+        return []
+    return [
+        f"{file.name} is not UTF-8. It was read as {encoding}: {', '.join(foreign[:4])}. If that is wrong, {_SAVE}; "
+        "then add --replace"
+    ]
+
+
+def encoding_of(file: Path) -> str | None:
+    """Return the name of the encoding as which a label file is read; None for UTF-8. Raises ModelError."""
+    _, encoding = _decode(file)
+    return None if encoding.startswith("utf-8") else _ENCODING_NAMES.get(encoding, encoding.upper())
+
+
 def check_publishable(labels: Iterable[str], source: object) -> None:
     """Raise ModelError for a label that a subscriber such as Home Assistant could not distinguish from no value."""
     for label in labels:
@@ -94,8 +152,8 @@ def check_publishable(labels: Iterable[str], source: object) -> None:
             raise ModelError(f'{source}: the class "{label}" {problem}. Give it another name: --rename "{label}=NAME"')
 
 
-def _decode(path: Path) -> str:
-    """Return the text of a label file, whatever its encoding."""
+def _decode(path: Path) -> tuple[str, str]:
+    """Return the text of a label file, whatever its encoding, and the encoding."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
@@ -109,16 +167,16 @@ def _decode(path: Path) -> str:
     if not wide and (zeros == 0 or (zeros * 3 < len(data) and _is_utf8(data))):
         for encoding in ("utf-8-sig", "cp1252", "latin-1"):
             with suppress(UnicodeDecodeError):
-                return data.decode(encoding)
+                return data.decode(encoding), encoding
     # With or without a mark: of the readings without control characters the one with most digits and line ends.
     readings = []
     for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
         with suppress(UnicodeDecodeError):
-            readings.append(data.decode(encoding).removeprefix("\ufeff"))
-    readings = [text for text in readings if not UNPRINTABLE.search(re.sub(r"[\t\r\n]", "", text))]
+            readings.append((data.decode(encoding).removeprefix("\ufeff"), encoding))
+    readings = [one for one in readings if not UNPRINTABLE.search(re.sub(r"[\t\r\n]", "", one[0]))]
     if not readings:
         raise ModelError(f"{path}: is not a text file; one label per line is expected")
-    return max(readings, key=lambda text: sum(ord(letter) < 128 for letter in text))
+    return max(readings, key=lambda one: sum(ord(letter) < 128 for letter in one[0]))
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -22,7 +22,7 @@ from ferd.models.importer import input_trial
 from ferd.models.importer.export import TEACHABLE_MACHINE_SIDE, Export, labels_of, normalisation, recognise_export
 from ferd.models.importer.samples import Samples, demo_samples, with_labels
 from ferd.models.importer.unpack import unpack
-from ferd.models.labels import check_labels, check_publishable
+from ferd.models.labels import check_labels, check_publishable, encoding_of, label_doubts
 from ferd.models.preprocess import SCALES, Channels, Colour, InputSpec, View, scale_by_range, spec_of
 from ferd.models.registry import check_name, store
 from ferd.scratch import scratch_folder
@@ -105,7 +105,7 @@ def import_model(source: Path, options: ImportOptions, converter: Converter | No
             file = converter.to_float(export, folder)
         facts = sandbox.examine(file)
         spec = check_image(source, facts)
-        labels, labels_from = _labels(export, source, options, facts)
+        labels, labels_from, labels_doubts = _labels(export, source, options, facts)
         head = choose_output(source, facts, labels, options.output)
         kind = output_kind(source, facts, head, labels)
         model = input_trial.Model(file, labels, kind, facts.run_s, head)
@@ -127,7 +127,7 @@ def import_model(source: Path, options: ImportOptions, converter: Converter | No
             **({"head": head} if head else {}),
             "temperature": 1.0,
             **({"memory_bytes": facts.memory_bytes} if facts.memory_bytes else {}),
-            "imported": _provenance(found, labels_from),
+            "imported": _provenance(found, labels_from) | ({"labels_unsure": labels_doubts} if labels_doubts else {}),
             "trained_on": [{"name": "yours", "what": f"imported from {source.name}", "licence": "as you say"}],
             "licence": "yours",
             "sha256": sha256_of(file),
@@ -168,15 +168,20 @@ def check_image(source: Path, facts: sandbox.Facts) -> InputSpec:
     return spec
 
 
-def _labels(export: Export, source: Path, options: ImportOptions, facts: sandbox.Facts) -> tuple[tuple[str, ...], str]:
-    """Return the labels, renamed as the user wants, and where they come from."""
+def _labels(
+    export: Export, source: Path, options: ImportOptions, facts: sandbox.Facts
+) -> tuple[tuple[str, ...], str, list[str]]:
+    """Return the labels, renamed as the user wants, where they come from, and what is doubtful about them."""
     sizes = {max(shape, default=1) for shape in facts.output_shapes}
     labels, where = labels_of(export, source, options.labels, sizes.pop() if len(sizes) == 1 else None)
     if unknown := [old for old in options.rename if old not in labels]:
         raise ModelError(f'{source}: --rename: there is no class "{unknown[0]}", only {", ".join(labels[:8])}')
     labels = check_labels([options.rename.get(label, label) for label in labels], source)
     check_publishable(labels, source)
-    return labels, where
+    file = options.labels or (export.labels[0] if export.labels else None)
+    if file is not None and (encoding := encoding_of(file)) is not None:
+        where = f"{where}, read as {encoding}"
+    return labels, where, label_doubts(labels, file)
 
 
 def choose_output(source: Path, facts: sandbox.Facts, labels: Sequence[str], wanted: int | None) -> int:

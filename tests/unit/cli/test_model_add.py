@@ -79,3 +79,21 @@ def test_files_that_are_no_pictures_are_named(export, tmp_path, capsys):
 def test_options_that_are_wrong(export, capsys, arguments, told):
     assert add(export(classifier(), "a\nb\nc\n"), *arguments) in (1, EXIT_CONFIG)
     assert told in capsys.readouterr().err
+
+
+def test_labels_in_another_encoding_are_named(export, capsys):
+    assert add(export(classifier(), "Müde\nFröhlich\nc\n".encode("cp1252"), file="m.tflite")) == 0
+    captured = capsys.readouterr()
+    assert "labels: from labels.txt, read as Windows-1252 (--labels)" in captured.out
+    assert "Warning: labels.txt is not UTF-8. It was read as Windows-1252: Müde, Fröhlich" in captured.err
+
+
+def test_a_label_that_was_encoded_twice_is_named_and_can_be_renamed(export, capsys):
+    file = export(classifier(), "MÃ¼de\nb\nc\n", file="m.tflite")
+    assert add(file) == 0
+    assert 'the label "MÃ¼de" seems to be "Müde", encoded twice. Rename it, --rename "MÃ¼de=Müde"' in (
+        capsys.readouterr().err
+    )
+    assert add(file, "--rename", "MÃ¼de=Müde", "--replace") == 0
+    assert "encoded twice" not in capsys.readouterr().err
+    assert find_bundle("mood").labels == ("Müde", "b", "c")

@@ -3,9 +3,11 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ferd.errors import ModelError
-from ferd.models.labels import MAX_LABELS, check_publishable, parse_labels
+from ferd.models.labels import MAX_LABELS, check_publishable, double_encoded, encoding_of, label_doubts, parse_labels
 
 THREE = ("Happy", "Sad", "Angry")
 PBTXT = """item {
@@ -176,3 +178,68 @@ def test_a_class_that_reads_like_no_value(label):
 
 def test_other_classes_can_be_published():
     check_publishable(["on", "off", "nobody", "Nonesuch", "笑顔"], "x.zip")
+
+
+@pytest.mark.parametrize(
+    ("label", "meant"),
+    [
+        ("MÃ¼de", "Müde"),
+        ("FrÃ¶hlich", "Fröhlich"),
+        ("FrÃƒÂ¶hlich", "Fröhlich"),
+        ("GlÃ¼cklichâ€¦", "Glücklich…"),
+        ("Müde", None),
+        ("Ärger", None),
+        ("naïve", None),
+        ("Счастье", None),
+        ("幸せ", None),
+        ("happy", None),
+        ("©", None),
+    ],
+)
+def test_a_label_that_was_encoded_twice(label: str, meant: str | None):
+    assert double_encoded(label) == meant
+
+
+LETTERS = st.characters(min_codepoint=0xC0, max_codepoint=0x17F, categories=["L"])
+
+
+@given(st.text(alphabet=LETTERS, min_size=1, max_size=8))
+def test_any_word_that_was_encoded_twice(word: str):
+    assert double_encoded(word) is None
+    assert double_encoded(word.encode().decode("latin-1")) == word
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-8", None),
+        ("utf-8-sig", None),
+        ("utf-16", "UTF-16"),
+        ("utf-16-be", "UTF-16"),
+        ("utf-32", "UTF-32"),
+        ("cp1252", "Windows-1252"),
+    ],
+)
+def test_what_a_file_was_read_as_is_said(tmp_path, encoding, name):
+    file = tmp_path / "labels.txt"
+    file.write_bytes("Müde\nFröhlich\n".encode(encoding))
+    labels = parse_labels(file)
+    assert labels == ("Müde", "Fröhlich")
+    assert encoding_of(file) == name
+    doubts = label_doubts(labels, file)
+    assert len(doubts) == (name is not None)
+    if name is not None:
+        assert f"labels.txt is not UTF-8. It was read as {name}: Müde, Fröhlich. If that is wrong, save" in doubts[0]
+
+
+def test_plain_letters_are_beyond_doubt_in_any_encoding(tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_bytes("tired\nhappy\n".encode("utf-16"))
+    assert label_doubts(parse_labels(file), file) == []
+
+
+def test_letters_that_cannot_be_shown_because_they_were_encoded_twice(tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_text("Á la carte\nb\n".encode().decode("latin-1"), encoding="utf-8")
+    with pytest.raises(ModelError, match='it is "Á la carte", encoded twice: save the file as UTF-8'):
+        parse_labels(file)
