@@ -20,7 +20,7 @@ LAYERS = (
     ("config", "upgrade"),
     ("payloads", "settings_store", "storage", "instance_lock", "installation"),
     ("topics",),
-    ("snapshot", "event_builder"),
+    ("snapshot", "event_builder", "switches"),
     ("models", "sources"),
     ("vision",),
     ("models.importer", "models.finetune", "restart_history"),

@@ -18,6 +18,7 @@ from typing import Any
 
 from ferd.payloads import Json, Response, Transaction
 from ferd.snapshot import Command
+from ferd.switches import SWITCHES, WrongValueError, number
 from ferd.topics import RESPONSE, Message
 
 MAX_PAYLOAD = 4096
@@ -33,7 +34,6 @@ WARN_EVERY_S = 60.0
 Value = bool | float | str | None
 
 _WORD = re.compile(r"[a-z0-9_-]{1,32}")
-_ON, _OFF = ("on", "true", "1"), ("off", "false", "0")
 _PRESSED = "PRESS"
 """What a button of Home Assistant sends unless it is configured otherwise."""
 
@@ -133,38 +133,10 @@ class CommandReceiver:
             self._publish(message)
 
 
-class _WrongError(ValueError):
-    """Its text is the response's error."""
-
-
-def on_or_off(value: object) -> bool:
-    word = str(value).strip().lower()
-    if word in _ON:
-        return True
-    if word in _OFF:
-        return False
-    raise _WrongError("send ON or OFF")
-
-
-def number(low: float, high: float, remedy: str) -> Callable[[object], float]:
-    """Return a function that reads a number from ``low`` to ``high``, also written as text."""
-
-    def read(value: object) -> float:
-        try:
-            result = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):
-            raise _WrongError(remedy) from None
-        if not low <= result <= high:  # also when it is no number
-            raise _WrongError(remedy)
-        return result
-
-    return read
-
-
 def level(value: object) -> str:
     word = str(value).strip().lower()
     if word not in LEVELS:
-        raise _WrongError(f"send one of {', '.join(LEVELS)}")
+        raise WrongValueError(f"send one of {', '.join(LEVELS)}")
     return word
 
 
@@ -177,11 +149,7 @@ class Form:
     default: Value = None
 
 
-SWITCHES: Mapping[str, Form] = {
-    "enabled": Form("value", on_or_off),
-    "buzzer": Form("value", on_or_off),
-    "sensitivity": Form("value", number(0, 100, "send a number from 0 to 100")),
-}
+_SWITCHES: Mapping[str, Form] = {name: Form("value", switch.read) for name, switch in SWITCHES.items()}
 REQUESTS: Mapping[str, Form] = {
     "restart": Form(),
     "republish": Form(),
@@ -212,14 +180,14 @@ def parse(node: str, cameras: Sequence[str], incoming: IncomingMessage) -> Parse
     if incoming.retained or place is None:
         return None
     verb, camera = place
-    forms = REQUESTS if camera is None else SWITCHES
+    forms = REQUESTS if camera is None else _SWITCHES
     reply_info = ReplyInfo(None, _usable(node, incoming.reply_to), incoming.correlation)
     try:
         given = _given(incoming.payload)
         reply_info = replace(reply_info, transaction=_transaction(given))
         _check_camera(camera, cameras)
         return ParsedCommand(verb, camera, _value(_form(verb, forms), given), reply_info)
-    except _WrongError as error:
+    except WrongValueError as error:
         return Refusal(verb, camera, str(error), reply_info)
 
 
@@ -250,28 +218,28 @@ def _place(node: str, topic: str) -> tuple[str, str | None] | None:
 
 def _form(verb: str, forms: Mapping[str, Form]) -> Form:
     if verb not in forms:
-        raise _WrongError(f"there is no {verb} here; known: {', '.join(forms)}")
+        raise WrongValueError(f"there is no {verb} here; known: {', '.join(forms)}")
     return forms[verb]
 
 
 def _check_camera(camera: str | None, cameras: Sequence[str]) -> None:
     if camera is not None and camera not in cameras:
-        raise _WrongError(f"there is no camera {camera}; known: {', '.join(cameras)}")
+        raise WrongValueError(f"there is no camera {camera}; known: {', '.join(cameras)}")
 
 
 def _given(payload: bytes) -> str | dict[str, Any]:
     """Return the payload as text, or as an object if it is one."""
     if len(payload) > MAX_PAYLOAD:
-        raise _WrongError(f"the payload is too long: at most {MAX_PAYLOAD} bytes are read")
+        raise WrongValueError(f"the payload is too long: at most {MAX_PAYLOAD} bytes are read")
     try:
         text = payload.decode().strip()
         if not text.startswith("{"):
             return text
         given = json.loads(text)
     except UnicodeDecodeError:
-        raise _WrongError("the payload is not UTF-8 text") from None
+        raise WrongValueError("the payload is not UTF-8 text") from None
     except (ValueError, RecursionError):  # json: also "Exceeds the limit for integer string conversion"
-        raise _WrongError("the payload begins like a JSON object but is not valid JSON") from None
+        raise WrongValueError("the payload begins like a JSON object but is not valid JSON") from None
     assert isinstance(given, dict)
     return given
 
@@ -281,11 +249,11 @@ def _transaction(given: str | dict[str, Any]) -> Transaction:
     if transaction is None:
         return None
     if isinstance(transaction, bool) or not isinstance(transaction, str | int | float):
-        raise _WrongError("transaction must be text or a number")
+        raise WrongValueError("transaction must be text or a number")
     if isinstance(transaction, float) and not math.isfinite(transaction):
-        raise _WrongError("transaction must be text or a number")
+        raise WrongValueError("transaction must be text or a number")
     if len(str(transaction)) > MAX_TRANSACTION or not _is_utf8(str(transaction)):
-        raise _WrongError(f"transaction must be text of at most {MAX_TRANSACTION} characters")
+        raise WrongValueError(f"transaction must be text of at most {MAX_TRANSACTION} characters")
     return transaction
 
 
@@ -293,7 +261,7 @@ def _value(form: Form, given: str | dict[str, Any]) -> Value:
     if isinstance(given, dict):
         known = {"transaction", form.key} - {None}
         if unknown := sorted(repr(key) for key in given if key not in known):
-            raise _WrongError(f"unknown key {unknown[0][:80]}; known: {', '.join(sorted(map(str, known)))}")
+            raise WrongValueError(f"unknown key {unknown[0][:80]}; known: {', '.join(sorted(map(str, known)))}")
         value = given.get(form.key, "") if form.key else ""
     else:
         value = given
@@ -302,7 +270,7 @@ def _value(form: Form, given: str | dict[str, Any]) -> Value:
             form.read("")  # raises with what to send
         return form.default
     if form.read is None:
-        raise _WrongError("this takes no value: send an empty payload")
+        raise WrongValueError("this takes no value: send an empty payload")
     return form.read(value)
 
 

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ferd import __version__
 from ferd.config import Config
@@ -29,29 +28,23 @@ from ferd.outputs.mqtt.requests import CommandReceiver
 from ferd.payloads import AlertEvent, AnyEvent, CameraStatus, FatigueState, Health, Info
 from ferd.settings_store import CameraSettings
 from ferd.snapshot import LOOP_STALLED_S, CameraEvent, CameraSnapshot, Command, Snapshot, section_changed
+from ferd.switches import SWITCHES
 from ferd.topics import (
     ALERT,
-    BUZZER,
     CAMERA_STATUS,
-    ENABLED,
     EVENT,
     FATIGUE,
     IMAGE,
     NODE_HEALTH,
     NODE_INFO,
     NODE_STATUS,
-    SENSITIVITY,
     STATE,
     Message,
-    Topic,
     prepare,
 )
 
 STOP_WAITS_S = 2.0
 """How long a stop may take, the last write to the event store included: a slow card must not delay it."""
-
-SWITCHES: dict[str, Topic[Any]] = {"enabled": ENABLED, "buzzer": BUZZER, "sensitivity": SENSITIVITY}
-"""The topic that shows each switch of a camera; the keys are fields of CameraSettings."""
 
 log = logging.getLogger(__name__)
 
@@ -254,8 +247,8 @@ class MqttSink:
         if new.alert is not None and (old is None or new.alert != old.alert):
             before.append(ALERT.message(new.alert, **names))
         before += [
-            topic.message(switch_value(new.settings, switch), **names)
-            for switch, topic in SWITCHES.items()
+            known.topic.message(switch_value(new.settings, switch), **names)
+            for switch, known in SWITCHES.items()
             if old is None
             or switch in commanded
             or switch_value(old.settings, switch) != switch_value(new.settings, switch)

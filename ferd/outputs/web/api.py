@@ -13,13 +13,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, HTTPException, Response, Security, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 from starlette.requests import HTTPConnection
 
 from ferd.diagnostics.examine import examine
 from ferd.outputs.web.metrics import MEDIA_TYPE, metrics
 from ferd.outputs.web.server import WebServer
 from ferd.outputs.web.stream import STATE_EVERY_S, Viewer
+from ferd.switches import SWITCHES, WrongValueError
 
 DOCTOR_CACHE_S = 20.0
 """The findings of the doctor are given again for this long."""
@@ -44,14 +45,6 @@ class ErrorBody(BaseModel):
 
 class SwitchBody(Body):
     value: bool | float | str
-
-
-SWITCHES: dict[str, tuple[TypeAdapter[Any], str]] = {
-    "enabled": (TypeAdapter(bool), "send true or false, or ON or OFF"),
-    "buzzer": (TypeAdapter(bool), "send true or false, or ON or OFF"),
-    "sensitivity": (TypeAdapter(Annotated[float, Field(ge=0, le=100)]), "send a number from 0 to 100"),
-}
-"""What each switch of a camera takes, and what to say to anything else."""
 
 
 def web_server(connection: HTTPConnection) -> WebServer:
@@ -111,14 +104,10 @@ async def set_switch(camera: Camera, switch: str, body: SwitchBody, web: Web) ->
 
 def switch_value(switch: str, value: bool | float | str) -> bool | float:
     """The switch's own type. Raises 400 with what would be right."""
-    adapter, remedy = SWITCHES[switch]
     try:
-        if switch == "sensitivity" and isinstance(value, bool):
-            raise HTTPException(400, remedy)
-        converted: bool | float = adapter.validate_python(value.strip() if isinstance(value, str) else value)
-    except ValidationError:
-        raise HTTPException(400, remedy) from None
-    return converted
+        return SWITCHES[switch].read(value)
+    except WrongValueError as error:
+        raise HTTPException(400, str(error)) from None
 
 
 @router.get("/api/health")

@@ -13,7 +13,6 @@ from ferd.outputs.mqtt.requests import (
     MAX_PAYLOAD,
     REQUESTS,
     SNOOZE_S,
-    SWITCHES,
     CommandReceiver,
     IncomingMessage,
     ParsedCommand,
@@ -25,6 +24,7 @@ from ferd.outputs.mqtt.requests import (
     respond,
 )
 from ferd.snapshot import Command
+from ferd.switches import SWITCHES
 from ferd.topics import TAKEN, Message
 
 NODE, CAMERAS = "hall", ("desk", "door")
