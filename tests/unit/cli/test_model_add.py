@@ -1,14 +1,21 @@
 """`ferd model add` prints what it chose and why, and what it is not sure of."""
 
+import errno
+import os
+import signal
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import cv2
 import pytest
+from brokers import wait_for
 from tflite_files import classifier
 
 from ferd.cli.main import main
-from ferd.errors import EXIT_CONFIG
-from ferd.models.registry import find_bundle
+from ferd.errors import EXIT_CONFIG, EXIT_FAILED
+from ferd.models.registry import find_bundle, user_dir
 from ferd.sources import demo
 
 
@@ -97,3 +104,50 @@ def test_a_label_that_was_encoded_twice_is_named_and_can_be_renamed(export, caps
     assert add(file, "--rename", "MÃ¼de=Müde", "--replace") == 0
     assert "encoded twice" not in capsys.readouterr().err
     assert find_bundle("mood").labels == ("Müde", "b", "c")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_add_leaves_nothing(export, tmp_path, number, code):
+    file, temporary, data = export(classifier(), "a\nb\nc\n"), tmp_path / "tmp", tmp_path / "data"
+    temporary.mkdir()
+    program = (  # a process in the background may ignore SIGINT from its start
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from ferd.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    environ = os.environ | {"TMPDIR": str(temporary), "XDG_DATA_HOME": str(data), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "model", "add", file, "--name", "mood"],
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for(lambda: any(temporary.glob("ferd-add-*")), 120)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert list(temporary.iterdir()) == []
+    assert list(data.rglob("mood*")) == []
+
+
+def test_a_disk_that_fills_up_leaves_nothing(export, tmp_path, monkeypatch, capsys):
+    def full(_source, target):
+        Path(target).write_bytes(b"some of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ferd.models.registry.shutil.copyfile", full)
+    assert add(export(classifier(), "a\nb\nc\n")) == EXIT_FAILED
+    assert "the disk is full" in capsys.readouterr().err
+    assert list(user_dir().iterdir()) == []
+
+
+def test_what_a_killed_run_left_in_the_folder_of_models_is_removed(export):
+    user_dir().mkdir(parents=True)
+    old, new = user_dir() / ".gone.tflite.new", user_dir() / ".other.tflite.new"
+    for file in (old, new):
+        file.touch()
+    os.utime(old, (1e9, 1e9))
+    assert add(export(classifier(), "a\nb\nc\n")) == 0
+    assert not old.exists()
+    assert new.exists(), "another run may be writing it"
