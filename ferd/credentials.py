@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ferd.encodings import EncodingError, decode_text
+from ferd.encodings import INVISIBLE, EncodingError, decode_text
 from ferd.errors import ConfigError
 from ferd.fs import exists, is_dir, is_file
 
@@ -92,9 +92,11 @@ def first_line(key: str, file: Path, what: str) -> str:
         ) from None
     except EncodingError as error:
         raise ConfigError(f"{key}: {named} cannot be read: {error}{_passed(named)}") from None
-    line = lines[0].strip() if lines else ""
+    line = lines[0].strip().strip(INVISIBLE).strip() if lines else ""
     if not line:
         raise ConfigError(f"{key}: the first line of {file} is empty. Write the {what} into it")
+    if any(letter < " " or letter == "\x7f" for letter in line):
+        raise ConfigError(f"{key}: the first line of {file} holds a control character. Write the {what} again, as text")
     return line
 
 

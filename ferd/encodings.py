@@ -5,6 +5,9 @@ from __future__ import annotations
 import codecs
 
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_WIDER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+INVISIBLE = "\u200b\u2060\ufeff"
+"""Characters without width, which come along when text is copied from a web page."""
 _MANY_ZEROS = 0.25
 """Share of zero bytes from which text counts as UTF-16 without a mark: Latin letters have a zero in every second."""
 
@@ -15,6 +18,8 @@ class EncodingError(ValueError):
 
 def decode_text(data: bytes) -> str:
     """Return the text of a UTF-8 file without its byte order mark. Raises EncodingError."""
+    if data.startswith(_WIDER_MARKS):
+        raise EncodingError("it is UTF-32 text. Save it as UTF-8")
     if data.startswith(_WIDE_MARKS) or (data and data.count(0) > _MANY_ZEROS * len(data)):
         raise EncodingError("it is UTF-16 text, as some editors on Windows write it. Save it as UTF-8")
     try:

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from ferd.config.schema.root import Config
 from ferd.config.schema.values import NAME_PATTERN
+from ferd.encodings import INVISIBLE
 from ferd.redaction import HIDDEN, redact_address, redact_value
 
 Keys = tuple[str | int, ...]
@@ -93,6 +94,8 @@ def explain(
     return f"{where}: {what}{message}{remedy}".rstrip(". ")
 
 
+_LIKE_BLANKS = f"{INVISIBLE}\u00a0\u2007\u2009\u202f\u3000"
+"""Characters that come along when lines are copied from a web page."""
 TYPOGRAPHIC = "“”„‟‘’‚«»″"  # noqa: RUF001  # these very marks
 """Quotation marks that word processors and web pages put in the place of straight ones."""
 
@@ -103,9 +106,16 @@ def explain_syntax(reason: str, text: str, path: Path | None) -> str:
     lines = text.splitlines()
     number = int(found[1]) if found else len(lines)
     line = lines[number - 1] if 0 < number <= len(lines) else ""
+    odd = [letter for letter in line.partition("#")[0] if letter in _LIKE_BLANKS]
     quotes = [mark for mark in TYPOGRAPHIC if mark in line.partition("#")[0]]
     value = re.fullmatch(r"""\s*([\w.-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(?:#.*)?""", line)
-    if quotes:
+    if re.search(r"\r(?!\n)", text):
+        remedy = "the lines end as on an old Mac (CR): save it with the line ends of Unix (LF)"
+    elif odd:
+        remedy = (
+            f"the line holds a character that only looks like a blank, or like nothing (U+{ord(odd[0]):04X}): retype it"
+        )
+    elif quotes:
         remedy = f'the quotation marks {"".join(quotes)} are typographic: write straight ones (")'
     elif value and value[2].lower() in ("true", "false", "yes", "no", "on", "off"):
         remedy = f"write {value[1]} = true or false, in small letters"

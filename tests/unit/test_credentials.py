@@ -99,3 +99,17 @@ def test_the_units_pass_exactly_these_files() -> None:
             assert f"LoadCredential={credential}:/etc/ferd/{prefix}{name}" in lines
             assert f"SetCredential={credential}:\\n" in lines, "without it a missing file would stop the start"
         assert sum(line.startswith("LoadCredential=") for line in lines) == len(FILES)
+
+
+@pytest.mark.parametrize("data", ["\ufeffhush \r\n", "\u00a0hush\u200b\n", "hush\nmore\n", " hush"])
+def test_what_comes_along_with_a_password_is_dropped(tmp_path: Path, data: str) -> None:
+    (tmp_path / "pw").write_text(data, encoding="utf-8")
+    assert first_line("mqtt.password_file", tmp_path / "pw", "password") == "hush"
+
+
+@pytest.mark.parametrize("data", ["hu\0sh\n", "hu\x1b[Dsh\n", "hush\x7f\n"])
+def test_a_control_character_in_a_password_is_a_mistake(tmp_path: Path, data: str) -> None:
+    (tmp_path / "pw").write_text(data, encoding="utf-8")
+    with pytest.raises(ConfigError, match="holds a control character") as refused:
+        first_line("mqtt.password_file", tmp_path / "pw", "password")
+    assert "sh" not in str(refused.value).replace(str(tmp_path), "")

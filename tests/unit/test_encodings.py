@@ -16,6 +16,7 @@ def test_utf8_is_read_with_and_without_a_mark(data: bytes):
     [
         ("a\nb = 'grün'\n".encode("utf-16"), "UTF-16"),
         ("host = 'x'\n".encode("utf-16-le"), "UTF-16"),
+        ("host = 'x'\n".encode("utf-32"), "UTF-32"),
         ("host = 'x'\n".encode("utf-16-be"), "UTF-16"),
         ("a = 1\nb = 'grün'\n".encode("latin-1"), "line 2 has a letter in Latin-1"),
         ("b = 'grün'\n".encode("cp1252"), "Windows"),
