@@ -187,7 +187,7 @@ def _png(data: bytes | bytearray | memoryview) -> PictureHeader | None:
 
 
 def _chunk_orientation(data: bytes | bytearray | memoryview, at: int, form: str, wanted: bytes) -> int:
-    """Return the orientation in the EXIF chunk of a PNG (`form` ">I4s") or a WebP ("<4sI"), whose chunks begin at `at`."""
+    """Return the orientation in the EXIF chunk of a PNG (`form` ">I4s") or a WebP ("<4sI"); chunks begin at `at`."""
     while at + 8 <= len(data):
         size, name = sorted(struct.unpack_from(form, data, at), key=lambda value: isinstance(value, bytes))
         if name == wanted:

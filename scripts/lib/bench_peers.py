@@ -92,7 +92,7 @@ PROGRAMS: dict[str, tuple[str, Callable[..., Step]]] = {
 
 
 def measure(name: str, image: Path, file: str) -> dict[str, Any]:
-    """Measure one of PROGRAMS in this process: median CPU milliseconds of a frame (all threads), and resident memory."""
+    """Measure one of PROGRAMS in this process: median CPU milliseconds of a frame (all threads), resident memory."""
     step = PROGRAMS[name][1](np.load(image), file)
     found: object = None
     for _ in range(WARM_UP if "ferd" not in name else 15):
