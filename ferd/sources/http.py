@@ -248,7 +248,7 @@ class _Digest:
         class Handler(urllib.request.AbstractDigestAuthHandler):
             def get_algorithm_impls(self, algorithm: str) -> Any:
                 if algorithm.upper() != "SHA-256":
-                    return super().get_algorithm_impls(algorithm)  # type: ignore[misc]
+                    return super().get_algorithm_impls(algorithm)
 
                 def digest(text: str) -> str:
                     return hashlib.sha256(text.encode()).hexdigest()
@@ -276,7 +276,8 @@ Challenge = tuple[str, dict[str, str]]
 def _challenges(headers: list[str]) -> Iterator[Challenge]:
     """Yield the challenges of WWW-Authenticate headers, of which one may hold several (RFC 9110, 11.6.1)."""
     for header in headers:
-        scheme, values = "", {}
+        scheme = ""
+        values: dict[str, str] = {}
         for part in _SCHEME.findall(header):
             first, _, rest = part.strip().partition(" ")
             if first and "=" not in first and not rest.lstrip().startswith("="):

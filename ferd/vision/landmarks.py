@@ -187,7 +187,7 @@ def _contrast_table(crop: Image) -> Image:
     table += 128
     np.rint(table, out=table)
     # np.clip takes as long as all of this.
-    return np.minimum(np.maximum(table, 0, out=table), 255, out=table).astype(np.uint8)
+    return np.asarray(np.minimum(np.maximum(table, 0, out=table), 255, out=table), np.uint8)
 
 
 GRAYS = np.arange(256, dtype=np.float32)
