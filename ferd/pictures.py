@@ -21,7 +21,9 @@ from ferd.errors import PictureError
 from ferd.fs import exists, is_dir, is_file
 from ferd.types import Image
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+PICTURE_SUFFIXES = frozenset(
+    {".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
 UNREADABLE_SUFFIXES = frozenset({".avif", ".heic", ".heif"})
 """Pictures that are refused with the remedy, not passed over as no pictures."""
 MAX_MEGAPIXELS = 64.0
@@ -37,6 +39,7 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a length."""
 _TURNED = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
+_EXIF = b"Exif\0\0"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")
 _BITS = (8, 10, 12, 14, 16)
 
@@ -45,14 +48,14 @@ _BITS = (8, 10, 12, 14, 16)
 class PictureHeader:
     """What the header of a picture says.
 
-    ``width``, ``height``: in pixels, as stored. ``turned``: the picture is to be shown with both swapped (EXIF).
+    ``width``, ``height``: in pixels, as stored. ``orientation``: 1 to 8, as EXIF says that it is to be shown.
     ``data_at``: where the compressed data of a JPEG begins. ``layers``: colours of a JPEG, 1, 3 or 4.
     """
 
     kind: str
     width: int
     height: int
-    turned: bool = False
+    orientation: int = 1
     progressive: bool = False
     alpha: bool = False
     data_at: int = 0
@@ -65,7 +68,7 @@ class PictureHeader:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width as shown."""
-        return (self.width, self.height) if self.turned else (self.height, self.width)
+        return (self.width, self.height) if self.orientation in _TURNED else (self.height, self.width)
 
     def check(self, max_megapixels: float) -> None:
         """Raise PictureError when the picture is empty or larger than allowed."""
@@ -108,7 +111,7 @@ def jpeg_header(data: bytes | bytearray | memoryview, start: int = 0) -> Picture
     Raises:
         PictureError: It is not a JPEG.
     """
-    at, size, marker, turned = start + 2, (0, 0, 0), 0, False
+    at, size, marker, orientation = start + 2, (0, 0, 0), 0, 1
     end = len(data)
     while at + 4 <= end:
         if data[at] != 0xFF:
@@ -129,27 +132,30 @@ def jpeg_header(data: bytes | bytearray | memoryview, start: int = 0) -> Picture
             height, width, layers = struct.unpack_from(">xHHB", data, at + 4)
             size, marker = (width, height, layers), code
         elif code == 0xE1:
-            turned = turned or _exif_orientation(bytes(data[at + 4 : at + 2 + length])) in _TURNED
+            segment = bytes(data[at + 4 : at + 2 + length])
+            if orientation == 1 and segment.startswith(_EXIF):
+                orientation = _exif_orientation(segment[len(_EXIF) :])
         elif code == 0xDA:
             if not marker:
                 raise PictureError("its header says no size")
             return PictureHeader(
-                "JPEG", size[0], size[1], turned, marker in _PROGRESSIVE, data_at=at + 2 + length, layers=size[2]
+                "JPEG", size[0], size[1], orientation, marker in _PROGRESSIVE, data_at=at + 2 + length, layers=size[2]
             )
         at += 2 + length
     return None
 
 
-def _exif_orientation(segment: bytes) -> int:
-    """Return the orientation (1 to 8) of an APP1 segment; 1 where it has none."""
-    if not segment.startswith(b"Exif\0\0"):
-        return 1
-    tiff = segment[6:]
+def _exif_orientation(tiff: bytes) -> int:
+    """Return the orientation (1 to 8) that EXIF's TIFF structure says; 1 where it says none."""
     try:
-        tags = _tiff_tags(tiff)
+        return _orientation_in(_tiff_tags(tiff))
     except (struct.error, ValueError):
         return 1
-    return tags.get(0x112, 1)
+
+
+def _orientation_in(tags: dict[int, int]) -> int:
+    orientation = tags.get(0x112, 1)
+    return orientation if 1 <= orientation <= 8 else 1
 
 
 def _tiff_tags(data: bytes | bytearray | memoryview) -> dict[int, int]:
@@ -176,7 +182,19 @@ def _jpeg(data: bytes | bytearray | memoryview) -> PictureHeader | None:
 
 def _png(data: bytes | bytearray | memoryview) -> PictureHeader | None:
     width, height, _depth, colour = struct.unpack_from(">IIBB", data, 16)
-    return PictureHeader("PNG", width, height, alpha=bool(colour & 4) or b"tRNS" in bytes(data[33:4096]))
+    alpha = bool(colour & 4) or b"tRNS" in bytes(data[33:4096])
+    return PictureHeader("PNG", width, height, _chunk_orientation(data, 8, ">I4s", b"eXIf"), alpha=alpha)
+
+
+def _chunk_orientation(data: bytes | bytearray | memoryview, at: int, form: str, wanted: bytes) -> int:
+    """Return the orientation in the EXIF chunk of a PNG (`form` ">I4s") or a WebP ("<4sI"); chunks begin at `at`."""
+    while at + 8 <= len(data):
+        size, name = sorted(struct.unpack_from(form, data, at), key=lambda value: isinstance(value, bytes))
+        if name == wanted:
+            return _exif_orientation(bytes(data[at + 8 : at + 8 + size]).removeprefix(_EXIF))
+        # A PNG's chunk ends with a checksum of four bytes, a WebP's begins at an even place.
+        at += 8 + (size + 4 if form[0] == ">" else size + size % 2)
+    return 1
 
 
 def _bmp(data: bytes | bytearray | memoryview) -> PictureHeader | None:
@@ -198,18 +216,19 @@ def _webp(data: bytes | bytearray | memoryview) -> PictureHeader | None:
     if kind == b"VP8X":
         width = int.from_bytes(data[24:27], "little") + 1
         height = int.from_bytes(data[27:30], "little") + 1
-        return PictureHeader("WebP", width, height, alpha=bool(data[20] & 0x10))
+        orientation = _chunk_orientation(data, 12, "<4sI", b"EXIF")
+        return PictureHeader("WebP", width, height, orientation, alpha=bool(data[20] & 0x10))
     return None
 
 
 def _tiff(data: bytes | bytearray | memoryview) -> PictureHeader | None:
     tags = _tiff_tags(data)
-    return PictureHeader("TIFF", tags.get(256, 0), tags.get(257, 0), tags.get(0x112, 1) in _TURNED)
+    return PictureHeader("TIFF", tags.get(256, 0), tags.get(257, 0), _orientation_in(tags))
 
 
 def _pnm(data: bytes | bytearray | memoryview) -> PictureHeader | None:
     text = re.sub(rb"#[^\n\r]*", b" ", bytes(data[:1024]))
-    match = re.match(rb"P[2356]\s+(\d{1,9})\s+(\d{1,9})\s", text)
+    match = re.match(rb"P[1-6]\s+(\d{1,9})\s+(\d{1,9})\s", text)
     return PictureHeader("PNM", int(match[1]), int(match[2])) if match else None
 
 
@@ -264,19 +283,33 @@ def decode_picture(data: bytes, max_megapixels: float = MAX_MEGAPIXELS) -> Image
     """
     header = read_header(data)
     header.check(max_megapixels)
-    # With alpha, nothing but IMREAD_UNCHANGED keeps it; it ignores EXIF, which such pictures do not have.
-    flags = cv2.IMREAD_UNCHANGED if header.alpha else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    with quiet():
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error:
-            image = None
+    # With alpha, nothing but IMREAD_UNCHANGED keeps it; it ignores EXIF.
+    image = None if header.alpha else _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None and (header.alpha or header.kind == "TIFF"):  # TIFF of floating point has no colours for OpenCV
+        image = _decoded(data, cv2.IMREAD_UNCHANGED)
+        image = None if image is None else _upright(image, header.orientation)
     if image is None:
         raise PictureError("does not decode: it is broken or cut off")
     pixels = _to_8_bits(image)
     if pixels.ndim == 2:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
     return _on_white(pixels) if pixels.shape[2] == 4 else pixels
+
+
+def _decoded(data: bytes, flags: int) -> np.ndarray | None:
+    with quiet():
+        try:
+            return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except cv2.error:
+            return None
+
+
+def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn and mirror a stored picture as its EXIF orientation (1 to 8) says."""
+    if orientation in _TURNED:
+        image = cv2.transpose(image)
+    across, down = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    return image[:: -1 if down else 1, :: -1 if across else 1]
 
 
 def read_picture(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Image:

@@ -157,7 +157,7 @@ class InputEncoder:
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[Any]:
         """Encode (H, W) or (H, W, 3) uint8 of the input's size and colour."""
-        values = self._table[image] if self._table.ndim == 1 else self._table[image, np.arange(3)]
+        values = self._table.take(image) if self._table.ndim == 1 else self._table[image, np.arange(3)]
         if self._planes and values.ndim == 3:
             values = np.moveaxis(values, -1, 0)
         return np.ascontiguousarray(values.reshape(self._shape))

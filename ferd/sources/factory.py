@@ -98,7 +98,7 @@ def _file(text: str, config: CameraConfig, *, live: bool) -> Source:
     if is_dir(path) or path.suffix.lower() in PICTURE_SUFFIXES | UNREADABLE_SUFFIXES:
         source = PictureFolder(path, fps=config.fps, loop=live, hold_s=0 if live else HOLD_S, max_megapixels=limit)
     else:
-        source = VideoFile(path, loop=live, max_megapixels=limit)
+        source = VideoFile(path, loop=live, hold_s=0 if live else HOLD_S, max_megapixels=limit)
     return PacedSource(source) if live else source
 
 

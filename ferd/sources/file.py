@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from ferd.errors import PictureError, SourceEnded, SourceError
@@ -33,15 +34,19 @@ class VideoFile:
 
     ``Frame.t`` is the frame's time stamp in the file, in seconds. Where the file has none, or they run backwards, it is
     the previous one plus the frame interval. With `loop` the file starts again at its end, and t keeps growing.
+    `hold_s`: a file that holds a single picture (a GIF, a picture without a suffix) repeats it for so long.
     """
 
     noisy = False
     opening_s = 0.0
 
-    def __init__(self, path: str | Path, *, loop: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> None:
+    def __init__(
+        self, path: str | Path, *, loop: bool = False, hold_s: float = 0.0, max_megapixels: float = MAX_MEGAPIXELS
+    ) -> None:
         self._path = Path(path)
         self.name = f"video {self._path.name}"
-        self._loop = loop
+        self._loop, self._hold_s = loop, hold_s
+        self._only: Frame | None = None
         self._max_megapixels = max_megapixels
         self._video: VideoReader | None = None
         self._step = 1 / ASSUMED_FPS
@@ -56,13 +61,18 @@ class VideoFile:
             self._step = 1 / fps
 
     def read(self) -> Frame:
+        first = self._last is None
         frame = self._next()
         if frame is None and self._loop and self._last is not None:
             self._rewind()
             frame = self._next()
-        if frame is None:
+        if frame is not None:
+            self._only = frame if first and not self._loop else None
+            return frame
+        if self._only is None or self._only.t + self._hold_s < self._time(None):
             raise self._end()
-        return frame
+        assert self._last is not None
+        return replace(self._only, t=self._last)
 
     def interrupt(self) -> None:
         """Do nothing: a read takes no time."""
@@ -144,7 +154,7 @@ class PictureFolder:
         self._hold_s = hold_s
         self._max_megapixels = max_megapixels
         self._reason = ""
-        self._held: tuple[Path, Image] | None = None
+        self._held: tuple[Path, Image | None] | None = None
         self._loop = loop
         self._pictures: list[Path] = []
         self._index = 0
@@ -184,7 +194,7 @@ class PictureFolder:
             if log_it and str(error) != self._reason:
                 log.warning("picture skipped file=%s reason=%r", file.name, str(error))
             self._reason = str(error)
-            return None
+            image = None
         self._held = (file, image)
         return image
 

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import http.client
 import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from ferd.config.source import login_of
 from ferd.errors import SourceError
 
 MOST_REDIRECTS = 5
 CHUNK = 65_536
+START_BYTES = 32
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
 """Of a connection: refused, reset, not resolved, timed out, no HTTP. ValueError: a socket that was shut meanwhile."""
 _PAIR = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+_SCHEME = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",])+')
+"""What stands between the commas of a WWW-Authenticate header: a scheme with its first value, or a further value."""
+_DIGESTS = ("MD5", "SHA", "SHA-256")
 
 
 class HttpReply:
@@ -32,12 +37,16 @@ class HttpReply:
         self.url = url
         self.kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
         self._response = response
+        self.start = b""
+        """The first bytes of the body, as far as they were read."""
 
     def read(self) -> bytes:
         """Wait for bytes of the body; b"" at its end."""
         data = self._response.read1(CHUNK)
         if not data:
             self._response.close()  # http.client does not notice the end by itself, and the connection is to be kept
+        if len(self.start) < START_BYTES:
+            self.start += data[: START_BYTES - len(self.start)]
         return data
 
 
@@ -128,11 +137,23 @@ class HttpClient:
                 continue
             if status == 401 and ours and self._login[0] and not asked_for_login:
                 asked_for_login = True
-                self._authorize = self._answer(response.headers.get_all("WWW-Authenticate") or [])
+                challenges = list(_challenges(response.headers.get_all("WWW-Authenticate") or []))
+                self._authorize = self._answer(challenges)
                 if self._authorize is not None:
                     continue
+                kinds = ", ".join(sorted({_called(*challenge) for challenge in challenges})) or "no login at all"
+                raise SourceError(
+                    f"{self._shown}: asks for a kind of login that ferd does not have ({kinds}). Set the camera to "
+                    "Digest with MD5 or SHA-256, or to Basic"
+                )
             if status != 200:
                 raise SourceError(f"{self._shown}: {_why_status(status, bool(self._login[0]))}")
+            encoding = (response.getheader("Content-Encoding") or "identity").strip().lower()
+            if encoding not in ("identity", "none", ""):
+                raise SourceError(
+                    f"{self._shown}: sends its answer compressed ({encoding[:20]}), which was not asked for. Switch "
+                    "that off for this address, in the camera or in the proxy before it"
+                )
             return HttpReply(response, url)
 
     def _ask(self, url: str, *, with_login: bool) -> http.client.HTTPResponse:
@@ -185,23 +206,30 @@ class HttpClient:
             self.close()
 
     def _redirected(self, url: str, response: http.client.HTTPResponse, number: int) -> str:
-        target = urljoin(url, response.getheader("Location") or "")
+        location = response.getheader("Location")
+        if not location:
+            raise SourceError(f"{self._shown}: redirects without saying where to. Check the address")
         if number > MOST_REDIRECTS:
             raise SourceError(f"{self._shown}: redirects more than {MOST_REDIRECTS} times. Check the address")
-        scheme = urlsplit(target).scheme.lower()
+        try:
+            # Cameras write blanks and letters of other alphabets as they are; http.client gives bytes as Latin-1.
+            target = urljoin(url, quote(location.strip().encode("latin-1"), safe=_KEPT))
+            parts = urlsplit(target)
+            scheme, _port = parts.scheme.lower(), parts.port
+        except ValueError:
+            raise SourceError(f"{self._shown}: redirects to an address that is broken. Check the address") from None
         if scheme not in ("http", "https") or (scheme == "http" and urlsplit(url).scheme.lower() == "https"):
             raise SourceError(f"{self._shown}: redirects to a {scheme or 'missing'} address, which is not followed")
         return target
 
-    def _answer(self, challenges: list[str]) -> Callable[[str], str] | None:
+    def _answer(self, challenges: list[Challenge]) -> Callable[[str], str] | None:
         """Return what makes the Authorization header for a target; None where no challenge can be met."""
         user, password = self._login
-        for challenge in challenges:
-            scheme, _, rest = challenge.strip().partition(" ")
-            values = {key.lower(): quoted or plain for key, quoted, plain in _PAIR.findall(rest)}
-            if scheme.lower() == "digest" and values.get("algorithm", "MD5").upper() in ("MD5", "SHA"):
+        for scheme, values in challenges:
+            qualities = values.get("qop", "auth").lower().replace(" ", "").split(",")
+            if scheme == "digest" and values.get("algorithm", "MD5").upper() in _DIGESTS and "auth" in qualities:
                 return _Digest(self._url, user, password, values)
-        if any(challenge.strip().lower().startswith("basic") for challenge in challenges):
+        if any(scheme == "basic" for scheme, _values in challenges):
             token = base64.b64encode(f"{user}:{password}".encode()).decode()
             return lambda _target: f"Basic {token}"
         return None
@@ -217,9 +245,20 @@ class _Digest:
             def find_user_password(self, _realm: str, _authuri: str) -> tuple[str | None, str | None]:
                 return user, password
 
-        self._challenge = challenge
+        class Handler(urllib.request.AbstractDigestAuthHandler):
+            def get_algorithm_impls(self, algorithm: str) -> Any:
+                if algorithm.upper() != "SHA-256":
+                    return super().get_algorithm_impls(algorithm)
+
+                def digest(text: str) -> str:
+                    return hashlib.sha256(text.encode()).hexdigest()
+
+                return digest, lambda secret, data: digest(f"{secret}:{data}")
+
+        # "auth" alone: the standard library does not know what to do with "auth,auth-int".
+        self._challenge = challenge | ({"qop": "auth"} if "qop" in challenge else {})
         self._request = urllib.request.Request(url)  # noqa: S310  # is never opened
-        self._handler = urllib.request.AbstractDigestAuthHandler(Login())
+        self._handler = Handler(Login())
 
     def __call__(self, target: str) -> str:
         self._request.selector = target
@@ -228,6 +267,38 @@ class _Digest:
         if value is None:
             raise ValueError("an unknown kind of login")
         return f"Digest {value}"
+
+
+Challenge = tuple[str, dict[str, str]]
+"""Of a WWW-Authenticate header: a scheme in lower case, and its values."""
+
+
+def _challenges(headers: list[str]) -> Iterator[Challenge]:
+    """Yield the challenges of WWW-Authenticate headers, of which one may hold several (RFC 9110, 11.6.1)."""
+    for header in headers:
+        scheme = ""
+        values: dict[str, str] = {}
+        for part in _SCHEME.findall(header):
+            first, _, rest = part.strip().partition(" ")
+            if first and "=" not in first and not rest.lstrip().startswith("="):
+                if scheme:
+                    yield scheme, values
+                scheme, values = first.lower(), {}
+            else:
+                rest = part
+            values |= {key.lower(): quoted or plain for key, quoted, plain in _PAIR.findall(rest)}
+        if scheme:
+            yield scheme, values
+
+
+def _called(scheme: str, values: dict[str, str]) -> str:
+    """Name a challenge: "Bearer", "Digest MD5-sess"."""
+    details = (values.get("algorithm", ""), values.get("qop", "")) if scheme == "digest" else ()
+    return " ".join(word[:20] for word in (scheme.capitalize(), *details) if word)
+
+
+_KEPT = "%/:=&?~#+!$,;'@()*[]"
+"""Characters of a redirect's target that are left as they are."""
 
 
 def _place(url: str) -> tuple[str, str]:

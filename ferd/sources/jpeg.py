@@ -44,7 +44,7 @@ class JpegSplitter:
         self.broken = 0
         self._max_bytes = max_bytes
         self._buffer = bytearray()
-        self._started = False
+        self._started = self._any_read = False
         self._header: PictureHeader | None = None
         self._scanned = 0
 
@@ -74,7 +74,7 @@ class JpegSplitter:
                 break
             data = bytes(memoryview(self._buffer)[: end + len(END)])
             self._drop(end + len(END))
-            self.broken = 0
+            self.broken, self._any_read = 0, True
             return data, header
         self._check_size(len(self._buffer))
         return None
@@ -102,6 +102,8 @@ class JpegSplitter:
         if found := _LENGTH.search(head):
             self._check_size(int(found[1]))
         found = _TYPE.search(head)
+        if found and self._any_read and found[1].lower().startswith(b"text/"):
+            return  # notes between the pictures, as of a motion sensor
         if found and found[1].lower() not in (b"image/jpeg", b"image/jpg", b"image/pjpeg"):
             kind = found[1].decode("ascii", "replace")
             raise PictureError(f"sends {kind}, not JPEG. Set the camera to MJPEG")

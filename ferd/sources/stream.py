@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 import time
@@ -11,7 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from ferd.credentials import first_line
 from ferd.errors import PictureError, SourceError
-from ferd.pictures import JPEG_START, MAX_MEGAPIXELS
+from ferd.pictures import JPEG_START, MAX_MEGAPIXELS, read_header
 from ferd.redaction import redact_address
 from ferd.sources.http import HttpClient, HttpReply
 from ferd.sources.jpeg import JpegSplitter, jpeg_frame
@@ -182,7 +183,9 @@ class StreamCamera:
             data = self._reply.read()
         if data:
             self._splitter.feed(data)
-        elif not self._polls or not self._in_time:
+        elif self._polls and not self._in_time:
+            raise SourceError(f"{self.name}: {_no_picture(self._reply.start)}")
+        elif not self._polls:
             raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
         else:
             if self._interrupted.wait(max(0.0, self._asked + self._interval - time.monotonic())):
@@ -220,6 +223,17 @@ class StreamCamera:
         if frame is None:
             raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
         return frame
+
+
+def _no_picture(start: bytes) -> str:
+    """Explain an answer that is called a JPEG and holds none, by its first bytes."""
+    if not start:
+        return f"answers with nothing. {MANUAL}"
+    if start.startswith(JPEG_START):
+        return "sends a JPEG that is cut off. Check the network, or ask the camera for smaller pictures"
+    with contextlib.suppress(PictureError):
+        return f"sends {read_header(start.ljust(4096, bytes(1))).kind}, not JPEG. Ask the camera for JPEG"
+    return f"answers with something that is no JPEG. {MANUAL}"
 
 
 def with_password(url: str, password: str | None) -> str:

@@ -7,7 +7,6 @@ limited range becomes full range. Gray is the luma plane; colours are made only 
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -76,14 +75,16 @@ class VideoReader:
             self._check_size(context.width, context.height, max_megapixels)
             # A second bound: the size may change in the middle.
             context.options = {"max_pixels": str(int(max_megapixels * 1e6))}
-            context.thread_type = "AUTO"
+            self._jpeg = context.name == "mjpeg" and self._aspect() is None
+            # Threads for whole frames answer late: whether a Motion JPEG is turned is asked of its first picture.
+            context.thread_type = "SLICE" if self._jpeg else "AUTO"
         except self._av.FFmpegError as error:
             self.close()
             raise VideoError(shown, error) from None
         except BaseException:
             self.close()
             raise
-        self._jpeg = context.name == "mjpeg" and self._aspect() is None
+        self._turn_known = False
         self._size = (context.height, context.width)
         rate = self._stream.average_rate
         self.fps = float(rate) if rate else None
@@ -148,7 +149,7 @@ class VideoReader:
             captured_at = self._arrived()
             if self._jpeg and packet.size:
                 data = bytes(packet)
-                if self._is_whole(data):
+                if self._is_whole(data) and not self._is_turned(packet):
                     yield _Picture(packet.pts and float(packet.pts * packet.time_base), captured_at, data)
                     continue
             try:
@@ -174,6 +175,18 @@ class VideoReader:
                 self._jpeg_header = header
                 return True
         return False
+
+    def _is_turned(self, packet: Any) -> bool:
+        """Whether the container turns or mirrors its pictures: then their bytes are not what is to be seen.
+
+        Only a decoded picture tells. Each packet of Motion JPEG can be decoded by itself, and so again.
+        """
+        if not self._turn_known:
+            with contextlib.suppress(self._av.error.InvalidDataError):
+                for frame in packet.decode():
+                    self._turn_known = True
+                    self._jpeg = _display_matrix(frame) in (None, (1, 0, 0, 1))
+        return not self._jpeg
 
     def _whole(self, raw: Any) -> Iterator[Any]:
         """Pass progressive frames on; deinterlace the others, and all that follow."""
@@ -292,13 +305,24 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
-    """Return a, b, c, d of the frame's display matrix, where it turns by right angles or mirrors; else None."""
-    for data in frame.side_data:
+    """Return the signs of a, b, c, d of the frame's display matrix, where it turns by right angles or mirrors.
+
+    None for other angles, and where it has none.
+    """
+    try:
+        side_data = list(frame.side_data)
+    except ValueError:  # a kind that PyAV has no name for, such as EXIF: then it only says by how much it is turned
+        return _TURNS.get(round(frame.rotation) % 360)
+    for data in side_data:
         if data.type.name == "DISPLAYMATRIX":
-            a, b, _u, c, d, *_rest = (math.trunc(value / 32768) for value in np.frombuffer(data, np.int32))
+            a, b, _u, c, d, *_rest = np.sign(np.trunc(np.frombuffer(data, np.int32) / 32768)).astype(int).tolist()
             if (a == 0) == (d == 0) and (b == 0) == (c == 0) and (a == 0) != (b == 0):
                 return a, b, c, d
     return None
+
+
+_TURNS = {90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}
+"""Display matrices by the degrees of PyAV's `rotation`, counter-clockwise."""
 
 
 def _plane(frame: Any, channels: int) -> Image:

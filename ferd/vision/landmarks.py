@@ -49,6 +49,7 @@ ANGLE = 45.0
 RIGHT_EYE, LEFT_EYE = slice(0, 8), slice(8, 16)
 UPPER, LOWER = (1, 2, 3), (7, 6, 5)
 """Landmarks of one eye whose distances, pair by pair, are the lids' aperture."""
+_LIDS = tuple(zip(UPPER, LOWER, strict=True))
 LEAST_FACE = 24.0
 """Smallest extent of a face in pixels of the picture that is read; below it there is nothing to measure."""
 PRESENT = 0.5
@@ -118,16 +119,16 @@ def five(points: Points) -> Landmarks:
     right, left = _middle(places[RIGHT_EYE]), _middle(places[LEFT_EYE])
     along = left - right
     where = (right, left, places[NOSE_TIP], places[MOUTH_RIGHT], places[MOUTH_LEFT])
-    moved = (place - off * along for place, off in zip(where, FIVE_OFFSET, strict=True))
-    return Landmarks(*((place.real, place.imag) for place in moved))
+    moved = [place - off * along for place, off in zip(where, FIVE_OFFSET, strict=True)]
+    return Landmarks(*[(place.real, place.imag) for place in moved])
 
 
 def crop_of_points(points: Points, roll: float) -> Crop:
     """Return the crop for the next frame: a square around the landmarks, turned upright by `roll` degrees."""
     turn = complex(math.cos(math.radians(roll)), -math.sin(math.radians(roll)))
-    upright = _complex(points) * turn
-    low = complex(upright.real.min(), upright.imag.min())
-    high = complex(upright.real.max(), upright.imag.max())
+    upright = [place * turn for place in _places(points)]
+    across, down = [place.real for place in upright], [place.imag for place in upright]
+    low, high = complex(min(across), min(down)), complex(max(across), max(down))
     middle = (low + high) / 2 / turn
     extent = max(high.real - low.real, high.imag - low.imag)
     return Crop(middle.real, middle.imag, AROUND * extent, roll)
@@ -180,9 +181,13 @@ def normalise(crop: Image) -> Image:
 
 
 def _contrast_table(crop: Image) -> Image:
-    mean, spread = (float(v[0, 0]) for v in cv2.meanStdDev(crop))
-    gain = CONTRAST / max(spread, LEAST_SPREAD)
-    return np.asarray(np.clip(np.rint((GRAYS - np.float32(mean)) * np.float32(gain) + 128), 0, 255), np.uint8)
+    mean, spread = cv2.meanStdDev(crop)
+    table = GRAYS - np.float32(mean.item())
+    table *= np.float32(CONTRAST / max(spread.item(), LEAST_SPREAD))
+    table += 128
+    np.rint(table, out=table)
+    # np.clip takes as long as all of this.
+    return np.asarray(np.minimum(np.maximum(table, 0, out=table), 255, out=table), np.uint8)
 
 
 GRAYS = np.arange(256, dtype=np.float32)
@@ -281,8 +286,9 @@ def _gap(eye: Sequence[complex], outwards: float) -> float:
     """Return the mean distance of the lids in pixels, positive when the upper lid lies above the lower one."""
     across = (eye[4] - eye[0]) * outwards  # towards the right side of an upright picture
     down = across * 1j / max(abs(across), 1e-6)
-    gaps = [(eye[low] - eye[up]) * down.conjugate() for up, low in zip(UPPER, LOWER, strict=True)]
-    return sum(gap.real for gap in gaps) / len(gaps)
+    back = down.conjugate()
+    gaps = [((eye[low] - eye[up]) * back).real for up, low in _LIDS]
+    return sum(gaps) / len(gaps)
 
 
 def _eye_distance(places: Sequence[complex], yaw: float) -> float:
@@ -298,10 +304,6 @@ def _places(points: Points) -> list[complex]:
     """Return the points as plain complex numbers: for this few numpy takes three times as long."""
     places: list[complex] = np.ascontiguousarray(points, np.float32).view(np.complex64)[:, 0].tolist()
     return places
-
-
-def _complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:
-    return np.asarray(points[:, 0] + 1j * points[:, 1], np.complex128)
 
 
 def _blocks(first: float, last: float, length: int, factor: int) -> tuple[int, int]:

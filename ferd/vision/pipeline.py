@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 
 from ferd.config import CameraConfig, Config
+from ferd.errors import PictureError
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.gestures import GestureName
 from ferd.policy.primary_face import StickyPrimaryFace
@@ -28,6 +30,8 @@ from ferd.vision.track_gestures import GestureWatch
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 from ferd.vision.tracker import PrimaryFace, Tracker
 from ferd.vision.turns import Turns
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -252,9 +256,25 @@ class GrayFrames:
 
 
 def run(pipeline: Pipeline, frames: Iterable[Frame]) -> Iterator[Reading]:
-    """Yield the readings of a source that is read to its end."""
+    """Yield the readings of a source that is read to its end. A picture that does not decode is logged and left out.
+
+    Raises:
+        PictureError: None of them decodes.
+    """
+    broken: PictureError | None = None
+    any_read = False
     for frame in frames:
-        yield pipeline.step(frame)
+        try:
+            reading = pipeline.step(frame)
+        except PictureError as error:
+            if broken is None:
+                log.warning("picture left out, further ones are not logged t=%.3f reason=%r", frame.t, str(error))
+            broken = error
+            continue
+        any_read = True
+        yield reading
+    if broken is not None and not any_read:
+        raise broken
 
 
 def _unchanged(frame: Frame) -> Frame:

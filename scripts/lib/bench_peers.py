@@ -22,7 +22,7 @@ ROUNDS = 3
 WARM_UP, FRAMES, SECONDS = 3, 100, 5.0
 """Of one round: frames before the measurement, and at most so many frames and seconds."""
 HERE = Path(__file__).resolve()
-PEERS_PYTHON = HERE.parents[2] / "build/peers/bin/python"
+PEERS = HERE.parents[2] / "build/peers"
 Step = Callable[[], object]
 
 
@@ -81,7 +81,7 @@ def _mediapipe(image: Any, *, mesh: bool) -> Step:
     return lambda: detection.process(rgb).detections
 
 
-PEERS: dict[str, tuple[str, Callable[..., Step]]] = {
+PROGRAMS: dict[str, tuple[str, Callable[..., Step]]] = {
     "ferd, face followed": ("faces, landmarks, expression, published values", lambda i, _f: _ferd(i, search=False)),
     "ferd, every frame searched": ("the same with the detector in each frame", lambda i, _f: _ferd(i, search=True)),
     "fer": ("faces (Haar), expression", lambda i, _f: _fer(i)),
@@ -92,8 +92,8 @@ PEERS: dict[str, tuple[str, Callable[..., Step]]] = {
 
 
 def measure(name: str, image: Path, file: str) -> dict[str, Any]:
-    """Measure one of PEERS in this process: median CPU milliseconds of a frame (all threads), and resident memory."""
-    step = PEERS[name][1](np.load(image), file)
+    """Measure one of PROGRAMS in this process: median CPU milliseconds of a frame (all threads), resident memory."""
+    step = PROGRAMS[name][1](np.load(image), file)
     found: object = None
     for _ in range(WARM_UP if "ferd" not in name else 15):
         found = step()
@@ -120,22 +120,29 @@ def _in_process(python: str, name: str, image: Path, file: str) -> dict[str, Any
     return figures
 
 
+def _python_of(name: str, given: str) -> str:
+    """Return the Python that runs a program: the given one, or that of `--install`; for ferd and OpenCV this one."""
+    if name.startswith(("ferd", "OpenCV")):
+        return sys.executable
+    return given or str(PEERS / ("fer" if name == "fer" else "mediapipe") / "bin/python")
+
+
 def _rounds(python: str, yunet: str, image: Path) -> dict[str, dict[str, Any] | str]:
     """Measure all by turns; of each the best round counts. A text says why one is missing."""
     results: dict[str, dict[str, Any] | str] = {}
     for round_ in range(ROUNDS):
-        for name in PEERS:
+        for name in PROGRAMS:
             if isinstance(results.get(name), str):
                 continue
             if "YuNet" in name and not yunet:
                 results[name] = "no file; give --yunet FILE"
                 continue
-            own = name.startswith("ferd") or "YuNet" in name
-            if not own and not Path(python).exists():
+            runs_in = _python_of(name, python)
+            if not Path(runs_in).exists():
                 results[name] = "not installed; --install, or --python PATH"
                 continue
             print(f"round {round_ + 1} of {ROUNDS}: {name}", file=sys.stderr)
-            new, old = _in_process(sys.executable if own else python, name, image, yunet), results.get(name)
+            new, old = _in_process(runs_in, name, image, yunet), results.get(name)
             better = isinstance(new, str) or not isinstance(old, dict) or new["cpu_ms"] < old["cpu_ms"]
             results[name] = new if better else results[name]
     return results
@@ -150,7 +157,7 @@ def _table(results: dict[str, dict[str, Any] | str]) -> str:
             lines.append(f"{name:28}  missing: {result}")
             continue
         times = f"{result['cpu_ms'] / base:.1f}" if base else ""
-        what = PEERS[name][0] if result["found"] else "nothing in this picture"
+        what = PROGRAMS[name][0] if result["found"] else "nothing in this picture"
         mean, memory = f"{result['mean_cpu_ms']:.2f}", f"{result['rss_mb']:.0f}"
         lines.append(f"{name:28}{result['cpu_ms']:>8.2f}{mean:>8}{times:>7}{memory:>6}  {what}")
     return "\n".join(lines)
@@ -162,7 +169,7 @@ def main() -> int:
         print(json.dumps(measure(name, Path(image), file)))
         return 0
     parser = argparse.ArgumentParser(prog="scripts/bench-peers", description=__doc__)
-    parser.add_argument("--python", default=str(PEERS_PYTHON), metavar="PATH", help="a Python with fer or MediaPipe")
+    parser.add_argument("--python", default="", metavar="PATH", help="a Python with fer and MediaPipe")
     parser.add_argument("--yunet", default="", metavar="FILE", help="YuNet's .onnx file")
     parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()

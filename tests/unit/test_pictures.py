@@ -42,9 +42,10 @@ def turned_jpeg(orientation: int) -> bytes:
 
 
 class TestHeader:
-    @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif", ".ppm"])
+    @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif", ".ppm", ".pbm"])
     def test_size(self, suffix: str) -> None:
-        header = read_header(encode(suffix, ramp(70, 50)))
+        picture = ramp(70, 50)
+        header = read_header(encode(suffix, picture[:, :, 0] if suffix == ".pbm" else picture))
         assert (header.width, header.height, header.shape) == (70, 50, (50, 70))
 
     def test_size_of_webp_without_loss(self) -> None:
@@ -142,6 +143,34 @@ class TestShowsWhatIsThere:
         assert (image[:24] == 255).all()
         assert (image[30:] == ramp()[30:]).all()
         assert np.abs(image[24:30].astype(int) - (ramp()[24:30].astype(int) + 255) / 2).max() <= 1
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WebP", "TIFF"])
+    @pytest.mark.parametrize("alpha", [False, True])
+    def test_orientation_of_exif(self, orientation: int, kind: str, alpha: bool) -> None:
+        """A picture that was stored turned and mirrored shows what it showed before, also one with transparency."""
+        pillow = pytest.importorskip("PIL.Image")
+        how = pillow.Transpose
+        stored = (None, how.FLIP_LEFT_RIGHT, how.ROTATE_180, how.FLIP_TOP_BOTTOM, how.TRANSPOSE, how.ROTATE_90,
+                  how.TRANSVERSE, how.ROTATE_270)[orientation - 1]  # fmt: skip
+        if kind == "JPEG" and alpha:
+            pytest.skip("JPEG has no transparency")
+        smooth = cv2.GaussianBlur(ramp(), (0, 0), 2)
+        picture = pillow.fromarray(smooth[:, :, ::-1].copy())
+        if alpha:
+            picture.putalpha(255)
+            picture.putpixel((60, 45), (0, 0, 0, 250))
+        picture = picture if stored is None else picture.transpose(stored)
+        tags, file = pillow.Exif(), io.BytesIO()
+        tags[0x112] = orientation
+        picture.save(file, kind, exif=tags, **({"lossless": True} if kind == "WebP" else {}))
+        image = decode_picture(file.getvalue())
+        assert image.shape == smooth.shape
+        assert np.abs(image[:40, :56].astype(int) - smooth[:40, :56]).mean() < 3
+
+    def test_tiff_of_floating_point(self) -> None:
+        image = decode_picture(encode(".tif", np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)))
+        assert np.abs(image[:, :, 1].astype(int) - np.linspace(0, 255, 64 * 48).reshape(48, 64)).max() <= 1
 
     def test_cmyk(self) -> None:
         pillow = pytest.importorskip("PIL.Image")

@@ -81,12 +81,18 @@ def decode(values: NDArray[np.floating], cells: NDArray[np.float32]) -> NDArray[
     stride = cells[:, 2:3]
     out = np.empty(values.shape, np.float32)
     out[:, 0] = 1 / (1 + np.exp(-values[:, 0]))
-    size = stride * np.float32(SIZE_UNIT) * np.exp(np.clip(values[:, 3:5], -8, 8) / np.float32(SIZE_UNIT))
-    out[:, 1:3] = cells[:, :2] + values[:, 1:3] * stride * np.float32(PLACE_UNIT) - size / 2
+    bounded = np.minimum(np.maximum(values[:, 3:5], -8), 8)
+    size = stride * np.float32(SIZE_UNIT) * np.exp(bounded / np.float32(SIZE_UNIT))
     out[:, 3:5] = size
-    middle = np.tile(cells[:, :2], 5)
-    out[:, 5:] = middle + values[:, 5:] * stride * np.float32(PLACE_UNIT)
+    # Centre and landmarks are six places (x, y) from the middle of the cell.
+    places = values[:, _PLACES] * (stride * np.float32(PLACE_UNIT))
+    middle = cells[:, None, :2] + places.reshape(-1, 6, 2)
+    middle[:, 0] -= size / 2
+    out[:, _PLACES] = middle.reshape(-1, 12)
     return out
+
+
+_PLACES = np.array([1, 2, *range(5, VALUES)])
 
 
 def weighted_nms(rows: NDArray[np.float32], least_overlap: float = SAME_FACE) -> NDArray[np.float32]:
@@ -96,15 +102,17 @@ def weighted_nms(rows: NDArray[np.float32], least_overlap: float = SAME_FACE) ->
     width; the best alone 5.5, weights by the plain square 5.3).
     """
     rows = rows[np.argsort(-rows[:, 0], kind="stable")]
-    ends = rows[:, 1:3] + rows[:, 3:5]
+    starts = rows[:, 1:3]
+    ends = starts + rows[:, 3:5]
     area = rows[:, 3] * rows[:, 4]
     merged = []
     left = np.ones(len(rows), bool)
     for best in range(len(rows)):
         if not left[best]:
             continue
-        both = np.minimum(ends[best], ends) - np.maximum(rows[best, 1:3], rows[:, 1:3])
-        shared = np.prod(np.maximum(both, 0), axis=1)
+        both = np.minimum(ends[best], ends) - np.maximum(starts[best], starts)
+        np.maximum(both, 0, out=both)
+        shared = both[:, 0] * both[:, 1]
         same = left & (shared > least_overlap * (area[best] + area - shared))
         left &= ~same
         same[best] = True
@@ -248,6 +256,6 @@ def _mapped(face: Face, back: Similarity, size: tuple[int, int]) -> Face:
 
 
 def _face(row: NDArray[np.float32], factor: float) -> Face:
-    score, *rest = (float(v) for v in row)
+    score, *rest = row.tolist()
     x, y, w, h, *places = (value * factor for value in rest)
     return Face(Box(x, y, w, h), Landmarks(*zip(places[::2], places[1::2], strict=True)), score)

@@ -9,7 +9,9 @@ import pytest
 from camera_tools import gray_picture, read_all
 
 from ferd.errors import SourceError
+from ferd.pictures import read_picture
 from ferd.sources.file import PictureFolder, VideoFile, natural_order
+from ferd.types import Image
 
 Film = Callable[..., Path]
 
@@ -87,6 +89,24 @@ class TestVideoFile:
         assert [source.read().t for _ in range(4)] == pytest.approx([0.0, 0.1, 0.2, 0.3])
         source.close()
 
+    @pytest.mark.parametrize("name", ["photo", "photo.gif"])
+    def test_a_file_of_one_picture_is_looked_at_for_a_while(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / name
+        if name.endswith(".gif"):
+            pillow = pytest.importorskip("PIL.Image")
+            pillow.fromarray(gray_picture(50)).save(path)
+        else:
+            path.write_bytes(cv2.imencode(".jpg", gray_picture(50))[1].tobytes())
+        frames = read_all(VideoFile(path, hold_s=1.0))
+        assert len(frames) > 3
+        assert frames[0].t == 0.0
+        assert 0.8 < frames[-1].t <= 1.0
+        assert all(frame.image.mean() == pytest.approx(50, abs=3) for frame in frames)
+        assert len(read_all(VideoFile(path))) == 1
+
+    def test_a_film_is_not_held(self, film: Film) -> None:
+        assert len(read_all(VideoFile(film(frames=5), hold_s=1.0))) == 5
+
 
 class TestPictureFolder:
     def test_missing(self, tmp_path: Path) -> None:
@@ -139,6 +159,20 @@ class TestPictureFolder:
     def test_a_single_picture_is_looked_at_for_a_while(self, tmp_path: Path) -> None:
         frames = read_all(PictureFolder(save(tmp_path / "one.png", 50), fps=10, hold_s=1.0))
         assert [frame.t for frame in frames] == pytest.approx([0.1 * number for number in range(11)])
+
+    def test_a_single_bad_picture_is_decoded_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = save(tmp_path / "one.png", 50)
+        path.write_bytes(path.read_bytes()[:-40])
+        tried: list[Path] = []
+
+        def read(file: Path, limit: float) -> Image:
+            tried.append(file)
+            return read_picture(file, limit)
+
+        monkeypatch.setattr("ferd.sources.file.read_picture", read)
+        with pytest.raises(SourceError, match="broken or cut off"):
+            read_all(PictureFolder(path, fps=10, hold_s=1.0))
+        assert len(tried) == 1
 
     def test_a_single_picture(self, tmp_path: Path) -> None:
         (frame,) = read_all(PictureFolder(save(tmp_path / "one.png", 50)))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import hashlib
 import http.server
 import logging
@@ -169,6 +170,52 @@ class Dialects(http.server.BaseHTTPRequestHandler):
         proof = md5(secret, given["nonce"], given["nc"], given["cnonce"], "auth", md5("GET", given["uri"]))
         return given["uri"] == self.path and given["response"] == proof
 
+    def _sha256(self) -> None:
+        """Digest by SHA-256 (RFC 7616), behind a kind of login that ferd does not have, in one header."""
+        challenge = 'Negotiate, Digest realm="cam", nonce="abc", qop="auth,auth-int", algorithm=SHA-256'
+        given = dict(re.findall(r'(\w+)="?([^",]*)"?', self.headers.get("Authorization", "")))
+
+        def sha(*parts: str) -> str:
+            return hashlib.sha256(":".join(parts).encode()).hexdigest()
+
+        secret, asked = sha("me", "cam", "geheim"), sha("GET", self.path)
+        if given and given["response"] == sha(secret, "abc", given["nc"], given["cnonce"], "auth", asked):
+            self._snapshot()
+        else:
+            self._answer("", b"no", 401, WWW_Authenticate=challenge)
+
+    def _bearer(self) -> None:
+        self._answer("", b"no", 401, WWW_Authenticate='Bearer realm="cam"')
+
+    def _session(self) -> None:
+        self._answer("", b"no", 401, WWW_Authenticate='Digest realm="c", nonce="a", qop="auth", algorithm=MD5-sess')
+
+    def _gzip(self) -> None:
+        self._answer("image/jpeg", gzip.compress(numbered(0)), Content_Encoding="gzip")
+
+    def _webp(self) -> None:
+        self._answer("image/jpeg", cv2.imencode(".webp", gray_picture(9, 160, 120))[1].tobytes())
+
+    def _empty(self) -> None:
+        self._answer("image/jpeg")
+
+    def _cut(self) -> None:
+        self._answer("image/jpeg", numbered(0)[:-20])
+
+    def _nowhere(self) -> None:
+        self._answer("", status=302)
+
+    def _broken(self) -> None:
+        self._answer("", status=302, Location="http://[1/untyped")
+
+    def _blank(self) -> None:
+        self._answer("", status=302, Location="/sn\xe4p 1")
+
+    def _notes(self) -> None:
+        """Between the pictures stand parts of text."""
+        note = b"--x\r\nContent-Type: text/plain\r\n\r\nmotion=1\r\n"
+        self._stream("multipart/x-mixed-replace; boundary=x", [part for n in range(9) for part in (numbered(n), note)])
+
     def _elsewhere(self) -> None:
         self._answer("", status=302, Location=f"http://localhost:{self.server.server_address[1]}/untyped")
 
@@ -268,11 +315,28 @@ class TestDialects:
             ("png", "sends image/png, not JPEG"),
             ("basic", r"asks for a user and a password \(401\)"),
             ("huge", "65500x65500 pixels, more than the limit"),
+            ("gzip", r"compressed \(gzip\)"),
+            ("webp", "sends WebP, not JPEG"),
+            ("empty", "answers with nothing"),
+            ("cut", "a JPEG that is cut off"),
+            ("nowhere", "without saying where to"),
+            ("broken", "redirects to an address that is broken"),
         ],
     )
     def test_what_is_not_read_is_named(self, dialects: Server, path: str, words: str) -> None:
         with pytest.raises(SourceError, match=words):
             first_frame(camera(dialects, path))
+
+    def test_a_redirect_with_a_blank_and_a_letter_is_followed(self, dialects: Server) -> None:
+        with pytest.raises(SourceError, match="404"):
+            first_frame(camera(dialects, "blank"))
+        assert dialects.asked == ["/blank", "/sn%E4p%201"]
+
+    def test_notes_between_the_pictures(self, dialects: Server) -> None:
+        source = camera(dialects, "notes")
+        source.open()
+        assert [int(source.read().image[0, 0, 0]) for _ in range(9)] == list(range(9))
+        source.close()
 
     def test_video_over_http(self, dialects: Server) -> None:
         source = camera(dialects, "video")
@@ -304,7 +368,15 @@ class TestLogin:
         source.close()
         assert len(dialects.asked) == 4, "the first without a login, which is then remembered"
 
-    @pytest.mark.parametrize("path", ["basic", "digest"])
+    def test_digest_by_sha_256_among_other_challenges(self, dialects: Server) -> None:
+        assert first_frame(camera(dialects, "sha256", "me:geheim@")).width == 160
+
+    @pytest.mark.parametrize(("path", "kind"), [("bearer", "Bearer"), ("session", "Digest MD5-sess auth")])
+    def test_a_kind_that_ferd_does_not_have_is_named(self, dialects: Server, path: str, kind: str) -> None:
+        with pytest.raises(SourceError, match=rf"a kind of login that ferd does not have \({kind}\)"):
+            first_frame(camera(dialects, path, "me:geheim@"))
+
+    @pytest.mark.parametrize("path", ["basic", "digest", "sha256"])
     def test_wrong(self, dialects: Server, path: str) -> None:
         with pytest.raises(
             SourceError, match=r"http://127\.0\.0\.1:\d+/…: user or password is wrong \(401\)"

@@ -13,6 +13,7 @@ from camera_tools import read_all
 
 from ferd.errors import SourceError
 from ferd.sources.file import VideoFile
+from ferd.sources.video import _display_matrix
 
 Make = Callable[..., Path]
 
@@ -179,3 +180,32 @@ def test_without_pyav(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(SourceError, match=r"needs PyAV.*pip install .*(av<|ferd\[video\])"):
         VideoFile(path).open()
+
+
+@pytest.mark.parametrize(("rotation", "corner"), [(90, "lower left"), (180, "lower right"), (270, "upper right")])
+def test_motion_jpeg_that_the_file_turns(make: Make, rotation: int, corner: str) -> None:
+    frames = read_all(VideoFile(make("a.mov", "mjpeg", pixels="yuvj420p", rotation=rotation)))
+    assert len(frames) == 3
+    for frame in frames:
+        gray = frame.as_gray()
+        assert gray is not None
+        assert bright_corner(gray.image) == bright_corner(frame.image) == corner
+
+
+class UnknownSideData:
+    """A frame whose side data PyAV has no name for."""
+
+    def __init__(self, rotation: int) -> None:
+        self.rotation = rotation
+
+    @property
+    def side_data(self) -> object:
+        raise ValueError("31 is not a valid Type")
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_side_data_without_a_name(make: Make, rotation: int) -> None:
+    """The display matrix is then made from the rotation, and is the same."""
+    with av.open(str(make(rotation=rotation))) as container:
+        frame = next(container.decode(video=0))
+        assert _display_matrix(UnknownSideData(frame.rotation)) == (_display_matrix(frame) if rotation else None)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ferd.config import AlertConfig, CameraConfig, Config, FatigueConfig, SmoothingConfig
+from ferd.errors import PictureError
 from ferd.models.preprocess import Crop, InputSpec
 from ferd.policy.smoothing import SmoothingRules
 from ferd.types import Box, EyeMouthState, Face, Frame, Landmarks
@@ -271,3 +272,28 @@ def test_a_running_mean_follows_slowly():
     for seconds in (0.010, 0.010, 0.030):
         timings.record("detect", seconds)
     assert timings.means() == {"detect": 11.0}
+
+
+def broken_at(*bad):
+    """A chain for which the pictures at these times do not decode."""
+    chain = pipeline()
+    detect = chain.detect
+
+    def look(frame):
+        if frame.t in bad:
+            raise PictureError("does not decode: it is broken")
+        return detect(frame)
+
+    chain.detect = look
+    return chain
+
+
+def test_a_broken_picture_of_a_recording_is_left_out_and_logged_once(caplog):
+    readings = list(run(broken_at(0.5, 1.0), (frame(i / 10) for i in range(20))))
+    assert [reading.t for reading in readings] == [i / 10 for i in range(20) if i not in (5, 10)]
+    assert len([record for record in caplog.records if "picture left out" in record.getMessage()]) == 1
+
+
+def test_a_recording_without_a_whole_picture_is_an_error():
+    with pytest.raises(PictureError, match="does not decode"):
+        list(run(broken_at(0.0, 0.1), (frame(i / 10) for i in range(2))))
