@@ -32,14 +32,14 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ferd.outputs.mqtt.outbox import PAUSE_S
+from ferd.outputs.mqtt.outbox import LAST_VALUE_WAITS_S
 
 HOST = "127.0.0.1"
 CONNECT_WITHIN_S = 180.0
 SETTLE_S = 3.0
 """Seconds to wait before measuring; half of the measured seconds where that is less."""
-LAST_STATE_S = PAUSE_S + 1
-"""A camera that has used up its messages sends one every PAUSE_S, so its last state may wait this long."""
+LAST_STATE_S = LAST_VALUE_WAITS_S + 1
+"""The last state of a camera that has used up its messages may wait this long."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

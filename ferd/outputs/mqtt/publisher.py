@@ -353,9 +353,11 @@ class Publisher:
             connection.run_once(min(wait_s, self._nap(connection, now)))
         return False
 
-    def _send_due(self, connection: MqttConnection, now: float, room: int = EVENT_RING) -> None:
+    def _send_due(
+        self, connection: MqttConnection, now: float, room: int = EVENT_RING, *, at_the_end: bool = False
+    ) -> None:
         """Send what is due. If sending fails, the outbox gets back everything that was not sent."""
-        unsent = deque(self._outbox.due(now, room))
+        unsent = deque(self._outbox.due(now, room, at_the_end=at_the_end))
         try:
             while unsent:
                 try:
@@ -397,7 +399,7 @@ class Publisher:
         now = time.monotonic()
         last = self._last_messages
         if last is None:
-            self._send_due(connection, now)
+            self._send_due(connection, now, at_the_end=True)
             last = topics.offline_messages(self._node, self.cameras)
         for message in last:
             connection.send(message, now)
