@@ -32,9 +32,9 @@ A_MINUTE = 30
 AT_ONCE = 10
 """Size of a burst. The rest of the minute's share is spread over the minute."""
 PAUSE_S = 60 / (A_MINUTE - AT_ONCE)
-LAST_VALUE_WAITS_S = 3 * PAUSE_S
-"""Longest wait of a last value for the rate limit: an event that is older and the other limited topic of its camera may
-go before it."""
+LAST_VALUE_WAITS_S = 4 * PAUSE_S
+"""Longest wait of a last value for the rate limit: an older event, and the other limited topic of its camera with an
+older event of its own, may go before it."""
 
 ALWAYS = float("-inf")
 Observer = Callable[[Message], None]
@@ -274,10 +274,10 @@ class Outbox:
             if len(taken) >= room or self._retained_free_at(topic) > now:
                 continue
             is_scarce = camera is not None and self._bucket(message).left(now) < 2
-            if is_scarce and camera is not None and camera not in self._yielded:
-                if any(it.since < since and limited_camera(it.message) == camera for it in events):
-                    self._yielded.add(camera)
-                    continue
+            is_older = any(it.since < since and limited_camera(it.message) == camera for it in events)
+            if is_scarce and is_older and camera is not None and camera not in self._yielded:
+                self._yielded.add(camera)
+                continue
             del self._unsent[topic]
             self._sent_at[topic] = now
             if camera is not None:

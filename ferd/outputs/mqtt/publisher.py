@@ -192,6 +192,8 @@ class Publisher:
             pause_s, reason = self._failover.switch_pause_s(), "the broker names another server"
         elif ending.kind == "moved":
             pause_s, reason = 0.0, "back to the preferred server"
+        elif ending.kind == "taken":  # another server of the same cluster would only take it back sooner
+            reason = ""
         elif (self._is_useless or (ending.lasted_s or 0.0) < STABLE_AFTER_S) and not self._failover.failed():
             pause_s, reason = self._failover.switch_pause_s(), ""
         else:
@@ -274,7 +276,8 @@ class Publisher:
             self._failover.was_stable()
         if not connection.connected:
             kind: Kind = "taken" if connection.taken_over else "lost"
-            return Ending(kind, connection.ended or "", lasted_s, reference=connection.other_server)
+            served = connection.has_served and not self._is_useless
+            return Ending(kind, connection.ended or "", lasted_s, reference=connection.other_server, served=served)
         if is_back_due:
             self._failover.go_back()
             self._finish(connection)
