@@ -126,7 +126,7 @@ class Bench:
         self._gap_s = max(MIN_GAP_S, 60 * args.minutes / (2 * faults + 1))
         self._say(f"cluster is up, starting {args.nodes} nodes")
         begun = time.time()
-        self._fleet = Fleet(args, cluster.addresses)
+        self._fleet = Fleet(args, cluster.addresses)  # returns when the last node was started
         self._await(lambda: self._online(args.nodes), CONNECT_WITHIN_S)
         self.connected_within_s = time.time() - begun
         # A broker accepts a connection before it has declared the queue and bound its topics.
@@ -216,8 +216,10 @@ class Bench:
             time.sleep(self._gap_s)
             return
         before, begun, messages = self._usage(), time.time(), self.subscriber.heard.messages
+        cpu_s = self._fleet.cpu_s()
         time.sleep(self._gap_s)
         after, elapsed = self._usage(), time.time() - begun
+        self.node_cpu_ms = 1000 * (self._fleet.cpu_s() - cpu_s) / elapsed / self._args.nodes
         self.messages_a_second = (self.subscriber.heard.messages - messages) / elapsed
         self.cpu_percent = [100 * (b[0] - a[0]) / elapsed for a, b in zip(before, after, strict=True)]
         self.rss_mb = [rss for _, rss in after]
@@ -351,6 +353,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--per-process", type=int, default=250, help="nodes in one process")
+    parser.add_argument("--ramp", type=float, default=5, help="nodes that are started in a second; 0: all at once")
     parser.add_argument("--minutes", type=float, default=10, help="time with a whole cluster; the faults come on top")
     parser.add_argument("--seed", type=int, default=1, help="which brokers are hit, and the faces")
     parser.add_argument("--every", type=float, default=20, help="mean seconds for which a face keeps its expression")
@@ -384,6 +387,8 @@ def main() -> int:
         "nodes": args.nodes,
         "seed": args.seed,
         "readings_a_second": args.nodes * READINGS_A_SECOND,
+        "started_a_second": args.ramp or "all at once",
+        "node_cpu_ms_a_second": round(bench.node_cpu_ms, 2),
         "connected_within_s": round(bench.connected_within_s, 1),
         "published_within_s": round(bench.published_within_s, 1),
         "messages_a_second": round(bench.messages_a_second, 1),

@@ -32,15 +32,21 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from ferd.outputs.mqtt.outbox import PAUSE_S
+from ferd.outputs.mqtt.outbox import LAST_VALUE_WAITS_S
 
 HOST = "127.0.0.1"
 CONNECT_WITHIN_S = 180.0
 SETTLE_S = 3.0
 """Seconds to wait before measuring; half of the measured seconds where that is less."""
-LAST_STATE_S = PAUSE_S + 1
-"""A camera that has used up its messages sends one every PAUSE_S, so its last state may wait this long."""
+LAST_STATE_S = LAST_VALUE_WAITS_S + 1
+"""The last state of a camera that has used up its messages may wait this long."""
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def process_cpu_s(pid: int) -> float:
+    """Return the seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 class Broker:
@@ -72,8 +78,7 @@ class Broker:
 
     def cpu_s(self) -> float:
         assert self._process is not None
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return process_cpu_s(self._process.pid)
 
     def rss_mb(self) -> float:
         assert self._process is not None
@@ -141,10 +146,12 @@ class Fleet:
         context = multiprocessing.get_context("spawn")
         self._connections: list[tuple[str, float, str]] = []
         self._workers: list[tuple[Any, Connection]] = []
+        processes = -(-args.nodes // args.per_process)
+        pause_s = processes / args.ramp if args.ramp else 0.0
         for first in range(0, args.nodes, args.per_process):
             ours, theirs = context.Pipe()
             count = min(args.per_process, args.nodes - first)
-            plan = Plan(first, count, tuple(brokers), args.every, args.discovery, args.seed)
+            plan = Plan(first, count, tuple(brokers), args.every, args.discovery, args.seed, pause_s)
             process = context.Process(target=simulate, args=(plan, theirs), daemon=True)
             process.start()
             self._workers.append((process, ours))
@@ -156,6 +163,10 @@ class Fleet:
         for _, line in self._workers:
             self._connections += line.recv()
         return self._connections
+
+    def cpu_s(self) -> float:
+        """Return the seconds of CPU that the processes have used."""
+        return sum(process_cpu_s(process.pid) for process, _ in self._workers)
 
     def quiet(self) -> None:
         self._send("quiet")
@@ -202,6 +213,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=20, help="mean seconds for which a face keeps its expression")
     parser.add_argument("--away", type=float, default=5, help="seconds for which the broker is away")
     parser.add_argument("--seed", type=int, default=0, help="of the faces")
+    parser.add_argument("--ramp", type=float, default=0, help="nodes that are started in a second; 0: all at once")
     parser.add_argument("--no-discovery", dest="discovery", action="store_false", help="without Home Assistant")
     parser.add_argument("--json", action="store_true")
     fleet_model.add_arguments(parser)

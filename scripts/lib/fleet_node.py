@@ -35,6 +35,7 @@ class Plan(NamedTuple):
     """The nodes of one process. ``every_s``: mean seconds for which a face keeps its expression.
 
     ``brokers``: hosts and ports. Several are the nodes of a cluster, and each ferd takes them in an order of its own.
+    ``start_every_s``: pause between the starts of two nodes, so that they do not all connect at once.
     """
 
     first: int
@@ -43,6 +44,7 @@ class Plan(NamedTuple):
     every_s: float
     discovery: bool
     seed: int = 0
+    start_every_s: float = 0.0
 
 
 @dataclass
@@ -185,6 +187,7 @@ def simulate(plan: Plan, line: Connection) -> None:
     nodes = [Node(plan.first + i, plan, sent) for i in range(plan.count)]
     for node in nodes:
         node.start()
+        time.sleep(plan.start_every_s)
     line.send("up")
     _run(nodes, line, sent)
     line.send("quiet")

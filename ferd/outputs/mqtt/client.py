@@ -130,7 +130,7 @@ class MqttConnection:
         self.ended: str | None = None
         self.limits = ServerLimits()
         self._ended_with: int | None = None
-        self._has_acknowledged = False
+        self._has_acknowledged = self._has_subscribed = False
         self._max_incoming = max_incoming
         self._subscriptions: dict[int, str] = {}
         self._topic_was_logged = False
@@ -165,6 +165,11 @@ class MqttConnection:
     def taken_over(self) -> bool:
         """Whether another client with the same id connected, and the broker said so (MQTT 5)."""
         return self._ended_with == _TAKEN_OVER
+
+    @property
+    def has_served(self) -> bool:
+        """Whether the broker acknowledged a message; one that accepts QoS 0 only: a subscription."""
+        return self._has_acknowledged or (self.limits.max_qos == 0 and self._has_subscribed)
 
     @property
     def other_server(self) -> str | None:
@@ -341,6 +346,7 @@ class MqttConnection:
         self._on_message(IncomingMessage(topic, bytes(message.payload), message.retain, reply_to, correlation))
 
     def _subscribed(self, _c: Client, _u: Any, mid: int, codes: list[ReasonCode], _p: Properties | None) -> None:
+        self._has_subscribed = True
         topic = self._subscriptions.pop(mid, "(a subscription)")
         for code in codes:
             if code.is_failure and self._on_subscription_refused is not None:

@@ -1,4 +1,12 @@
-"""Decide after each connection attempt what to log, how long to wait, and under which client id to try again."""
+"""Decide after each connection attempt what to log, how long to wait, and under which client id to try again.
+
+Two clients with one id disconnect each other without end, so ferd takes another id. What counts as evidence for it: a
+broker that says so (MQTT 5, "session taken over") twice in a row, since once it may be `ferd doctor`, or a cluster that
+settles who holds a session; and, where the broker gives no reason, several connections in a row which it accepted,
+served and then closed early. A broker that is overloaded, restarting or without a quorum also ends connections early,
+but it leaves connects unanswered or messages unacknowledged in between, and then the count starts again. Both are
+guesses until a connection with the other id lasts: if none does, ferd returns to its own id.
+"""
 
 from __future__ import annotations
 
@@ -17,20 +25,23 @@ from ferd.outputs.mqtt.server_limits import ServerLimits
 FIRST_S = 1.0
 LONGEST_S = 60.0
 SHORT_LIVES = 3
-"""After this many short connections in a row another client probably uses our id."""
+"""After this many short connections in a row, for each server of the configuration, something is wrong: a restart of a
+cluster in turn ends one or two at each."""
+TAKEN_TWICE = 2
 STABLE_AFTER_S = 30.0
 """A connection that ended earlier does not reset the backoff: two clients with one id disconnect each other."""
 ANOTHER_FERD_REMEDY = (
     "is another ferd running under the same node.name? give one another name, and on the same machine another node.id"
 )
+OVERLOADED_REMEDY = "the broker ends them or the network does: see the broker's log for overload, limits and restarts"
 TAKEN_WAITS_S = (10.0, 15.0)
 """Pause after another client with our id connected. `ferd doctor` needs less: it must not be disconnected in turn."""
 NO_WEBSOCKET_REMEDY = (
     'check mqtt.port and mqtt.websocket_path; a broker\'s usual port 1883 or 8883 needs transport = "tcp"'
 )
 ONE_ID_REMEDY = (
-    "the broker seems to give all clients of one user the same id (use_username_as_clientid in mosquitto): give each "
-    "client a user of its own"
+    "see the broker's log; if it gives all clients of one user the same id (use_username_as_clientid in mosquitto), "
+    "give each client a user of its own"
 )
 
 log = logging.getLogger("ferd.outputs.mqtt.client")
@@ -99,6 +110,7 @@ class Ending:
         lasted_s: None if there was no connection.
         remedy: replaces the usual remedy of the kind.
         reference: another server that the broker named.
+        served: the broker acknowledged something, and nothing shows that it was in trouble.
     """
 
     kind: Kind
@@ -106,17 +118,20 @@ class Ending:
     lasted_s: float | None = None
     remedy: str = ""
     reference: str | None = None
+    served: bool = False
 
 
 class ConnectionPolicy:
     """Keep the history of one publisher's connections. ``client_id``: the id for the next connection."""
 
     def __init__(self, settings: BrokerSettings, client_id: str, backoff: Backoff) -> None:
-        self.client_id = client_id
+        self.client_id = self._own_id = client_id
         self.backoff = backoff
         self.at(settings)
-        self._logged: Kind | None = None
-        self._short_lives, self._is_renamed = 0, False
+        self._logged: set[Kind] = set()  # since there was a connection
+        self._short_lives, self._evidence = 0, 0
+        self._patience = SHORT_LIVES * max(1, len(settings.servers))
+        self._may_rename = True
         self._restrictions: tuple[str, ...] = ()
         self._taken_count = 0
 
@@ -129,7 +144,7 @@ class ConnectionPolicy:
         log.info('moving %s reason="%s"', self._where, reason)
 
     def connected(self, protocol: Protocol, limits: ServerLimits) -> None:
-        self._logged = "connected"
+        self._logged.clear()
         if not self._is_restless:
             log.info("connected %s protocol=%s", self._where, protocol)
         restrictions = limits.restrictions()
@@ -141,11 +156,15 @@ class ConnectionPolicy:
     @property
     def _is_restless(self) -> bool:
         """Whether so many connections ended early that one more is not worth a log line."""
-        return self._short_lives > SHORT_LIVES or self._taken_count > 2
+        return self._short_lives > self._patience or self._taken_count > 2
+
+    @property
+    def _is_renamed(self) -> bool:
+        return self.client_id != self._own_id
 
     def explained(self) -> None:
         """Note that the short connections before had a cause that was found: no other client has our id."""
-        self._short_lives = 0
+        self._short_lives = self._evidence = 0
 
     def ended(self, ending: Ending) -> None:
         """Log one line when the state changed; a state that lasts is logged once."""
@@ -154,23 +173,47 @@ class ConnectionPolicy:
             self._taken_count = 1 if stable else self._taken_count + 1
         elif ending.lasted_s is not None:
             self._short_lives = 0 if stable else self._short_lives + 1
-        if self._is_renamed and self._short_lives == 2 * SHORT_LIVES:
-            log.warning('no connection lasts with another id either %s remedy="%s"', self._where, ONE_ID_REMEDY)
-        if ending.kind == self._logged or self._is_restless:
-            return
-        self._logged = ending.kind
+        if ending.kind not in self._logged and not self._is_restless:
+            self._logged.add(ending.kind)
+            self._log(ending)
+        self._weigh(ending, stable=stable)
+
+    def _log(self, ending: Ending) -> None:
         if ending.kind == "taken":
-            self._taken()
+            log.warning(
+                'taken over %s reason="another client connected with our id" client_id=%s', self._where, self.client_id
+            )
         elif ending.kind == "lost":
             log.warning('lost %s reason="%s" after_s=%.0f', self._where, ending.reason, ending.lasted_s or 0.0)
-            if self._short_lives == SHORT_LIVES:
-                self._change_id()
         elif remedy := ending.remedy or _REMEDIES.get(ending.kind):
             log.warning('%s %s reason="%s" remedy="%s"', ending.kind, self._where, ending.reason, remedy)
 
+    def _weigh(self, ending: Ending, *, stable: bool) -> None:
+        """Count the evidence that another client has our id, and change the id when it is enough: see above."""
+        if ending.kind == "stopped":
+            return
+        is_taken = ending.kind == "taken"
+        if stable:
+            self._may_rename, self._evidence = True, int(is_taken)
+            self._own_id = self.client_id  # another id that helped stays
+        elif is_taken or (ending.kind == "lost" and ending.served):
+            self._evidence += 1
+        else:
+            self._evidence = 0
+        if self._is_renamed and ending.kind in ("refused", "unwilling"):
+            self._return_to_own_id("the broker does not accept another id")
+        elif self._evidence >= (TAKEN_TWICE if is_taken else self._patience):
+            self._evidence = 0
+            if self._is_renamed:
+                self._return_to_own_id("no connection lasts with another id either")
+            elif self._may_rename:
+                self._rename()
+        elif self._short_lives == self._patience and self._may_rename and not self._evidence:
+            log.warning('no connection lasts %s remedy="%s"', self._where, OVERLOADED_REMEDY)
+
     def pause_s(self, ending: Ending) -> float:
         """Return how long to wait before the next attempt."""
-        if ending.kind in ("refused", "untrusted") or (ending.kind == "taken" and self._taken_count > 1):
+        if ending.kind in ("refused", "untrusted") or (ending.kind == "taken" and self._taken_count > TAKEN_TWICE):
             return self.backoff.slow()
         if ending.kind == "taken":
             return random.uniform(*TAKEN_WAITS_S)  # noqa: S311  # not a secret
@@ -178,34 +221,19 @@ class ConnectionPolicy:
             self.backoff.reset()
         return self.backoff.next()
 
-    def _taken(self) -> None:
-        """Take another id, and if that does not help, say that the broker chooses the ids."""
-        log.warning(
-            'taken over %s reason="another client has our id" client_id=%s remedy="%s"',
-            self._where,
-            self.client_id,
-            ONE_ID_REMEDY if self._is_renamed else ANOTHER_FERD_REMEDY,
-        )
-        self._rename()
-
     def _rename(self) -> None:
-        if not self._is_renamed:
-            self.client_id, self._is_renamed = f"{self.client_id}-{secrets.token_hex(2)}", True
-            log.warning("using another id client_id=%s", self.client_id)
+        """Take another client id: the experiment that shows whether the id is the reason.
 
-    def _change_id(self) -> None:
-        """Take another client id once: two clients with one id disconnect each other without end.
-
-        Brokers do not always report the reason (mosquitto 2.0.11 closes the connection without one), so this is a
-        guess. If it was only a bad network, the broker may still publish the last will of the old id; the publisher
-        corrects that.
+        The broker may publish the last will of the old id; the publisher corrects that.
         """
-        log.warning(
-            'no connection lasts client_id=%s remedy="%s"',
-            self.client_id,
-            ANOTHER_FERD_REMEDY,
-        )
-        self._rename()
+        log.warning('no connection lasts client_id=%s remedy="%s"', self.client_id, ANOTHER_FERD_REMEDY)
+        self.client_id = f"{self.client_id}-{secrets.token_hex(2)}"
+        log.warning("using another id client_id=%s", self.client_id)
+
+    def _return_to_own_id(self, why: str) -> None:
+        """The id is not the reason, or no other one is allowed. Until a connection lasts it is not changed again."""
+        self.client_id, self._may_rename = self._own_id, False
+        log.warning('%s %s client_id=%s remedy="%s"', why, self._where, self.client_id, ONE_ID_REMEDY)
 
 
 def failure(connection: MqttConnection, error: Exception, lasted_s: float | None) -> Ending:
@@ -217,7 +245,7 @@ def failure(connection: MqttConnection, error: Exception, lasted_s: float | None
         return Ending("unwilling", str(error), remedy=NO_WEBSOCKET_REMEDY)
     if isinstance(error, OSError):
         kind: Kind = "absent" if connection.answer is None else "lost"
-        return Ending(kind, error.strerror or str(error), lasted_s)
+        return Ending(kind, error.strerror or str(error), lasted_s, served=connection.has_served)
     if connection.answer is None:  # paho could not read the answer
         return Ending("protocol", repr(error))
     log.error("internal error, connecting again", exc_info=error)

@@ -30,9 +30,11 @@ EVERY_S = 1.0
 A_MINUTE = 30
 """Rate limit of one camera, in messages per minute."""
 AT_ONCE = 10
-"""Size of a burst. The rest of the minute's share is spread over the minute, so that the last value never waits for
-longer than PAUSE_S."""
+"""Size of a burst. The rest of the minute's share is spread over the minute."""
 PAUSE_S = 60 / (A_MINUTE - AT_ONCE)
+LAST_VALUE_WAITS_S = 4 * PAUSE_S
+"""Longest wait of a last value for the rate limit: an older event, and the other limited topic of its camera with an
+older event of its own, may go before it."""
 
 ALWAYS = float("-inf")
 Observer = Callable[[Message], None]
@@ -99,6 +101,7 @@ class Outbox:
         self._images: dict[str, Waiting] = {}  # the newest of each topic
         self._buckets: dict[str, TokenBucket] = {}
         self._sent_at: dict[str, float] = {}
+        self._yielded: set[str] = set()  # cameras whose last values let an older event go first: now it is their turn
         self._observers: tuple[Observer, ...] = ()
 
     def put(self, message: Message, now: float) -> None:
@@ -142,12 +145,15 @@ class Outbox:
 
         return end
 
-    def due(self, now: float, room: int = EVENT_RING) -> list[Message]:
+    def due(self, now: float, room: int = EVENT_RING, *, at_the_end: bool = False) -> list[Message]:
         """Return what may go now, at most ``room`` messages: retained topics as they changed, then events.
 
-        What is returned counts as sent.
+        What is returned counts as sent. ``at_the_end``: ferd stops, so nothing waits for the rate limit.
         """
         with self._lock:
+            if at_the_end:
+                self._sent_at.clear()
+                self._buckets.clear()
             taken = self._take_retained(now, room)
             for waiting in (self._alerts, self._answers, self._events):
                 if waiting is not self._events or self._store is None:
@@ -263,7 +269,10 @@ class Outbox:
                     self._store.put(event.message, min(now, self._pay(event, now)))
 
     def _take_retained(self, now: float, room: int) -> list[Message]:
-        """A state goes before the event that was put with it, but not before one that waits for longer."""
+        """A state goes before the event that was put with it, but not before one that waits for longer.
+
+        It gives way once: a camera with many events would otherwise show an old state until all of them have gone.
+        """
         events = [] if self._store is not None else self._events
         taken: list[Message] = []
         for topic, since in list(self._unsent.items()):
@@ -272,11 +281,14 @@ class Outbox:
             if len(taken) >= room or self._retained_free_at(topic) > now:
                 continue
             is_scarce = camera is not None and self._bucket(message).left(now) < 2
-            if is_scarce and any(it.since < since and limited_camera(it.message) == camera for it in events):
+            is_older = any(it.since < since and limited_camera(it.message) == camera for it in events)
+            if is_scarce and is_older and camera is not None and camera not in self._yielded:
+                self._yielded.add(camera)
                 continue
             del self._unsent[topic]
             self._sent_at[topic] = now
             if camera is not None:
+                self._yielded.discard(camera)
                 self._bucket(message).pay(now)
             taken.append(message)
         return taken

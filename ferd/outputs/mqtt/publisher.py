@@ -192,6 +192,8 @@ class Publisher:
             pause_s, reason = self._failover.switch_pause_s(), "the broker names another server"
         elif ending.kind == "moved":
             pause_s, reason = 0.0, "back to the preferred server"
+        elif ending.kind == "taken":  # another server of the same cluster would only take it back sooner
+            reason = ""
         elif (self._is_useless or (ending.lasted_s or 0.0) < STABLE_AFTER_S) and not self._failover.failed():
             pause_s, reason = self._failover.switch_pause_s(), ""
         else:
@@ -274,7 +276,8 @@ class Publisher:
             self._failover.was_stable()
         if not connection.connected:
             kind: Kind = "taken" if connection.taken_over else "lost"
-            return Ending(kind, connection.ended or "", lasted_s, reference=connection.other_server)
+            served = connection.has_served and not self._is_useless
+            return Ending(kind, connection.ended or "", lasted_s, reference=connection.other_server, served=served)
         if is_back_due:
             self._failover.go_back()
             self._finish(connection)
@@ -353,9 +356,11 @@ class Publisher:
             connection.run_once(min(wait_s, self._nap(connection, now)))
         return False
 
-    def _send_due(self, connection: MqttConnection, now: float, room: int = EVENT_RING) -> None:
+    def _send_due(
+        self, connection: MqttConnection, now: float, room: int = EVENT_RING, *, at_the_end: bool = False
+    ) -> None:
         """Send what is due. If sending fails, the outbox gets back everything that was not sent."""
-        unsent = deque(self._outbox.due(now, room))
+        unsent = deque(self._outbox.due(now, room, at_the_end=at_the_end))
         try:
             while unsent:
                 try:
@@ -397,7 +402,7 @@ class Publisher:
         now = time.monotonic()
         last = self._last_messages
         if last is None:
-            self._send_due(connection, now)
+            self._send_due(connection, now, at_the_end=True)
             last = topics.offline_messages(self._node, self.cameras)
         for message in last:
             connection.send(message, now)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferd.outputs.mqtt.outbox import AT_ONCE, EVENT_RING, PAUSE_S, Outbox
+from ferd.outputs.mqtt.outbox import AT_ONCE, EVENT_RING, LAST_VALUE_WAITS_S, PAUSE_S, Outbox
 from ferd.payloads import Event
 from ferd.topics import Message
 
@@ -229,6 +229,88 @@ def test_the_message_that_waits_longer_goes_first():
     outbox.put(state(1), 1)
     assert numbers(outbox.due(PAUSE_S)) == [77]
     assert outbox.due(2 * PAUSE_S) == [state(1)]
+
+
+def test_a_last_value_gives_way_to_one_older_event_only():
+    """With many events an old state used to stay for as long as all of them waited."""
+    outbox = Outbox()
+    spend(outbox, 0)
+    for number in range(5):
+        outbox.put(event(number), 0.5)
+    outbox.put(state(1), 1)
+    assert numbers(outbox.due(PAUSE_S)) == [0]
+    assert outbox.due(2 * PAUSE_S) == [state(1)]
+    outbox.put(state(2), 2 * PAUSE_S)
+    assert numbers(outbox.due(3 * PAUSE_S)) == [1]
+    assert outbox.due(4 * PAUSE_S) == [state(2)]
+    assert numbers(outbox.due(5 * PAUSE_S)) == [2], "the events go on"
+
+
+def test_at_the_end_nothing_waits_for_the_limit():
+    outbox = Outbox()
+    spend(outbox, 0)
+    outbox.put(event(7), 0.5)
+    outbox.put(state(1), 1)
+    assert outbox.due(1) == []
+    assert outbox.due(1, at_the_end=True) == [state(1), event(7)]
+    assert outbox.next_at() is None
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 4), st.sampled_from(["state", "fatigue", "event", "change"])), max_size=120),
+)
+def test_no_last_value_waits_for_longer_than_is_promised(steps: list[tuple[float, str]]):
+    outbox, now = Outbox(), 0.0
+    waits_since: dict[str, float] = {}
+
+    def send(until: float) -> float:
+        at = now
+        while (next_at := outbox.next_at()) is not None and max(at, next_at) <= until:
+            at = max(at, next_at)
+            for message in outbox.due(at):
+                if message.retain:
+                    assert at - waits_since.pop(message.topic) <= LAST_VALUE_WAITS_S + 1e-6
+        return until
+
+    for number, (gap, kind) in enumerate(steps):
+        now = send(now + gap)
+        if kind in ("state", "fatigue"):
+            message = state(number, f"ferd/hall/desk/{kind}")
+            waits_since.setdefault(message.topic, now)
+        else:
+            message = event(number) if kind == "event" else change(f"{number}", f"{number + 1}")
+        outbox.put(message, now)
+    send(now + LAST_VALUE_WAITS_S + 0.1)
+    assert not waits_since, "each last value has gone"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["put", "send", "take", "acknowledge", "lose"]), st.integers(0, 2))))
+def test_the_last_value_wins_at_whichever_broker_is_used_next(steps: list[tuple[str, int]]):
+    """A lost connection may or may not have carried what was in flight; the next one begins with the last values."""
+    outbox, now, last = Outbox(), 0.0, {}
+    flying: list[tuple[float, Message]] = []
+    broker: dict[str, Message] = {}
+    for number, (step, which) in enumerate([*steps, ("lose", 0), ("send", 0), ("take", 2), ("acknowledge", 2)]):
+        now += 10
+        if step == "put":
+            message = state(number, f"ferd/hall/{which}/state")
+            last[message.topic] = message
+            outbox.put(message, now)
+            outbox.put(event(number), now)
+        elif step == "send":
+            flying += [(now, message) for message in outbox.due(now)]
+        elif step == "take":
+            broker |= {message.topic: message for _, message in flying if message.retain}
+        elif step == "acknowledge":
+            for _, message in flying:
+                outbox.acknowledge(message, now)
+            flying = []
+        else:
+            outbox.give_back(flying)
+            outbox.replay_all()
+            flying = []
+            broker = {} if which else broker  # another node of a cluster, with values of its own
+    assert broker == last
 
 
 def test_alerts_are_never_held_back():
