@@ -31,7 +31,7 @@ from pydantic_core import ErrorDetails
 from ferd.config.source import check_source, is_address, is_browser, login_of
 from ferd.errors import ConfigError
 from ferd.names import slug
-from ferd.policy.gestures import MOST_S, RELIABLE, GestureName
+from ferd.policy.gesture_rules import MOST_S, RELIABLE, GestureName
 from ferd.policy.sound_patterns import (
     BUILT_IN,
     DEFAULTS,

@@ -7,7 +7,7 @@ from drawn_gestures import GESTURES, frames, script
 
 from ferd.config import AlertConfig, CameraConfig, Config
 from ferd.config.models import GesturesConfig
-from ferd.policy.gestures import RELIABLE
+from ferd.policy.gesture_rules import RELIABLE
 from ferd.vision.loader import Models
 from ferd.vision.pipeline import Pipeline
 
