@@ -64,7 +64,8 @@ class GestureRecogniser:
             *self._head.update(t, measures, self.rules, talks=talks),
             *self._mouth.update(t, measures, self.rules),
         ]
-        self.strengths = {**self._eyes.strengths, **self._head.strengths, **self._mouth.strengths}
+        parts = (self._eyes.strengths, self._head.strengths, self._mouth.strengths)
+        self.strengths = {name: value for strengths in parts for name, value in strengths.items()}
         return self._told(t, found, measures)
 
     def _told(self, t: float, found: Collection[GestureName], measures: FaceMeasures) -> list[GestureName]:
