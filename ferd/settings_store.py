@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ferd.fs import is_file, replace_file, state_dir
+from ferd.policy.gesture_rules import GestureName
 from ferd.policy.gesture_tuning import valid_thresholds
-from ferd.policy.gestures import GestureName
 from ferd.policy.sensitivity import MIDDLE
 
 MAX_BYTES = 65536

@@ -378,7 +378,7 @@ class Reading:
 
     ``fatigue``: None where it is off. ``alerts``: all that hold now, the worst first. ``gestures``: those of the last
     two seconds, the oldest first; those of this frame have its ``t``. ``strengths``: how strong the movements of each
-    gesture are in this frame, by track and gesture, in the units of policy/gestures.py THRESHOLDS.
+    gesture are in this frame, by track and gesture, in the units of policy/gesture_rules.py THRESHOLDS.
     """
 
     t: float

@@ -13,7 +13,7 @@ from typing import Any
 from ferd.cli.common import Command, add_config_option
 from ferd.config import CameraConfig, Config, load_config
 from ferd.errors import ConfigError
-from ferd.policy.gestures import GestureName
+from ferd.policy.gesture_rules import GestureName
 
 DETAILS = """
 Examples:

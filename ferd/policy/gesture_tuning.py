@@ -1,6 +1,6 @@
 """Tune the threshold of a gesture for a person, from a practice in which they made it when they were asked.
 
-Pure: strengths in, a threshold out, in the units of THRESHOLDS (policy/gestures.py). A threshold has to lie between the
+Pure: strengths in, a threshold out, in the units of THRESHOLDS (policy/gesture_rules.py). A threshold lies between the
 movements of a person at rest and those they make on purpose, with room on both sides.
 """
 
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ferd.policy.gestures import GESTURES, THRESHOLDS, GestureName
+from ferd.policy.gesture_rules import GESTURES, THRESHOLDS, GestureName
 
 LEAST_ATTEMPTS = 5
 """With fewer attempts nothing is tuned: one that went wrong would decide."""

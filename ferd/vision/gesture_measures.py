@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ferd.policy.gestures import FaceMeasures, mirrored
+from ferd.policy.gesture_face import FaceMeasures, mirrored
 from ferd.types import EyeMouthState, FaceReading
 from ferd.vision.landmarks import LEFT_EYE, MOUTH_LEFT, MOUTH_RIGHT, RIGHT_EYE, eye_distance, index
 

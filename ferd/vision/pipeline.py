@@ -14,7 +14,7 @@ import numpy as np
 from ferd.config import CameraConfig, Config
 from ferd.errors import PictureError
 from ferd.policy.alert_engine import AlertEngine
-from ferd.policy.gestures import GestureName
+from ferd.policy.gesture_rules import GestureName
 from ferd.policy.primary_face import StickyPrimaryFace
 from ferd.policy.smoothing import SmoothingRules
 from ferd.types import EyeMouthState, Face, FaceReading, Frame, Image, Reading, Track

@@ -6,7 +6,7 @@ from ferd.config import Config
 from ferd.policy.alert_engine import AlertEngine
 from ferd.policy.alert_rules import Condition, Rule
 from ferd.policy.drowsiness import DrowsinessLimits
-from ferd.policy.gestures import GestureRules
+from ferd.policy.gesture_rules import GestureRules
 from ferd.policy.smoothing import SmoothingRules
 from ferd.policy.sound_patterns import SILENT
 

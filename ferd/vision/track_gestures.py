@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ferd.policy.gestures import GestureName, GestureRecogniser, GestureRules
+from ferd.policy.gesture_rules import GestureName, GestureRules
+from ferd.policy.gestures import GestureRecogniser
 from ferd.types import Gesture, Reading
 from ferd.vision.gesture_measures import measures_of
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from ferd.config.schema.values import Flag, Fraction, Number, Seconds, Section
 from ferd.errors import ConfigError
 from ferd.names import slug
-from ferd.policy.gestures import GestureName
+from ferd.policy.gesture_rules import GestureName
 from ferd.policy.sound_patterns import SILENT
 
 FATIGUE = "fatigue"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ferd.config.schema.values import Flag, Fraction, Number, Seconds, Section
-from ferd.policy.gestures import MOST_S, RELIABLE, GestureName
+from ferd.policy.gesture_rules import MOST_S, RELIABLE, GestureName
 
 LEAST_FPS = 3.0
 """As in ferd.policy.judgement, whose import of numpy the commands that only read the configuration would pay for."""

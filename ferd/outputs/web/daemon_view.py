@@ -11,7 +11,7 @@ from ferd import __version__
 from ferd.config import CameraConfig, Config, SmoothingConfig
 from ferd.config.source import is_browser
 from ferd.outputs.health import read_rss_mb, read_temperature_c, read_throttled
-from ferd.policy.gestures import THRESHOLDS, GestureName
+from ferd.policy.gesture_rules import THRESHOLDS, GestureName
 from ferd.policy.sensitivity import factor, tuned
 from ferd.policy.smoothing import SmoothingRules
 from ferd.snapshot import LOOP_STALLED_S, CameraSnapshot, Command, Snapshot

@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from ferd.outputs.web.api import Body, Camera, Web, make_router
+from ferd.policy.gesture_rules import GestureName
 from ferd.policy.gesture_tuning import Practice, tune, valid_thresholds
-from ferd.policy.gestures import GestureName
 
 MAX_ATTEMPTS = 100
 

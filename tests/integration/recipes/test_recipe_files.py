@@ -25,7 +25,7 @@ from recipe_files import (
 
 from ferd import topics
 from ferd.outputs.home_assistant.entities import entities
-from ferd.policy.gestures import GESTURES
+from ferd.policy.gesture_rules import GESTURES
 from ferd.topics import Topic
 
 ENTITY_ID = re.compile(r"\b(?:sensor|binary_sensor|event|image|switch|number|button)\.hall_pi_\w+")

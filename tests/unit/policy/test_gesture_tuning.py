@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_gestures import ACTS, BEFORE_S, REST, frames, held, seen
 
+from ferd.policy.gesture_rules import GESTURES, THRESHOLDS, GestureRules
 from ferd.policy.gesture_tuning import LEAST_ATTEMPTS, Practice, tune, valid_thresholds
-from ferd.policy.gestures import GESTURES, THRESHOLDS, GestureRecogniser, GestureRules
+from ferd.policy.gestures import GestureRecogniser
 
 
 @st.composite

@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferd.policy.gestures import (
-    GESTURES,
-    RELIABLE,
-    FaceMeasures,
-    GestureRecogniser,
-    GestureRules,
-    mirrored,
-)
+from ferd.policy.gesture_face import FaceMeasures, mirrored
+from ferd.policy.gesture_rules import GESTURES, RELIABLE, GestureRules
+from ferd.policy.gestures import GestureRecogniser
 
 REST = FaceMeasures(0.02, 0.02, 0.02, 0.8, 0.4, 3.0, -4.0, 1.0)
 BEFORE_S = 3.0
@@ -131,6 +126,17 @@ def test_talking_and_laughing_make_none():
     assert seen(frames(15, (10.0, talk)), GestureRules()) == []
 
 
+def test_a_late_lid_in_a_pause_between_words_is_no_wink():
+    """At 5 fps a blink of which one frame shows one eye only, a second after the mouth moved."""
+
+    def pause(m, t):
+        moved = replace(m, mouth=0.4) if t < 0.1 else m
+        return replace(moved, right_closed=0.92 if 1.05 < t < 1.25 else 0.02)
+
+    stream = [(BEFORE_S + i / 5, pause(REST, i / 5 - 0.0)) for i in range(12)]
+    assert seen([*[(i / 5, REST) for i in range(15)], *stream], GestureRules()) == []
+
+
 def test_a_look_aside_is_no_shake_and_a_look_down_no_nod():
     def aside(m, t):
         return replace(m, yaw=m.yaw + 35 * held(t, 0, 2.0, 0.3), pitch=m.pitch + 20 * held(t, 2.5, 2.0, 0.3))
@@ -160,6 +166,29 @@ def test_a_face_that_is_lost_in_the_middle_makes_none(what):
 def test_a_turned_head_hides_one_eye_and_does_not_wink():
     turned = replace(REST, yaw=35.0)
     assert seen(frames(15, ACTS["wink_right"], rest=turned), GestureRules()) == []
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+@pytest.mark.parametrize("name", ["tilt_left", "tilt_right"])
+@pytest.mark.parametrize("length", [4.0, 7.0, 20.0])
+def test_a_head_that_leans_and_stays_is_no_tilt(name, fps, length):
+    """Neither when it leans nor when it comes back, however long it stayed."""
+    tilt = {"tilt_left": 22.0, "tilt_right": -22.0}[name]
+    lean = (length, lambda m, t: replace(m, roll=m.roll + tilt * held(t, 0, length, 0.3)))
+    assert seen(frames(fps, lean, after_s=10.0), GestureRules()) == []
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+def test_a_head_turned_from_the_camera_makes_no_tilt(fps):
+    """A driver who looks about beside the camera: there roll follows every turn."""
+    turned = replace(REST, yaw=42.0)
+    assert seen(frames(fps, ACTS["tilt_left"], rest=turned), GestureRules()) == []
+
+
+def test_a_tilt_is_taken_back_before_it_counts():
+    stream = [(t, m) for t, m in frames(15, ACTS["tilt_left"]) if t < BEFORE_S + 0.8]
+    assert seen(stream, GestureRules()) == []
+    assert seen([*stream, (BEFORE_S + 0.9, None), (BEFORE_S + 1.0, REST)], GestureRules()) == []
 
 
 def test_only_what_is_asked_for():

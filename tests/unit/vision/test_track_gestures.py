@@ -6,7 +6,7 @@ import pytest
 from drawn_gestures import GESTURES, frames, script
 
 from ferd.config import AlertConfig, CameraConfig, Config, GesturesConfig
-from ferd.policy.gestures import RELIABLE
+from ferd.policy.gesture_rules import RELIABLE
 from ferd.vision.loader import Models
 from ferd.vision.pipeline import Pipeline
 
