@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.sources import REPO, MissingDataError, Source, data_folder, require
+from training.sources import REPO, MissingDataError, Source, StartError, data_folder, require
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Training:
             require(folder, self.needed)
             if not options.check_data and not instead(options, folder):
                 _module(self.recipe).train(options, folder)
-        except MissingDataError as error:
+        except (MissingDataError, StartError) as error:
             print(f"{self.name}: {error}", file=sys.stderr)
             return 1
         return 0

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from training.landmarks_net import LandmarksNet
-from training.start import read_back
+from training.sources import StartError
+from training.start import enlarge, read_back
 
-SPREAD = 0.2  # standard deviation of the weights of a net that was trained from nothing
+# Standard deviation of the weights of a net that was trained from nothing. With those of the file, 4 to 30 times
+# smaller, the error of the points was 6.2 % after one epoch instead of 5.3.
+SPREAD = 0.2
 
 
 def net_of(path: Path, inputs: Tensor) -> LandmarksNet:
@@ -20,28 +23,14 @@ def net_of(path: Path, inputs: Tensor) -> LandmarksNet:
         inputs: (n, 1, 64, 64), normalised: over these the batch norms take their statistics.
 
     Raises:
-        ValueError: The file is of another shape.
+        StartError: The file is missing, damaged or of another shape.
     """
     net = LandmarksNet().eval()
     try:
         pairs = read_back(net, net.outer, path, inputs)
-    except ValueError as error:
-        raise ValueError(f"{error}: train from nothing (--from-nothing)") from None
+    except StartError as error:
+        raise StartError(f"{error}: train from nothing (--from-nothing)") from None
     with torch.no_grad():
         for conv, norm in pairs:
-            _enlarge(conv, norm)
+            enlarge(conv, norm, SPREAD)
     return net
-
-
-def _enlarge(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """Give each filter weights that spread by SPREAD; the batch norm takes it back, the net stays what it is.
-
-    A file holds weights and norm in one product, 4 to 30 times smaller than the weights were in training. Steps of the
-    usual rate are that much larger for them: after one epoch the error of the points was 6.2 % instead of 5.3.
-    """
-    by = SPREAD / conv.weight.std(dim=(1, 2, 3)).clamp(min=1e-5)
-    before = (norm.running_var + norm.eps).sqrt()
-    conv.weight *= by[:, None, None, None]
-    norm.running_mean *= by
-    norm.running_var *= by.square()
-    norm.weight *= (norm.running_var + norm.eps).sqrt() / (by * before)

@@ -35,6 +35,10 @@ class MissingDataError(Exception):
     """A file that the training needs is not there; the text names it and its origin."""
 
 
+class StartError(ValueError):
+    """A file whose weights a training should begin with is missing, damaged, or of another shape."""
+
+
 def data_folder(option: str | None = None) -> Path:
     """The folder of the training data: --data, else $FERD_DATA, else ../shared/data."""
     named = option or os.environ.get("FERD_DATA")

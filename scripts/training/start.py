@@ -17,6 +17,7 @@ from training.fit import to_input
 from training.judge import run_file, softmax
 from training.mixture import as_in_use, inner
 from training.net import MEAN, STD, ExpressionNet, Shape
+from training.sources import StartError
 from training.worlds import WORD, World
 
 _AS_TORCH = {  # how each operator keeps its weights
@@ -38,14 +39,14 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
         tiles: (N, 48, 48) pictures over which the batch norms take their statistics.
 
     Raises:
-        ValueError: The file has more layers, fewer layers or more channels than the shape.
+        StartError: The file is missing or damaged, has more layers, fewer layers or more channels than the shape.
     """
     net = ExpressionNet(shape).eval()
     layers = layers_of(path)
     pairs = convolutions(net)
     wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [(len(LABELS), shape.features)]
     if not _fits([tuple(weight.shape) for weight, _ in layers], wanted):
-        raise ValueError(f"{path} does not fit into a net of the shape {shape}")
+        raise StartError(f"{path} does not fit into a net of the shape {shape}")
     random = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
         for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
@@ -67,13 +68,13 @@ def read_back(net: nn.Module, last: nn.Linear, path: Path, inputs: Tensor) -> li
         inputs: Pictures as the net takes them: over these the batch norms take their statistics.
 
     Raises:
-        ValueError: The file is of another shape.
+        StartError: The file is missing, damaged or of another shape.
     """
     layers = layers_of(path)
     pairs = convolutions(net)
     wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [tuple(last.weight.shape)]
     if wanted != [tuple(weight.shape) for weight, _ in layers]:
-        raise ValueError(f"{path} is not a net of this shape")
+        raise StartError(f"{path} is not a net of this shape")
     with torch.no_grad():
         for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
             conv.weight.copy_(weight)
@@ -123,6 +124,20 @@ def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
     head.bias.copy_(torch.cat([bias, bias[neutral : neutral + 1] - RARER]))
 
 
+def enlarge(conv: nn.Conv2d, norm: nn.BatchNorm2d, spread: float) -> None:
+    """Give each filter weights of this standard deviation; the batch norm takes it back, the net stays what it is.
+
+    A file holds weights and norm in one product, of another size than the weights had in training: steps of the usual
+    rate would be that much larger or smaller for them.
+    """
+    by = spread / conv.weight.std(dim=(1, 2, 3)).clamp(min=1e-5)
+    before = (norm.running_var + norm.eps).sqrt()
+    conv.weight *= by[:, None, None, None]
+    norm.running_mean *= by
+    norm.running_var *= by.square()
+    norm.weight *= (norm.running_var + norm.eps).sqrt() / (by * before)
+
+
 def settle_norms(net: nn.Module, pairs: list[nn.Sequential], inputs: Tensor) -> None:
     """Give batch norms that change nothing the statistics of what really comes."""
     seen: dict[nn.Module, Tensor] = {}
@@ -142,8 +157,11 @@ def layers_of(path: Path) -> list[tuple[Tensor, Tensor]]:
     """Weights as torch has them and biases of all convolutions and linear layers, in the order of their work."""
     from ai_edge_litert.interpreter import Interpreter
 
-    net = Interpreter(str(path))
-    net.allocate_tensors()
+    try:
+        net = Interpreter(str(path))
+        net.allocate_tensors()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StartError(f"{path}, whose weights the training begins with, cannot be read: {error}") from None
     about = {detail["index"]: detail for detail in net.get_tensor_details()}
 
     def values(index: int) -> Tensor:

@@ -49,6 +49,16 @@ def test_a_net_of_the_files_shape_says_what_the_file_says(training: Any, tiles: 
     assert np.abs(of_file).mean() > 0.3
 
 
+def test_larger_weights_change_nothing(training: Any, tiles: np.ndarray) -> None:
+    net = training.start.net_of(FILE, training.net.SHIPPED, tiles)
+    before = logits(training, net, tiles)
+    with torch.no_grad():
+        for conv, norm in training.start.convolutions(net):
+            training.start.enlarge(conv, norm, 0.3)
+            np.testing.assert_allclose(conv.weight.std(dim=(1, 2, 3)).numpy(), 0.3, rtol=1e-3)
+    np.testing.assert_allclose(logits(training, net, tiles), before, atol=1e-3)
+
+
 def test_a_wider_net_gives_the_logits_of_the_file(training: Any, tiles: np.ndarray) -> None:
     narrow = training.start.net_of(FILE, training.net.Shape(**NARROW), tiles)
     wide = training.start.net_of(FILE, training.net.Shape(stem=20, widths=(28, 64, 128), features=256), tiles)
@@ -187,6 +197,15 @@ def test_a_start_that_is_missing_or_damaged_is_named(
     monkeypatch.setattr(training.recipe, "worlds", lambda folder, work: {"ferplus": None})
     with pytest.raises(missing, match=r"start\.tflite or its card is damaged"):
         training.recipe.train(options, tmp_path)
+
+
+def test_a_start_that_cannot_be_read_is_named(training: Any, tmp_path: Path, tiles: np.ndarray) -> None:
+    path = tmp_path / "start.tflite"
+    for content in (None, b"", b"no network"):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"start\.tflite, whose weights the training begins with, cannot be read"):
+            training.start.net_of(path, training.net.SHIPPED, tiles)
 
 
 def test_the_mean_of_two_nets_lies_between_them(training: Any) -> None:
