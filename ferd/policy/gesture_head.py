@@ -14,6 +14,9 @@ STROKES, STROKES_S, STROKE_MOST_S = 3, 1.8, 0.8
 """So many strokes to and fro within this time, none of them slower than the last value."""
 ACROSS = 0.75
 """A nod turns the head to the side by less than this share of its strokes, a shake up and down likewise."""
+TURN = {"nod": 1.0, "shake": 0.6}
+"""Share of a stroke that a head must go back before it has turned. The first stroke begins at rest and is half as long:
+with a whole one it might not end where the second one begins. A nod is hardly larger than the noise of a pose."""
 TILT_AWAY_DEG = 22.0
 """A head that is turned or bowed by more than this from its rest is not tilted on purpose."""
 TILT_FACING_DEG = 30.0
@@ -79,7 +82,7 @@ class HeadGestures:
         smallest = self._strokes[name].update(t, angle, THRESHOLDS[name].least / sensitivity)
         self.strengths[name] = smallest * sensitivity if counts and not talks else 0.0
         least = threshold / sensitivity
-        return strokes.update(t, angle, least) >= least and counts
+        return strokes.update(t, angle, TURN[name] * least) >= least and counts
 
     def _find_tilts(self, t: float, pose: dict[str, float], rules: GestureRules, *, talks: bool) -> list[GestureName]:
         # The rest stands still while a tilt lasts: else it would follow, and then the tilt would seem to come back.
@@ -131,7 +134,7 @@ class Strokes:
         """Add an angle and return the smallest of the last STROKES strokes; 0 where they were not quick enough.
 
         Args:
-            least: Degrees; what is less is no stroke.
+            least: Degrees; what is less is no turning point.
         """
         if self._extreme is None:
             self._extreme = t, value

@@ -137,6 +137,15 @@ def test_a_late_lid_in_a_pause_between_words_is_no_wink():
     assert seen([*[(i / 5, REST) for i in range(15)], *stream], GestureRules()) == []
 
 
+@pytest.mark.parametrize("aside", [-15.0, 0.0, 15.0])
+@pytest.mark.parametrize("fps", [10, 15, 30])
+def test_a_small_shake_counts_wherever_the_head_turned_before(aside, fps):
+    def act(m, t):
+        return replace(m, yaw=m.yaw + aside * held(t, 0, 1.0, ease=0.3) + 8 * wave(t, 4.0, 2, 0.6))
+
+    assert [name for _, name in seen(frames(fps, (5.2, act)), GestureRules())] == ["shake"]
+
+
 def test_a_look_aside_is_no_shake_and_a_look_down_no_nod():
     def aside(m, t):
         return replace(m, yaw=m.yaw + 35 * held(t, 0, 2.0, 0.3), pitch=m.pitch + 20 * held(t, 2.5, 2.0, 0.3))
