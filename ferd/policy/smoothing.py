@@ -28,11 +28,11 @@ NOTICEABLE = math.log(0.01)
 """Lower bound of log-probabilities where frames are compared: whether a label has 0.01 or 0.001 means nothing."""
 RECENT_SHARE = 1 / 3
 """What a face shows now is averaged over this share of time_constant_s: the start of a new label's confidence."""
-QUIET_SCORES, RESTLESS_SCORES = 0.35, 0.6
+QUIET_SCORES, RESTLESS_SCORES = 0.35, 0.45
 """Movement of log-probabilities within a fifth of a second, in nats, up to which a face counts as quiet, and what
 beyond that doubles the evidence which a change needs. Medians at 5 to 30 frames a second: still faces 0.1, faces that
 change every four seconds 0.3, people who talk 0.6."""
-QUIET_MOUTH, RESTLESS_MOUTH = 0.03, 0.06
+QUIET_MOUTH, RESTLESS_MOUTH = 0.03, 0.045
 """The same of the mouth: the mean of its opening and its width, in eye distances. Medians: still faces 0.01, faces that
 change 0.02, drivers 0.03, people who talk 0.07."""
 MOST_CAUTION = 3.0

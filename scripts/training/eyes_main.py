@@ -26,7 +26,7 @@ TRAINING = Training(
         Source("kdef", "KDEF in one folder a label", needed=False),
         Source("photos", "gray press photos in one folder a label", needed=False),
     ),
-    epochs=22,
+    epochs=26,
     recipe="training.eyes_recipe",
 )
 

@@ -79,7 +79,7 @@ def test_adapting_to_one_face(home, capsys, monkeypatch, improves):
     if improves:  # what is learned from a minute depends on the model; this correction leaves the two labels alone
         shift = np.array([0.0 if label in ("neutral", "happiness") else -20.0 for label in labels])
         monkeypatch.setattr("ferd.models.finetune.adapt.learn", lambda *_: shift)
-    at_rest = "she is sad" if improves else "she is calm"
+    at_rest = "she is sad" if improves else "she is calm again"
     for label, what in (("neutral", at_rest), ("happiness", "she smiles")):
         act = next(act for act in SCRIPT if act.what == what)
         folder = home / "me" / label

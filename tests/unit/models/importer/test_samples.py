@@ -12,7 +12,7 @@ from ferd.sources import demo
 @pytest.fixture
 def folder(tmp_path):
     """Two faces in folders of their class, a wall, and what is no picture."""
-    for name, t in (("Happy", 5.0), ("Calm", 1.5)):
+    for name, t in (("Happy", 6.0), ("Calm", 1.5)):
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "a.png"), demo.render(t).image)
     cv2.imwrite(str(tmp_path / "Calm" / "wall.png"), np.full((120, 160, 3), 90, np.uint8))
