@@ -31,9 +31,17 @@ def tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+HEARS_SIGNALS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
+"""Tests that run in the background of a shell, or under nohup, inherit that these are ignored."""
+
+
 def start(folder: Path, code: str = CHILD) -> subprocess.Popen[str]:
     child = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(folder)}
+        [sys.executable, "-c", HEARS_SIGNALS + code], stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(folder)}
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"

@@ -113,7 +113,7 @@ class TestFails:
     def test_comes_back_after_a_failure(self, stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
         camera = stage.play([play(0.1), fail("unplugged")], [refuse("not there")], [FOR_LONG])
-        wait_for(lambda: camera.report().opens == 3 and is_online(camera))
+        wait_for(lambda: camera.report().opens == 3 and is_online(camera) and len(lines(caplog)) == 4)
         first, second, third = stage.cameras.made
         assert [made.done("closed") for made in (first, second)] == [1, 1]
         assert third.done("closed") == 0
