@@ -41,7 +41,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 def start(folder: Path, code: str = CHILD) -> subprocess.Popen[str]:
     child = subprocess.Popen(
-        [sys.executable, "-c", HEARS_SIGNALS + code], stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(folder)}
+        [sys.executable, "-c", HEARS_SIGNALS + code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
