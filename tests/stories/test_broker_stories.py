@@ -94,8 +94,12 @@ def test_another_client_with_our_id_is_survived(tmp_path, broker, ear):
         try:
             wait_for(lambda: "using another id" in daemon.log, 60, daemon.log)
             wait_for(lambda: daemon.log.rstrip().count("connected host") == 4, 30, daemon.log)
-            ear.say(f"{NODE}/request/snooze", '{"transaction":1}')
-            ear.wait(f"{NODE}/response/snooze")
+            for _ in range(10):  # it is connected a moment before it has subscribed
+                ear.say(f"{NODE}/request/snooze", '{"transaction":1}')
+                time.sleep(1)
+                if ear.payloads(f"{NODE}/response/snooze"):
+                    break
+            ear.wait(f"{NODE}/response/snooze", timeout_s=5)
             ear.wait(f"{NODE}/status", "online", 15)
         finally:
             thief.disconnect()
