@@ -20,7 +20,7 @@ with a whole one it might not end where the second one begins. A nod is hardly l
 TILT_AWAY_DEG = 22.0
 """A head that is turned or bowed by more than this from its rest is not tilted on purpose."""
 TILT_FACING_DEG = 30.0
-"""Whoever tilts the head for the camera faces it. Of a head that is turned further from it, the measured roll follows
+"""People who tilt the head for the camera face it. Of a head that is turned further from it, the measured roll follows
 every turn and bow: a driver who looks about at 45 degrees "tilts" by 20 degrees."""
 
 

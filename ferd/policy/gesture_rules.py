@@ -91,7 +91,7 @@ BACK = 0.5
 
 @dataclass(frozen=True, slots=True)
 class GestureRules:
-    """Hold the values of [gestures]. Meaning of those not listed: GesturesConfig in ferd/config/models.py.
+    """Hold the values of [gestures]. Meaning of those not listed: GesturesConfig in ferd/config/schema.
 
     Attributes:
         use: the gestures that are recognised; a sequence without one that is not in it.

@@ -46,7 +46,7 @@ YAWN_WEIGHT = 0.05
 class SmoothingRules:
     """Hold the values of [smoothing].
 
-    Meaning and defaults: SmoothingConfig in ferd/config/models.py.
+    Meaning and defaults: SmoothingConfig in ferd/config/schema.
     """
 
     time_constant_s: float

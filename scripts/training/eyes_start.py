@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from training.eyes_net import EyesNet
 from training.sources import StartError
-from training.start import enlarge, read_back
-
-SPREAD = 0.2  # standard deviation of the weights that the usual rate is made for
+from training.start import read_back
 
 
 def net_of(path: Path, inputs: Tensor) -> EyesNet:
@@ -21,10 +18,7 @@ def net_of(path: Path, inputs: Tensor) -> EyesNet:
     """
     net = EyesNet().eval()
     try:
-        pairs = read_back(net, net.head, path, inputs)
+        read_back(net, net.head, path, inputs)
     except StartError as error:
-        raise StartError(f"{error}: train from nothing (--fresh)") from None
-    with torch.no_grad():
-        for conv, norm in pairs:
-            enlarge(conv, norm, SPREAD)
+        raise StartError(f"{error}: restore the file") from None
     return net

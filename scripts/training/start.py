@@ -26,6 +26,9 @@ _AS_TORCH = {  # how each operator keeps its weights
     "FULLY_CONNECTED": (0, 1),
 }
 SEED = 8322  # of the weights of new channels
+# Standard deviation of the weights of a net that was trained from nothing. With those of the landmarks file, 4 to 30
+# times smaller, the error of the points was 6.2 % after one epoch instead of 5.3.
+SPREAD = 0.2
 RARER = 3.0  # logits by which contempt, which no file knows, begins below neutral
 
 
@@ -59,8 +62,8 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
     return net
 
 
-def read_back(net: nn.Module, last: nn.Linear, path: Path, inputs: Tensor) -> list[nn.Sequential]:
-    """Give a net the weights of a file of the same shape; returns its pairs of convolution and batch norm.
+def read_back(net: nn.Module, last: nn.Linear, path: Path, inputs: Tensor) -> None:
+    """Give a net the weights of a file of the same shape, at the scale that the usual rate is made for.
 
     Args:
         net: Pairs of convolution and batch norm, in the order of their work.
@@ -83,7 +86,8 @@ def read_back(net: nn.Module, last: nn.Linear, path: Path, inputs: Tensor) -> li
         last.weight.copy_(layers[-1][0])
         last.bias.copy_(layers[-1][1])
         settle_norms(net, pairs, inputs)
-    return pairs
+        for conv, norm in pairs:
+            enlarge(conv, norm, SPREAD)
 
 
 def convolutions(net: nn.Module) -> list[nn.Sequential]:
