@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from ferd.config.schema.root import Config
-from ferd.config.schema.values import NAME_PATTERN
+from ferd.config.schema.values import LEVELS_PATTERN, LINE_PATTERN, NAME_PATTERN
 from ferd.encodings import INVISIBLE
 from ferd.redaction import HIDDEN, redact_address, redact_value
 
@@ -61,9 +61,20 @@ _PLAIN_WORDS = {
     "missing": "something is missing",
     "model_type": "must be a section: [name] on its own line, its keys below",
     "path_type": "must be text in quotes",
+    "string_too_long": "is too long: {max_length} characters at most",
+    "string_too_short": "must not be empty",
     "string_type": "must be text in quotes",
+    "too_long": "holds too many: {max_length} at most",
+    "too_short": "must hold at least one",
     "tuple_type": "must be a list in brackets",
 }
+
+_PATTERNS_IN_WORDS = {
+    NAME_PATTERN: "use 1 to 32 of a-z, 0-9 and hyphen, as topics contain it",
+    LINE_PATTERN: "write it in one line, without blanks at its ends",
+    LEVELS_PATTERN: 'write topic levels without + and #, which are for filters, and without blanks: "homeassistant"',
+}
+"""What a text has to look like, for every pattern of the schema."""
 
 
 def explain(
@@ -84,11 +95,11 @@ def explain(
     kind = error["type"]
     if kind == "extra_forbidden":
         return f"{where}: {_renamed(keys, dotted, variables) or f'unknown key {dotted}. {_did_you_mean(keys, text)}'}"
-    if kind == "string_pattern_mismatch" and error.get("ctx", {}).get("pattern") == NAME_PATTERN:
-        given = _without_secrets(keys, error["input"])
-        return f"{where}: {dotted} = {given}: use 1 to 32 of a-z, 0-9 and hyphen, as topics contain it"
+    if words := _PATTERNS_IN_WORDS.get(error.get("ctx", {}).get("pattern", "")):
+        return f"{where}: {dotted} = {_without_secrets(keys, error['input'])}: {words}"
     given = "" if isinstance(error["input"], dict) else f" = {_without_secrets(keys, error['input'])}"
-    message = _PLAIN_WORDS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    plain = _PLAIN_WORDS.get(kind, "").format_map(error.get("ctx", {}))
+    message = plain or _shortened(error["msg"].removeprefix("Value error, ").replace("Input should", "must"), MESSAGE)
     remedy = "" if kind == "value_error" else f". {_description(keys)}"
     what = f"{dotted}{given}: " if dotted else ""  # an error of the whole names its keys itself
     return f"{where}: {what}{message}{remedy}".rstrip(". ")
@@ -221,7 +232,16 @@ def _without_secrets(keys: Keys, value: object) -> str:
     if any(_OF_A_SECRET.search(str(key)) for key in keys):
         return HIDDEN
     is_address = keys[:1] in (("mqtt",), ("web",)) and any(key in ADDRESSES for key in keys)
-    return repr(_clean(value, redact_address if is_address else redact_value))
+    return _shortened(repr(_clean(value, redact_address if is_address else redact_value)), VALUE)
+
+
+VALUE, MESSAGE = 120, 500
+"""Characters that are shown at most of a value, and of a message of the schema, which may repeat the value."""
+
+
+def _shortened(text: str, most: int) -> str:
+    """Return the text without its middle where it is longer: the remedy stands at its end."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
 
 
 def _clean(value: object, clean: Callable[[str], str]) -> object:

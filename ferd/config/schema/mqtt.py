@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ferd.config.schema.values import File, Flag, Section, Whole
+from ferd.config.schema.values import LEVELS_PATTERN, File, Flag, Section, Whole
 
 
 def _bare_host(host: str) -> str:
@@ -96,7 +96,7 @@ class MqttConfig(Section):
     discovery: Literal[True, False, "device", "components"] = True
     """Announce the entities to Home Assistant: true (or "device") in one document; "components" in one for each entity,
     for versions before 2024.11; false not at all."""
-    discovery_prefix: Annotated[str, Field(pattern=r"^[^#+\s]+$"), AfterValidator(_topic_prefix)] = "homeassistant"
+    discovery_prefix: Annotated[str, Field(pattern=LEVELS_PATTERN), AfterValidator(_topic_prefix)] = "homeassistant"
     """Home Assistant's discovery prefix."""
     image: Literal[True, False, "face", "frame"] = False
     """Publish a JPEG when the expression changes, at most one every 5 s: true (or "face") shows the main face, "frame"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ferd.config.schema.values import Name, Section
+from ferd.config.schema.values import LINE_PATTERN, Name, Section
 
 
 def host_name() -> str:
@@ -22,6 +22,6 @@ class NodeConfig(Section):
     id: Name | None = None
     """Identity towards Home Assistant, for machines that run more than one ferd: give every ferd but the first its own
     id and never change it. Not set: derived from the machine id, so that a new name keeps all entities."""
-    area: Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=64)] | None = None
+    area: Annotated[str, Field(pattern=LINE_PATTERN, max_length=64)] | None = None
     """Room of this machine, such as "Living room": Home Assistant puts the new device into this area. A device that is
     in an area already stays there."""

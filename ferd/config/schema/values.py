@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo
 
 NAME_PATTERN = r"^[a-z0-9-]{1,32}$"
+LINE_PATTERN = r"^\S(.*\S)?$"
+LEVELS_PATTERN = r"^[^#+\s]+$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 # Strict: `port = true` and `width = "640"` are mistakes and are reported, not converted.

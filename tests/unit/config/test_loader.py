@@ -31,7 +31,12 @@ WRONG = [
     ("[cameras.desk]\nrotate = 45", ":2: cameras.desk.rotate = 45: must be 0, 90, 180 or 270"),
     ("[cameras.desk]\nfps = 0", ":2: cameras.desk.fps = 0: must be greater than 0"),
     ("[cameras.desk]\nignore_zones = [\n  [0, 0,\n 0, 5]]", ":2: cameras.desk.ignore_zones = "),
-    ("[cameras]", ":1: cameras: Dictionary should have at least 1 item"),
+    ("[cameras]", ":1: cameras: must hold at least one"),
+    ("[gestures]\nuse = []", ":2: gestures.use = []: must hold at least one"),
+    ('[expression]\nmodel = ""', ":2: expression.model = '': must not be empty"),
+    ('[node]\narea = " "', ":2: node.area = ' ': write it in one line, without blanks at its ends"),
+    (f'[node]\narea = "{"x" * 65}"', ": is too long: 64 characters at most"),
+    ('[mqtt]\ndiscovery_prefix = "a+b"', ": write topic levels without + and #"),
     (
         "[smoothing]\non_threshold = 0.2\noff_threshold = 0.6",
         ":1: smoothing: off_threshold (0.6) must not be above on_threshold",
