@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import resource
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,15 +27,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ferd.models.preprocess import InputSpec
-    from ferd.models.runtime import Network
 
 Scale = tuple[Any, Any]
 """(mean, std) of (value / 255 - mean) / std, numbers or lists of one for each channel."""
-
-NOISE_IMAGES = 4
-MAX_SCORES = 10_000
-SCALES = ((0.5, 0.5), (0.0, 1.0), (0.0, 1 / 255))
-"""(mean, std) of the usual input ranges -1..1, 0..1 and 0..255, for files without a card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +179,7 @@ def _run_child(
     """
     limits = limits or LIMITS
     limits = replace(limits, memory_bytes=memory_limit(limits.memory_bytes))
-    command = [sys.executable, "-P", "-m", "ferd.models.sandbox", str(path)]
+    command = [sys.executable, "-P", "-m", "ferd.models.trial", str(path)]
     command += [json.dumps({"limits": asdict(limits), **order})]
     # One thread each: the stacks and buffers of more would count as memory of the model.
     environ = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -226,11 +218,12 @@ def _why_killed(number: int, out: bytes, errors: str, limits: Limits) -> str:
     if number == signal.SIGXCPU:
         return f"used more than {limits.cpu_s} s of processor time by {step}; the file is broken or too slow"
     if "bad_alloc" in errors or number == signal.SIGKILL:
-        return _too_large(step, limits)
+        return too_large(step, limits)
     return f"crashed the runtime ({signal.Signals(number).name}) in {step}; the file is broken or truncated"
 
 
-def _too_large(step: str, limits: Limits, needed_bytes: int = 0) -> str:
+def too_large(step: str, limits: Limits, needed_bytes: int = 0) -> str:
+    """Say that a step needs more memory than there is."""
     needed = f"at least {needed_bytes >> 20} MB" if needed_bytes else f"more than {limits.memory_bytes >> 20} MB"
     return f"needs {needed} of memory for {step}; {limits.memory_bytes >> 20} MB are free here. Use a smaller model"
 
@@ -241,243 +234,3 @@ def _last_step(out: bytes) -> str:
         with suppress(ValueError, KeyError, TypeError):
             return str(json.loads(line)["step"])
     return "its start"
-
-
-# What follows runs in the child.
-
-
-def _main(path: Path, order: Mapping[str, Any]) -> None:
-    limits = Limits(**order["limits"])
-    _limit(limits)
-    try:
-        if "yunet" in order:
-            answer = _try_yunet(path, limits)
-        else:
-            answer = _score(path, order, limits) if "shape" in order else _try(path, order["scale"], limits)
-    except ModelError as problem:
-        answer = {"error": str(problem)}
-    except MemoryError:
-        answer = {"error": _too_large("a run", limits)}
-    except Exception as problem:  # noqa: BLE001  # whatever it is, it is the answer of this process
-        answer = {"error": f"{path}: {problem}"}
-    _report({"step": "the end"} | answer)
-
-
-def _limit(limits: Limits) -> None:
-    """Limit this process. RLIMIT_DATA counts what is written to, not the libraries and files that are mapped."""
-    for kind, limit in (
-        (resource.RLIMIT_DATA, limits.memory_bytes),
-        (resource.RLIMIT_CPU, limits.cpu_s),
-        (resource.RLIMIT_FSIZE, limits.output_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(kind)
-        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        with suppress(OSError, ValueError):  # a system call filter may forbid it; the time limits hold all the same
-            resource.setrlimit(kind, (most, hard))
-
-
-def _report(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
-
-
-def _load(path: Path, head: int, limits: Limits) -> Network:
-    """Load the file; refuse it first when one of its tensors alone is larger than the memory."""
-    from ferd.models.runtime import Network, largest_tensor
-
-    _report({"step": "loading"})
-    try:
-        with _alarm(limits.run_s):
-            needed = max(largest_tensor(path), path.stat().st_size)
-            if needed <= limits.memory_bytes:
-                return Network(path, head)
-    except ModelError as problem:
-        if str(problem).endswith("RuntimeError"):  # all that LiteRT says when it gets no memory
-            raise ModelError(f"{problem}, or it needs more than {limits.memory_bytes >> 20} MB of memory") from None
-        raise
-    raise ModelError(_too_large("one of its tensors", limits, needed))
-
-
-def _score(path: Path, order: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
-    """Run the images on standard input through each specification of the order."""
-    import numpy as np
-
-    from ferd.models.preprocess import InputEncoder, InputSpec
-
-    network = _load(path, int(order["head"]), limits)
-    images = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(order["shape"])
-    scores = []
-    for card in order["specs"]:
-        spec = InputSpec.from_card(card)
-        encode = InputEncoder(spec, network.input)
-        rows = []
-        for image in images:
-            _report({"step": "a run on a picture"})
-            with _alarm(limits.run_s):
-                result = network.invoke(encode(image if spec.colour != "rgb" else image[..., ::-1]))
-            rows.append(_values(network.outputs[0].dequantise(result)))
-        scores.append(rows)
-    return {"scores": scores}
-
-
-def _values(output: NDArray[np.float32]) -> list[float]:
-    """Return at most MAX_SCORES values of an output, finite and short."""
-    return [
-        float(f"{value:.6g}") if math.isfinite(value) else 0.0 for value in output.reshape(-1)[:MAX_SCORES].tolist()
-    ]
-
-
-def _try(path: Path, scale: Scale | None, limits: Limits) -> dict[str, Any]:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    network = _load(path, 0, limits)
-    entry = network.input
-    scores: list[list[list[float]]] = [[] for _ in network.outputs]
-    room = MAX_SCORES
-    fastest = math.inf
-    for name, values in _inputs(entry.shape, (scale,) if scale else SCALES, entry.limits):
-        _report({"step": f"a run on {name}"})
-        stored = entry.quantise(values)
-        began = time.monotonic()
-        with _alarm(limits.run_s):
-            network.invoke(stored)
-        fastest = min(fastest, time.monotonic() - began)
-        if room > 0:
-            for rows, output in zip(scores, network.outputs, strict=True):
-                rows.append(_values(output.dequantise(network.read(output))))
-                room -= len(rows[-1])
-    if fastest > limits.slowest_s:
-        raise ModelError(
-            f"{path}: takes at least {fastest:.1f} s for an image on this board; "
-            f"the limit is {limits.slowest_s:g} s. Use a smaller model"
-        )
-    return {
-        "input_shape": entry.shape,
-        "input_dtype": str(entry.dtype),
-        "input_range": entry.limits,
-        "output_shapes": [output.shape for output in network.outputs],
-        "half_floats": network.half_floats,
-        "scores": scores,
-        "run_s": fastest,
-        "memory_bytes": 1024 * max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before),
-    }
-
-
-def _try_yunet(path: Path, limits: Limits) -> dict[str, Any]:
-    import cv2
-    import numpy as np
-
-    cv2.setNumThreads(1)
-    _report({"step": "loading"})
-    try:
-        with _alarm(limits.run_s):
-            network = cv2.FaceDetectorYN.create(str(path), "", (320, 240))
-        for name, image in _images(240, 320):
-            _report({"step": f"a run on {name}"})
-            with _alarm(limits.run_s):
-                network.detect(np.repeat(image.astype(np.uint8)[..., None], 3, axis=2))
-    except cv2.error as problem:
-        reason = (str(problem).strip().splitlines() or ["no message"])[0][:120]
-        raise ModelError(f"{path}: OpenCV cannot use it as YuNet ({reason})") from None
-    return {}
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Kill this process when the block takes longer: native code cannot be interrupted otherwise."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _inputs(
-    shape: tuple[int, ...], scales: Sequence[Scale], limits: tuple[float, float] | None
-) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield (name, real values of the input's shape): noise first, then flat values, then images of faces and others.
-
-    Images go through each of the ``scales``; a quantised input also gets them stretched over all that it can hold.
-    """
-    import numpy as np
-
-    from ferd.models.preprocess import spec_of
-
-    rng = np.random.default_rng(0)
-    for _ in range(NOISE_IMAGES):
-        yield "noise", rng.uniform(-1, 1, shape).astype(np.float32)
-    for name, value in (("zeros", 0.0), ("ones", 1.0), ("minus ones", -1.0)):
-        yield name, np.full(shape, value, np.float32)
-    spec = spec_of(shape)
-    if spec is None:
-        return  # not an image classifier: the importer says so
-    channels = 1 if spec.colour == "gray" else 3
-    for name, image in _images(spec.height, spec.width):
-        whole = np.broadcast_to(image[:, :, None], (spec.height, spec.width, channels)).astype(np.float32)
-        ways = [(whole / 255 - np.asarray(mean)) / np.asarray(std) for mean, std in scales]
-        if limits is not None:
-            low, high = limits
-            ways.append(low + whole / 255 * (high - low))
-        for way in ways:
-            ordered = np.moveaxis(way, -1, 0) if spec.layout == "nchw" else way
-            yield name, ordered.reshape(shape).astype(np.float32)
-
-
-def _images(height: int, width: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yield (name, gray values 0 to 255): faces in several lights and sizes, and what else a camera may show."""
-    import numpy as np
-
-    rng = np.random.default_rng(1)
-    lights = ((200, 40, 120), (120, 20, 60), (90, 30, 210), (235, 190, 250), (60, 40, 20))
-    faces = [_Face(*light) for light in lights]
-    faces += [_Face(180, 60, 100, size=1.6), _Face(180, 60, 100, size=0.6)]
-    for face in faces:
-        yield "a drawn face", face.draw(height, width)
-    grain = rng.normal(0, 12, (height, width))
-    yield "a drawn face in poor light", np.clip(_Face(50, 20, 35).draw(height, width) + grain, 0, 255)
-    ramp = np.linspace(0, 255, width)[None, :].repeat(height, axis=0)
-    yield "a gradient", ramp.astype(np.float32)
-    yield "a gradient", ramp[:, ::-1].astype(np.float32)
-    tiles = np.indices((height, width)) // max(1, min(height, width) // 8)
-    yield "a checkerboard", (255 * (tiles.sum(axis=0) % 2)).astype(np.float32)
-    for level in (0, 64, 128, 192, 255):
-        yield f"a flat image of gray {level}", np.full((height, width), level, np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class _Face:
-    """A face to draw: gray values of skin, hair and room. Size 1: as large as in the crops that classifiers get."""
-
-    skin: float
-    hair: float
-    room: float
-    size: float = 1.0
-
-    def draw(self, height: int, width: int) -> NDArray[np.float32]:
-        """Draw head, hair, brows, eyes, nose and mouth by soft ellipses, lit from one side: (height, width)."""
-        import numpy as np
-
-        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j] / self.size
-        image = np.full(x.shape, float(self.room))
-        for cx, cy, rx, ry, value in self._ellipses():
-            inside = np.clip((1 - np.hypot((x - cx) / rx, (y - cy) / ry)) * 6 + 0.5, 0, 1)
-            image += inside * (value - image)
-        lit: NDArray[np.float32] = np.clip(image * (1 + 0.15 * x), 0, 255).astype(np.float32)
-        return lit
-
-    def _ellipses(self) -> Iterator[tuple[float, float, float, float, float]]:
-        """Yield centre x and y, radius x and y, gray value; the head reaches from -1 to 1."""
-        skin, hair = self.skin, self.hair
-        yield 0, -0.15, 0.85, 0.95, hair
-        yield 0, 0.1, 0.7, 0.9, skin
-        for side in (-0.3, 0.3):
-            yield side, -0.32, 0.2, 0.05, hair
-            yield side, -0.15, 0.15, 0.08, min(255.0, skin + 40)
-            yield side, -0.15, 0.07, 0.08, 0.2 * skin
-        yield 0, 0.2, 0.12, 0.06, 0.7 * skin
-        yield 0, 0.52, 0.3, 0.09, 0.5 * skin
-
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1]), json.loads(sys.argv[2]))

@@ -168,7 +168,8 @@ def limited(popen, size):
 
 def test_the_child_limits_its_own_output(tmp_path):
     code = (
-        "import sys; from ferd.models.sandbox import Limits, _limit; _limit(Limits(output_bytes=1000));"
+        "import sys; from ferd.models.sandbox import Limits; from ferd.models.trial import _limit;"
+        "_limit(Limits(output_bytes=1000));"
         "sys.stdout.write('x' * 5000); sys.stdout.flush()"
     )
     environ = os.environ | {"PYTHONPATH": str(shipped_dir().parent)}
