@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ferd.models.runtime import Network
+from ferd.types import LandmarkReading
 from ferd.vision.landmarks import (
     ANGLE,
     AROUND,
@@ -30,6 +31,8 @@ from ferd.vision.landmarks import (
     Crop,
     crop_of_box,
     crop_of_points,
+    mean_of,
+    mirrored,
     reading,
 )
 from training import card, landmarks_winks
@@ -266,7 +269,7 @@ def report(path: Path, net: nn.Module, held: Held, folder: Path, *, faces: int) 
 
 
 def in_use(network: Network, held: Held) -> dict[str, float]:
-    """As ferd reads a new face: by the detector's box, then once more by the landmarks just read."""
+    """As ferd reads a new face: by the detector's box, then in the mirror at the landmarks just read; their mean."""
     box, roll = held.boxes, held.roll
     crops = []
     for (x, y, side), tilt in zip(box.tolist(), roll.tolist(), strict=True):
@@ -276,9 +279,14 @@ def in_use(network: Network, held: Held) -> dict[str, float]:
         moved = complex(still.x, still.y) * turn
         crops.append(Crop(x + moved.real, y + moved.imag, still.side, -tilt))
     figures = {}
+    seen: list[LandmarkReading] = []
     for look in ("first_look", "in_use"):
-        values = run_file(network, plain(cut(held.faces, torch.arange(len(crops)), place_of(crops))).pixels).numpy()
-        seen = [reading(v, crop) for v, crop in zip(values, crops, strict=True)]
+        pixels = plain(cut(held.faces, torch.arange(len(crops)), place_of(crops))).pixels
+        if seen:
+            values = map(mirrored, run_file(network, pixels.flip(2)).numpy())
+            seen = [mean_of(first, reading(v, crop)) for first, v, crop in zip(seen, values, crops, strict=True)]
+        else:
+            seen = [reading(v, crop) for v, crop in zip(run_file(network, pixels).numpy(), crops, strict=True)]
         points = torch.from_numpy(np.stack([r.points for r in seen]))
         angles = torch.tensor([[r.yaw, r.pitch, r.roll] for r in seen]) / ANGLE
         still_batch = Batch(

@@ -30,6 +30,8 @@ from ferd.vision.landmarks import (
     five,
     index,
     lid_apertures,
+    mean_of,
+    mirrored,
     mouth_aperture,
     normalise,
     readable,
@@ -129,6 +131,37 @@ def test_the_roll_of_the_crop_is_added_and_stays_within_half_a_turn():
     values[3] = 20 / 45
     assert reading(values, Crop(0, 0, 100, 15)).roll == pytest.approx(35)
     assert reading(values, Crop(0, 0, 100, 170)).roll == pytest.approx(-170)
+
+
+@pytest.mark.parametrize(("first", "second", "mean"), [(10, 16, 14), (179, -178, -179), (-178, 179, 180)])
+def test_the_mean_of_two_looks_lies_nearer_to_the_second_on_the_shorter_way(first, second, mean):
+    one, two = (reading(np.zeros(VALUES, np.float32), Crop(0, 0, 100, roll)) for roll in (first, second))
+    assert (mean_of(one, two).roll - mean + 180) % 360 == pytest.approx(180)
+    assert np.allclose(mean_of(one, one).points, one.points)
+
+
+def test_the_mean_of_two_looks_measures_its_own_landmarks():
+    looks = [replace(reading(np.zeros(VALUES, np.float32), Crop(0, 0, 100, 0)), points=drawn(a)) for a in (0.06, 0.15)]
+    mean = mean_of(*looks)
+    assert mean.right_aperture == pytest.approx(0.12, abs=0.01)
+    assert mean.left_aperture == pytest.approx(0.12, abs=0.01)
+
+
+def test_outputs_for_the_mirror_image_are_turned_back():
+    values = np.arange(VALUES, dtype=np.float32)
+    turned = mirrored(values)
+    assert np.array_equal(mirrored(turned), values)
+    assert (turned[0], turned[1], turned[2], turned[3]) == (0, -1, 2, -3)
+    right, left = (4 + 2 * index(f"{side}_eye_outer") for side in ("right", "left"))
+    assert (turned[right], turned[right + 1]) == (-values[left], values[left + 1])
+
+
+def test_what_the_mirror_image_shows_is_read_at_the_same_place(model, portrait, found):
+    """A net that saw each crop and its mirror image alike would give the same landmarks twice."""
+    tile = cut(portrait, crop_of_points(found.points, found.roll))
+    straight, other = model.values(tile), mirrored(model.values(np.ascontiguousarray(tile[:, ::-1])))
+    assert np.abs(straight[4:] - other[4:]).mean() < 0.03  # half crops
+    assert np.abs(straight[1:4] - other[1:4]).max() * 45 < 6
 
 
 @pytest.mark.parametrize("logit", [-1e9, -3.0, 0.0, 1e9])
