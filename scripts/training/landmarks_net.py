@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from ferd.vision.landmarks import SIDE, VALUES
 
+UNITS = 96  # of the layer in which all places meet
+
 
 def _conv(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs))
@@ -29,7 +31,7 @@ class LandmarksNet(nn.Module):
     of the eye distance.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, units: int = UNITS) -> None:
         super().__init__()
         self.body = nn.Sequential(
             *(_conv(1, 16, 2), nn.ReLU()),
@@ -38,8 +40,8 @@ class LandmarksNet(nn.Module):
             *(_conv(48, 20, size=1), nn.ReLU()),
         )
         # A convolution over everything, rather than a linear layer: its batch norm keeps its units alive.
-        self.inner = nn.Sequential(nn.Conv2d(20, 80, SIDE // 8, bias=False), nn.BatchNorm2d(80))
-        self.outer = nn.Linear(80, VALUES)
+        self.inner = nn.Sequential(nn.Conv2d(20, units, SIDE // 8, bias=False), nn.BatchNorm2d(units))
+        self.outer = nn.Linear(units, VALUES)
 
     def forward(self, x: Tensor) -> Tensor:
         features = torch.relu(self.inner(self.body(x))).flatten(1)

@@ -50,20 +50,17 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
     wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [(len(LABELS), shape.features)]
     if not _fits([tuple(weight.shape) for weight, _ in layers], wanted):
         raise StartError(f"{path} does not fit into a net of the shape {shape}")
-    random = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
-        for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
-            _widen(conv.weight, weight, random)
-            norm.running_var.fill_(1 - norm.eps)
-            norm.bias.zero_()
-            norm.bias[: len(bias)] = bias
+        _fill(pairs, layers)
         _set_head(net.head, *layers[-1])
         settle_norms(net, pairs, to_input(torch.from_numpy(tiles)))
     return net
 
 
 def read_back(net: nn.Module, last: nn.Linear, path: Path, inputs: Tensor) -> None:
-    """Give a net the weights of a file of the same shape, at the scale that the usual rate is made for.
+    """Give a net the weights of a file of its shape, or of fewer channels, at the scale that the usual rate is made for.
+
+    What the file has not begins with random weights, and counts for nothing in the layers after it.
 
     Args:
         net: Pairs of convolution and batch norm, in the order of their work.
@@ -76,14 +73,12 @@ def read_back(net: nn.Module, last: nn.Linear, path: Path, inputs: Tensor) -> No
     layers = layers_of(path)
     pairs = convolutions(net)
     wanted = [tuple(conv.weight.shape) for conv, _ in pairs] + [tuple(last.weight.shape)]
-    if wanted != [tuple(weight.shape) for weight, _ in layers]:
+    if not _fits([tuple(weight.shape) for weight, _ in layers], wanted):
         raise StartError(f"{path} is not a net of this shape")
     with torch.no_grad():
-        for (conv, norm), (weight, bias) in zip(pairs, layers[:-1], strict=True):
-            conv.weight.copy_(weight)
-            norm.running_var.fill_(1 - norm.eps)
-            norm.bias.copy_(bias)
-        last.weight.copy_(layers[-1][0])
+        _fill(pairs, layers)
+        last.weight.zero_()
+        last.weight[:, : layers[-1][0].shape[1]] = layers[-1][0]
         last.bias.copy_(layers[-1][1])
         settle_norms(net, pairs, inputs)
         for conv, norm in pairs:
@@ -110,6 +105,16 @@ def _fits(found: list[tuple[int, ...]], wanted: list[tuple[int, ...]]) -> bool:
         return False
     no_larger = all(f[2:] == w[2:] and f[0] <= w[0] and f[1] <= w[1] for f, w in zip(found, wanted, strict=True))
     return no_larger and found[0][1] == wanted[0][1] and found[-1][0] == wanted[-1][0]
+
+
+def _fill(pairs: list[nn.Sequential], layers: list[tuple[Tensor, Tensor]]) -> None:
+    """Set the convolutions to the file's, with batch norms that change nothing but the bias."""
+    random = torch.Generator().manual_seed(SEED)
+    for (conv, norm), (weight, bias) in zip(pairs, layers, strict=False):  # the file's last layer is linear
+        _widen(conv.weight, weight, random)
+        norm.running_var.fill_(1 - norm.eps)
+        norm.bias.zero_()
+        norm.bias[: len(bias)] = bias
 
 
 def _widen(target: Tensor, weight: Tensor, random: torch.Generator) -> None:

@@ -27,7 +27,7 @@ TILE, UNIT = 192, 64
 @pytest.fixture
 def training(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(REPO / "scripts"))
-    names = ("lids", "winks", "augment", "start")
+    names = ("lids", "winks", "augment", "start", "net")
     return SimpleNamespace(**{name: importlib.import_module(f"training.landmarks_{name}") for name in names})
 
 
@@ -147,7 +147,11 @@ def test_the_training_begins_with_what_the_shipped_file_says(training: Any) -> N
     of_file = report.run_file(runtime.Network(file), pixels)[:, 1:]
     assert of_file.abs().mean() > 0.2
     assert (of_net - of_file).abs().mean() < 0.02  # int8 steps of the file
+    wider = training.net.LandmarksNet(units=100).eval()
+    start = importlib.import_module("training.start")
+    start.read_back(wider, wider.outer, file, report.to_input(pixels))
+    assert (report.run_net(wider, pixels)[:, 1:] - of_file).abs().mean() < 0.02
     # Weights as large as a training leaves them: smaller ones, as the file has them, are lost with the first steps.
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):
-            assert torch.allclose(module.weight.std(dim=(1, 2, 3)), torch.tensor(training.start.SPREAD))
+            assert torch.allclose(module.weight.std(dim=(1, 2, 3)), torch.tensor(start.SPREAD))
