@@ -28,8 +28,11 @@ ABOUT = {
     "decode": "decoding the JPEG to gray",
     "floor": "the bare calls of detector and models",
 }
-LIBRARIES = ("numpy", "opencv-python-headless", "paho-mqtt", "pydantic", "rich", "ai-edge-litert")
-"""Of the dependencies in pyproject.toml, those that 64-bit machines need."""
+LIBRARIES = ("paho-mqtt", "pydantic", "rich")
+"""Of the dependencies in pyproject.toml, those that are taken as they are."""
+RUNTIME = ("tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4.12")
+"""The rest. LiteRT 2.3 crashes under QEMU 7.2 (in allocate_tensors, with every -cpu); its predecessor, for Python 3.11,
+runs. Its networks need other numbers of instructions than LiteRT's; everything around them is the same."""
 
 
 class MissingError(Exception):
@@ -40,7 +43,7 @@ def requirements() -> list[str]:
     """Return ferd's dependencies without their conditions, which pip would judge by this machine."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     plain = [line.partition(";")[0].strip() for line in project["dependencies"]]
-    return [line for line in plain if re.split(r"[<>=~!]", line)[0] in LIBRARIES]
+    return [line for line in plain if re.split(r"[<>=~!]", line)[0] in LIBRARIES] + list(RUNTIME)
 
 
 def find_qemu(name: str, given: str | None) -> str:
