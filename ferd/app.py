@@ -28,6 +28,7 @@ from ferd.outputs.systemd import Systemd, SystemdSink
 from ferd.outputs.throttle import ThrottleMonitor
 from ferd.outputs.web.sink import WebSink
 from ferd.reload import Difference, difference, file_stamps
+from ferd.resident import release_unused
 from ferd.restart_history import RequestedRestarts, RestartPolicy
 from ferd.settings_store import SettingsStore
 from ferd.snapshot import Command, FileStamps, ModelInfo, Sink, Snapshot
@@ -139,6 +140,7 @@ class Application:
         """Return True when it ended because a restart was asked for."""
         try:
             self._lock.take()
+            release_unused()
             self._storage.start()
             self.buzzer.start()
             self.mqtt.start()

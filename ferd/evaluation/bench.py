@@ -22,6 +22,7 @@ from ferd.evaluation.bench_wire import WirePart, frames_of, several
 from ferd.event_builder import EventBuilder
 from ferd.types import Face, Frame, Image
 from ferd.vision.detectors.landmarked import LandmarkedDetector
+from ferd.vision.follow import FaceFollower
 from ferd.vision.images import to_gray
 from ferd.vision.landmarks import crop_of_box, cut
 from ferd.vision.loader import Models, set_opencv_threads
@@ -91,10 +92,10 @@ def measure(config: Config, image: Image, frames: int, *, faces: int = 1, source
     set_opencv_threads(models.detector)
     if faces > 1:
         image = several(image, one_face(models, image), faces)
-    pipeline, searching, timed = (Pipeline.of(models, config, CameraConfig()) for _ in range(3))
-    searching.follow, searching.detect = None, models.detector
+    pipeline, timed = (Pipeline.of(models, config, CameraConfig()) for _ in range(2))
+    searching = searching_pipeline(models, config)
     builder, search_builder, timed_builder = (EventBuilder(config.node.name, "bench") for _ in range(3))
-    whole, search, floor = Stage(), Stage(), _Floor(models, searching, image)
+    whole, search, floor = Stage(), Stage(), Floor(models, searching, image)
     as_delivered = _Way(Pipeline.of(models, config, CameraConfig()), config.node.name)
     gray = to_gray(image)
 
@@ -218,12 +219,18 @@ class _Way:
 
 
 def _ways(models: Models, config: Config) -> dict[str, _Way]:
-    following, searching = (Pipeline.of(models, config, CameraConfig()) for _ in range(2))
-    searching.follow, searching.detect = None, models.detector
     return {
-        "wire_cpu_ms": _Way(following, config.node.name),
-        "wire_search_cpu_ms": _Way(searching, config.node.name),
+        "wire_cpu_ms": _Way(Pipeline.of(models, config, CameraConfig()), config.node.name),
+        "wire_search_cpu_ms": _Way(searching_pipeline(models, config), config.node.name),
     }
+
+
+def searching_pipeline(models: Models, config: Config) -> Pipeline:
+    """Return a pipeline whose detector searches every frame: a known face is looked at once, as in every search."""
+    pipeline = Pipeline.of(models, config, CameraConfig())
+    if isinstance(models.detector, LandmarkedDetector):
+        pipeline.follow = FaceFollower(models.detector, search_s=0)
+    return pipeline
 
 
 def one_face(models: Models, image: Image) -> Face:
@@ -240,7 +247,7 @@ def _check_count(faces: Sequence[Face], wanted: int) -> None:
         raise FerdError(f"the picture must show {what}, the detector finds {len(faces)}; give another --image")
 
 
-class _Floor:
+class Floor:
     """Make the calls of one frame that no program can avoid: the detector's search and the models' runs."""
 
     def __init__(self, models: Models, pipeline: Pipeline, image: Image) -> None:
@@ -254,7 +261,7 @@ class _Floor:
 
     def find_faces(self, wanted: int) -> None:
         """Prepare the inputs of the models, outside of what is measured."""
-        faces = self._pipeline.detect(self._frame)
+        faces = self._models.detector(self._frame)
         _check_count(faces, wanted)
         image, detector = self._frame.image, self._models.detector
         self._inputs = [self._models.classifier.prepare(self._pipeline.crop(image, face)) for face in faces]

@@ -49,6 +49,8 @@ class AlertEngine:
         """Return the reading with `fatigue` and `alerts`."""
         fatigue, alerts = self._fatigue_of(reading)
         alerts += [alert for rule in self._rules if (alert := rule.update(reading, self._factor))]
+        if fatigue is reading.fatigue and not alerts and not reading.alerts:
+            return reading  # the ordinary frame, without fatigue
         alerts.sort(key=lambda alert: -LEVELS.index(alert.level))
         return replace(reading, fatigue=fatigue, alerts=tuple(alerts))
 

@@ -19,6 +19,7 @@ LIMIT = 2.5
 AGAINST = 1.5
 """Frames that speak for the held label count up to this many times as much: a mouth that is open half of the time while
 it talks must not win by chance."""
+LEAST = -AGAINST * LIMIT
 FRAME_SHARE = 0.6
 """A frame brings at most this share of what a change needs: a single frame never decides."""
 
@@ -57,12 +58,13 @@ class Evidence:
             before = logs if self._before is None else self._before
             least_before = before[held] + required
             weight = min(passed / needed_s, FRAME_SHARE) / LIMIT / 2
-            self.shares = tuple(
-                [
-                    min(max(share + weight * (_limited(old - least_before) + _limited(log - least)), 0.0), 1.0)
-                    for share, old, log in zip(self.shares, before, logs, strict=True)
-                ]
-            )
+            leads = [_limited(log - least) for log in logs]
+            leads_before = [_limited(old - least_before) for old in before]
+            sums = [
+                share + weight * (earlier + now)
+                for share, earlier, now in zip(self.shares, leads_before, leads, strict=True)
+            ]
+            self.shares = tuple([0.0 if total < 0.0 else 1.0 if total > 1.0 else total for total in sums])
         self._before = logs
         return self._winner(logs, held)
 
@@ -76,4 +78,4 @@ class Evidence:
 
 
 def _limited(lead: float) -> float:
-    return -AGAINST * LIMIT if lead < -AGAINST * LIMIT else min(lead, LIMIT)
+    return LEAST if lead < LEAST else LIMIT if lead > LIMIT else lead

@@ -39,6 +39,6 @@ class Restlessness:
         if start > then or end <= start:
             return  # not seen for long enough
         share = min((then - start) / (end - start), 1.0)
-        moved = sum(abs(now - (a + share * (b - a))) for now, a, b in zip(values, old, new, strict=True)) / len(values)
+        moved = [abs(now - (a + share * (b - a))) for now, a, b in zip(values, old, new, strict=True)]
         passed = min(t - past[-2][0], STEP_S)
-        self.level += (moved - self.level) * -math.expm1(-passed / MEMORY_S)
+        self.level += (sum(moved) / len(moved) - self.level) * -math.expm1(-passed / MEMORY_S)

@@ -122,8 +122,9 @@ class Smoother:
         self._recent = self._filtered(self._recent, logs, passed, RECENT_SHARE * self.rules.time_constant_s)
         self._smooth = probabilities(self._logs)
         self._t = t
-        caution = self._caution(t, logs, mouth)
-        self._decide(self._wanted(logs, passed, caution), caution)
+        noticeable = tuple([NOTICEABLE if log < NOTICEABLE else log for log in logs])
+        caution = self._caution(t, logs, noticeable, mouth)
+        self._decide(self._wanted(noticeable, passed, caution), caution)
         self._update_confidence()
         return self.now
 
@@ -142,12 +143,12 @@ class Smoother:
             return 1.0
         return min(max((YAWN - mouth[0]) / (YAWN - WIDE), YAWN_WEIGHT), 1.0)
 
-    def _caution(self, t: float, logs: Values, mouth: Sequence[float] | None) -> float:
+    def _caution(self, t: float, logs: Values, noticeable: Values, mouth: Sequence[float] | None) -> float:
         """By how much more evidence than on a still face a change needs: 1 to MOST_CAUTION."""
         if self.rules.caution <= 0:
             return 1.0
         middle = sum(logs) / len(logs)
-        self._scores.update(t, [max(log, NOTICEABLE) - middle for log in logs])
+        self._scores.update(t, [log - middle for log in noticeable])
         if mouth is not None:
             self._mouth.update(t, mouth)
         restless = max(0.0, self._scores.level - QUIET_SCORES) / RESTLESS_SCORES
@@ -161,14 +162,14 @@ class Smoother:
         left = min(math.exp(-passed / time_constant_s), 1 - passed / self._clock)
         return tuple([b + (a - b) * left for a, b in zip(old, new, strict=True)])
 
-    def _wanted(self, logs: Values, passed: float, caution: float) -> int | None:
+    def _wanted(self, noticeable: Values, passed: float, caution: float) -> int | None:
         """Return the label that should be held now."""
         smooth = self._smooth
         if self._held is None:
             top = smooth.index(max(smooth))
             return top if smooth[top] >= self.rules.on_threshold else None
         winner = self._evidence.update(
-            [max(log, NOTICEABLE) for log in logs],
+            noticeable,
             self._held,
             math.log(self.rules.switch_ratio),
             passed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -70,10 +71,11 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
     Without a finite maximum all labels are equally likely: one NaN would otherwise stay in every later mean.
     """
     highest = logits.max()
-    if not np.isfinite(highest):
+    if not math.isfinite(highest):
         return np.full(logits.shape, 1 / logits.size, np.float32)
     powers = np.exp(logits - highest)
-    return np.asarray(powers / powers.sum(), dtype=np.float32)
+    powers /= powers.sum()
+    return np.asarray(powers, dtype=np.float32)
 
 
 def sharpen(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -94,8 +94,10 @@ class FaceFollower:
         first: one of `faces`: it is looked at in every frame, the others in turn where they are more than FEW.
     """
 
-    def __init__(self, detector: LandmarkedDetector) -> None:
+    def __init__(self, detector: LandmarkedDetector, search_s: float = SEARCH_S) -> None:
+        """`search_s`: seconds between two searches for newcomers; 0: in every frame."""
         self.detector = detector
+        self._search_s = search_s
         self.first: Face | None = None
         self._turns = Turns(OTHERS_PER_S)
         self._numbers = itertools.count()
@@ -133,7 +135,7 @@ class FaceFollower:
         """Return True when the whole frame has to be searched."""
         followed_only = bool(self._followed) and not self._unread
         since = t - self._searched
-        return not (followed_only and 0 <= since < SEARCH_S and t - self._lost > FIND_AGAIN_S)
+        return not (followed_only and 0 <= since < self._search_s and t - self._lost > FIND_AGAIN_S)
 
     def add(self, frame: Frame, found: Sequence[Face]) -> None:
         """Join what the detector found with what is followed: newcomers are followed from now on."""

@@ -7,6 +7,7 @@ head tilts clockwise in the picture. Right and left in the names of the landmark
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -125,7 +126,7 @@ def five(points: Points) -> Landmarks:
 
 def crop_of_points(points: Points, roll: float) -> Crop:
     """Return the crop for the next frame: a square around the landmarks, turned upright by `roll` degrees."""
-    turn = complex(math.cos(math.radians(roll)), -math.sin(math.radians(roll)))
+    turn = cmath.rect(1.0, -math.radians(roll))
     upright = [place * turn for place in _places(points)]
     across, down = [place.real for place in upright], [place.imag for place in upright]
     low, high = complex(min(across), min(down)), complex(max(across), max(down))
@@ -213,6 +214,7 @@ class LandmarkModel:
                 "expected; file and card are of different versions"
             )
         self._lookup = bundle.input.lookup_table(self.network.input)
+        self._finite = self.network.outputs[0].quantised
 
     def read(self, image: Image, where: Sequence[float] | LandmarkReading | Crop) -> LandmarkReading | None:
         """Read the face at a detector's box (x, y, width, height), at the landmarks of the frame before, or in a crop.
@@ -234,7 +236,8 @@ class LandmarkModel:
             return None
         tile = cut(image, crop)
         values = mirrored(self.values(np.asarray(cv2.flip(tile, 1), np.uint8))) if mirror else self.values(tile)
-        return reading(values, crop) if np.isfinite(values).all() else None
+        # The bytes of a quantised output cannot stand for anything else.
+        return reading(values, crop) if self._finite or np.isfinite(values).all() else None
 
     def values(self, crop: Image) -> NDArray[np.float32]:
         """Return the network's outputs, (VALUES,) float32, for a crop of (SIDE, SIDE) gray."""
@@ -273,25 +276,26 @@ def mean_of(first: LandmarkReading, second: LandmarkReading) -> LandmarkReading:
     points = first.points + np.float32(share) * (second.points - first.points)
     yaw = first.yaw + share * (second.yaw - first.yaw)
     roll = first.roll + share * ((second.roll - first.roll + 180) % 360 - 180)
-    return _measured(points, second.presence, yaw, first.pitch + share * (second.pitch - first.pitch), roll)
+    turned = np.ascontiguousarray(points, np.float32).view(np.complex64).reshape(-1)
+    return _measured(turned, second.presence, yaw, first.pitch + share * (second.pitch - first.pitch), roll)
 
 
 def reading(values: NDArray[np.float32], crop: Crop) -> LandmarkReading:
     """Return what the network's outputs mean in the picture that the crop was cut from."""
-    turn = crop.side / 2 * complex(math.cos(math.radians(crop.roll)), math.sin(math.radians(crop.roll)))
-    logit, *angles = values[:4].tolist()
-    yaw, pitch, roll = (value * ANGLE for value in angles)
-    matrix = np.array([[turn.real, turn.imag], [-turn.imag, turn.real]], np.float32)
-    points = values[4:].reshape(-1, 2) @ matrix + np.array([crop.x, crop.y], np.float32)
-    return _measured(points, 1 / (1 + math.exp(-max(-60.0, min(60.0, logit)))), yaw, pitch, roll + crop.roll)
+    logit, yaw, pitch, roll = values[:4].tolist()
+    unturned = np.ascontiguousarray(values[4:], np.float32).view(np.complex64)
+    turned = unturned * np.complex64(cmath.rect(crop.side / 2, math.radians(crop.roll)))
+    turned += np.complex64(complex(crop.x, crop.y))
+    presence = 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
+    return _measured(turned, presence, yaw * ANGLE, pitch * ANGLE, roll * ANGLE + crop.roll)
 
 
-def _measured(points: Points, presence: float, yaw: float, pitch: float, roll: float) -> LandmarkReading:
-    """Return the reading with the apertures that the landmarks have."""
-    places = _places(points)
+def _measured(turned: NDArray[np.complex64], presence: float, yaw: float, pitch: float, roll: float) -> LandmarkReading:
+    """Return the reading with the apertures that the landmarks, x + iy, have."""
+    places: list[complex] = turned.tolist()
     unit = max(_eye_distance(places, yaw), LEAST_UNIT)
     return LandmarkReading(
-        points,
+        turned.view(np.float32).reshape(-1, 2),
         presence,
         yaw,
         pitch,
@@ -324,10 +328,9 @@ def _crop(where: Any) -> Crop | None:
 def _gap(eye: Sequence[complex], outwards: float) -> float:
     """Return the mean distance of the lids in pixels, positive when the upper lid lies above the lower one."""
     across = (eye[4] - eye[0]) * outwards  # towards the right side of an upright picture
-    down = across * 1j / max(abs(across), 1e-6)
-    back = down.conjugate()
-    gaps = [((eye[low] - eye[up]) * back).real for up, low in _LIDS]
-    return sum(gaps) / len(gaps)
+    back = (across * 1j / max(abs(across), 1e-6)).conjugate()
+    lids = sum([eye[low] - eye[up] for up, low in _LIDS])
+    return (lids * back).real / len(_LIDS)
 
 
 def _eye_distance(places: Sequence[complex], yaw: float) -> float:

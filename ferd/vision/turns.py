@@ -34,6 +34,9 @@ class Turns:
         self._t = t
         self._left = min(self._left + passed * self._per_s, self._per_s * BURST_S)
         others = [number for number in numbers if number != first]
+        if not others:
+            self._last = {number: self._last[number] for number in numbers if number in self._last}
+            return () if first is None else (first,)
         places = int(self._left + 1e-9)
         if len(others) > places:
             others = sorted(others, key=lambda number: self._last.get(number, -1))[:places]

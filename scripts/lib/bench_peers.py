@@ -30,6 +30,7 @@ def _ferd(image: Any, *, search: bool) -> Step:
     import itertools
 
     from ferd.config import CameraConfig, Config
+    from ferd.evaluation.bench import searching_pipeline
     from ferd.event_builder import EventBuilder
     from ferd.types import Frame
     from ferd.vision.loader import Models, set_opencv_threads
@@ -38,9 +39,8 @@ def _ferd(image: Any, *, search: bool) -> Step:
     config = Config()
     models = Models(config)
     set_opencv_threads(models.detector)
-    pipeline, builder = Pipeline.of(models, config, CameraConfig()), EventBuilder("bench", "bench")
-    if search:
-        pipeline.follow, pipeline.detect = None, models.detector
+    pipeline = searching_pipeline(models, config) if search else Pipeline.of(models, config, CameraConfig())
+    builder = EventBuilder("bench", "bench")
     count = itertools.count()
 
     def step() -> object:

@@ -13,7 +13,7 @@ MODULES = sorted(FERD.rglob("*.py"))
 # Lowest first. A module may import from its own unit and from lower layers, also within functions. Units of one layer
 # do not know each other. The longest name counts: ferd.models.finetune is not part of ferd.models.
 LAYERS = (
-    ("errors", "types", "names", "encodings", "log_limit", "extras", "healthcheck", "scratch"),
+    ("errors", "types", "names", "encodings", "log_limit", "extras", "healthcheck", "resident", "scratch"),
     ("fs",),
     ("pictures", "redaction"),
     ("policy", "system_files", "credentials"),

@@ -13,10 +13,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ferd.outputs.mqtt.event_store import EventStore
 from ferd.payloads import Event
 from ferd.topics import EVENT, EVENT_EXPIRES_S, FATIGUE, IMAGE, RESPONSE_EXPIRES_S, STATE, Message, mark_late
+
+if TYPE_CHECKING:
+    from ferd.outputs.mqtt.event_store import EventStore
 
 EVENT_RING = 32
 EVENT_WAITS_S = 60.0

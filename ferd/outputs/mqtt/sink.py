@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ferd import __version__
 from ferd.config import Config
@@ -20,7 +21,6 @@ from ferd.outputs.home_assistant.entities import Device
 from ferd.outputs.home_assistant.registry import DiscoveryRegistry, clears_documents, device_of
 from ferd.outputs.mqtt.broker_settings import broker_settings
 from ferd.outputs.mqtt.client import Protocol
-from ferd.outputs.mqtt.event_store import EventStore, Storage
 from ferd.outputs.mqtt.image import ImageSchedule, What, picture
 from ferd.outputs.mqtt.outbox import Observer, Outbox
 from ferd.outputs.mqtt.publisher import MqttStatus, Publisher
@@ -42,6 +42,9 @@ from ferd.topics import (
     Message,
     prepare,
 )
+
+if TYPE_CHECKING:
+    from ferd.outputs.mqtt.event_store import EventStore, Storage
 
 STOP_WAITS_S = 2.0
 """How long a stop may take, the last write to the event store included: a slow card must not delay it."""
@@ -337,7 +340,11 @@ def _level(fatigue: FatigueState | None) -> str:
 
 def _event_store(config: Config, storage: Storage) -> EventStore | None:
     mqtt = config.mqtt
-    return EventStore.of(config.node.id, mqtt.persist_max_events, storage) if mqtt.persist_events else None
+    if not mqtt.persist_events:
+        return None
+    from ferd.outputs.mqtt.event_store import EventStore
+
+    return EventStore.of(config.node.id, mqtt.persist_max_events, storage)
 
 
 def _for_a_start_only(config: Config) -> tuple[object, ...]:
