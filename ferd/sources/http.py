@@ -1,6 +1,7 @@
 """Fetch pictures from a network camera's HTTP server: logins, redirects and limits around http.client.
 
-One connection at a time. Every wait has a time limit, and ``interrupt`` ends it from another thread.
+One connection at a time. An answer has to arrive by one moment, through all redirects and logins, and ``interrupt``
+ends a wait from another thread.
 """
 
 from __future__ import annotations
@@ -9,24 +10,30 @@ import base64
 import contextlib
 import hashlib
 import http.client
+import math
 import re
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from ferd.config.source import login_of
 from ferd.errors import SourceError
+from ferd.sources.timed_socket import TimedSocket
 
 MOST_REDIRECTS = 5
+MOST_HEAD_BYTES = 65_536
+"""Of an answer before its body. Heads of cameras have a few hundred bytes."""
+MOST_CHALLENGE_LETTERS = 4096
+"""Of a WWW-Authenticate header."""
 CHUNK = 65_536
 START_BYTES = 32
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
 """Of a connection: refused, reset, not resolved, timed out, no HTTP. ValueError: a socket that was shut meanwhile."""
-_PAIR = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
-_SCHEME = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^",])+')
-"""What stands between the commas of a WWW-Authenticate header: a scheme with its first value, or a further value."""
+_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"?|([^\s,="]++(?:=+(?=\s*+(?:,|$)))?)|([,=])')
+"""A quoted value, a word (with its padding, as of base64), a mark. Takes each letter once: servers write it."""
 _DIGESTS = ("MD5", "SHA", "SHA-256")
 
 
@@ -58,23 +65,31 @@ class HttpClient:
         shown: how it is called in messages, without secrets.
         password: replaces the one in the address.
         verify: whether to check the server's certificate.
-        open_s: time limit for connecting, and for the answer's head.
     """
 
-    def __init__(self, url: str, shown: str, *, password: str | None, verify: bool, open_s: float) -> None:
-        self._url, self._shown, self._open_s = url, shown, open_s
+    def __init__(self, url: str, shown: str, *, password: str | None, verify: bool) -> None:
+        self._url, self._shown = url, shown
         user, in_address = login_of(url)
         self._login = (user, in_address if password is None else password)
         self._verify = verify
         self._connection: http.client.HTTPConnection | None = None
         self._place: tuple[str, str] | None = None
-        self._socket: socket.socket | None = None
+        self._socket: TimedSocket | None = None
         self._response: http.client.HTTPResponse | None = None
         self._authorize: Callable[[str], str] | None = None
+        self._by = 0.0
         self._interrupted = False
 
-    def get(self) -> HttpReply:
-        """Ask for the address, with the login where the server wants one. Raises SourceError with the remedy."""
+    def get(self, within_s: float) -> HttpReply:
+        """Ask for the address, with the login where the server wants one.
+
+        `within_s`: time limit from now on for all that follows, up to the next ``limit``: connections, redirects,
+        heads, and what is read of the body.
+
+        Raises:
+            SourceError: There is no such answer in time. Names the remedy.
+        """
+        self.limit(within_s)
         try:
             return self._get()
         except ssl.SSLCertVerificationError as error:
@@ -86,9 +101,10 @@ class HttpClient:
             raise SourceError(f"{self._shown}: {_why(error)}") from None
 
     def limit(self, seconds: float) -> None:
-        """Set the time limit of each further wait."""
+        """Let all further waits end in `seconds` from now."""
+        self._by = time.monotonic() + seconds
         if self._socket is not None:
-            self._socket.settimeout(seconds)
+            self._socket.limit(seconds)
 
     @contextlib.contextmanager
     def failures(self) -> Iterator[None]:
@@ -96,32 +112,31 @@ class HttpClient:
         try:
             yield
         except _FAILURES as error:
-            slow = ". If it sends fewer pictures on purpose, set fps to its rate" * isinstance(error, TimeoutError)
+            late = isinstance(error, TimeoutError)
+            why = "no complete picture in time" if late else _why(error)
+            slow = ". If it sends fewer pictures on purpose, set fps to its rate" * late
             raise SourceError(
-                f"{self._shown}: stopped delivering pictures ({_why(error)}). Check cable, power or network{slow}"
+                f"{self._shown}: stopped delivering pictures ({why}). Check cable, power or network{slow}"
             ) from None
 
     def interrupt(self) -> None:
         """End a wait. May be called from any thread."""
         self._interrupted = True
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                # Not SSLSocket.shutdown, which takes the encryption off under the thread that reads.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        used = self._socket
+        if used is not None:
+            used.interrupt()
 
     def close(self) -> None:
         """Close the connection. Calling it twice does no harm."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-            self._socket.close()
-            self._socket = None
+        used, self._socket = self._socket, None
+        if used is not None:
+            used.shut()
         response, self._response = self._response, None
         if response is not None:
-            response.close()  # it holds the socket as well
+            response.close()
 
     def _get(self) -> HttpReply:
         url, ours, redirects, asked_for_login = self._url, True, 0, False
@@ -174,29 +189,34 @@ class HttpClient:
         if not keep:
             self.close()
             self._connect(url)
-        connection = self._connection
+        connection, used = self._connection, self._socket
         assert connection is not None
-        self.limit(self._open_s)
+        assert used is not None
+        used.limit_bytes(MOST_HEAD_BYTES)
         connection.request("GET", target, headers=headers)
         self._response = connection.getresponse()
+        used.limit_bytes(math.inf)
         return self._response
 
     def _connect(self, url: str) -> None:
         parts = urlsplit(url)
         host = parts.hostname or ""
         connection: http.client.HTTPConnection
+        context = None
         if parts.scheme.lower() == "https":
             context = ssl.create_default_context()
             if not self._verify:
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            connection = http.client.HTTPSConnection(host, parts.port, timeout=self._open_s, context=context)
+            connection = http.client.HTTPSConnection(host, parts.port, context=context)
         else:
-            connection = http.client.HTTPConnection(host, parts.port, timeout=self._open_s)
-        connection.connect()
-        # Kept here: http.client forgets the socket of an answer without a length, whose waits are to be ended as well.
-        self._connection, self._socket, self._place = connection, connection.sock, _place(url)
+            connection = http.client.HTTPConnection(host, parts.port)
+        # Kept here before it connects: an interrupt has to reach it, and http.client lets go of it after its answer.
+        self._socket = used = TimedSocket(self._by - time.monotonic())
         if self._interrupted:
             raise OSError("interrupted")
+        used.connect(host, connection.port, context)
+        connection.sock = used
+        self._connection, self._place = connection, _place(url)
 
     def _pass_over(self, response: http.client.HTTPResponse) -> None:
         """Read a body that is not needed, so that the connection can be used again; close it where that is long."""
@@ -278,17 +298,30 @@ def _challenges(headers: list[str]) -> Iterator[Challenge]:
     for header in headers:
         scheme = ""
         values: dict[str, str] = {}
-        for part in _SCHEME.findall(header):
-            first, _, rest = part.strip().partition(" ")
-            if first and "=" not in first and not rest.lstrip().startswith("="):
+        for part in _parts(header[:MOST_CHALLENGE_LETTERS]):
+            at = 0
+            if part[1:2] != ["="]:  # a scheme, with its first value or without
                 if scheme:
                     yield scheme, values
-                scheme, values = first.lower(), {}
-            else:
-                rest = part
-            values |= {key.lower(): quoted or plain for key, quoted, plain in _PAIR.findall(rest)}
+                scheme, values, at = part[0].lower(), {}, 1
+            for key, mark, value in zip(part[at:], part[at + 1 :], part[at + 2 :], strict=False):
+                if mark == "=" and key != "=":
+                    values.setdefault(key.lower(), value)
         if scheme:
             yield scheme, values
+
+
+def _parts(header: str) -> Iterator[list[str]]:
+    """Yield what stands between the commas of a header: words, values without their quotes, and "="."""
+    part: list[str] = []
+    for found in _TOKEN.finditer(header):
+        if found[3] != ",":
+            part.append(found[found.lastindex or 0])
+        elif part:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _called(scheme: str, values: dict[str, str]) -> str:

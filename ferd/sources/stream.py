@@ -68,7 +68,7 @@ class StreamCamera:
         self._video: VideoReader | None = None
         self._splitter = JpegSplitter()
         self._polls = False
-        self._due = self._asked = -1e9
+        self._due = self._asked = self._open_by = -1e9
         self._in_time = False
         self._interrupted = threading.Event()
 
@@ -78,6 +78,7 @@ class StreamCamera:
         return STILL_S if self._video is not None else 0.0
 
     def open(self) -> None:
+        self._open_by = time.monotonic() + self._limits_s[0]
         password = (
             None if self._password_file is None else first_line("source_password_file", self._password_file, "password")
         )
@@ -101,11 +102,14 @@ class StreamCamera:
         return frame
 
     def interrupt(self) -> None:
-        """End a wait for an HTTP camera; a wait of FFmpeg ends by its own time limit."""
+        """End a wait: of FFmpeg with the next packet, or by its own time limit."""
         self._interrupted.set()
         client = self._client
         if client is not None:
             client.interrupt()
+        video = self._video
+        if video is not None:
+            video.interrupt()
 
     def close(self) -> None:
         client, self._client = self._client, None
@@ -119,10 +123,8 @@ class StreamCamera:
 
     def _open_http(self, password: str | None) -> str | None:
         """Ask for the address. Returns the one to open as a video where the answer is not JPEG, else None."""
-        self._client = HttpClient(
-            self._url, self.name, password=password, verify=self._tls_verify, open_s=self._limits_s[0]
-        )
-        reply = self._ask(self._client)
+        self._client = HttpClient(self._url, self.name, password=password, verify=self._tls_verify)
+        reply = self._ask(self._client, self._limits_s[0])
         start = b""
         if reply.kind.startswith("image/"):
             if reply.kind not in ("image/jpeg", "image/jpg", "image/pjpeg"):
@@ -130,11 +132,11 @@ class StreamCamera:
             self._polls = True
         elif not reply.kind.startswith("multipart/"):
             with self._client.failures():
-                start = data = reply.read()
-                while data and len(start.lstrip()) < len(JPEG_START):
+                data = reply.read()
+                start = data.lstrip()
+                while data and len(start) < len(JPEG_START):
                     data = reply.read()
-                    start += data
-            start = start.lstrip()
+                    start = (start + data).lstrip()
             if JPEG_START not in start and not start.startswith(b"--"):
                 return self._other(reply, start)
         self._splitter.feed(start)
@@ -154,30 +156,33 @@ class StreamCamera:
             )
         return reply.url if urlsplit(reply.url).netloc != urlsplit(self._url).netloc.rpartition("@")[2] else self._url
 
-    def _ask(self, client: HttpClient) -> HttpReply:
+    def _ask(self, client: HttpClient, within_s: float) -> HttpReply:
         self._asked = time.monotonic()
-        self._reply = client.get()
+        self._reply = client.get(within_s)
         return self._reply
 
     def _read_jpeg(self, client: HttpClient) -> Frame:
+        by = self._open_by
+        if self._in_time:
+            by = time.monotonic() + self._limits_s[1] + (self._interval if self._polls else 0.0)
+            client.limit(self._limits_s[1])
         while True:
             picture = self._splitter.next()
             captured_at = time.monotonic()
             if self._splitter.broken >= MOST_BROKEN:
                 raise SourceError(f"{self.name}: delivers broken pictures. Check the network, or ask for smaller ones")
             if picture is None:
-                self._wait_for_bytes(client)
+                self._wait_for_bytes(client, by)
                 continue
-            if not self._in_time:
-                self._in_time = True
-                client.limit(self._limits_s[1])
             data, header = picture
             if min(header.width, header.height) < 16:  # one of another size may follow
                 self._splitter.broken += 1
                 continue
+            self._in_time = True
             return jpeg_frame(self._clock(), data, header, captured_at=captured_at, max_megapixels=self._max_megapixels)
 
-    def _wait_for_bytes(self, client: HttpClient) -> None:
+    def _wait_for_bytes(self, client: HttpClient, by: float) -> None:
+        """Wait for bytes, of the next snapshot where one has ended. `by`: the moment by which a picture is due."""
         assert self._reply is not None
         with client.failures():
             data = self._reply.read()
@@ -190,8 +195,10 @@ class StreamCamera:
         else:
             if self._interrupted.wait(max(0.0, self._asked + self._interval - time.monotonic())):
                 raise SourceError(f"{self.name}: is closed")
-            self._ask(client)
-            client.limit(self._limits_s[1])
+            left_s = by - time.monotonic()
+            if left_s <= 0:  # one answer after the other, and none a picture
+                raise SourceError(f"{self.name}: {_no_picture(self._reply.start)}")
+            self._ask(client, min(left_s, self._limits_s[1]))
 
     # ---- video ----
 
@@ -204,7 +211,7 @@ class StreamCamera:
                 url,
                 self.name,
                 options={key: value for key, value in options.items() if value},
-                limits_s=self._limits_s,
+                limits_s=(max(0.0, self._open_by - time.monotonic()), self._limits_s[1]),
                 max_megapixels=min(self._max_megapixels, VIDEO_MEGAPIXELS),
             )
         except VideoError as error:
