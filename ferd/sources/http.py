@@ -355,7 +355,9 @@ def _why(error: Exception) -> str:
 
 def _why_status(status: int, has_login: bool) -> str:
     if status == 401:
-        return f"{'user or password is wrong' if has_login else 'asks for a user and a password'} (401)"
+        if has_login:
+            return "user or password is wrong (401)"
+        return "asks for a user and a password (401). Write them into the address: SCHEME://USER:PASSWORD@HOST/PATH"
     if status == 403:
         return "this user may not see it (403). Check user and password, and the camera's access rules"
     if status == 404:

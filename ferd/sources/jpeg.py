@@ -25,6 +25,8 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 _MARK = re.compile(rb"\xff[\xd8\xd9]")
 _LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,20})", re.IGNORECASE)
 _TYPE = re.compile(rb"content-type:[ \t]*((?:image|video|text)/[\w.+-]{1,40})[\s;]", re.IGNORECASE)
+_OTHER = re.compile(rb"\r?\n\r?\n(?:\x89(PNG)\r\n|RIFF....(WEBP))", re.DOTALL)
+"""The start of a part that is called a JPEG and is none."""
 _LOOK_AT = 2048
 """Bytes between two pictures in which headers of a part are looked for."""
 
@@ -107,6 +109,9 @@ class JpegSplitter:
         if found and found[1].lower() not in (b"image/jpeg", b"image/jpg", b"image/pjpeg"):
             kind = found[1].decode("ascii", "replace")
             raise PictureError(f"sends {kind}, not JPEG. Set the camera to MJPEG")
+        if found := _OTHER.search(head):
+            kind = found[found.lastindex or 0].decode()
+            raise PictureError(f"sends {kind} called JPEG. Set the camera to MJPEG")
 
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:

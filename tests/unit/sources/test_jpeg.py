@@ -80,6 +80,12 @@ class TestSplitter:
         with pytest.raises(PictureError, match="sends image/png, not JPEG"):
             list(feed(part(b"\x89PNG" + bytes(500), b"Content-Type: image/png\r\n")))
 
+    @pytest.mark.parametrize(("suffix", "kind"), [(".png", "PNG"), (".webp", "WEBP")])
+    def test_another_format_called_jpeg_is_named(self, suffix: str, kind: str) -> None:
+        data = cv2.imencode(suffix, gray_picture(40))[1].tobytes()
+        with pytest.raises(PictureError, match=f"sends {kind} called JPEG"):
+            list(feed(part(data), 100))
+
     def test_a_part_that_announces_too_much(self) -> None:
         with pytest.raises(PictureError, match=r"picture of 2147 MB, more than the limit of 16 MB"):
             list(feed(part(b"", b"Content-Type: image/jpeg\r\nContent-Length: 2147483647\r\n")))
