@@ -173,10 +173,11 @@ class HttpClient:
 
     def _ask(self, url: str, *, with_login: bool) -> http.client.HTTPResponse:
         parts = urlsplit(url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = {"User-Agent": "ferd", "Accept": "*/*"}
+        # Blanks and letters beyond ASCII are understood, as browsers do, and http.client takes neither.
+        target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_KEPT)
+        headers: dict[str, str | bytes] = {"User-Agent": "ferd", "Accept": "*/*"}
         if with_login and self._authorize is not None:
-            headers["Authorization"] = self._authorize(target)
+            headers["Authorization"] = self._authorize(target).encode()
         is_kept = self._connection is not None and self._place == _place(url) and self._connection.sock is not None
         try:
             return self._send(url, target, headers, keep=is_kept)
@@ -185,7 +186,7 @@ class HttpClient:
                 raise
             return self._send(url, target, headers, keep=False)  # the server closed it between two requests
 
-    def _send(self, url: str, target: str, headers: dict[str, str], *, keep: bool) -> http.client.HTTPResponse:
+    def _send(self, url: str, target: str, headers: dict[str, str | bytes], *, keep: bool) -> http.client.HTTPResponse:
         if not keep:
             self.close()
             self._connect(url)
@@ -267,11 +268,10 @@ class _Digest:
 
         class Handler(urllib.request.AbstractDigestAuthHandler):
             def get_algorithm_impls(self, algorithm: str) -> Any:
-                if algorithm.upper() != "SHA-256":
-                    return super().get_algorithm_impls(algorithm)
+                hashed = {"MD5": hashlib.md5, "SHA": hashlib.sha1, "SHA-256": hashlib.sha256}[algorithm.upper()]
 
-                def digest(text: str) -> str:
-                    return hashlib.sha256(text.encode()).hexdigest()
+                def digest(text: str) -> str:  # the standard library's own refuse letters beyond ASCII
+                    return hashed(text.encode()).hexdigest()
 
                 return digest, lambda secret, data: digest(f"{secret}:{data}")
 
