@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ferd.errors import PictureError
-from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, decode_jpeg, jpeg_header
+from ferd.pictures import MAX_MEGAPIXELS, JpegHeaderReader, PictureHeader, decode_jpeg
 from ferd.sources.base import SMALLEST_SIDE
 from ferd.types import Deferred, Frame, Image
 
@@ -48,6 +48,7 @@ class JpegSplitter:
         self._buffer = bytearray()
         self._started = self._any_read = False
         self._header: PictureHeader | None = None
+        self._reader = JpegHeaderReader()
         self._scanned = 0
 
     def feed(self, data: bytes) -> None:
@@ -123,7 +124,7 @@ class JpegSplitter:
     def _read_header(self) -> bool:
         """Read the header; where it is broken, look for the next picture."""
         try:
-            self._header = jpeg_header(self._buffer)
+            self._header = self._reader.read(self._buffer)
         except PictureError:
             self._restart(2)
             return False
@@ -139,6 +140,7 @@ class JpegSplitter:
     def _drop(self, size: int) -> None:
         del self._buffer[:size]
         self._started, self._header, self._scanned = False, None, 0
+        self._reader = JpegHeaderReader()
 
 
 def jpeg_frame(
