@@ -38,18 +38,24 @@ _DIGESTS = ("MD5", "SHA", "SHA-256")
 
 
 class HttpReply:
-    """The server's answer. ``kind``: its media type in lower case, "" where it says none. ``url``: after redirects."""
+    """The server's answer.
+
+    ``kind``: its media type in lower case, "" where it says none. ``url``: after redirects. ``length``: bytes of the
+    body, None where it does not say. ``is_seekable``: whether parts of it can be asked for.
+    """
 
     def __init__(self, response: http.client.HTTPResponse, url: str) -> None:
         self.url = url
         self.kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
+        self.length = response.length
+        self.is_seekable = (response.getheader("Accept-Ranges") or "").lower() == "bytes" and bool(response.length)
         self._response = response
         self.start = b""
         """The first bytes of the body, as far as they were read."""
 
-    def read(self) -> bytes:
-        """Wait for bytes of the body; b"" at its end."""
-        data = self._response.read1(CHUNK)
+    def read(self, size: int = CHUNK) -> bytes:
+        """Wait for bytes of the body, at most `size`; b"" at its end."""
+        data = self._response.read1(size)
         if not data:
             self._response.close()  # http.client does not notice the end by itself, and the connection is to be kept
         if len(self.start) < START_BYTES:
@@ -78,18 +84,21 @@ class HttpClient:
         self._response: http.client.HTTPResponse | None = None
         self._authorize: Callable[[str], str] | None = None
         self._by = 0.0
+        self._first = 0
         self._interrupted = False
 
-    def get(self, within_s: float) -> HttpReply:
+    def get(self, within_s: float | None = None, *, first: int = 0) -> HttpReply:
         """Ask for the address, with the login where the server wants one.
 
         `within_s`: time limit from now on for all that follows, up to the next ``limit``: connections, redirects,
-        heads, and what is read of the body.
+        heads, and what is read of the body. None: the last one goes on. `first`: the first byte of the body.
 
         Raises:
             SourceError: There is no such answer in time. Names the remedy.
         """
-        self.limit(within_s)
+        self._first = first
+        if within_s is not None:
+            self.limit(within_s)
         try:
             return self._get()
         except ssl.SSLCertVerificationError as error:
@@ -143,7 +152,8 @@ class HttpClient:
         while True:
             response = self._ask(url, with_login=ours)
             status = response.status
-            if status != 200:
+            wanted = 206 if self._first else 200
+            if status != wanted:
                 self._pass_over(response)
             if status in (301, 302, 303, 307, 308):
                 redirects += 1
@@ -161,7 +171,7 @@ class HttpClient:
                     f"{self._shown}: asks for a kind of login that ferd does not have ({kinds}). Set the camera to "
                     "Digest with MD5 or SHA-256, or to Basic"
                 )
-            if status != 200:
+            if status != wanted:
                 raise SourceError(f"{self._shown}: {_why_status(status, bool(self._login[0]))}")
             encoding = (response.getheader("Content-Encoding") or "identity").strip().lower()
             if encoding not in ("identity", "none", ""):
@@ -176,6 +186,8 @@ class HttpClient:
         # Blanks and letters beyond ASCII are understood, as browsers do, and http.client takes neither.
         target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_KEPT)
         headers: dict[str, str | bytes] = {"User-Agent": "ferd", "Accept": "*/*"}
+        if self._first:
+            headers["Range"] = f"bytes={self._first}-"
         if with_login and self._authorize is not None:
             headers["Authorization"] = self._authorize(target).encode()
         is_kept = self._connection is not None and self._place == _place(url) and self._connection.sock is not None

@@ -19,6 +19,7 @@ from ferd.errors import PictureError, SourceError
 from ferd.extras import how_to_add
 from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, full_range, jpeg_header
 from ferd.sources.base import SMALLEST_SIDE
+from ferd.sources.http_file import HttpFile
 from ferd.sources.jpeg import jpeg_frame
 from ferd.types import Deferred, Frame, Image
 
@@ -49,7 +50,7 @@ class VideoReader:
     """Opens `address` when it is made and yields its pictures, in order.
 
     Args:
-        address: a path or a URL.
+        address: a path, a URL, or a file of which FFmpeg reads.
         shown: how it is called in messages, without secrets.
         options: of FFmpeg's demuxer and protocol.
         limits_s: time limits for all of opening, up to the first picture, and for each further picture; None for files.
@@ -60,7 +61,7 @@ class VideoReader:
 
     def __init__(
         self,
-        address: str,
+        address: str | HttpFile,
         shown: str,
         *,
         options: Mapping[str, str],
@@ -71,6 +72,7 @@ class VideoReader:
         self._av = pyav(shown)
         self._container: Any = None
         self._interrupted = self._any_read = False
+        self._file = None if isinstance(address, str) else address
         open_s, self._read_s = limits_s or (math.inf, math.inf)
         self._by = time.monotonic() + open_s
         timeout = None if limits_s is None else (_Left(self._by), self._read_s)
@@ -188,6 +190,8 @@ class VideoReader:
         for packet in self._container.demux() if is_live else self._container.demux(self._stream):
             if self._interrupted or time.monotonic() > self._by:
                 raise VideoError(self._shown, "no complete picture in time")
+            if self._file is not None:
+                self._file.packet_arrived()
             if packet.stream_index == self._stream.index:
                 yield packet
 
