@@ -6,8 +6,9 @@ import os
 
 from ferd.errors import SourceError
 from ferd.sources.http import HttpClient, HttpReply
-from ferd.sources.jpeg import MAX_PART_BYTES
 
+MAX_PACKET_BYTES = 8 << 20
+"""Between two packets. A key frame of 4K has 1 to 3 MB; FFmpeg keeps two to four times as much of one without an end."""
 NEAR = 1 << 20
 """Bytes that are passed over rather than asked for anew."""
 
@@ -15,7 +16,7 @@ NEAR = 1 << 20
 class HttpFile:
     """Reads an answer; where the server serves parts of it, FFmpeg may seek.
 
-    A decoder that waits for the end of a picture keeps all bytes before it, so at most 16 MB may come between two
+    A decoder that waits for the end of a picture keeps all bytes before it, so at most 8 MB may come between two
     packets. `read` raises SourceError with the reason.
     """
 
@@ -48,8 +49,8 @@ class HttpFile:
                 data = self._reply.read(size)
         self._at += len(data)
         self._since_packet += len(data)
-        if self._since_packet > MAX_PART_BYTES:
-            raise SourceError(f"{self.name}: sends more than {MAX_PART_BYTES >> 20} MB without a picture")
+        if self._since_packet > MAX_PACKET_BYTES:
+            raise SourceError(f"{self.name}: sends more than {MAX_PACKET_BYTES >> 20} MB without a picture")
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
