@@ -273,7 +273,7 @@ _PARSERS: tuple[tuple[bytes, Callable[[bytes | bytearray | memoryview], PictureH
 # ---- decoding ----
 
 
-def decode_jpeg(data: bytes | memoryview, *, gray: bool, reduce: int = 1) -> Image:
+def decode_jpeg(data: bytes | bytearray | memoryview, *, gray: bool, reduce: int = 1) -> Image:
     """Decode a JPEG whose header was checked, at 1/`reduce` of its size (1, 2, 4, 8), rotated as its EXIF tag says.
 
     Returns (H, W) gray, which costs half as much as colour, or (H, W, 3) BGR.

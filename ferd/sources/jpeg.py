@@ -17,6 +17,8 @@ MAX_PART_BYTES = 16 << 20
 """Largest picture of a camera. A photo of 12 megapixels has 3 to 6 MB, a camera's picture 0.02 to 2 MB."""
 LARGEST_DECODED = 8.5
 """Megapixels: a larger picture (4K has 8.3) is decoded at half, a quarter or an eighth of its size."""
+LARGEST_PROGRESSIVE = 6.0
+"""Megapixels of a progressive JPEG, which takes 6 bytes a pixel. Cameras send baseline JPEG."""
 KEPT_BYTES = 4 << 20
 """A larger picture is decoded at once, in gray, and its bytes are dropped: frames wait in several places."""
 SMALL_WIDTH = 320
@@ -55,7 +57,7 @@ class JpegSplitter:
         """Add bytes as they arrived."""
         self._buffer += data
 
-    def next(self) -> tuple[bytes, PictureHeader] | None:
+    def next(self) -> tuple[bytes | bytearray, PictureHeader] | None:
         """Return the next complete picture with its header; None where more bytes are needed.
 
         Raises:
@@ -75,12 +77,23 @@ class JpegSplitter:
             if end < 0:
                 self._scanned = max(header.data_at, len(self._buffer) - 1)
                 break
-            data = bytes(memoryview(self._buffer)[: end + len(END)])
-            self._drop(end + len(END))
+            data = self._taken(end + len(END))
             self.broken, self._any_read = 0, True
             return data, header
         self._check_size(len(self._buffer))
         return None
+
+    def _taken(self, size: int) -> bytes | bytearray:
+        """Take the first `size` bytes out of the buffer: of a large picture the buffer itself, not a copy."""
+        if size <= KEPT_BYTES:
+            data = bytes(memoryview(self._buffer)[:size])
+            self._drop(size)
+            return data
+        large = self._buffer
+        self._buffer = large[size:]
+        del large[size:]
+        self._drop(0)
+        return large
 
     def _find_mark(self) -> tuple[int, bool]:
         """Find the next end or start marker in the compressed data: its position, -1 for none, and whether it starts.
@@ -145,7 +158,7 @@ class JpegSplitter:
 
 def jpeg_frame(
     t: float,
-    data: bytes,
+    data: bytes | bytearray,
     header: PictureHeader,
     *,
     captured_at: float | None = None,
@@ -158,17 +171,18 @@ def jpeg_frame(
     """
     header.check(max_megapixels)
     reduce = next((scale for scale in (1, 2, 4) if header.megapixels <= LARGEST_DECODED * scale**2), 8)
-    if header.progressive and reduce > 1:
+    if header.progressive and header.megapixels > LARGEST_PROGRESSIVE:
         # Its decoder keeps all coefficients, 2 bytes for each: a scale saves nothing.
         raise PictureError(
             f"a progressive JPEG of {header.width}x{header.height} pixels needs too much memory. "
-            f"Ask the camera for baseline JPEG, or for {LARGEST_DECODED:g} megapixels at most"
+            f"Ask the camera for baseline JPEG, or for {LARGEST_PROGRESSIVE:g} megapixels at most"
         )
     height, width = (math.ceil(side / reduce) for side in header.shape)
     if min(height, width) < SMALLEST_SIDE:
         raise PictureError(f"a picture of {width}x{height} pixels shows no face")
     if len(data) > KEPT_BYTES:
         return Frame(t, decode_jpeg(data, gray=True, reduce=reduce), captured_at=captured_at)
+    data = bytes(data)
     gray = Deferred((height, width), lambda: decode_jpeg(data, gray=True, reduce=reduce))
     image = Deferred((height, width), lambda: decode_jpeg(data, gray=False, reduce=reduce))
     return Frame(
