@@ -260,7 +260,8 @@ class HttpClient:
         user, password = self._login
         for scheme, values in challenges:
             qualities = values.get("qop", "auth").lower().replace(" ", "").split(",")
-            if scheme == "digest" and values.get("algorithm", "MD5").upper() in _DIGESTS and "auth" in qualities:
+            known = values.get("algorithm", "MD5").upper() in _DIGESTS and "auth" in qualities
+            if scheme == "digest" and known and {"realm", "nonce"} <= values.keys():
                 return _Digest(self._url, user, password, values)
         if any(scheme == "basic" for scheme, _values in challenges):
             token = base64.b64encode(f"{user}:{password}".encode()).decode()

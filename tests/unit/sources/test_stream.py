@@ -194,6 +194,9 @@ class Dialects(http.server.BaseHTTPRequestHandler):
     def _session(self) -> None:
         self._answer("", b"no", 401, WWW_Authenticate='Digest realm="c", nonce="a", qop="auth", algorithm=MD5-sess')
 
+    def _bare(self) -> None:
+        self._answer("", b"no", 401, WWW_Authenticate="Digest")
+
     def _gzip(self) -> None:
         self._answer("image/jpeg", gzip.compress(numbered(0)), Content_Encoding="gzip")
 
@@ -385,7 +388,9 @@ class TestLogin:
     def test_digest_by_sha_256_among_other_challenges(self, dialects: Server) -> None:
         assert first_frame(camera(dialects, "sha256", "me:geheim@")).width == 160
 
-    @pytest.mark.parametrize(("path", "kind"), [("bearer", "Bearer"), ("session", "Digest MD5-sess auth")])
+    @pytest.mark.parametrize(
+        ("path", "kind"), [("bearer", "Bearer"), ("session", "Digest MD5-sess auth"), ("bare", "Digest")]
+    )
     def test_a_kind_that_ferd_does_not_have_is_named(self, dialects: Server, path: str, kind: str) -> None:
         with pytest.raises(SourceError, match=rf"a kind of login that ferd does not have \({kind}\)"):
             first_frame(camera(dialects, path, "me:geheim@"))
