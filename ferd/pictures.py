@@ -37,6 +37,10 @@ _SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a length."""
+MOST_CHUNKS = 4096
+"""Of a PNG or WebP that are looked through for its orientation, which stands before the picture or behind its parts."""
+MOST_SEGMENTS = 4096
+"""Of a JPEG's header, with its bytes of padding. A profile of 16 MB, the most that a camera may send, has 256."""
 _TURNED = frozenset({5, 6, 7, 8})
 """EXIF orientations that swap width and height."""
 _EXIF = b"Exif\0\0"
@@ -105,44 +109,65 @@ HEIF_REMEDY = (
 )
 
 
-def jpeg_header(data: bytes | bytearray | memoryview, start: int = 0) -> PictureHeader | None:
-    """Read the header of the JPEG that begins at `start`, up to its compressed data; None where more bytes are needed.
+def jpeg_header(data: bytes | bytearray | memoryview) -> PictureHeader | None:
+    """Read the header of a JPEG, up to its compressed data; None where more bytes are needed.
 
     Raises:
         PictureError: It is not a JPEG.
     """
-    at, size, marker, orientation = start + 2, (0, 0, 0), 0, 1
-    end = len(data)
-    while at + 4 <= end:
-        if data[at] != 0xFF:
-            raise PictureError("its header is broken")
-        code = data[at + 1]
-        if code == 0xFF:  # padding
-            at += 1
-            continue
-        if code in _ALONE:
-            at += 2
-            continue
-        length = data[at + 2] << 8 | data[at + 3]
-        if length < 2 or code in (0xD8, 0xD9):
-            raise PictureError("its header is broken")
-        if at + 2 + length > end:
-            return None
-        if code in _SIZES:
-            height, width, layers = struct.unpack_from(">xHHB", data, at + 4)
-            size, marker = (width, height, layers), code
-        elif code == 0xE1:
-            segment = bytes(data[at + 4 : at + 2 + length])
-            if orientation == 1 and segment.startswith(_EXIF):
-                orientation = _exif_orientation(segment[len(_EXIF) :])
-        elif code == 0xDA:
-            if not marker:
-                raise PictureError("its header says no size")
-            return PictureHeader(
-                "JPEG", size[0], size[1], orientation, marker in _PROGRESSIVE, data_at=at + 2 + length, layers=size[2]
-            )
-        at += 2 + length
-    return None
+    return JpegHeaderReader().read(data)
+
+
+class JpegHeaderReader:
+    """Reads the header of one JPEG while its bytes arrive: each segment once, however small the pieces are."""
+
+    def __init__(self) -> None:
+        self._at = 2
+        self._segments = 0
+        self._size, self._marker, self._orientation = (0, 0, 0), 0, 1
+
+    def read(self, data: bytes | bytearray | memoryview) -> PictureHeader | None:
+        """Go on reading. `data`: all bytes from the picture's first one on, as far as they arrived.
+
+        Returns None where more are needed. Raises PictureError when it is not a JPEG.
+        """
+        at, end = self._at, len(data)
+        while at + 4 <= end:
+            self._at = at
+            self._segments += 1
+            if data[at] != 0xFF or self._segments > MOST_SEGMENTS:
+                raise PictureError("its header is broken")
+            code = data[at + 1]
+            if code == 0xFF:  # padding
+                at += 1
+                continue
+            if code in _ALONE:
+                at += 2
+                continue
+            length = data[at + 2] << 8 | data[at + 3]
+            if length < 2 or code in (0xD8, 0xD9):
+                raise PictureError("its header is broken")
+            if at + 2 + length > end:
+                self._segments -= 1
+                return None
+            if code in _SIZES:
+                height, width, layers = struct.unpack_from(">xHHB", data, at + 4)
+                self._size, self._marker = (width, height, layers), code
+            elif code == 0xE1 and self._orientation == 1 and bytes(data[at + 4 : at + 4 + len(_EXIF)]) == _EXIF:
+                self._orientation = _exif_orientation(bytes(data[at + 4 + len(_EXIF) : at + 2 + length]))
+            elif code == 0xDA:
+                return self._header(at + 2 + length)
+            at += 2 + length
+        self._at = at
+        return None
+
+    def _header(self, data_at: int) -> PictureHeader:
+        if not self._marker:
+            raise PictureError("its header says no size")
+        width, height, layers = self._size
+        return PictureHeader(
+            "JPEG", width, height, self._orientation, self._marker in _PROGRESSIVE, data_at=data_at, layers=layers
+        )
 
 
 def _exif_orientation(tiff: bytes) -> int:
@@ -188,7 +213,9 @@ def _png(data: bytes | bytearray | memoryview) -> PictureHeader | None:
 
 def _chunk_orientation(data: bytes | bytearray | memoryview, at: int, form: str, wanted: bytes) -> int:
     """Return the orientation in the EXIF chunk of a PNG (`form` ">I4s") or a WebP ("<4sI"); chunks begin at `at`."""
-    while at + 8 <= len(data):
+    for _ in range(MOST_CHUNKS):
+        if at + 8 > len(data):
+            break
         size, name = sorted(struct.unpack_from(form, data, at), key=lambda value: isinstance(value, bytes))
         if name == wanted:
             return _exif_orientation(bytes(data[at + 8 : at + 8 + size]).removeprefix(_EXIF))
@@ -246,7 +273,7 @@ _PARSERS: tuple[tuple[bytes, Callable[[bytes | bytearray | memoryview], PictureH
 # ---- decoding ----
 
 
-def decode_jpeg(data: bytes | memoryview, *, gray: bool, reduce: int = 1) -> Image:
+def decode_jpeg(data: bytes | bytearray | memoryview, *, gray: bool, reduce: int = 1) -> Image:
     """Decode a JPEG whose header was checked, at 1/`reduce` of its size (1, 2, 4, 8), rotated as its EXIF tag says.
 
     Returns (H, W) gray, which costs half as much as colour, or (H, W, 3) BGR.

@@ -92,6 +92,7 @@ def _kept(lines: Iterator[Line], kept: list[Line] | None) -> Iterator[Line]:
 
 
 def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
+    from ferd.config.source import is_address
     from ferd.errors import SourceError
     from ferd.event_builder import EventBuilder
     from ferd.fs import exists, expand
@@ -104,6 +105,11 @@ def _lines(config: Config, args: argparse.Namespace) -> Iterator[Line]:
     from ferd.vision.track_smoothing import ExpressionSmoother
 
     path = expand(args.source)
+    if is_address(args.source):
+        raise SourceError(
+            f"{redact_value(args.source)}: replay reads recordings, not cameras. Make one first: "
+            "`ffmpeg -i ADDRESS -t 60 clip.mp4`"
+        )
     if not exists(path) and args.source != "demo":
         raise SourceError(f"{redact_value(args.source)}: no such file or folder. replay reads recordings, not cameras")
     models = Models(config, signals=args.jsonl)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferd.config import CameraConfig, Config
-from ferd.config.source import is_browser
+from ferd.config.source import is_address, is_browser
 from ferd.diagnostics.finding import Finding, error, note, ok, warning
 from ferd.diagnostics.holders import Holder, holders, lockers
 from ferd.extras import Environment
@@ -25,6 +25,7 @@ from ferd.sources.v4l2 import DEV, modes, summarise
 
 LOOK_S = 45.0
 """Time limit for one picture. A Pi camera needs seconds to start, as do some webcams and streams over Wi-Fi."""
+NETWORK = "is the camera on, and does its address show a picture in a browser or in `ffplay ADDRESS` on this machine?"
 DARK = 12.0
 """Mean gray level (0 to 255) below which a picture counts as black."""
 
@@ -69,7 +70,8 @@ def one(name: str, config: CameraConfig, found: list[FoundCamera]) -> Iterator[F
         return
     answer = look(config)
     if isinstance(answer, str):
-        yield error(about, answer, None if ". " in answer else "see `ferd cameras`")
+        remedy = NETWORK if is_address(config.source) else "see `ferd cameras`"
+        yield error(about, answer, None if ". " in answer else remedy)
         return
     picture = f"{answer.source}: {answer.width}x{answer.height} after {answer.first_s:.1f} s, {answer.faces} face(s)"
     if answer.light < DARK:

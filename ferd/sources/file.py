@@ -173,7 +173,9 @@ class PictureFolder:
             if round_number and (self._decoded == 0 or not self._loop):
                 raise self._end()
             self._index += 1
-            image = self._read(self._pictures[index], log_it=round_number == 0)
+            # Of a single one the error says it.
+            log_it = round_number == 0 and self._pictures[0] != self._pictures[-1]
+            image = self._read(self._pictures[index], log_it=log_it)
             if image is not None:
                 self._decoded += 1
                 return Frame(t=(self._index - 1) / self._fps, image=image)

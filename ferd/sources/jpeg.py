@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ferd.errors import PictureError
-from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, decode_jpeg, jpeg_header
+from ferd.pictures import MAX_MEGAPIXELS, JpegHeaderReader, PictureHeader, decode_jpeg
 from ferd.sources.base import SMALLEST_SIDE
 from ferd.types import Deferred, Frame, Image
 
@@ -17,6 +17,8 @@ MAX_PART_BYTES = 16 << 20
 """Largest picture of a camera. A photo of 12 megapixels has 3 to 6 MB, a camera's picture 0.02 to 2 MB."""
 LARGEST_DECODED = 8.5
 """Megapixels: a larger picture (4K has 8.3) is decoded at half, a quarter or an eighth of its size."""
+LARGEST_PROGRESSIVE = 6.0
+"""Megapixels of a progressive JPEG, which takes 6 bytes a pixel. Cameras send baseline JPEG."""
 KEPT_BYTES = 4 << 20
 """A larger picture is decoded at once, in gray, and its bytes are dropped: frames wait in several places."""
 SMALL_WIDTH = 320
@@ -25,6 +27,8 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 _MARK = re.compile(rb"\xff[\xd8\xd9]")
 _LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,20})", re.IGNORECASE)
 _TYPE = re.compile(rb"content-type:[ \t]*((?:image|video|text)/[\w.+-]{1,40})[\s;]", re.IGNORECASE)
+_OTHER = re.compile(rb"\r?\n\r?\n(?:\x89(PNG)\r\n|RIFF....(WEBP))", re.DOTALL)
+"""The start of a part that is called a JPEG and is none."""
 _LOOK_AT = 2048
 """Bytes between two pictures in which headers of a part are looked for."""
 
@@ -46,13 +50,14 @@ class JpegSplitter:
         self._buffer = bytearray()
         self._started = self._any_read = False
         self._header: PictureHeader | None = None
+        self._reader = JpegHeaderReader()
         self._scanned = 0
 
     def feed(self, data: bytes) -> None:
         """Add bytes as they arrived."""
         self._buffer += data
 
-    def next(self) -> tuple[bytes, PictureHeader] | None:
+    def next(self) -> tuple[bytes | bytearray, PictureHeader] | None:
         """Return the next complete picture with its header; None where more bytes are needed.
 
         Raises:
@@ -72,12 +77,23 @@ class JpegSplitter:
             if end < 0:
                 self._scanned = max(header.data_at, len(self._buffer) - 1)
                 break
-            data = bytes(memoryview(self._buffer)[: end + len(END)])
-            self._drop(end + len(END))
+            data = self._taken(end + len(END))
             self.broken, self._any_read = 0, True
             return data, header
         self._check_size(len(self._buffer))
         return None
+
+    def _taken(self, size: int) -> bytes | bytearray:
+        """Take the first `size` bytes out of the buffer: of a large picture the buffer itself, not a copy."""
+        if size <= KEPT_BYTES:
+            data = bytes(memoryview(self._buffer)[:size])
+            self._drop(size)
+            return data
+        large = self._buffer
+        self._buffer = large[size:]
+        del large[size:]
+        self._drop(0)
+        return large
 
     def _find_mark(self) -> tuple[int, bool]:
         """Find the next end or start marker in the compressed data: its position, -1 for none, and whether it starts.
@@ -107,6 +123,9 @@ class JpegSplitter:
         if found and found[1].lower() not in (b"image/jpeg", b"image/jpg", b"image/pjpeg"):
             kind = found[1].decode("ascii", "replace")
             raise PictureError(f"sends {kind}, not JPEG. Set the camera to MJPEG")
+        if found := _OTHER.search(head):
+            kind = found[found.lastindex or 0].decode()
+            raise PictureError(f"sends {kind} called JPEG. Set the camera to MJPEG")
 
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:
@@ -118,7 +137,7 @@ class JpegSplitter:
     def _read_header(self) -> bool:
         """Read the header; where it is broken, look for the next picture."""
         try:
-            self._header = jpeg_header(self._buffer)
+            self._header = self._reader.read(self._buffer)
         except PictureError:
             self._restart(2)
             return False
@@ -134,11 +153,12 @@ class JpegSplitter:
     def _drop(self, size: int) -> None:
         del self._buffer[:size]
         self._started, self._header, self._scanned = False, None, 0
+        self._reader = JpegHeaderReader()
 
 
 def jpeg_frame(
     t: float,
-    data: bytes,
+    data: bytes | bytearray,
     header: PictureHeader,
     *,
     captured_at: float | None = None,
@@ -151,17 +171,18 @@ def jpeg_frame(
     """
     header.check(max_megapixels)
     reduce = next((scale for scale in (1, 2, 4) if header.megapixels <= LARGEST_DECODED * scale**2), 8)
-    if header.progressive and reduce > 1:
+    if header.progressive and header.megapixels > LARGEST_PROGRESSIVE:
         # Its decoder keeps all coefficients, 2 bytes for each: a scale saves nothing.
         raise PictureError(
             f"a progressive JPEG of {header.width}x{header.height} pixels needs too much memory. "
-            f"Ask the camera for baseline JPEG, or for {LARGEST_DECODED:g} megapixels at most"
+            f"Ask the camera for baseline JPEG, or for {LARGEST_PROGRESSIVE:g} megapixels at most"
         )
     height, width = (math.ceil(side / reduce) for side in header.shape)
     if min(height, width) < SMALLEST_SIDE:
         raise PictureError(f"a picture of {width}x{height} pixels shows no face")
     if len(data) > KEPT_BYTES:
         return Frame(t, decode_jpeg(data, gray=True, reduce=reduce), captured_at=captured_at)
+    data = bytes(data)
     gray = Deferred((height, width), lambda: decode_jpeg(data, gray=True, reduce=reduce))
     image = Deferred((height, width), lambda: decode_jpeg(data, gray=False, reduce=reduce))
     return Frame(

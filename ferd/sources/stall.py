@@ -23,7 +23,7 @@ STEP = 8
 REMEMBERED = 64
 """Images: rings of buffers are shorter."""
 FROZEN = "the camera is frozen"
-"""How the message of a frozen camera ends."""
+"""What the message of a frozen camera contains."""
 
 FIRST_FRAME_S = 30.0
 """From the start of opening to the first frame. Pi cameras take 2 s, network cameras that wake up first 20 s."""
@@ -140,7 +140,7 @@ class StallDetector:
 
 def is_frozen(error: str | None) -> bool:
     """Return whether a camera failed because its images repeat."""
-    return error is not None and error.endswith(FROZEN)
+    return error is not None and FROZEN in error
 
 
 def _is_plain(frame: Frame) -> bool:

@@ -15,6 +15,7 @@ from ferd.errors import PictureError, SourceError
 from ferd.pictures import JPEG_START, MAX_MEGAPIXELS, read_header
 from ferd.redaction import redact_address
 from ferd.sources.http import HttpClient, HttpReply
+from ferd.sources.http_file import HttpFile
 from ferd.sources.jpeg import JpegSplitter, jpeg_frame
 from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
 from ferd.sources.video import MOST_BROKEN, VideoError, VideoReader
@@ -29,6 +30,15 @@ MOST_FPS = 100.0
 """A camera that sends faster is read no faster than this: the network slows it down."""
 VIDEO_MEGAPIXELS = 9.0
 """Largest video of a network camera (4K has 8.3): a decoder keeps up to 17 pictures of that size."""
+PLAYLISTS = frozenset(
+    {
+        "application/vnd.apple.mpegurl",
+        "application/x-mpegurl",
+        "audio/mpegurl",
+        "audio/x-mpegurl",
+        "application/dash+xml",
+    }
+)
 PROTOCOLS = "rtp,rtsp,udp,tcp,tls,http,https,httpproxy,crypto"
 """What FFmpeg may open for an address: never a file of this machine."""
 MANUAL = "Check address, user and password, and that the camera's stream is switched on"
@@ -68,7 +78,7 @@ class StreamCamera:
         self._video: VideoReader | None = None
         self._splitter = JpegSplitter()
         self._polls = False
-        self._due = self._asked = -1e9
+        self._due = self._asked = self._open_by = -1e9
         self._in_time = False
         self._interrupted = threading.Event()
 
@@ -78,14 +88,17 @@ class StreamCamera:
         return STILL_S if self._video is not None else 0.0
 
     def open(self) -> None:
+        self._open_by = time.monotonic() + self._limits_s[0]
         password = (
             None if self._password_file is None else first_line("source_password_file", self._password_file, "password")
         )
-        url = self._url
-        if url.lower().startswith(("http://", "https://")):
-            url = self._open_http(password) or ""
-        if url and not self._interrupted.is_set():
-            self._video = self._open_video(with_password(url, password))
+        video: str | HttpFile | None = self._url
+        if self._url.lower().startswith(("http://", "https://")):
+            video = self._open_http(password)
+        if isinstance(video, str):
+            video = with_password(video, password)
+        if video is not None and not self._interrupted.is_set():
+            self._video = self._open_video(video)
 
     def read(self) -> Frame:
         if self._video is not None:
@@ -101,28 +114,29 @@ class StreamCamera:
         return frame
 
     def interrupt(self) -> None:
-        """End a wait for an HTTP camera; a wait of FFmpeg ends by its own time limit."""
+        """End a wait: of FFmpeg with the next packet, or by its own time limit."""
         self._interrupted.set()
         client = self._client
         if client is not None:
             client.interrupt()
+        video = self._video
+        if video is not None:
+            video.interrupt()
 
     def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
         video, self._video = self._video, None
         if video is not None:
             video.close()
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     # ---- JPEG over HTTP ----
 
-    def _open_http(self, password: str | None) -> str | None:
-        """Ask for the address. Returns the one to open as a video where the answer is not JPEG, else None."""
-        self._client = HttpClient(
-            self._url, self.name, password=password, verify=self._tls_verify, open_s=self._limits_s[0]
-        )
-        reply = self._ask(self._client)
+    def _open_http(self, password: str | None) -> str | HttpFile | None:
+        """Ask for the address. Returns what is to be opened as a video where the answer is not JPEG, else None."""
+        self._client = HttpClient(self._url, self.name, password=password, verify=self._tls_verify)
+        reply = self._ask(self._client, self._limits_s[0])
         start = b""
         if reply.kind.startswith("image/"):
             if reply.kind not in ("image/jpeg", "image/jpg", "image/pjpeg"):
@@ -130,54 +144,62 @@ class StreamCamera:
             self._polls = True
         elif not reply.kind.startswith("multipart/"):
             with self._client.failures():
-                start = data = reply.read()
-                while data and len(start.lstrip()) < len(JPEG_START):
+                data = reply.read()
+                start = data.lstrip()
+                while data and len(start) < len(JPEG_START):
                     data = reply.read()
-                    start += data
-            start = start.lstrip()
+                    start = (start + data).lstrip()
             if JPEG_START not in start and not start.startswith(b"--"):
                 return self._other(reply, start)
         self._splitter.feed(start)
         return None
 
-    def _other(self, reply: HttpReply, start: bytes) -> str:
-        """Return the address of what is neither MJPEG nor a JPEG, for FFmpeg. Raises SourceError for a page."""
+    def _other(self, reply: HttpReply, start: bytes) -> str | HttpFile:
+        """Return a video for FFmpeg: the answer, or the address of a playlist. Raises SourceError for a page."""
         assert self._client is not None
-        self._client.close()
-        self._client = None
         if not start:
             raise SourceError(f"{self.name}: answers with nothing. {MANUAL}")
-        if reply.kind.startswith("text/") or reply.kind in ("application/json", "application/xml"):
+        is_playlist = reply.kind in PLAYLISTS or start.startswith(b"#EXTM3U")
+        if not is_playlist and (
+            reply.kind.startswith("text/") or reply.kind in ("application/json", "application/xml")
+        ):
             raise SourceError(
                 f"{self.name}: answers with a page ({reply.kind}), not with pictures. The address of the stream itself "
                 "is needed: the camera's manual, or the browser's menu on the picture, shows it"
             )
+        if not is_playlist:
+            return HttpFile(self._client, reply, start, self.name)
+        self._client.close()
+        self._client = None
         return reply.url if urlsplit(reply.url).netloc != urlsplit(self._url).netloc.rpartition("@")[2] else self._url
 
-    def _ask(self, client: HttpClient) -> HttpReply:
+    def _ask(self, client: HttpClient, within_s: float) -> HttpReply:
         self._asked = time.monotonic()
-        self._reply = client.get()
+        self._reply = client.get(within_s)
         return self._reply
 
     def _read_jpeg(self, client: HttpClient) -> Frame:
+        by = self._open_by
+        if self._in_time:
+            by = time.monotonic() + self._limits_s[1] + (self._interval if self._polls else 0.0)
+            client.limit(self._limits_s[1])
         while True:
             picture = self._splitter.next()
             captured_at = time.monotonic()
             if self._splitter.broken >= MOST_BROKEN:
                 raise SourceError(f"{self.name}: delivers broken pictures. Check the network, or ask for smaller ones")
             if picture is None:
-                self._wait_for_bytes(client)
+                self._wait_for_bytes(client, by)
                 continue
-            if not self._in_time:
-                self._in_time = True
-                client.limit(self._limits_s[1])
             data, header = picture
             if min(header.width, header.height) < 16:  # one of another size may follow
                 self._splitter.broken += 1
                 continue
+            self._in_time = True
             return jpeg_frame(self._clock(), data, header, captured_at=captured_at, max_megapixels=self._max_megapixels)
 
-    def _wait_for_bytes(self, client: HttpClient) -> None:
+    def _wait_for_bytes(self, client: HttpClient, by: float) -> None:
+        """Wait for bytes, of the next snapshot where one has ended. `by`: the moment by which a picture is due."""
         assert self._reply is not None
         with client.failures():
             data = self._reply.read()
@@ -190,21 +212,25 @@ class StreamCamera:
         else:
             if self._interrupted.wait(max(0.0, self._asked + self._interval - time.monotonic())):
                 raise SourceError(f"{self.name}: is closed")
-            self._ask(client)
-            client.limit(self._limits_s[1])
+            left_s = by - time.monotonic()
+            if left_s <= 0:  # one answer after the other, and none a picture
+                raise SourceError(f"{self.name}: {_no_picture(self._reply.start)}")
+            self._ask(client, min(left_s, self._limits_s[1]))
 
     # ---- video ----
 
-    def _open_video(self, url: str) -> VideoReader:
+    def _open_video(self, video: str | HttpFile) -> VideoReader:
         options = {"protocol_whitelist": PROTOCOLS, "rtsp_transport": "tcp"}
-        if self._tls_verify:
+        if isinstance(video, HttpFile):
+            options = {"protocol_whitelist": "data"}  # it opens nothing else
+        elif self._tls_verify:
             options |= {"tls_verify": "1", "ca_file": ssl.get_default_verify_paths().cafile or ""}
         try:
             return VideoReader(
-                url,
+                video,
                 self.name,
                 options={key: value for key, value in options.items() if value},
-                limits_s=self._limits_s,
+                limits_s=(max(0.0, self._open_by - time.monotonic()), self._limits_s[1]),
                 max_megapixels=min(self._max_megapixels, VIDEO_MEGAPIXELS),
             )
         except VideoError as error:
@@ -214,6 +240,8 @@ class StreamCamera:
             ) from None
 
     def _read_video(self, video: VideoReader) -> Frame:
+        if self._in_time and self._client is not None:
+            self._client.limit(self._limits_s[1])
         try:
             frame = video.read(lambda _stamp: self._clock(), time.monotonic)
         except VideoError as error:
@@ -222,6 +250,7 @@ class StreamCamera:
             ) from None
         if frame is None:
             raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
+        self._in_time = True
         return frame
 
 

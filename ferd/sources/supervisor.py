@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from ferd.sources.base import Source
 from ferd.sources.capture import CaptureThread
-from ferd.sources.stall import StallDetector, Timing, retry_delay
+from ferd.sources.stall import StallDetector, Timing, is_frozen, retry_delay
 from ferd.types import Frame
 
 log = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ class CameraHandle:
         failure = self._detector.failure(now, opening_s)
         if failure is None or capture.source is None:
             return failure
-        hint = "" if self._report.last_frame_at is None else SLOW
+        hint = "" if self._report.last_frame_at is None or is_frozen(failure) else SLOW
         return f"{capture.source.name}: {failure}{hint}"
 
     def _give_up(self, capture: CaptureThread, failure: str, now: float) -> None:

@@ -7,6 +7,8 @@ limited range becomes full range. Gray is the luma plane; colours are made only 
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from ferd.errors import PictureError, SourceError
 from ferd.extras import how_to_add
 from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, full_range, jpeg_header
 from ferd.sources.base import SMALLEST_SIDE
+from ferd.sources.http_file import HttpFile
 from ferd.sources.jpeg import jpeg_frame
 from ferd.types import Deferred, Frame, Image
 
@@ -47,10 +50,10 @@ class VideoReader:
     """Opens `address` when it is made and yields its pictures, in order.
 
     Args:
-        address: a path or a URL.
+        address: a path, a URL, or a file of which FFmpeg reads.
         shown: how it is called in messages, without secrets.
         options: of FFmpeg's demuxer and protocol.
-        limits_s: time limits for opening and for a read; None for files.
+        limits_s: time limits for all of opening, up to the first picture, and for each further picture; None for files.
 
     Raises:
         SourceError: PyAV is not installed, or the address holds no video. `VideoError` says what FFmpeg answered.
@@ -58,7 +61,7 @@ class VideoReader:
 
     def __init__(
         self,
-        address: str,
+        address: str | HttpFile,
         shown: str,
         *,
         options: Mapping[str, str],
@@ -68,8 +71,13 @@ class VideoReader:
         self._shown = shown
         self._av = pyav(shown)
         self._container: Any = None
+        self._interrupted = self._any_read = False
+        self._file = None if isinstance(address, str) else address
+        open_s, self._read_s = limits_s or (math.inf, math.inf)
+        self._by = time.monotonic() + open_s
+        timeout = None if limits_s is None else (_Left(self._by), self._read_s)
         try:
-            self._container = self._av.open(address, options=dict(options), timeout=limits_s)
+            self._container = self._av.open(address, options=dict(options), timeout=timeout)
             self._stream = self._first_video()
             context = self._stream.codec_context
             self._check_size(context.width, context.height, max_megapixels)
@@ -80,7 +88,8 @@ class VideoReader:
             context.thread_type = "SLICE" if self._jpeg else "AUTO"
         except self._av.FFmpegError as error:
             self.close()
-            raise VideoError(shown, error) from None
+            # Some of its formats call a wait that its time limit ended "invalid data".
+            raise VideoError(shown, LATE if time.monotonic() >= self._by else _why(error)) from None
         except BaseException:
             self.close()
             raise
@@ -105,16 +114,23 @@ class VideoReader:
             VideoError: FFmpeg reports a failure, or nothing within the limit.
         """
         self._arrived = captured_at
+        if self._any_read:
+            self._by = time.monotonic() + self._read_s
         try:
             picture = next(self._pictures, None)
         except self._av.FFmpegError as error:
-            raise VideoError(self._shown, error) from None
+            raise VideoError(self._shown, LATE if time.monotonic() >= self._by else _why(error)) from None
         if picture is None:
             return None
+        self._any_read = True
         t = time_of(None if picture.stamp is None else picture.stamp - self._start)
         if isinstance(picture.content, bytes):
             return jpeg_frame(t, picture.content, self._jpeg_header, captured_at=picture.captured_at)
         return self._frame(t, picture.captured_at, picture.content)
+
+    def interrupt(self) -> None:
+        """End a read with the next packet, or at the time limit of a read. May be called from any thread."""
+        self._interrupted = True
 
     def close(self) -> None:
         """Close the file or connection. Calling it twice does no harm."""
@@ -145,7 +161,7 @@ class VideoReader:
 
     def _read(self) -> Iterator[_Picture]:
         broken = 0
-        for packet in self._container.demux(self._stream):
+        for packet in self._packets():
             captured_at = self._arrived()
             if self._jpeg and packet.size:
                 data = bytes(packet)
@@ -166,6 +182,18 @@ class VideoReader:
         if self._deinterlacer is not None:
             for whole in self._deinterlacer.rest():
                 yield _Picture(whole.time, None, whole)
+
+    def _packets(self) -> Iterator[Any]:
+        """Yield the packets of the video, as long as the next picture is not overdue."""
+        is_live = self._by < math.inf
+        # All streams of a live one: a camera that sends nothing but sound would be waited for without end.
+        for packet in self._container.demux() if is_live else self._container.demux(self._stream):
+            if self._interrupted or time.monotonic() > self._by:
+                raise VideoError(self._shown, "no complete picture in time")
+            if self._file is not None:
+                self._file.packet_arrived()
+            if packet.stream_index == self._stream.index:
+                yield packet
 
     def _is_whole(self, data: bytes) -> bool:
         """Whether a packet is one JPEG of the video's size: of interlaced Motion JPEG it holds two, one for a field."""
@@ -209,20 +237,32 @@ class VideoReader:
 
 
 class VideoError(SourceError):
-    """FFmpeg could not open or read a video. ``cause``: its exception. The message never contains its text.
+    """FFmpeg could not open or read a video, for `reason`, which holds no address: FFmpeg's own text does."""
 
-    (FFmpeg's text contains the address with its password.)
-    """
-
-    def __init__(self, shown: str, cause: Any) -> None:
-        self.cause = cause
-        self.reason = _REASONS.get(type(cause).__name__) or str(cause.strerror)
-        super().__init__(f"{shown}: {self.reason}")
+    def __init__(self, shown: str, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{shown}: {reason}")
 
 
+def _why(error: Any) -> str:
+    """Explain an exception of FFmpeg without its text, which contains the address with its password."""
+    return _REASONS.get(type(error).__name__) or str(error.strerror)
+
+
+class _Left:
+    """The seconds up to a moment, as a number that PyAV asks for before each step of opening."""
+
+    def __init__(self, by: float) -> None:
+        self._by = by
+
+    def __float__(self) -> float:
+        return max(0.0, self._by - time.monotonic())
+
+
+LATE = "no answer in time"
 _REASONS = {
-    "ExitError": "no answer in time",  # FFmpeg's "Immediate exit requested": the time limit of PyAV
-    "TimeoutError": "no answer in time",
+    "ExitError": LATE,  # FFmpeg's "Immediate exit requested": the time limit of PyAV
+    "TimeoutError": LATE,
     "HTTPUnauthorizedError": "user or password is wrong (401)",
     "HTTPNotFoundError": "no such address (404)",
     "InvalidDataError": "not a video, or broken",

@@ -261,6 +261,13 @@ def test_a_plot_without_matplotlib_is_refused_before_the_work(command, capsys, m
     assert "install" in error
 
 
+def test_replay_of_a_network_camera_names_the_way(capsys):
+    assert main(["replay", "http://me:geheim@127.0.0.1:9/x?pw=geheim"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "http://127.0.0.1:9/…: replay reads recordings, not cameras. Make one first: `ffmpeg" in said
+    assert "geheim" not in said
+
+
 def test_replay_of_a_folder(tmp_path, capsys):
     for i in range(8):
         cv2.imwrite(str(tmp_path / f"{i}.png"), picture())

@@ -33,6 +33,13 @@ def test_no_such_camera_names_the_remedy():
     assert finding.about == "camera desk"
 
 
+@pytest.mark.parametrize(("source", "remedy"), [("http://cam/x", "in a browser"), ("/dev/video99", "ferd cameras")])
+def test_a_reason_without_a_remedy_gets_one(monkeypatch, source, remedy):
+    monkeypatch.setattr(cameras, "look", lambda _config: "closes the connection without an answer")
+    (finding,) = cameras.one("desk", CameraConfig(source=source), [])
+    assert remedy in finding.remedy
+
+
 def test_a_camera_that_hangs_ends_the_child_only(tmp_path, monkeypatch):
     monkeypatch.setattr(cameras.sys, "executable", "/bin/sleep")
     monkeypatch.setattr(cameras, "LOOK_S", 0.3)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import cv2
@@ -80,6 +81,12 @@ class TestSplitter:
         with pytest.raises(PictureError, match="sends image/png, not JPEG"):
             list(feed(part(b"\x89PNG" + bytes(500), b"Content-Type: image/png\r\n")))
 
+    @pytest.mark.parametrize(("suffix", "kind"), [(".png", "PNG"), (".webp", "WEBP")])
+    def test_another_format_called_jpeg_is_named(self, suffix: str, kind: str) -> None:
+        data = cv2.imencode(suffix, gray_picture(40))[1].tobytes()
+        with pytest.raises(PictureError, match=f"sends {kind} called JPEG"):
+            list(feed(part(data), 100))
+
     def test_a_part_that_announces_too_much(self) -> None:
         with pytest.raises(PictureError, match=r"picture of 2147 MB, more than the limit of 16 MB"):
             list(feed(part(b"", b"Content-Type: image/jpeg\r\nContent-Length: 2147483647\r\n")))
@@ -93,6 +100,18 @@ class TestSplitter:
         splitter.feed(bytes(20_000))
         with pytest.raises(PictureError, match="more than the limit"):
             splitter.next()
+
+    @pytest.mark.parametrize(
+        "filling",
+        [b"\xff\xfe\x00\x02" * 4_000_000, (b"\xff\xe1\xff\xffExif\0\0" + bytes(65_527)) * 200, b"\xff" * 9**7],
+    )
+    def test_a_long_header_costs_little(self, filling: bytes) -> None:
+        """It was read again from its start with each piece that arrived."""
+        data = PICTURES[0][:2] + filling + PICTURES[0][2:]
+        started = time.process_time()
+        found = list(feed(part(data) + part(PICTURES[1]), 65_536))
+        assert time.process_time() - started < 10
+        assert found[-1] == PICTURES[1]
 
     def test_garbage_is_not_kept(self) -> None:
         splitter = JpegSplitter()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import av
 import cv2
@@ -154,19 +155,22 @@ class Dialects(http.server.BaseHTTPRequestHandler):
         else:
             self._answer("", b"no", 401, WWW_Authenticate='Basic realm="a, b"')
 
-    def _digest(self) -> None:
-        if self.headers.get("Authorization", "").startswith("Digest ") and self._proves_password():
+    def _letters(self) -> None:
+        self._digest("łukasz", "grün łódź")
+
+    def _digest(self, user: str = "me", password: str = "geheim") -> None:
+        if self.headers.get("Authorization", "").startswith("Digest ") and self._proves_password(user, password):
             self._answer("image/jpeg", numbered(len(self.server.asked)))
         else:
             self._answer("", b"no", 401, WWW_Authenticate='Digest realm="cam", nonce="abc", qop="auth", algorithm=MD5')
 
-    def _proves_password(self) -> bool:
+    def _proves_password(self, user: str, password: str) -> bool:
         given = dict(re.findall(r'(\w+)="?([^",]*)"?', self.headers["Authorization"]))
 
         def md5(*parts: str) -> str:
             return hashlib.md5(":".join(parts).encode()).hexdigest()
 
-        secret = md5("me", "cam", "geheim")
+        secret = md5(user, "cam", password)
         proof = md5(secret, given["nonce"], given["nc"], given["cnonce"], "auth", md5("GET", given["uri"]))
         return given["uri"] == self.path and given["response"] == proof
 
@@ -189,6 +193,9 @@ class Dialects(http.server.BaseHTTPRequestHandler):
 
     def _session(self) -> None:
         self._answer("", b"no", 401, WWW_Authenticate='Digest realm="c", nonce="a", qop="auth", algorithm=MD5-sess')
+
+    def _bare(self) -> None:
+        self._answer("", b"no", 401, WWW_Authenticate="Digest")
 
     def _gzip(self) -> None:
         self._answer("image/jpeg", gzip.compress(numbered(0)), Content_Encoding="gzip")
@@ -332,6 +339,11 @@ class TestDialects:
             first_frame(camera(dialects, "blank"))
         assert dialects.asked == ["/blank", "/sn%E4p%201"]
 
+    def test_an_address_with_a_blank_and_a_letter(self, dialects: Server) -> None:
+        with pytest.raises(SourceError, match="404"):
+            first_frame(camera(dialects, "snäp 1?a=b c"))
+        assert dialects.asked == ["/sn%C3%A4p%201?a=b%20c"]
+
     def test_notes_between_the_pictures(self, dialects: Server) -> None:
         source = camera(dialects, "notes")
         source.open()
@@ -352,6 +364,11 @@ class TestLogin:
     def test_basic_with_every_character(self, dialects: Server) -> None:
         assert first_frame(camera(dialects, "basic", "me:p%40ss%3Aw%23rd%2F%25@")).width == 160
 
+    def test_digest_with_letters_of_all_alphabets(self, dialects: Server, tmp_path: Path) -> None:
+        assert first_frame(camera(dialects, "letters", f"{quote('łukasz')}:{quote('grün łódź')}@")).width == 160
+        (tmp_path / "password").write_text("grün łódź\n", encoding="utf-8")
+        assert first_frame(camera(dialects, "letters", "łukasz@", password_file=tmp_path / "password")).width == 160
+
     def test_password_from_a_file(self, dialects: Server, tmp_path: Path) -> None:
         file = tmp_path / "password"
         file.write_text("p@ss:w#rd/%\n")
@@ -371,7 +388,9 @@ class TestLogin:
     def test_digest_by_sha_256_among_other_challenges(self, dialects: Server) -> None:
         assert first_frame(camera(dialects, "sha256", "me:geheim@")).width == 160
 
-    @pytest.mark.parametrize(("path", "kind"), [("bearer", "Bearer"), ("session", "Digest MD5-sess auth")])
+    @pytest.mark.parametrize(
+        ("path", "kind"), [("bearer", "Bearer"), ("session", "Digest MD5-sess auth"), ("bare", "Digest")]
+    )
     def test_a_kind_that_ferd_does_not_have_is_named(self, dialects: Server, path: str, kind: str) -> None:
         with pytest.raises(SourceError, match=rf"a kind of login that ferd does not have \({kind}\)"):
             first_frame(camera(dialects, path, "me:geheim@"))
