@@ -388,6 +388,8 @@ class Publisher:
         for topic in self._own.due(now):
             if topic == topics.node_status(self._node):
                 connection.send(topics.node_status_message(self._node, "online"), now)
+                if self._own.has_twin:
+                    self._outbox.republish()
             else:
                 self._outbox.resend(topic)
 
