@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from ferd import topics
 
 WATCHED = (topics.NODE_STATUS, topics.NODE_INFO, topics.CAMERA_STATUS, topics.STATE, topics.ALERT)
-"""What may stay as it is for hours: in an empty room no state follows. Each costs a subscription, and with MQTT 3.1.1 its
-own messages come back, so `health` (every minute), fatigue and the switches are not here: see ``has_twin``."""
+"""What may stay as it is for hours: in an empty room no state follows. Each costs a subscription, and with MQTT 3.1.1
+its own messages come back, so `health` (every minute), fatigue and the switches are not here: see ``has_twin``."""
 FIRST_INTERVAL_S = 10.0
 LONGEST_INTERVAL_S = 60.0
 """Below the 90 s after which a user looks for the reason why a living camera is shown as offline."""
