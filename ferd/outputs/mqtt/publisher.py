@@ -23,6 +23,7 @@ from ferd.outputs.mqtt.connection_policy import STABLE_AFTER_S, Backoff, Connect
 from ferd.outputs.mqtt.failover import Failover, Server
 from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
 from ferd.outputs.mqtt.own_topics import OwnTopics
+from ferd.outputs.mqtt.protocol_memory import ProtocolMemory
 from ferd.outputs.mqtt.quarantine import Quarantine
 from ferd.outputs.mqtt.requests import IncomingMessage, command_topics, filters
 from ferd.outputs.mqtt.server_limits import ServerLimits
@@ -117,7 +118,7 @@ class Publisher:
         self._republish_at: float | None = None
         self._identity, self._own = identity, OwnTopics(node, run)
         self._last_messages: Sequence[Message] | None = None
-        self._first: Protocol = prefer
+        self._protocols = ProtocolMemory(prefer)
         self._refused_topics: set[str] = set()
         self._refused_filters: set[str] = set()
         self._skipped_topics: set[str] = set()
@@ -218,14 +219,20 @@ class Publisher:
     def _attempt(self, wake: Wake) -> Ending:
         """Run one connection, with the version that is to be tried first or else the other one.
 
-        A broker that starts or is busy may be silent once, so the next connection tries the first version again.
+        A broker that starts or is busy may be silent once, so only one that refuses a version is remembered.
         """
-        other: Protocol = "3.1.1" if self._first == "5" else "5"
-        ending = self._connection(self._first, wake)
+        first = self._protocols.first()
+        other: Protocol = "3.1.1" if first == "5" else "5"
+        ending = self._connection(first, wake)
         if ending.kind == "will" and not self._stopping.is_set():
-            ending = self._connection(self._first, wake)
+            ending = self._connection(first, wake)
+        if self._began is not None:
+            self._protocols.accepted(first)
         if ending.kind in ("silent", "protocol") and not self._stopping.is_set():
+            was_refused = ending.kind == "protocol"
             ending = self._connection(other, wake)
+            if self._began is not None:
+                self._protocols.accepted(other, other_was_refused=was_refused)
         if ending.kind == "silent":
             self._patience = min(LONGEST_PATIENCE, 2 * self._patience)
         return ending
@@ -268,12 +275,12 @@ class Publisher:
         """Run from the broker's acceptance until one side ends the connection."""
         self._began = began = time.monotonic()
         self._failover.connected(began)
-        self._patience = 1.0
         self._introduce(connection, began)
         is_back_due = self._serve(connection)
         lasted_s = time.monotonic() - began
         if lasted_s >= STABLE_AFTER_S:
             self._failover.was_stable()
+            self._patience = 1.0
         if not connection.connected:
             kind: Kind = "taken" if connection.taken_over else "lost"
             served = connection.has_served and not self._is_useless

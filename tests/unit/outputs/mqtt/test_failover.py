@@ -278,6 +278,34 @@ def test_a_slow_server_is_given_more_time_each_time(tmp_path: Path, outbox: Outb
                 thread.join()
 
 
+def test_a_server_that_refuses_version_5_is_not_asked_for_it_each_time(outbox: Outbox):
+    """RabbitMQ 3.10 closes such a connection and writes 100 lines: with a fleet that returns it gets no further."""
+    versions: list[int] = []
+    stopping = threading.Event()
+
+    def serve() -> None:
+        while not stopping.is_set():
+            with suppress(TimeoutError, OSError), server.accept()[0] as line:
+                line.settimeout(5)
+                versions.append(line.recv(4096)[8])
+                if versions[-1] == 4:
+                    line.sendall(b"\x20\x02\x00\x00")  # accepted; and closed, so that it comes again
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with publishing(outbox, server.getsockname()[1]) as publisher:
+                publisher._protocols._chance = lambda: 0.5
+                wait_for(lambda: len(versions) >= 8, 20)
+        finally:
+            stopping.set()
+            thread.join()
+    assert versions[:4] == [5, 4, 5, 4]
+    assert set(versions[4:]) == {4}
+
+
 def test_a_single_broker_is_not_left_while_it_is_busy(
     tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
