@@ -33,8 +33,8 @@ from ferd.topics import Message
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
 """A broker may never answer a version 5 connect (amqtt 0.12), so after silence the older version is tried."""
 LONGEST_PATIENCE = 8.0
-"""The waits for an answer double up to this factor while a broker is silent: a cluster that a whole fleet returns to is
-slow, and clients that give up and come again keep it so (measured: 1000 of them, RabbitMQ)."""
+"""The waits for an answer double up to this factor while a broker is silent, until a connection lasts: a cluster that a
+whole fleet returns to is slow, and clients that give up and come again keep it so (measured: 500 of them, RabbitMQ)."""
 GOODBYE_WAITS_S = 1.0
 STOP_WAITS_S = 1.4
 NAP_S = 1.0
@@ -46,6 +46,10 @@ ACKNOWLEDGED_WITHIN_S = 180.0
 SILENT_AFTER_S = 15.0
 """Leave one of several brokers that owes an answer and sends nothing: its machine is gone, and TCP does not notice. A
 single broker has the 40 s of the MQTT keepalive: a busy one gains nothing from clients that connect again."""
+BUSY_FACTOR = 2.0
+"""The same for a broker whose machine has received all: it is busy or hangs. While one of three RabbitMQ nodes
+restarted, the others answered nothing for more than 15 s, all 500 ferds left them, and the cluster did not recover from
+their return."""
 TOO_LARGE_REMEDY = "let the broker accept larger messages: max_packet_size, message_size_limit in mosquitto.conf"
 SAME_NAME_REMEDY = "two devices share a name: set node.name to another one on one of them"
 SAME_IDENTITY_REMEDY = (
@@ -233,7 +237,7 @@ class Publisher:
             ending = self._connection(other, wake)
             if self._began is not None:
                 self._protocols.accepted(other, other_was_refused=was_refused)
-        if ending.kind == "silent":
+        if ending.kind == "silent" or self._is_useless:
             self._patience = min(LONGEST_PATIENCE, 2 * self._patience)
         return ending
 
@@ -278,7 +282,7 @@ class Publisher:
         self._introduce(connection, began)
         is_back_due = self._serve(connection)
         lasted_s = time.monotonic() - began
-        if lasted_s >= STABLE_AFTER_S:
+        if lasted_s >= STABLE_AFTER_S and not self._is_useless:
             self._failover.was_stable()
             self._patience = 1.0
         if not connection.connected:
@@ -351,8 +355,8 @@ class Publisher:
                 self._is_useless = True
                 return False
             since = connection.silent_since() if self._settings.servers else None
-            if since is not None and now - since > SILENT_AFTER_S:
-                connection.ended = f"no answer for {SILENT_AFTER_S:.0f} s"
+            if since is not None and now - since > SILENT_AFTER_S and now - since > self._silence_s(connection):
+                connection.ended = f"no answer for {now - since:.0f} s"
                 self._is_useless = True
                 return False
             wait_s = self._tick()
@@ -362,6 +366,11 @@ class Publisher:
             self._send_due(connection, now, 0 if is_waiting else room)
             connection.run_once(min(wait_s, self._nap(connection, now)))
         return False
+
+    def _silence_s(self, connection: MqttConnection) -> float:
+        """Return how long a broker that owes an answer may send nothing; the keepalive bounds it."""
+        is_reached = connection.unreceived() == 0
+        return SILENT_AFTER_S * self._patience * (BUSY_FACTOR if is_reached else 1.0)
 
     def _send_due(
         self, connection: MqttConnection, now: float, room: int = EVENT_RING, *, at_the_end: bool = False

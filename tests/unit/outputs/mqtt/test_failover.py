@@ -208,6 +208,30 @@ def test_a_server_that_falls_silent_is_left_and_nothing_is_lost(
     assert not lines(caplog, "absent")
 
 
+def test_a_server_that_receives_and_does_not_answer_is_given_more_time(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """It is busy: a fleet that leaves it and comes again keeps it so."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(publisher_module, "SILENT_AFTER_S", 0.5)
+    monkeypatch.setattr(publisher_module, "BUSY_FACTOR", 60.0)
+    (tmp_path / "two").mkdir()
+    with (
+        mosquitto(tmp_path) as first,
+        mosquitto(tmp_path / "two") as second,
+        publishing(outbox, first.port, second.port) as publisher,
+    ):
+        with Ear(first.port) as before:
+            before.wait(STATE, timeout_s=10)
+            first.freeze()
+            outbox.put(topics.state_message("hall", "desk", State("fear", 0.8, 1, 0.0, 2)), time.monotonic())
+            time.sleep(2)
+            first.thaw()
+            wait_for(lambda: any('"fear"' in payload for payload in before.payloads(STATE)), 10)
+        assert publisher.status.server.endswith(str(first.port))
+    assert not lines(caplog, "lost")
+
+
 @contextmanager
 def server_that_keeps_nothing() -> Iterator[int]:
     """Accept every MQTT 5 connection and acknowledge no message, as a cluster without a quorum may."""
