@@ -127,6 +127,7 @@ def test_two_servers_that_refer_to_each_other_are_left():
         ({"hosts": ["a", "b:8883"]}, (("a", 1883), ("b", 8883))),
         ({"host": "a", "port": 1, "hosts": ["b", "[::1]:2", "::1"]}, (("a", 1), ("b", 1), ("::1", 2), ("::1", 1))),
         ({"host": "a", "hosts": ["a:1883", "b"]}, (("a", 1883), ("b", 1883))),
+        ({"host": "A.lan", "hosts": ["a.lan.", "a.lan:1883", "b"]}, (("A.lan", 1883), ("b", 1883))),
     ],
 )
 def test_the_servers_of_a_configuration(given: dict[str, object], servers: object):
@@ -135,9 +136,26 @@ def test_the_servers_of_a_configuration(given: dict[str, object], servers: objec
     assert tuple((it.host, it.port) for it in settings.each()) == servers
 
 
-@pytest.mark.parametrize("hosts", [["a", "a"], ["a b"], ["a:0"], ["a:70000"], ["me:hush@a"], [""], ["mqtt://a:1"]])
-def test_wrong_servers_are_refused(hosts: list[str]):
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("hosts", "why"),
+    [
+        (["a", "a"], "listed twice"),
+        (["A.lan", "a.lan"], "listed twice"),
+        (["a.lan.:1884", "a.lan:1884"], "listed twice"),
+        (["fd00::3", "[fd00:0::3]"], "listed twice"),
+        (["a b"], "without blanks"),
+        (["a:0"], "from 1 to 65535"),
+        (["a:70000"], "from 1 to 65535"),
+        (["me:hush@a"], "without a user name"),
+        (["mqtt://a:1"], "without mqtt://"),
+        ([""], "it is empty"),
+        ([" "], "it is empty"),
+        (["_mqtt._tcp.example.org"], "SRV records are not read"),
+        (["_secure-mqtt._tcp.example.org:8883"], "SRV records are not read"),
+    ],
+)
+def test_wrong_servers_are_refused(hosts: list[str], why: str):
+    with pytest.raises(ValidationError, match=why):
         MqttConfig(hosts=hosts)
 
 
