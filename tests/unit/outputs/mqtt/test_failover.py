@@ -465,5 +465,14 @@ def test_doctor_names_a_server_that_never_answers(tmp_path: Path):
         config = MqttConfig(hosts=[f"127.0.0.1:{dead}", f"127.0.0.1:{alive.port}"], discovery=False)
         found = {it.about: it for it in examine(Config(mqtt=config), {})}
     assert found[f"broker 127.0.0.1:{dead}"].verdict == "error"
-    assert found[f"broker 127.0.0.1:{dead}"].remedy
+    assert found[f"broker 127.0.0.1:{dead}"].found.endswith("accepts connections and does not answer")
+    assert "quorum" in found[f"broker 127.0.0.1:{dead}"].remedy
     assert found[f"broker 127.0.0.1:{alive.port}"].verdict == "ok"
+
+
+def test_doctor_names_the_server_that_a_broker_refers_to(tmp_path: Path):
+    with mosquitto(tmp_path) as alive, server_that_refers(f"127.0.0.1:{alive.port}", when="connack") as port:
+        config = MqttConfig(host="127.0.0.1", port=port, discovery=False)
+        (found,) = [it for it in examine(Config(mqtt=config), {}) if it.about == "broker"]
+    assert found.verdict == "warning"
+    assert f"names another server: 127.0.0.1:{alive.port}" in found.found
