@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ class Bench:
         self._shares = CpuShares(
             {
                 "brokers": lambda: [node.usage()[0] for node in cluster.nodes],
-                "nodes": lambda: [] if self._fleet is None else self._fleet.each_cpu_s(),
+                "nodes": lambda: [process_cpu_s(pid) for pid in sorted(it.pid or 0 for it in active_children())],
                 "subscriber": lambda: [process_cpu_s(os.getpid())],
             },
             TICKS,

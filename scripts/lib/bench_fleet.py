@@ -166,11 +166,7 @@ class Fleet:
 
     def cpu_s(self) -> float:
         """Return the seconds of CPU that the processes have used."""
-        return sum(self.each_cpu_s())
-
-    def each_cpu_s(self) -> list[float]:
-        """Return the same for each process."""
-        return [process_cpu_s(process.pid) for process, _ in self._workers]
+        return sum(process_cpu_s(process.pid) for process, _ in self._workers)
 
     def quiet(self) -> None:
         self._send("quiet")

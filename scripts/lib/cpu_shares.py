@@ -19,7 +19,7 @@ class CpuShares:
     """Add up the seconds of CPU of each component in a thread of its own.
 
     ``components``: for each a function that returns the seconds that each of its processes has used. A process that is
-    replaced begins at zero again; what it used since the last look is lost.
+    replaced begins at zero again; what it used since the last look is lost. Their order must stay the same.
     """
 
     def __init__(self, components: Mapping[str, Callable[[], Sequence[float]]], ticks: int) -> None:
@@ -54,7 +54,7 @@ class CpuShares:
 
 def _growth(before: Sequence[float], now: Sequence[float]) -> float:
     if len(before) != len(now):
-        return 0.0
+        return max(0.0, sum(now) - sum(before))
     return sum(new - old if new >= old else new for old, new in zip(before, now, strict=True))
 
 
