@@ -94,7 +94,7 @@ class FindingPrinter:
         if self._json:
             return
         line = Text(f"{MARKS[finding.verdict]}  ", style=STYLES[finding.verdict])
-        line.append(f"{finding.about:<14}", style="bold" if finding.verdict == "error" else "")
+        line.append(f"{finding.about:<13} ", style="bold" if finding.verdict == "error" else "")
         line.append(f"\n{'':18}".join(finding.found.splitlines()), style="")
         self._console.print(line)
         if finding.remedy:

@@ -26,7 +26,7 @@ from ferd.fs import exists
 from ferd.outputs.mqtt.broker_settings import SERVICE_PASSWORD, BrokerSettings, broker_settings, explain
 from ferd.outputs.mqtt.client import MqttConnection, TooLargeError, Wake
 from ferd.outputs.mqtt.connection_policy import ONE_ID_REMEDY
-from ferd.outputs.mqtt.listen import connect
+from ferd.outputs.mqtt.listen import ELSEWHERE, NO_ANSWER, connect
 from ferd.outputs.mqtt.requests import IncomingMessage
 from ferd.topics import Message
 
@@ -36,6 +36,9 @@ POLL_S = 0.1
 EXPIRES_SOON_DAYS = 21
 _RESOLVE = "check the name; .local names need avahi (libnss-mdns). An address works as well"
 _SUDO = f"sudo ferd doctor: only root may read the service's password ({SERVICE_PASSWORD})"
+_HALF_DEAD = (
+    "is it an MQTT broker, and does it expect TLS? It may be overloaded, or a cluster without a quorum: see its log"
+)
 _REACH = "is the broker running, and is this its port? Is there a firewall in between?"
 
 
@@ -160,8 +163,7 @@ def _login(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
             on_refused=lambda topic, why: refused.append((topic, why)),
         )
         if connection is None:
-            remedy = _SUDO if exists(SERVICE_PASSWORD) and os.geteuid() != 0 else "see the broker's log"
-            yield error("broker", f"{settings.address} refuses the login: {reason}", remedy)
+            yield _no_login(settings, reason)
             return
         try:
             yield ok("broker", f"{settings}, MQTT {connection.protocol}")
@@ -181,6 +183,15 @@ def _login(settings: BrokerSettings, config: Config) -> Iterator[Finding]:
         wake.close()
     if lost is not None:
         yield error("broker", f"the connection broke ({lost})", _why_lost(settings))
+
+
+def _no_login(settings: BrokerSettings, reason: str) -> Finding:
+    if reason.startswith(NO_ANSWER):
+        return error("broker", f"{settings.address} accepts connections and does not answer", _HALF_DEAD)
+    if reason.startswith(ELSEWHERE):
+        return warning("broker", f"{settings.address} {reason}", "ferd follows it; better name that server in [mqtt]")
+    remedy = _SUDO if exists(SERVICE_PASSWORD) and os.geteuid() != 0 else "see the broker's log"
+    return error("broker", f"{settings.address} refuses the login: {reason}", remedy)
 
 
 def _topics(session: _Session, config: Config) -> Iterator[Finding]:

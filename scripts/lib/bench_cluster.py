@@ -17,11 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
+import cpu_shares
 import rabbit_cluster
-from bench_fleet import LAST_STATE_S, Fleet, percentile
+from bench_fleet import LAST_STATE_S, TICKS, Fleet, percentile, process_cpu_s
+from cpu_shares import CpuShares, Shares
 from fleet_node import READINGS_A_SECOND, Sent
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -44,6 +47,7 @@ class Phase:
     Attributes:
         victims: the brokers whose connections broke.
         back_from: the nodes' time to return counts from here.
+        cpu: who used the processor, once the phase has ended; ``cpu_began`` is for its calculation.
     """
 
     name: str
@@ -51,6 +55,8 @@ class Phase:
     victims: tuple[str, ...] = ()
     back_from: float = 0.0
     ended: float = 0.0
+    cpu_began: Shares = field(default_factory=dict)
+    cpu: Shares = field(default_factory=dict)
 
 
 @dataclass
@@ -119,24 +125,35 @@ class Bench:
         self._args, self._cluster, self._random = args, cluster, random.Random(args.seed)
         self.phases: list[Phase] = []
         self.ended_early = ""
+        self.started_s: dict[str, float] = {}
         self.subscriber = Subscriber(cluster.addresses)
         if not self.subscriber.subscribed.wait(60):
             sys.exit("the subscriber cannot subscribe")
         faults = len(args.faults)
         self._gap_s = max(MIN_GAP_S, 60 * args.minutes / (2 * faults + 1))
-        self._say(f"cluster is up, starting {args.nodes} nodes")
+        self._fleet: Fleet | None = None
+        self._shares = CpuShares(
+            {
+                "brokers": lambda: [node.usage()[0] for node in cluster.nodes],
+                "nodes": lambda: [process_cpu_s(pid) for pid in sorted(it.pid or 0 for it in active_children())],
+                "subscriber": lambda: [process_cpu_s(os.getpid())],
+            },
+            TICKS,
+        )
+        self._begin("starting")
         begun = time.time()
         self._fleet = Fleet(args, cluster.addresses)  # returns when the last node was started
-        self._await(lambda: self._online(args.nodes), CONNECT_WITHIN_S)
-        self.connected_within_s = time.time() - begun
         # A broker accepts a connection before it has declared the queue and bound its topics.
-        self._await(
-            lambda: list(self.subscriber.heard.statuses.values()).count("online") >= args.nodes, CONNECT_WITHIN_S
-        )
-        self.published_within_s = time.time() - begun
+        for what, count in (("connected", self._online), ("published", self._published)):
+            self._await(lambda count=count: count() >= args.nodes, CONNECT_WITHIN_S)
+            self.started_s[what] = time.time() - begun
+            if (found := count()) < args.nodes and not self.ended_early:
+                self.ended_early = f"{found} of {args.nodes} nodes were {what} after {self.started_s[what]:.0f} s"
 
     def run(self) -> Sent:
         self._settle("steady", measured=True)
+        if self.ended_early:
+            return self._end()
         faults: dict[str, Callable[[], None]] = {
             "kill": self._kill,
             "cut": self._cut,
@@ -149,11 +166,15 @@ class Bench:
                 self._settle("steady")
         except (SystemExit, KeyboardInterrupt) as problem:  # what was measured until then is judged all the same
             self.ended_early = str(problem).partition("\n")[0][:120] or "interrupted"
-        self._fleet.quiet()
+        return self._end()
+
+    def _end(self) -> Sent:
+        self._running.quiet()
         time.sleep(LAST_STATE_S)
-        self.phases[-1].ended = time.time()
+        self._end_phase(time.time())
+        self._shares.stop()
         self.statuses = dict(self.subscriber.heard.statuses)  # before they say goodbye
-        sent = self._fleet.stop()
+        sent = self._running.stop()
         self._await_quiet()
         return sent
 
@@ -203,12 +224,22 @@ class Bench:
 
     def _begin(self, name: str, *victims: RabbitNode) -> Phase:
         now = time.time()
-        if self.phases:
-            self.phases[-1].ended = now
+        self._end_phase(now)
         names = tuple(f"{node.host}:{node.port}" for node in victims)
-        self.phases.append(Phase(name, now, names, now))
+        self.phases.append(Phase(name, now, names, now, cpu_began=self._shares.totals()))
         self._say(f"{name} {' '.join(names) if len(names) < 3 else ''}")
         return self.phases[-1]
+
+    def _end_phase(self, now: float) -> None:
+        if self.phases:
+            phase = self.phases[-1]
+            phase.ended, phase.cpu = now, cpu_shares.shares(phase.cpu_began, self._shares.totals())
+            self._say(f"{phase.name} took {now - phase.begun:.0f} s; processor: {cpu_shares.text(phase.cpu)}")
+
+    @property
+    def _running(self) -> Fleet:
+        assert self._fleet is not None
+        return self._fleet
 
     def _settle(self, name: str, *, measured: bool = False) -> None:
         self._begin(name)
@@ -216,10 +247,10 @@ class Bench:
             time.sleep(self._gap_s)
             return
         before, begun, messages = self._usage(), time.time(), self.subscriber.heard.messages
-        cpu_s = self._fleet.cpu_s()
+        cpu_s = self._running.cpu_s()
         time.sleep(self._gap_s)
         after, elapsed = self._usage(), time.time() - begun
-        self.node_cpu_ms = 1000 * (self._fleet.cpu_s() - cpu_s) / elapsed / self._args.nodes
+        self.node_cpu_ms = 1000 * (self._running.cpu_s() - cpu_s) / elapsed / self._args.nodes
         self.messages_a_second = (self.subscriber.heard.messages - messages) / elapsed
         self.cpu_percent = [100 * (b[0] - a[0]) / elapsed for a, b in zip(before, after, strict=True)]
         self.rss_mb = [rss for _, rss in after]
@@ -229,10 +260,13 @@ class Bench:
 
     def _await_back(self, phase: Phase) -> None:
         """Wait until no node is without a connection that was made after the fault."""
-        self._await(lambda: None not in times_back(phase, self._fleet.connections()).values(), PATIENCE_S)
+        self._await(lambda: None not in times_back(phase, self._running.connections()).values(), PATIENCE_S)
 
-    def _online(self, nodes: int) -> bool:
-        return len({node for node, _, server in self._fleet.connections() if server}) >= nodes
+    def _online(self) -> int:
+        return len({node for node, _, server in self._running.connections() if server})
+
+    def _published(self) -> int:
+        return list(self.subscriber.heard.statuses.values()).count("online")
 
     def _await(self, happened: Callable[[], bool], within_s: float) -> None:
         until = time.monotonic() + within_s
@@ -278,17 +312,21 @@ def judge(sent: Sent, heard: Heard, phases: Sequence[Phase]) -> dict[str, Any]:
 def _row(phase: Phase, sent: Sent, heard: Heard) -> dict[str, Any]:
     back = times_back(phase, sent.connections)
     found = [it for it in back.values() if it is not None]
+    others = others_away(phase, sent.connections)
+    others_back = [it for it in others.values() if it is not None]
     return {
         "name": phase.name,
         "seconds": round(phase.ended - phase.begun, 1),
         "connections": len(back),
-        "also_lost": _also_lost(phase, sent.connections),
-        "not_back": len(back) - len(found),
-        "late_back": sum(it > BACK_WITHIN_S for it in found),
+        "also_lost": len(others),
+        "also_last_s": percentile(others_back, 100),
+        "not_back": len(back) - len(found) + len(others) - len(others_back),
+        "late_back": sum(it > BACK_WITHIN_S for it in (*found, *others_back)),
         "back_p50_s": percentile(found, 50),
         "back_p99_s": percentile(found, 99),
         "back_last_s": percentile(found, 100),
         **_delays([(at, arrival) for _, at, arrival in heard.events if phase.begun <= at < phase.ended]),
+        "cpu": {name: round(part, 3) for name, part in phase.cpu.items()},
     }
 
 
@@ -317,10 +355,23 @@ def _split(
     return served, [it for it in ordered if phase.begun <= it[1] < end]
 
 
-def _also_lost(phase: Phase, connections: Sequence[tuple[str, float, str]]) -> int:
-    """Return how many nodes lost a connection to a broker that nothing was done to."""
+def others_away(phase: Phase, connections: Sequence[tuple[str, float, str]]) -> dict[str, float | None]:
+    """Return for each node that lost a connection to a broker that nothing was done to how long it had none.
+
+    The longest time that began in the phase, however long it lasted; None: until the end.
+    """
     served, after = _split(phase, connections)
-    return len({node for node, _, server in after if not server and served.get(node) not in phase.victims})
+    lost = {node for node, _, server in after if not server and served.get(node) not in phase.victims}
+    away: dict[str, float | None] = {}
+    since: dict[str, float] = {}
+    for node, at, server in sorted(connections, key=lambda it: it[1]):
+        if node not in lost or at < phase.begun:
+            continue
+        if server and node in since:
+            away[node] = max(away.get(node) or 0.0, at - since.pop(node))
+        elif not server and at < (phase.ended or float("inf")):
+            since.setdefault(node, at)
+    return away | dict.fromkeys(since, None)
 
 
 def _delays(pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
@@ -340,11 +391,26 @@ def _seconds(text: str) -> float:
 def table(result: dict[str, Any]) -> str:
     """Return the figures for people: those of the run, then a line for each phase."""
     lines = [f"{key.replace('_', ' '):<22}{value}" for key, value in result.items() if key != "phases"]
-    head = ("phase", "lasted s", "lost", "also", "back p50 s", "p99", "last", "events", "delay p50 ms", "p99", "max")
-    keys = ("name", "seconds", "connections", "also_lost", "back_p50_s", "back_p99_s", "back_last_s", "measured")
+    head = (
+        "phase",
+        "lasted s",
+        "lost",
+        "back p50 s",
+        "p99",
+        "last",
+        "also",
+        "last",
+        "events",
+        "delay p50 ms",
+        "p99",
+        "max",
+    )
+    keys = ("name", "seconds", "connections", "back_p50_s", "back_p99_s", "back_last_s")
+    keys += ("also_lost", "also_last_s", "measured")
     keys += ("delay_p50_ms", "delay_p99_ms", "delay_max_ms")
     rows = [head, *(tuple("-" if row[key] is None else str(row[key]) for key in keys) for row in result["phases"])]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines += ["", '"lost": to the brokers that were hit; "also": to the others; "last": the longest time without one']
     lines += ["", *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)]
     return "\n".join(lines)
 
@@ -364,8 +430,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def limit(phases: Sequence[Phase]) -> str:
+    """Say what the slowest of the phases waited for: the one in which the processor was used most."""
+    worst = min(phases, key=lambda phase: phase.cpu["idle"])
+    return f"{worst.name}: {cpu_shares.limit(worst.cpu)}"
+
+
 def main() -> int:
     args = arguments()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if why := rabbit_cluster.missing():
         sys.exit(why)
     isolated = rabbit_cluster.enter_namespace()
@@ -389,14 +463,14 @@ def main() -> int:
         "readings_a_second": args.nodes * READINGS_A_SECOND,
         "started_a_second": args.ramp or "all at once",
         "node_cpu_ms_a_second": round(bench.node_cpu_ms, 2),
-        "connected_within_s": round(bench.connected_within_s, 1),
-        "published_within_s": round(bench.published_within_s, 1),
+        **{f"{what}_within_s": round(took, 1) for what, took in bench.started_s.items()},
         "messages_a_second": round(bench.messages_a_second, 1),
         "broker_cpu_percent": [round(it, 1) for it in bench.cpu_percent],
         "broker_rss_mb": [round(it) for it in bench.rss_mb],
         "offline_at_the_end": args.nodes - list(bench.statuses.values()).count("online"),
         **judge(sent, bench.subscriber.heard, bench.phases),
     }
+    result["limit"] = limit(bench.phases)
     print(json.dumps(result) if args.json else table(result))
     faults = ("ended_early", "lost_acknowledged", "not_back", "late_back", "offline_at_the_end", "wrong_states")
     return 1 if any(result.get(key) for key in faults) else 0

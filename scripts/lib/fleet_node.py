@@ -6,6 +6,7 @@ import heapq
 import json
 import logging
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -179,6 +180,7 @@ def simulate(plan: Plan, line: Connection) -> None:
 
     While they step, "connections" is answered with those that were noted since the last time.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; what was sent is judged all the same
     sent = Sent()
     log = logging.getLogger("ferd")  # each node logs the restart of the broker
     log.setLevel(logging.INFO)

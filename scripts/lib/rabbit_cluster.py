@@ -161,7 +161,11 @@ class RabbitNode:
 
     def wait(self, within_s: float = STARTS_S) -> None:
         """Wait until it accepts MQTT connections."""
-        _wait_for(lambda: self.listens or not self.alive, within_s, f"{self.name} does not start: {self.log[-2000:]}")
+        _wait_for(
+            lambda: self.listens or not self.alive,
+            within_s,
+            f"{self.name} does not accept connections after {within_s:.0f} s",
+        )
         if not self.alive:
             sys.exit(f"{self.name} ended: {(self._folder / 'console').read_text(errors='replace')[-2000:]}")
 

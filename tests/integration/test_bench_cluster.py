@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ LIB = Path(__file__).parents[2] / "scripts/lib"
 sys.path.insert(0, str(LIB))
 
 import bench_cluster  # noqa: E402
+import cpu_shares  # noqa: E402
 import rabbit_cluster  # noqa: E402
 from bench_cluster import Heard, Phase, judge, table, times_back  # noqa: E402
+from cpu_shares import CpuShares  # noqa: E402
 from fleet_node import Sent  # noqa: E402
 
 A, B = "10.0.0.1:1883", "10.0.0.2:1883"
@@ -57,8 +60,38 @@ def test_connections_to_a_sound_broker_that_broke_are_counted():
     connections = [("x", 1.0, A), ("y", 1.0, B), ("y", 12.0, ""), ("y", 13.0, B)]
     result = judge(sent(connections=connections), Heard(), [Phase("cut off", 10.0, (A,), 10.0, 20.0)])
     row = result["phases"][0]
-    assert (row["connections"], row["also_lost"], row["not_back"]) == (1, 1, 1)
+    assert (row["connections"], row["also_lost"], row["also_last_s"], row["not_back"]) == (1, 1, 1.0, 1)
     assert "cut off" in table(result)
+
+
+def test_a_node_that_stays_away_counts_though_nothing_was_done_to_its_broker():
+    """493 of 500 nodes were away at the end of a run, and the table showed no late one."""
+    connections = [("x", 1.0, B), ("y", 1.0, B), ("x", 12.0, ""), ("y", 13.0, ""), ("y", 93.0, A)]
+    result = judge(sent(connections=connections), Heard(), [Phase("restart 1", 10.0, (A,), 10.0, 20.0)])
+    assert (result["not_back"], result["late_back"]) == (1, 1)
+
+
+def test_it_says_what_was_the_limit():
+    busy = Phase("restart 1", 0.0, cpu={"brokers": 0.6, "nodes": 0.2, "other work": 0.18, "idle": 0.02})
+    calm = Phase("steady", 0.0, cpu={"brokers": 0.1, "nodes": 0.1, "other work": 0.1, "idle": 0.7})
+    assert bench_cluster.limit([calm, busy]).startswith("restart 1: the processor, mostly brokers (brokers 60 %")
+    assert "not the processor" in bench_cluster.limit([calm])
+
+
+def test_the_processor_is_shared_out(tmp_path: Path):
+    used = [[1.0, 2.0], [1.0, 2.0], [3.0, 0.5], [3.5]]
+    shares = CpuShares({"brokers": lambda: used.pop(0) if len(used) > 1 else used[0]}, 100)
+    try:
+        before = shares.totals()
+        time.sleep(0.2)
+        after = shares.totals()
+        assert 0 <= after["brokers"] - before["brokers"] <= 2.5  # the second process began again: 2 and 0.5
+        parts = cpu_shares.shares(
+            {"brokers": 1.0, "all": 10.0, "idle": 4.0}, {"brokers": 3.0, "all": 20.0, "idle": 9.0}
+        )
+        assert parts == pytest.approx({"brokers": 0.2, "other work": 0.3, "idle": 0.5})
+    finally:
+        shares.stop()
 
 
 def test_without_rabbitmq_it_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

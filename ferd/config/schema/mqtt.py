@@ -14,6 +14,10 @@ from ferd.config.schema.values import LEVELS_PATTERN, File, Flag, Section, Whole
 def _bare_host(host: str) -> str:
     """Return a host name or address; an IPv6 address without its brackets."""
     address = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not address.strip():
+        raise ValueError("it is empty: write the name or the address of a broker")
+    if re.match(r"_[^.]+\._(tcp|udp)\.", address):
+        raise ValueError("SRV records are not read: write the names of the brokers themselves, as hosts")
     if ":" in address:
         try:
             ipaddress.IPv6Address(address)
@@ -41,10 +45,18 @@ def _server(text: str) -> tuple[str, int | None]:
 
 
 def _servers(texts: list[str]) -> list[str]:
-    servers = [_server(text) for text in texts]
+    servers = [_key(*_server(text)) for text in texts]
     if len(set(servers)) < len(servers):
         raise ValueError("one of them is listed twice")
     return texts
+
+
+def _key(host: str, port: int | None) -> tuple[str, int | None]:
+    """Return what is equal for two spellings of one server."""
+    try:
+        return str(ipaddress.ip_address(host)), port
+    except ValueError:
+        return host.casefold().removesuffix("."), port
 
 
 def _topic_prefix(prefix: str) -> str:
@@ -118,7 +130,10 @@ class MqttConfig(Section):
         """Host and port of each broker in the order of preference: `host`, unless only `hosts` is set, and `hosts`."""
         more = [(host, port or self.port) for host, port in map(_server, self.hosts)]
         first = [(self.host, self.port)] if "host" in self.model_fields_set or not more else []
-        return tuple(dict.fromkeys([*first, *more]))
+        found: dict[tuple[str, int | None], tuple[str, int]] = {}
+        for server in (*first, *more):
+            found.setdefault(_key(*server), server)
+        return tuple(found.values())
 
     @property
     def discovery_form(self) -> Literal["device", "components"] | None:

@@ -11,6 +11,7 @@ import logging
 import select
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -36,6 +37,12 @@ from ferd.outputs.mqtt.broker_settings import BrokerSettings
 from ferd.outputs.mqtt.requests import IncomingMessage
 from ferd.outputs.mqtt.server_limits import ServerLimits, packet_size
 from ferd.topics import Message
+
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+except ImportError:  # Windows
+    ioctl = None  # type: ignore[assignment]
 
 Protocol = Literal["5", "3.1.1"]
 
@@ -257,6 +264,19 @@ class MqttConnection:
             return None
         owed = [at for at in (self.waits_since(), self._client.pinged_at) if at is not None]
         return max(min(owed), self._client.heard_at) if owed else None
+
+    def unreceived(self) -> int | None:
+        """Return how many bytes the other machine has not received, by the acknowledgements of TCP.
+
+        None where the system does not say (it is Linux that does), or without a socket.
+        """
+        line: Any = self._client.socket()
+        if line is None or ioctl is None:
+            return None
+        try:
+            return int(struct.unpack("i", ioctl(line.fileno(), TIOCOUTQ, struct.pack("i", 0)))[0])
+        except (OSError, ValueError):  # closed
+            return None
 
     def waits_since(self) -> float | None:
         """Return when the oldest message was sent that is not acknowledged; None when all are."""

@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from ferd.errors import FerdError
 from ferd.outputs.mqtt.broker_settings import OUR_CERTIFICATE, BrokerSettings, explain
 from ferd.outputs.mqtt.client import MqttConnection, OnRefused, Protocol, Wake
+from ferd.outputs.mqtt.failover import read_reference
 from ferd.outputs.mqtt.publisher import ANSWER_WAITS_S
 from ferd.outputs.mqtt.requests import IncomingMessage
 
+NO_ANSWER = "no answer"
+ELSEWHERE = "names another server:"
 RETRY_S = 2.0
 NAP_S = 0.5
 MAX_INCOMING = 1_048_576
@@ -109,8 +112,11 @@ def _connect(
             return None, f"{error.strerror or error}. Is it running? See [mqtt] host and port, or --host and --port"
         if connection.connected:
             return connection, ""
-        reason = f"{connection.answer or connection.ended or 'no answer'}"
-        if connection.bad_credentials:
+        reason = f"{connection.answer or connection.ended or NO_ANSWER}"
+        other = read_reference(connection.other_server or "", settings.port)
+        if other is not None:
+            reason = f"{ELSEWHERE} {other[0]}:{other[1]} ({connection.answer})"
+        elif connection.bad_credentials:
             reason += ". Check mqtt.username and mqtt.password_file"
         elif settings.tls and connection.answer is None:
             reason += f"; {OUR_CERTIFICATE}"

@@ -15,14 +15,17 @@ from dataclasses import dataclass, field
 
 from ferd import topics
 
-WATCHED = (topics.NODE_STATUS, topics.NODE_INFO, topics.CAMERA_STATUS, topics.ALERT)
+WATCHED = (topics.NODE_STATUS, topics.NODE_INFO, topics.CAMERA_STATUS, topics.STATE, topics.ALERT)
+"""What may stay as it is for hours: in an empty room no state follows. Each costs a subscription, and with MQTT 3.1.1
+its own messages come back, so `health` (every minute), fatigue and the switches are not here: see ``has_twin``."""
 FIRST_INTERVAL_S = 10.0
 LONGEST_INTERVAL_S = 60.0
 """Below the 90 s after which a user looks for the reason why a living camera is shown as offline."""
 CALM_AFTER_S = 600.0
 """A topic that nobody wrote to for this long is repaired at once again."""
-REMEMBERED = 8
-"""Values of a topic that we sent and may hear again: from a broker of MQTT 3.1.1, or through a bridge."""
+REMEMBERED = 16
+"""Values of a topic that we sent and may hear again: from a broker of MQTT 3.1.1, or through a bridge. As many as may
+be in flight."""
 TWIN_AGAIN_S = 3600.0
 """Interval of the log lines about another device that stays."""
 
@@ -63,6 +66,11 @@ class OwnTopics:
     def is_own(self, topic: str) -> bool:
         """Return whether values on this topic are watched."""
         return any(it.names_in(topic) is not None and f"ferd/{self.node}/" in topic for it in WATCHED)
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether another device was noticed. When it goes, every retained topic may hold a value of its own."""
+        return self.twin is not None
 
     def sent(self, topic: str, payload: bytes) -> None:
         """Note that we sent a value on a topic that is watched."""

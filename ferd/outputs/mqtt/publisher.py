@@ -23,6 +23,7 @@ from ferd.outputs.mqtt.connection_policy import STABLE_AFTER_S, Backoff, Connect
 from ferd.outputs.mqtt.failover import Failover, Server
 from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
 from ferd.outputs.mqtt.own_topics import OwnTopics
+from ferd.outputs.mqtt.protocol_memory import ProtocolMemory
 from ferd.outputs.mqtt.quarantine import Quarantine
 from ferd.outputs.mqtt.requests import IncomingMessage, command_topics, filters
 from ferd.outputs.mqtt.server_limits import ServerLimits
@@ -32,8 +33,8 @@ from ferd.topics import Message
 ANSWER_WAITS_S: dict[Protocol, float] = {"5": 2.5, "3.1.1": 5.0}
 """A broker may never answer a version 5 connect (amqtt 0.12), so after silence the older version is tried."""
 LONGEST_PATIENCE = 8.0
-"""The waits for an answer double up to this factor while a broker is silent: a cluster that a whole fleet returns to is
-slow, and clients that give up and come again keep it so (measured: 1000 of them, RabbitMQ)."""
+"""The waits for an answer double up to this factor while a broker is silent, until a connection lasts: a cluster that a
+whole fleet returns to is slow, and clients that give up and come again keep it so (measured: 500 of them, RabbitMQ)."""
 GOODBYE_WAITS_S = 1.0
 STOP_WAITS_S = 1.4
 NAP_S = 1.0
@@ -45,6 +46,10 @@ ACKNOWLEDGED_WITHIN_S = 180.0
 SILENT_AFTER_S = 15.0
 """Leave one of several brokers that owes an answer and sends nothing: its machine is gone, and TCP does not notice. A
 single broker has the 40 s of the MQTT keepalive: a busy one gains nothing from clients that connect again."""
+BUSY_FACTOR = 2.0
+"""The same for a broker whose machine has received all: it is busy or hangs. While one of three RabbitMQ nodes
+restarted, the others answered nothing for more than 15 s, all 500 ferds left them, and the cluster did not recover from
+their return."""
 TOO_LARGE_REMEDY = "let the broker accept larger messages: max_packet_size, message_size_limit in mosquitto.conf"
 SAME_NAME_REMEDY = "two devices share a name: set node.name to another one on one of them"
 SAME_IDENTITY_REMEDY = (
@@ -117,7 +122,7 @@ class Publisher:
         self._republish_at: float | None = None
         self._identity, self._own = identity, OwnTopics(node, run)
         self._last_messages: Sequence[Message] | None = None
-        self._first: Protocol = prefer
+        self._protocols = ProtocolMemory(prefer)
         self._refused_topics: set[str] = set()
         self._refused_filters: set[str] = set()
         self._skipped_topics: set[str] = set()
@@ -218,15 +223,21 @@ class Publisher:
     def _attempt(self, wake: Wake) -> Ending:
         """Run one connection, with the version that is to be tried first or else the other one.
 
-        A broker that starts or is busy may be silent once, so the next connection tries the first version again.
+        A broker that starts or is busy may be silent once, so only one that refuses a version is remembered.
         """
-        other: Protocol = "3.1.1" if self._first == "5" else "5"
-        ending = self._connection(self._first, wake)
+        first = self._protocols.first()
+        other: Protocol = "3.1.1" if first == "5" else "5"
+        ending = self._connection(first, wake)
         if ending.kind == "will" and not self._stopping.is_set():
-            ending = self._connection(self._first, wake)
+            ending = self._connection(first, wake)
+        if self._began is not None:
+            self._protocols.accepted(first)
         if ending.kind in ("silent", "protocol") and not self._stopping.is_set():
+            was_refused = ending.kind == "protocol"
             ending = self._connection(other, wake)
-        if ending.kind == "silent":
+            if self._began is not None:
+                self._protocols.accepted(other, other_was_refused=was_refused)
+        if ending.kind == "silent" or self._is_useless:
             self._patience = min(LONGEST_PATIENCE, 2 * self._patience)
         return ending
 
@@ -268,12 +279,12 @@ class Publisher:
         """Run from the broker's acceptance until one side ends the connection."""
         self._began = began = time.monotonic()
         self._failover.connected(began)
-        self._patience = 1.0
         self._introduce(connection, began)
         is_back_due = self._serve(connection)
         lasted_s = time.monotonic() - began
-        if lasted_s >= STABLE_AFTER_S:
+        if lasted_s >= STABLE_AFTER_S and not self._is_useless:
             self._failover.was_stable()
+            self._patience = 1.0
         if not connection.connected:
             kind: Kind = "taken" if connection.taken_over else "lost"
             served = connection.has_served and not self._is_useless
@@ -344,8 +355,8 @@ class Publisher:
                 self._is_useless = True
                 return False
             since = connection.silent_since() if self._settings.servers else None
-            if since is not None and now - since > SILENT_AFTER_S:
-                connection.ended = f"no answer for {SILENT_AFTER_S:.0f} s"
+            if since is not None and now - since > SILENT_AFTER_S and now - since > self._silence_s(connection):
+                connection.ended = f"no answer for {now - since:.0f} s"
                 self._is_useless = True
                 return False
             wait_s = self._tick()
@@ -355,6 +366,11 @@ class Publisher:
             self._send_due(connection, now, 0 if is_waiting else room)
             connection.run_once(min(wait_s, self._nap(connection, now)))
         return False
+
+    def _silence_s(self, connection: MqttConnection) -> float:
+        """Return how long a broker that owes an answer may send nothing; the keepalive bounds it."""
+        is_reached = connection.unreceived() == 0
+        return SILENT_AFTER_S * self._patience * (BUSY_FACTOR if is_reached else 1.0)
 
     def _send_due(
         self, connection: MqttConnection, now: float, room: int = EVENT_RING, *, at_the_end: bool = False
@@ -388,6 +404,8 @@ class Publisher:
         for topic in self._own.due(now):
             if topic == topics.node_status(self._node):
                 connection.send(topics.node_status_message(self._node, "online"), now)
+                if self._own.has_twin:
+                    self._outbox.republish()
             else:
                 self._outbox.resend(topic)
 

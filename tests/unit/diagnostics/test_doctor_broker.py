@@ -148,7 +148,7 @@ def test_the_recoveries_of_a_camera_are_reported():
 def test_beside_a_running_ferd_nothing_is_disturbed(tmp_path):
     with mosquitto(tmp_path) as server, Ear(server.port) as ear:
         with ferd("run", "--source", "demo", folder=tmp_path, environ=broker_environ(server.port)):
-            ear.wait("ferd/test-pi/camera/status", "online", 15)
+            ear.wait("ferd/test-pi/camera/status", "online", 60)
             wait_for(lambda: ear.payloads("ferd/test-pi/health"), 15)
             before = len(ear.payloads("ferd/test-pi/status"))
             found = examine(server.port, node="test-pi")

@@ -55,3 +55,10 @@ def test_a_finding_of_several_lines_stays_in_its_column(capsys):
     show(error("camera", "there is none\npicamera2 is not installed", "plug one in"))
     lines = capsys.readouterr().out.splitlines()
     assert [line.index(word) for line, word in zip(lines, ("there", "picamera2", "->"), strict=True)] == [18, 18, 18]
+
+
+def test_a_long_name_is_not_glued_to_what_was_found(capsys: pytest.CaptureFixture[str]):
+    """Of several brokers each is named with its address."""
+    printer = FindingPrinter(as_json=False)
+    printer(error("broker 127.0.0.1:18840", "127.0.0.1:18840: Connection refused", "start it"))
+    assert "broker 127.0.0.1:18840 127.0.0.1:18840: Connection refused" in capsys.readouterr().out

@@ -72,7 +72,7 @@ def test_hosts(given: str, host: str):
         ("192.168.1.2:8883", "port = "),
         ("mqtt://broker", "mqtt://"),
         ("user:hush@broker", "user name"),
-        ("", "only the name"),
+        ("", "it is empty"),
         ("a b", "blanks"),
         ("::zz", "only the name"),
         ("broker,other", "only the name"),

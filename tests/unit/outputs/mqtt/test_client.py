@@ -161,3 +161,17 @@ def test_a_topic_that_is_not_utf_8_is_ignored_and_the_connection_goes_on(caplog:
         wake.close()
         broker.join(5)
     assert [it.levelno for it in caplog.records if "not UTF-8" in it.getMessage()] == [logging.DEBUG]
+
+
+def test_whether_the_other_machine_receives_is_known(broker: Mosquitto):
+    """A frozen broker's machine acknowledges what comes, until its buffers are full."""
+    with linked(broker, "5") as link:
+        broker.freeze()
+        link.send(Message("ferd/hall/desk/state", b"{}", qos=1), time.monotonic())
+        wait_for(lambda: link.unreceived() == 0)
+        link.send(Message("ferd/hall/desk/state", b"x" * 60_000_000), time.monotonic())
+        link.run_once(0.1)
+        time.sleep(0.5)
+        assert link.unreceived()
+        broker.thaw()
+    assert link.unreceived() is None, "without a socket"

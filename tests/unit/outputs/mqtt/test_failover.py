@@ -127,6 +127,7 @@ def test_two_servers_that_refer_to_each_other_are_left():
         ({"hosts": ["a", "b:8883"]}, (("a", 1883), ("b", 8883))),
         ({"host": "a", "port": 1, "hosts": ["b", "[::1]:2", "::1"]}, (("a", 1), ("b", 1), ("::1", 2), ("::1", 1))),
         ({"host": "a", "hosts": ["a:1883", "b"]}, (("a", 1883), ("b", 1883))),
+        ({"host": "A.lan", "hosts": ["a.lan.", "a.lan:1883", "b"]}, (("A.lan", 1883), ("b", 1883))),
     ],
 )
 def test_the_servers_of_a_configuration(given: dict[str, object], servers: object):
@@ -135,9 +136,26 @@ def test_the_servers_of_a_configuration(given: dict[str, object], servers: objec
     assert tuple((it.host, it.port) for it in settings.each()) == servers
 
 
-@pytest.mark.parametrize("hosts", [["a", "a"], ["a b"], ["a:0"], ["a:70000"], ["me:hush@a"], [""], ["mqtt://a:1"]])
-def test_wrong_servers_are_refused(hosts: list[str]):
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("hosts", "why"),
+    [
+        (["a", "a"], "listed twice"),
+        (["A.lan", "a.lan"], "listed twice"),
+        (["a.lan.:1884", "a.lan:1884"], "listed twice"),
+        (["fd00::3", "[fd00:0::3]"], "listed twice"),
+        (["a b"], "without blanks"),
+        (["a:0"], "from 1 to 65535"),
+        (["a:70000"], "from 1 to 65535"),
+        (["me:hush@a"], "without a user name"),
+        (["mqtt://a:1"], "without mqtt://"),
+        ([""], "it is empty"),
+        ([" "], "it is empty"),
+        (["_mqtt._tcp.example.org"], "SRV records are not read"),
+        (["_secure-mqtt._tcp.example.org:8883"], "SRV records are not read"),
+    ],
+)
+def test_wrong_servers_are_refused(hosts: list[str], why: str):
+    with pytest.raises(ValidationError, match=why):
         MqttConfig(hosts=hosts)
 
 
@@ -208,6 +226,30 @@ def test_a_server_that_falls_silent_is_left_and_nothing_is_lost(
     assert not lines(caplog, "absent")
 
 
+def test_a_server_that_receives_and_does_not_answer_is_given_more_time(
+    tmp_path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """It is busy: a fleet that leaves it and comes again keeps it so."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(publisher_module, "SILENT_AFTER_S", 0.5)
+    monkeypatch.setattr(publisher_module, "BUSY_FACTOR", 60.0)
+    (tmp_path / "two").mkdir()
+    with (
+        mosquitto(tmp_path) as first,
+        mosquitto(tmp_path / "two") as second,
+        publishing(outbox, first.port, second.port) as publisher,
+    ):
+        with Ear(first.port) as before:
+            before.wait(STATE, timeout_s=10)
+            first.freeze()
+            outbox.put(topics.state_message("hall", "desk", State("fear", 0.8, 1, 0.0, 2)), time.monotonic())
+            time.sleep(2)
+            first.thaw()
+            wait_for(lambda: any('"fear"' in payload for payload in before.payloads(STATE)), 10)
+        assert publisher.status.server.endswith(str(first.port))
+    assert not lines(caplog, "lost")
+
+
 @contextmanager
 def server_that_keeps_nothing() -> Iterator[int]:
     """Accept every MQTT 5 connection and acknowledge no message, as a cluster without a quorum may."""
@@ -276,6 +318,34 @@ def test_a_slow_server_is_given_more_time_each_time(tmp_path: Path, outbox: Outb
             stopping.set()
             for thread in threads:
                 thread.join()
+
+
+def test_a_server_that_refuses_version_5_is_not_asked_for_it_each_time(outbox: Outbox):
+    """RabbitMQ 3.10 closes such a connection and writes 100 lines: with a fleet that returns it gets no further."""
+    versions: list[int] = []
+    stopping = threading.Event()
+
+    def serve() -> None:
+        while not stopping.is_set():
+            with suppress(TimeoutError, OSError), server.accept()[0] as line:
+                line.settimeout(5)
+                versions.append(line.recv(4096)[8])
+                if versions[-1] == 4:
+                    line.sendall(b"\x20\x02\x00\x00")  # accepted; and closed, so that it comes again
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with publishing(outbox, server.getsockname()[1]) as publisher:
+                publisher._protocols._chance = lambda: 0.5
+                wait_for(lambda: len(versions) >= 8, 20)
+        finally:
+            stopping.set()
+            thread.join()
+    assert versions[:4] == [5, 4, 5, 4]
+    assert set(versions[4:]) == {4}
 
 
 def test_a_single_broker_is_not_left_while_it_is_busy(
@@ -395,5 +465,14 @@ def test_doctor_names_a_server_that_never_answers(tmp_path: Path):
         config = MqttConfig(hosts=[f"127.0.0.1:{dead}", f"127.0.0.1:{alive.port}"], discovery=False)
         found = {it.about: it for it in examine(Config(mqtt=config), {})}
     assert found[f"broker 127.0.0.1:{dead}"].verdict == "error"
-    assert found[f"broker 127.0.0.1:{dead}"].remedy
+    assert found[f"broker 127.0.0.1:{dead}"].found.endswith("accepts connections and does not answer")
+    assert "quorum" in found[f"broker 127.0.0.1:{dead}"].remedy
     assert found[f"broker 127.0.0.1:{alive.port}"].verdict == "ok"
+
+
+def test_doctor_names_the_server_that_a_broker_refers_to(tmp_path: Path):
+    with mosquitto(tmp_path) as alive, server_that_refers(f"127.0.0.1:{alive.port}", when="connack") as port:
+        config = MqttConfig(host="127.0.0.1", port=port, discovery=False)
+        (found,) = [it for it in examine(Config(mqtt=config), {}) if it.about == "broker"]
+    assert found.verdict == "warning"
+    assert f"names another server: 127.0.0.1:{alive.port}" in found.found

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from brokers import Ear, mosquitto, wait_for
@@ -21,9 +22,10 @@ from ferd.outputs.mqtt.connection_policy import Backoff
 from ferd.outputs.mqtt.outbox import Outbox
 from ferd.outputs.mqtt.own_topics import LONGEST_INTERVAL_S, TWIN_AGAIN_S, OwnTopics, Twin
 from ferd.outputs.mqtt.publisher import Publisher
-from ferd.payloads import AlertState, Info
+from ferd.payloads import AlertState, Info, State
 
 STATUS, INFO, CAMERA, ALERT = "ferd/pi/status", "ferd/pi/info", "ferd/pi/desk/status", "ferd/pi/desk/alert"
+STATE, FATIGUE, SWITCH = "ferd/pi/desk/state", "ferd/pi/desk/fatigue", "ferd/pi/desk/enabled/state"
 NONE = AlertState("none", None, None, 0.0, False, [])
 
 
@@ -40,11 +42,15 @@ def lines(caplog: pytest.LogCaptureFixture, word: str) -> list[str]:
 
 
 @contextmanager
-def device(port: int, identity: str, run: str, protocol: Protocol = "5") -> Iterator[Publisher]:
+def device(
+    port: int, identity: str, run: str, protocol: Protocol = "5", switch: Literal["ON", "OFF"] = "ON"
+) -> Iterator[Publisher]:
     """One ferd called pi with a camera that is online."""
     outbox = Outbox()
     outbox.put(topics.info_message("pi", info(identity, run)), time.monotonic())
     outbox.put(topics.camera_status_message("pi", "desk", "online"), time.monotonic())
+    outbox.put(topics.STATE.message(State(None, None, 0, 0.0, 1), node="pi", camera="desk"), time.monotonic())
+    outbox.put(topics.ENABLED.message(switch, node="pi", camera="desk"), time.monotonic())
     outbox.put(topics.ALERT.message(NONE, node="pi", camera="desk"), time.monotonic())
     publisher = Publisher(
         MqttConfig(host="127.0.0.1", port=port, discovery=False),
@@ -129,7 +135,15 @@ def test_a_name_from_outside_cannot_forge_a_log_line():
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 @pytest.mark.parametrize(
     ("topic", "forged"),
-    [(STATUS, "offline"), (STATUS, ""), (CAMERA, "offline"), (CAMERA, "disabled"), (ALERT, '{"v":1}'), (INFO, "{}")],
+    [
+        (STATUS, "offline"),
+        (STATUS, ""),
+        (CAMERA, "offline"),
+        (CAMERA, "disabled"),
+        (ALERT, '{"v":1}'),
+        (INFO, "{}"),
+        (STATE, '{"v":1,"expression":"happiness","faces":1}'),
+    ],
 )
 def test_a_forged_retained_value_is_repaired_within_a_second(
     tmp_path: Path, topic: str, forged: str, protocol: Protocol
@@ -167,6 +181,35 @@ def test_the_living_one_is_online_again_soon_after_the_other_stopped(tmp_path: P
         for topic in (CAMERA, STATUS):
             wait_for(lambda topic=topic: "offline" in ear.payloads(topic))
             ear.wait(topic, "online", 3)
+
+
+def test_what_the_other_one_left_behind_is_replaced(tmp_path: Path):
+    """In an empty room its last state and its switches stayed until something changed, possibly for a day."""
+    with mosquitto(tmp_path) as broker, Ear(broker.port) as ear, device(broker.port, "ferd_aaaaaa", "a1"):
+        ear.wait(SWITCH, "ON")
+        with device(broker.port, "ferd_bbbbbb", "b1", switch="OFF"):
+            ear.wait(SWITCH, "OFF")
+            ear.wait(INFO)
+        ear.wait(STATUS, "online")
+        ear.wait(SWITCH, "ON")
+
+
+def test_states_that_come_back_from_a_broker_of_3_1_1_are_not_repaired(tmp_path: Path):
+    """It returns what ferd publishes itself: a burst of states must not begin a conversation."""
+    with (
+        mosquitto(tmp_path) as broker,
+        Ear(broker.port) as ear,
+        device(broker.port, "ferd_aaaaaa", "a1", "3.1.1") as it,
+    ):
+        ear.wait(ALERT)
+        for seq in range(2, 6):
+            state = State(None, None, 0, 0.0, seq)
+            it._outbox.put(topics.STATE.message(state, node="pi", camera="desk"), time.monotonic())
+            wait_for(lambda seq=seq: f'"seq":{seq}' in ear.wait(STATE))
+        time.sleep(0.5)
+        assert it._own.next_at() is None
+        heard = [json.loads(payload)["seq"] for payload in ear.payloads(STATE)]
+        assert heard == sorted(set(heard))
 
 
 def test_a_copied_system_is_told_to_make_a_new_machine_id(tmp_path: Path, caplog: pytest.LogCaptureFixture):
