@@ -58,7 +58,7 @@ def net_of(path: Path, shape: Shape, tiles: NDArray[np.uint8]) -> ExpressionNet:
 
 
 def read_back(net: nn.Module, last: nn.Linear, path: Path, inputs: Tensor) -> None:
-    """Give a net the weights of a file of its shape, or of fewer channels, at the scale that the usual rate is made for.
+    """Give a net the weights of a file of its shape or of fewer channels, at the scale that the usual rate is made for.
 
     What the file has not begins with random weights, and counts for nothing in the layers after it.
 
