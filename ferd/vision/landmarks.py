@@ -270,7 +270,7 @@ _IN_MIRROR = _names_in_mirror()
 def mean_of(first: LandmarkReading, second: LandmarkReading) -> LandmarkReading:
     """Return the mean of two looks at one face, of which the second, at the better crop, counts twice.
 
-    On frontal faces held back the mean error is 4.1 % of the eye distance, by two looks that are not mirrored 4.4 %.
+    On frontal faces held back the mean error is 4.35 % of the eye distance, by two looks not mirrored 4.65 %.
     """
     share = 2 / 3
     points = first.points + np.float32(share) * (second.points - first.points)

@@ -322,7 +322,7 @@ def test_card_and_file_belong_together(model):
     assert bundle.kind == "landmarks"
     assert bundle.checksum_ok
     assert bundle.card["around"] == AROUND
-    assert FILE.stat().st_size <= 250 * 1024
+    assert FILE.stat().st_size <= 250_000
     assert bundle.card["macs"] <= 8_000_000
 
 
