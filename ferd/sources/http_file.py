@@ -10,7 +10,7 @@ from ferd.sources.http import HttpClient, HttpReply
 MAX_PACKET_BYTES = 8 << 20
 """Between two packets. A key frame of 4K has 1 to 3 MB. Of an endless one FFmpeg keeps two to four times as much."""
 NEAR = 1 << 20
-"""Bytes that are passed over rather than asked for anew."""
+"""Bytes that are passed over rather than asked for again."""
 
 
 class HttpFile:

@@ -1,8 +1,8 @@
 """A connection whose waits all end at one moment, however little arrives at a time.
 
 A time limit of the system's sockets counts from the last byte, so a server that sends a byte now and then holds a
-reader for ever. Here the limit is a moment that everything expected has to meet: connecting, encryption, the head of an
-answer, a picture. `interrupt` ends a wait from another thread.
+reader without end. Here the limit is a moment that everything expected has to meet: connecting, encryption, the head of
+an answer, a picture. `interrupt` ends a wait from another thread.
 """
 
 from __future__ import annotations

@@ -44,6 +44,9 @@ LABELS = (
     *("chin", "jaw_right", "jaw_left", "cheek_right", "cheek_left"),
     *("right_iris", "left_iris"),
 )
+_SIDES = {"right": "left", "left": "right"}
+IN_MIRROR = [LABELS.index("_".join(_SIDES.get(word, word) for word in label.split("_"))) for label in LABELS]
+"""The landmark that each one becomes in a mirror."""
 VALUES = 4 + 2 * len(LABELS)
 """Outputs: presence (a logit), yaw, pitch, roll (degrees / ANGLE), then x and y of each landmark in half crops."""
 ANGLE = 45.0
@@ -214,7 +217,6 @@ class LandmarkModel:
                 "expected; file and card are of different versions"
             )
         self._lookup = bundle.input.lookup_table(self.network.input)
-        self._finite = self.network.outputs[0].quantised
 
     def read(self, image: Image, where: Sequence[float] | LandmarkReading | Crop) -> LandmarkReading | None:
         """Read the face at a detector's box (x, y, width, height), at the landmarks of the frame before, or in a crop.
@@ -236,8 +238,7 @@ class LandmarkModel:
             return None
         tile = cut(image, crop)
         values = mirrored(self.values(np.asarray(cv2.flip(tile, 1), np.uint8))) if mirror else self.values(tile)
-        # The bytes of a quantised output cannot stand for anything else.
-        return reading(values, crop) if self._finite or np.isfinite(values).all() else None
+        return reading(values, crop) if np.isfinite(values).all() else None
 
     def values(self, crop: Image) -> NDArray[np.float32]:
         """Return the network's outputs, (VALUES,) float32, for a crop of (SIDE, SIDE) gray."""
@@ -252,19 +253,9 @@ def mirrored(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the network's outputs, (VALUES,), for the mirror image of the crop that it was given."""
     swapped = values.copy()
     swapped[[1, 3]] *= -1  # yaw and roll
-    swapped[4:] = values[4:].reshape(-1, 2)[_IN_MIRROR].reshape(-1)
+    swapped[4:] = values[4:].reshape(-1, 2)[IN_MIRROR].reshape(-1)
     swapped[4::2] *= -1
     return swapped
-
-
-def _names_in_mirror() -> list[int]:
-    """Return the landmark that each one becomes in a mirror."""
-    swap = {"right": "left", "left": "right"}
-    names = ["_".join(swap.get(word, word) for word in label.split("_")) for label in LABELS]
-    return [LABELS.index(name) for name in names]
-
-
-_IN_MIRROR = _names_in_mirror()
 
 
 def mean_of(first: LandmarkReading, second: LandmarkReading) -> LandmarkReading:

@@ -78,10 +78,10 @@ def find_plugin(qemu: str, given: str | None) -> str:
 
 def arm64_python() -> tuple[list[str], dict[str, str]]:
     """Return the options and the program of QEMU for the arm64 Python, and its environment."""
-    found = sorted((BUILD / "root/usr/bin").glob("python3.*[0-9]"))
+    found = sorted((BUILD / "system/usr/bin").glob("python3.*[0-9]"))
     if not found or not (BUILD / "site/numpy").is_dir():
         raise MissingError("there is no arm64 Python in build/arm64: ./scripts/bench-arm64 --install (400 MB)")
-    return ["-L", str(BUILD / "root"), str(found[0])], {"PYTHONPATH": f"{ROOT}:{BUILD / 'site'}"}
+    return ["-L", str(BUILD / "system"), str(found[0])], {"PYTHONPATH": f"{ROOT}:{BUILD / 'site'}"}
 
 
 def own_python() -> tuple[list[str], dict[str, str]]:

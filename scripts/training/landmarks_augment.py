@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ferd.vision.landmarks import ANGLE, AROUND, CONTRAST, LABELS, LEAST_SPREAD, LEFT_EYE, RIGHT_EYE, SIDE
+from ferd.vision.landmarks import ANGLE, AROUND, CONTRAST, IN_MIRROR, LABELS, LEAST_SPREAD, LEFT_EYE, RIGHT_EYE, SIDE
 from training import landmarks_lids
 from training.landmarks_data import EMPTY, ROOM, TILE, UNIT
 
@@ -17,16 +17,7 @@ IN_VIEW, GONE = 0.9, 0.5  # share of the points inside the crop from which on it
 OFTEN = 0.3  # share of the crops that lie far off, and of those turned by up to 35 degrees
 CALM_OFTEN, CALM_PLAIN = 0.15, 0.4  # towards the end: this share, and this share of pictures as they were taken
 SPAN = (0.72, 2.0)  # side of a crop that shows a face, in extents; beyond twice this, or half, it shows none
-
-
-def mirrored() -> Tensor:
-    """Return the landmark that each one becomes in a mirror."""
-    swap = {"right": "left", "left": "right"}
-    names = ["_".join(swap.get(word, word) for word in label.split("_")) for label in LABELS]
-    return torch.tensor([LABELS.index(name) for name in names])
-
-
-MIRRORED = mirrored()
+MIRRORED = torch.tensor(IN_MIRROR)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def failure(source: StreamCamera) -> str:
         return str(error)
     finally:
         source.close()
-    pytest.fail("it read for ever")
+    pytest.fail("it read without end")
 
 
 def heads(connection: socket.socket) -> None:
