@@ -31,7 +31,7 @@ ABOUT = {
 LIBRARIES = ("paho-mqtt", "pydantic", "rich")
 """Of the dependencies in pyproject.toml, those that are taken as they are."""
 RUNTIME = ("tflite-runtime==2.14.0", "numpy<2", "opencv-python-headless<4.12")
-"""The rest. LiteRT 2.3 crashes under QEMU 7.2 (in allocate_tensors, with every -cpu); its predecessor, for Python 3.11,
+"""The rest. LiteRT 2.3 crashes under QEMU 7.2 with each processor that was tried; its predecessor, for Python 3.11,
 runs. Its networks need other numbers of instructions than LiteRT's; everything around them is the same."""
 
 
@@ -91,7 +91,7 @@ def own_python() -> tuple[list[str], dict[str, str]]:
 
 def count(command: Sequence[str], environ: dict[str, str], way: str, frames: int) -> int:
     """Run one way, and return the instructions of the whole process."""
-    # The same hashes and one thread: what is left differs by a millionth from run to run.
+    # The same hashes and one thread: two runs then give the same count to four digits.
     fixed = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
