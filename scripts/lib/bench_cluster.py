@@ -25,7 +25,7 @@ import cpu_shares
 import rabbit_cluster
 from bench_fleet import LAST_STATE_S, TICKS, Fleet, percentile, process_cpu_s
 from cpu_shares import CpuShares, Shares
-from fleet_node import READINGS_A_SECOND, Sent
+from fleet_node import READINGS_A_SECOND, Sent, per_process
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from rabbit_cluster import Cluster, RabbitNode
@@ -418,7 +418,7 @@ def table(result: dict[str, Any]) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=1000)
-    parser.add_argument("--per-process", type=int, default=250, help="nodes in one process")
+    parser.add_argument("--per-process", type=per_process, default=125, help="nodes in one process")
     parser.add_argument("--ramp", type=float, default=5, help="nodes that are started in a second; 0: all at once")
     parser.add_argument("--minutes", type=float, default=10, help="time with a whole cluster; the faults come on top")
     parser.add_argument("--seed", type=int, default=1, help="which brokers are hit, and the faces")

@@ -26,7 +26,7 @@ from typing import Any
 
 import fleet_model
 import numpy as np
-from fleet_node import READINGS_A_SECOND, Plan, Sent, simulate
+from fleet_node import READINGS_A_SECOND, Plan, Sent, per_process, simulate
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -208,7 +208,7 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=500)
-    parser.add_argument("--per-process", type=int, default=100, help="nodes in one process")
+    parser.add_argument("--per-process", type=per_process, default=100, help="nodes in one process")
     parser.add_argument("--seconds", type=float, default=60, help="how long the steady part is measured")
     parser.add_argument("--every", type=float, default=20, help="mean seconds for which a face keeps its expression")
     parser.add_argument("--away", type=float, default=5, help="seconds for which the broker is away")

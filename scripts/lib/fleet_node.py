@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import json
 import logging
@@ -30,6 +31,17 @@ LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutr
 READINGS_A_SECOND = 2.0
 NOBODY = 0.15
 """Probability that an expression is followed by an empty room."""
+
+
+MOST_PER_PROCESS = 150
+"""paho waits with select, which takes file descriptors below 1024 only, and each node has five."""
+
+
+def per_process(text: str) -> int:
+    """Read how many nodes one process simulates. Raises argparse.ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_PER_PROCESS:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to {MOST_PER_PROCESS}: more processes are made instead")
+    return int(text)
 
 
 class Plan(NamedTuple):

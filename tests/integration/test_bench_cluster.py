@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ import cpu_shares  # noqa: E402
 import rabbit_cluster  # noqa: E402
 from bench_cluster import Heard, Phase, judge, table, times_back  # noqa: E402
 from cpu_shares import CpuShares  # noqa: E402
-from fleet_node import Sent  # noqa: E402
+from fleet_node import MOST_PER_PROCESS, Sent, per_process  # noqa: E402
 
 A, B = "10.0.0.1:1883", "10.0.0.2:1883"
 
@@ -35,6 +36,13 @@ def test_a_node_is_back_with_its_first_connection_after_the_fault():
     connections = [("x", 1.0, A), ("y", 1.0, B), ("z", 2.0, A), ("x", 11.0, ""), ("x", 14.0, B), ("x", 15.0, "")]
     phase = Phase("kill -9", 10.0, (A,), 10.0, 20.0)
     assert times_back(phase, connections) == {"x": 4.0, "z": None}
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", str(MOST_PER_PROCESS + 1)])
+def test_a_process_is_not_given_more_nodes_than_it_can_wait_for(text):
+    assert per_process(str(MOST_PER_PROCESS)) == MOST_PER_PROCESS
+    with pytest.raises(argparse.ArgumentTypeError, match="more processes"):
+        per_process(text)
 
 
 def test_what_happened_before_the_quorum_was_there_again_does_not_count():
