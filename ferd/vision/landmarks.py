@@ -230,8 +230,15 @@ class LandmarkModel:
         result = None if crop is None else self._look(image, crop)
         if result is None or isinstance(where, (LandmarkReading, Crop)) or result.presence < PRESENT:
             return result
-        again = self._look(image, crop_of_points(result.points, result.roll), mirror=True)
-        return result if again is None else mean_of(result, again)
+        return self.read_again(image, result)
+
+    def read_again(self, image: Image, first: LandmarkReading) -> LandmarkReading:
+        """Look a second time at a new face, at its own landmarks and in the mirror, and return the mean of both looks.
+
+        Its presence is that of the second look. Returns the first look where the second is not possible.
+        """
+        again = self._look(image, crop_of_points(first.points, first.roll), mirror=True)
+        return first if again is None else mean_of(first, again)
 
     def _look(self, image: Image, crop: Crop, *, mirror: bool = False) -> LandmarkReading | None:
         if not readable(image, crop):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -45,6 +47,8 @@ NEAR = 0.2
 """Least overlap of a face in the second pass with the doubtful box, which is often a rough one."""
 SAME_FACE = 0.4
 """Boxes that overlap by more than this are one face. Heads side by side overlap less."""
+
+IsFace = Callable[[Image, Face], bool]
 
 
 def letterbox(image: Image, size: tuple[int, int]) -> tuple[Image, float]:
@@ -125,7 +129,11 @@ def weighted_nms(rows: NDArray[np.float32], least_overlap: float = SAME_FACE) ->
 
 
 class FerdDetector:
-    """Detect faces with the shipped `face` model. It sees gray only, so infrared images are as good as any."""
+    """Detect faces with the shipped `face` model. It sees gray only, so infrared images are as good as any.
+
+    Attributes:
+        is_face: another model's word on doubtful faces that the second pass does not find; None: they are none.
+    """
 
     name = "face"
     gray = True
@@ -144,6 +152,7 @@ class FerdDetector:
         if bundle.input is None or bundle.input.colour != "gray" or bundle.card.get("kind") != "face":
             raise ModelError(f"{bundle.path}: is not a face model of ferd: its card does not say so")
         self._network = load_network(bundle)
+        self.is_face: IsFace | None = None
         spec = bundle.input
         self.size = (spec.width, spec.height)
         self._cells = grid(self.size)
@@ -169,7 +178,7 @@ class FerdDetector:
             faces = _joined(faces, self._upper_part(frame))
         faces = [face for face in faces if max(face.box.w, face.box.h) >= self._min_face]
         certain = [face for face in faces if face.score >= self._certain]
-        refined = [seen for face in self._doubtful(faces, certain) for seen in self._refine(frame.image, face)]
+        refined = [seen for face in self._doubtful(faces, certain) for seen in self._second_look(frame.image, face)]
         return _joined(certain, refined) if refined else certain
 
     def _faces(self, image: Image, width: int, height: int) -> list[Face]:
@@ -182,6 +191,12 @@ class FerdDetector:
         least = BESIDE if certain else self._lowest
         wanted = [face for face in faces if least <= face.score < self._certain]
         return [face for face in wanted if not any(contains(s.box, face.box.centre) for s in certain)][:REFINE_LIMIT]
+
+    def _second_look(self, image: Image, face: Face) -> list[Face]:
+        seen = self._refine(image, face)
+        if not seen and self.is_face is not None and self.is_face(image, face):
+            return [replace(face, score=self._certain)]
+        return seen
 
     def _refine(self, image: Image, face: Face) -> list[Face]:
         """Search a doubtful face again, upright and REFINE_SIDE pixels high. Returns [] when no face is found there.

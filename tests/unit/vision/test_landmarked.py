@@ -1,5 +1,8 @@
 """A detector with the landmarks model beside it: where eyes, nose and mouth really are."""
 
+import math
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from ferd.sources.demo import load_portrait
 from ferd.types import Frame
 from ferd.vision.detectors.ferd import FerdDetector
 from ferd.vision.detectors.landmarked import LandmarkedDetector, with_landmarks
+from ferd.vision.geometry import head_roll
+from ferd.vision.landmarks import crop_of_box
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,54 @@ def test_a_tilted_head_is_seen_upright(closer, portrait, degrees):
     wanted = np.array(upright.points) @ matrix[:, :2].T + matrix[:, 2]
     assert distance(there.points, wanted) < 0.04 * upright.box.w
     assert there.landmarks.roll - upright.landmarks.roll == pytest.approx(-degrees, abs=5)
+
+
+def with_lenses(portrait, points, brightness):
+    """Opaque lenses over both eyes."""
+    right, left = np.array(points.right_eye), np.array(points.left_eye)
+    apart, picture = np.linalg.norm(left - right), portrait.copy()
+    for middle in (right, left):
+        axes = (round(0.3 * apart), round(0.22 * apart))
+        cv2.ellipse(picture, tuple(int(v) for v in middle), axes, 0, 0, 360, (brightness,) * 3, -1)
+    return picture
+
+
+@pytest.mark.parametrize("brightness", [20, 90, 230])
+def test_a_face_that_the_detector_doubts_counts_when_the_landmarks_are_certain(portrait, brightness):
+    detector = FerdDetector(find_bundle("face"), 40)
+    closer = with_landmarks(detector)
+    (seen,) = closer(Frame(0.0, portrait))
+    frame = Frame(0.0, with_lenses(portrait, seen.points, brightness))
+    (detector._certain, detector.threshold) = (2.0, 2.0)  # it doubts everything
+    (behind,) = closer(frame)
+    assert behind.score >= detector._certain
+    assert distance(behind.points, seen.points) < 0.1 * seen.box.w
+    detector.is_face = None
+    assert not closer(frame)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 0.98])
+def test_a_doubtful_face_of_which_one_look_is_not_certain_is_none(closer, detector, portrait, monkeypatch, level):
+    (face,) = detector(Frame(0.0, portrait))
+    assert closer.is_face(portrait, face)
+    again = closer.landmarks.read_again
+    monkeypatch.setattr(closer.landmarks, "read_again", lambda *a: replace(again(*a), presence=level))
+    assert not closer.is_face(portrait, face)
+
+
+def test_a_doubtful_face_without_a_picture_of_it_is_none(closer, detector, portrait):
+    (face,) = detector(Frame(0.0, portrait))
+    assert not closer.is_face(np.full_like(portrait, 128), face)
+    assert not closer.is_face(portrait[:8, :8], face)
+
+
+def test_a_newcomer_is_looked_at_in_the_mirror_too(closer, detector, portrait):
+    (face,) = detector(Frame(0.0, portrait))
+    roll = math.degrees(head_roll(face.points))
+    first = closer.landmarks.read(portrait, crop_of_box(face.box, roll))
+    both = closer.landmarks.read_again(portrait, first)
+    np.testing.assert_array_equal(closer.read(portrait, face).landmarks.points, both.points)
+    assert not np.array_equal(both.points, first.points)
 
 
 def test_a_face_that_the_model_does_not_see_keeps_what_the_detector_says(detector, closer, portrait):
