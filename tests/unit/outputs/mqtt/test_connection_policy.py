@@ -16,9 +16,9 @@ from ferd.outputs.mqtt.connection_policy import (
 from ferd.outputs.mqtt.server_limits import ServerLimits
 
 
-def test_the_limit_doubles_up_to_a_minute_and_starts_again():
+def test_the_limit_doubles_up_to_45_s_and_starts_again():
     backoff = Backoff(chance=lambda: 1.0)
-    assert [backoff.next() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert [backoff.next() for _ in range(8)] == [1, 2, 4, 8, 16, 32, 45, 45]
     backoff.reset()
     assert backoff.next() == 1
 
@@ -27,8 +27,8 @@ def test_the_jitter_is_full():
     assert Backoff(chance=lambda: 0.0).next() == 0
 
 
-def test_slow_is_half_a_minute_to_a_minute():
-    assert [Backoff(chance=lambda c=c: c).slow() for c in (0.0, 1.0)] == [30, 60]
+def test_slow_is_half_of_the_longest_to_all_of_it():
+    assert [Backoff(chance=lambda c=c: c).slow() for c in (0.0, 1.0)] == [22.5, 45]
 
 
 OWN = "ferd_abcdef-pi"
@@ -68,7 +68,7 @@ def test_a_client_that_took_our_connection_keeps_it_for_a_while_and_a_second_tim
         pauses.append(policy.pause_s(TAKEN))
         ids.append(policy.client_id)
     assert all(TAKEN_WAITS_S[0] <= pause_s <= TAKEN_WAITS_S[1] for pause_s in pauses[:2])
-    assert pauses[2:] == [30.0] * 4
+    assert pauses[2:] == [22.5] * 4
     assert ids[0] == OWN
     assert ids[1] == ids[2] != OWN
     assert ids[3:] == [OWN] * 3, "another id did not help"
