@@ -270,7 +270,8 @@ def report(path: Path, net: nn.Module, held: Held, folder: Path, *, faces: int) 
 
 
 def in_use(network: Network, held: Held) -> dict[str, float]:
-    """As ferd reads a new face: by the detector's box, then at its landmarks so far, and the mean of all looks."""
+    """As ferd reads a new face (by the detector's box, then at its landmarks so far; the mean of all looks), and one
+    that it follows (at the landmarks of the look before)."""
     box, roll = held.boxes, held.roll
     crops = []
     for (x, y, side), tilt in zip(box.tolist(), roll.tolist(), strict=True):
@@ -282,18 +283,24 @@ def in_use(network: Network, held: Held) -> dict[str, float]:
     figures: dict[str, float] = {}
     seen: list[LandmarkReading] = []
     for number, (mirror, share) in enumerate(((False, 1.0), *LATER_LOOKS)):
-        pixels = plain(cut(held.faces, torch.arange(len(crops)), place_of(crops))).pixels
-        values = run_file(network, pixels.flip(2) if mirror else pixels).numpy()
-        new = [reading(mirrored(v) if mirror else v, crop) for v, crop in zip(values, crops, strict=True)]
+        new = look(network, held, crops, mirror=mirror)
         seen = [mean_of(was, now, share) for was, now in zip(seen, new, strict=True)] if seen else new
         crops = [crop_of_points(r.points, r.roll) for r in seen]
-        if name := {0: "first_look", len(LATER_LOOKS): "in_use"}.get(number):
-            figures |= {f"{name}_{key}": value for key, value in reading_figures(seen, held).items()}
-    return figures
+        if number == 0:
+            followed = look(network, held, crops)
+            figures |= reading_figures("first_look", seen, held) | reading_figures("followed", followed, held)
+    return figures | reading_figures("in_use", seen, held)
 
 
-def reading_figures(seen: list[LandmarkReading], held: Held) -> dict[str, float]:
-    """Judge the readings of the held-back faces, in pixels of their tiles."""
+def look(network: Network, held: Held, crops: list[Crop], *, mirror: bool = False) -> list[LandmarkReading]:
+    """Read each held-back face in its crop."""
+    pixels = plain(cut(held.faces, torch.arange(len(crops)), place_of(crops))).pixels
+    values = run_file(network, pixels.flip(2) if mirror else pixels).numpy()
+    return [reading(mirrored(v) if mirror else v, crop) for v, crop in zip(values, crops, strict=True)]
+
+
+def reading_figures(name: str, seen: list[LandmarkReading], held: Held) -> dict[str, float]:
+    """Judge readings of the held-back faces, in pixels of their tiles. The names of the figures begin with `name`."""
     points = torch.from_numpy(np.stack([r.points for r in seen]))
     angles = torch.tensor([[r.yaw, r.pitch, r.roll] for r in seen]) / ANGLE
     batch = Batch(
@@ -306,13 +313,13 @@ def reading_figures(seen: list[LandmarkReading], held: Held) -> dict[str, float]
     )
     found = face_figures(torch.cat([torch.zeros(len(seen), 1), angles, points.flatten(1)], 1), batch, held)
     names = ("frontal", "turned", "drivers", "infrared", "yaw", "pitch", "roll", "lids_correlation")
-    figures = {name: found[name] for name in names}
+    figures = {key: found[key] for key in names}
     figures["presence"] = float(np.mean([r.presence > PRESENT for r in seen]))
     lids = np.array([(r.right_aperture + r.left_aperture) / 2 for r in seen])
     known = held.eyes > 0
     opened = held.eyes[known] == EYES.index("open")
     figures["eyes_auc"], figures["eyes_right"] = auc(lids[known], opened), best(lids[known], opened)
-    return figures
+    return {f"{name}_{key}": value for key, value in figures.items()}
 
 
 def place_of(crops: list[Crop]) -> Place:
