@@ -19,6 +19,8 @@ WIDE_OPEN = 0.25
 """The other eye of a wink stays below this all the time: in a blink both move, one a frame later."""
 EYES_YAW_DEG, EYES_PITCH_DEG = 25.0, 20.0
 """A head turned or bowed further than this hides one eye more than the other: its lids make no gestures."""
+OPEN_BEFORE_S = 0.3
+"""Both eyes were open for this long before a wink: the lids of one who laughs or makes faces move again and again."""
 BETWEEN_BLINKS_S = 0.5
 """The two blinks of a double blink are no further apart."""
 WINKS: Mapping[Side, GestureName] = {"left": "wink_left", "right": "wink_right"}
@@ -73,7 +75,8 @@ class Closures:
         self._both: float | None = None
         self._both_end = 0.0
         self._seen: set[Side] = set()
-        self._opened = False
+        self._open_since: float | None = None
+        self._open_s = 0.0
         self._blink: float | None = None
 
     def update(self, t: float, measures: FaceMeasures, rules: GestureRules) -> Iterable[GestureName]:
@@ -86,9 +89,13 @@ class Closures:
         if self._begun is not None and len(shut) == 1 and any(OPEN >= v > WIDE_OPEN for _, v in _sides(measures)):
             self._seen |= {"right", "left"}  # the other eye moves with it: no wink
         if self._begun is None:
-            if shut and self._opened:
+            if shut and self._open_since is not None:
                 self._begun, self._seen, self._both = t, set(), None
-            self._opened = all_open or (self._opened and not shut)
+                self._open_s = t - self._open_since
+            if shut:
+                self._open_since = None
+            elif all_open and self._open_since is None:
+                self._open_since = t
             if self._begun is None:
                 return ()
         self._seen |= shut
@@ -96,14 +103,15 @@ class Closures:
             self._both = t if self._both is None else self._both
         if not all_open:
             return ()
-        begun, self._begun, self._opened = self._begun, None, True
+        begun, self._begun, self._open_since = self._begun, None, t
         return self._ended(t, t - begun, rules)
 
     def _ended(self, t: float, length: float, rules: GestureRules) -> Iterable[GestureName]:
         if len(self._seen) == 1:
             (side,) = self._seen
             name = WINKS[side]
-            return (name,) if rules.hold(name) - 1e-9 <= length <= WINK_MOST_S else ()
+            is_alone = self._open_s >= OPEN_BEFORE_S - 1e-9
+            return (name,) if is_alone and rules.hold(name) - 1e-9 <= length <= WINK_MOST_S else ()
         if self._both is None:
             return ()
         before, self._blink = self._blink, None
@@ -117,7 +125,7 @@ class Closures:
 
     def reset(self) -> None:
         """Forget a closure that was begun."""
-        self._begun, self._blink, self._opened = None, None, False
+        self._begun, self._blink, self._open_since = None, None, None
 
 
 def _sides(measures: FaceMeasures) -> tuple[tuple[Side, float], tuple[Side, float]]:

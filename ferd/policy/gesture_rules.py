@@ -48,7 +48,7 @@ THRESHOLDS: Mapping[GestureName, Threshold] = {
     "wink_right": Threshold(0.7, 0.5, 0.9),
     "long_blink": Threshold(0.7, 0.5, 0.9),
     "nod": Threshold(7.0, 4.0, 16.0),
-    "shake": Threshold(12.0, 6.0, 28.0),
+    "shake": Threshold(11.0, 6.0, 28.0),
     "tilt_left": Threshold(16.0, 9.0, 30.0),
     "tilt_right": Threshold(16.0, 9.0, 30.0),
     "mouth_open": Threshold(0.35, 0.26, 0.6),

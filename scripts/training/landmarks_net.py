@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ferd.vision.landmarks import SIDE, VALUES
 
-UNITS = 80  # of the layer in which all places meet, in the file that ships; 96 were tried: models/README.md
+UNITS = 96  # of the layer in which all places meet
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1, size: int = 3) -> nn.Sequential:

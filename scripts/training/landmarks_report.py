@@ -19,6 +19,7 @@ from ferd.vision.landmarks import (
     ANGLE,
     AROUND,
     LABELS,
+    LATER_LOOKS,
     LEFT_EYE,
     LIP_LOWER,
     LIP_UPPER,
@@ -269,7 +270,8 @@ def report(path: Path, net: nn.Module, held: Held, folder: Path, *, faces: int) 
 
 
 def in_use(network: Network, held: Held) -> dict[str, float]:
-    """As ferd reads a new face: by the detector's box, then in the mirror at the landmarks just read; their mean."""
+    """As ferd reads a new face (by the detector's box, then at its landmarks so far; the mean of all looks), and one
+    that it follows (at the landmarks of the look before)."""
     box, roll = held.boxes, held.roll
     crops = []
     for (x, y, side), tilt in zip(box.tolist(), roll.tolist(), strict=True):
@@ -278,36 +280,46 @@ def in_use(network: Network, held: Held) -> dict[str, float]:
         turn = complex(np.cos(np.radians(tilt)), -np.sin(np.radians(tilt)))
         moved = complex(still.x, still.y) * turn
         crops.append(Crop(x + moved.real, y + moved.imag, still.side, -tilt))
-    figures = {}
+    figures: dict[str, float] = {}
     seen: list[LandmarkReading] = []
-    for look in ("first_look", "in_use"):
-        pixels = plain(cut(held.faces, torch.arange(len(crops)), place_of(crops))).pixels
-        if seen:
-            values = map(mirrored, run_file(network, pixels.flip(2)).numpy())
-            seen = [mean_of(first, reading(v, crop)) for first, v, crop in zip(seen, values, crops, strict=True)]
-        else:
-            seen = [reading(v, crop) for v, crop in zip(run_file(network, pixels).numpy(), crops, strict=True)]
-        points = torch.from_numpy(np.stack([r.points for r in seen]))
-        angles = torch.tensor([[r.yaw, r.pitch, r.roll] for r in seen]) / ANGLE
-        still_batch = Batch(
-            *(
-                torch.empty(0),
-                held.faces.points,
-                torch.cat([held.faces.pose[:, :2] / ANGLE, torch.zeros(len(seen), 1)], 1),
-            ),
-            *(held.faces.pose[:, 2], torch.empty(0), torch.empty(0), torch.empty(0)),
-        )
-        said = torch.cat([torch.zeros(len(seen), 1), angles, points.flatten(1)], 1)
-        found = face_figures(said, still_batch, held)
-        names = ("frontal", "turned", "drivers", "infrared", "yaw", "pitch", "roll", "lids_correlation")
-        figures |= {f"{look}_{name}": found[name] for name in names}
-        figures[f"{look}_presence"] = float(np.mean([r.presence > PRESENT for r in seen]))
-        lids = np.array([(r.right_aperture + r.left_aperture) / 2 for r in seen])
-        known = held.eyes > 0
-        opened = held.eyes[known] == EYES.index("open")
-        figures[f"{look}_eyes_auc"], figures[f"{look}_eyes_right"] = auc(lids[known], opened), best(lids[known], opened)
+    for number, (mirror, share) in enumerate(((False, 1.0), *LATER_LOOKS)):
+        new = look(network, held, crops, mirror=mirror)
+        seen = [mean_of(was, now, share) for was, now in zip(seen, new, strict=True)] if seen else new
         crops = [crop_of_points(r.points, r.roll) for r in seen]
-    return figures
+        if number == 0:
+            followed = look(network, held, crops)
+            figures |= reading_figures("first_look", seen, held) | reading_figures("followed", followed, held)
+    return figures | reading_figures("in_use", seen, held)
+
+
+def look(network: Network, held: Held, crops: list[Crop], *, mirror: bool = False) -> list[LandmarkReading]:
+    """Read each held-back face in its crop."""
+    pixels = plain(cut(held.faces, torch.arange(len(crops)), place_of(crops))).pixels
+    values = run_file(network, pixels.flip(2) if mirror else pixels).numpy()
+    return [reading(mirrored(v) if mirror else v, crop) for v, crop in zip(values, crops, strict=True)]
+
+
+def reading_figures(name: str, seen: list[LandmarkReading], held: Held) -> dict[str, float]:
+    """Judge readings of the held-back faces, in pixels of their tiles. The names of the figures begin with `name`."""
+    points = torch.from_numpy(np.stack([r.points for r in seen]))
+    angles = torch.tensor([[r.yaw, r.pitch, r.roll] for r in seen]) / ANGLE
+    batch = Batch(
+        *(
+            torch.empty(0),
+            held.faces.points,
+            torch.cat([held.faces.pose[:, :2] / ANGLE, torch.zeros(len(seen), 1)], 1),
+        ),
+        *(held.faces.pose[:, 2], torch.empty(0), torch.empty(0), torch.empty(0)),
+    )
+    found = face_figures(torch.cat([torch.zeros(len(seen), 1), angles, points.flatten(1)], 1), batch, held)
+    names = ("frontal", "turned", "drivers", "infrared", "yaw", "pitch", "roll", "lids_correlation")
+    figures = {key: found[key] for key in names}
+    figures["presence"] = float(np.mean([r.presence > PRESENT for r in seen]))
+    lids = np.array([(r.right_aperture + r.left_aperture) / 2 for r in seen])
+    known = held.eyes > 0
+    opened = held.eyes[known] == EYES.index("open")
+    figures["eyes_auc"], figures["eyes_right"] = auc(lids[known], opened), best(lids[known], opened)
+    return {f"{name}_{key}": value for key, value in figures.items()}
 
 
 def place_of(crops: list[Crop]) -> Place:

@@ -14,7 +14,7 @@ from ferd.vision.geometry import head_roll
 from ferd.vision.landmarks import NAME, PRESENT, LandmarkModel, crop_of_box, five
 
 CERTAIN = 0.99
-"""A doubtful face is one when both looks have at least this presence."""
+"""A doubtful face is one when all looks at it have at least this presence."""
 
 
 class LandmarkedDetector:
@@ -38,26 +38,18 @@ class LandmarkedDetector:
         return self.detector.search(image)
 
     def is_face(self, image: Image, face: Face) -> bool:
-        """Whether both looks at a doubtful face are certain that it is one."""
-        first = self._look(image, face)
-        if first is None or first.presence < CERTAIN:
-            return False
-        return self.landmarks.read_again(image, first).presence >= CERTAIN
+        """Whether all looks at a doubtful face are certain that it is one."""
+        reading = self._look(image, face)
+        return reading is not None and reading.presence >= CERTAIN
+
+    def read(self, image: Image, face: Face) -> Face:
+        """Return a found face with its landmarks; as it is where they cannot be read or a look shows no face."""
+        reading = self._look(image, face)
+        return face if reading is None or reading.presence < PRESENT else with_reading(face, reading)
 
     def _look(self, image: Image, face: Face) -> LandmarkReading | None:
         roll = math.degrees(head_roll(face.points)) if face.points else 0.0
-        return self.landmarks.read(image, crop_of_box(face.box, roll))
-
-    def read(self, image: Image, face: Face) -> Face:
-        """Return a found face with its landmarks; as it is where they cannot be read or show no face.
-
-        It is looked at twice: in the detector's box, then at its own landmarks and in the mirror.
-        """
-        first = self._look(image, face)
-        if first is None or first.presence < PRESENT:
-            return face
-        both = self.landmarks.read_again(image, first)
-        return with_reading(face, both if both.presence >= PRESENT else first)
+        return self.landmarks.read_new(image, crop_of_box(face.box, roll))
 
     def __repr__(self) -> str:
         return f"<LandmarkedDetector {self.detector!r} {self.landmarks!r}>"

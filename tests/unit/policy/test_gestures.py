@@ -137,6 +137,20 @@ def test_a_late_lid_in_a_pause_between_words_is_no_wink():
     assert seen([*[(i / 5, REST) for i in range(15)], *stream], GestureRules()) == []
 
 
+@pytest.mark.parametrize("fps", [10, 15, 30])
+@pytest.mark.parametrize("length", [0.4, 0.6])
+@pytest.mark.parametrize(("gap", "found"), [(0.1, []), (0.2, []), (0.6, ["wink_left"])])
+def test_an_eye_that_shuts_again_at_once_is_no_wink(fps, length, gap, found):
+    """Eyes that laugh are narrow, and their lids are read as shut again and again."""
+
+    def laugh(m, t):
+        shut, one = held(t, 0, 0.2, 0.01), held(t, 0.2 + gap, length, 0.01)
+        return replace(m, right_closed=shut, left_closed=max(shut, one))
+
+    whole = 0.2 + gap + length
+    assert [name for _, name in seen(frames(fps, (whole, laugh)), GestureRules(use=("wink_left",)))] == found
+
+
 @pytest.mark.parametrize("aside", [-15.0, 0.0, 15.0])
 @pytest.mark.parametrize("fps", [10, 15, 30])
 def test_a_small_shake_counts_wherever_the_head_turned_before(aside, fps):

@@ -38,8 +38,8 @@ class Scene:
                 return LandmarkReading(points, self.presence, 0, 0, 0, 0.15, 0.15, 0.1)
         return LandmarkReading(np.zeros((len(LABELS), 2), np.float32), 0.01, 0, 0, 0, 0, 0, 0)
 
-    def read_again(self, image, first):
-        return self.read(image, first)
+    def read_new(self, image, crop):
+        return self.read(image, crop)
 
 
 class Run:

@@ -1,6 +1,5 @@
 """A detector with the landmarks model beside it: where eyes, nose and mouth really are."""
 
-import math
 from dataclasses import replace
 
 import cv2
@@ -12,8 +11,6 @@ from ferd.sources.demo import load_portrait
 from ferd.types import Frame
 from ferd.vision.detectors.ferd import FerdDetector
 from ferd.vision.detectors.landmarked import LandmarkedDetector, with_landmarks
-from ferd.vision.geometry import head_roll
-from ferd.vision.landmarks import crop_of_box
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +77,7 @@ def test_a_face_that_the_detector_doubts_counts_when_the_landmarks_are_certain(p
     closer = with_landmarks(detector)
     (seen,) = closer(Frame(0.0, portrait))
     frame = Frame(0.0, with_lenses(portrait, seen.points, brightness))
-    (detector._certain, detector.threshold) = (2.0, 2.0)  # it doubts everything
+    detector._certain, detector.threshold = 2.0, 2.0  # it doubts everything
     (behind,) = closer(frame)
     assert behind.score >= detector._certain
     assert distance(behind.points, seen.points) < 0.1 * seen.box.w
@@ -88,13 +85,20 @@ def test_a_face_that_the_detector_doubts_counts_when_the_landmarks_are_certain(p
     assert not closer(frame)
 
 
-@pytest.mark.parametrize("level", [0.0, 0.5, 0.98])
-def test_a_doubtful_face_of_which_one_look_is_not_certain_is_none(closer, detector, portrait, monkeypatch, level):
+@pytest.mark.parametrize("look", [0, 1, 2])
+@pytest.mark.parametrize("level", [0.0, 0.6, 0.98])
+def test_one_look_that_is_not_certain_makes_it_no_face(closer, detector, portrait, monkeypatch, *, look, level):
     (face,) = detector(Frame(0.0, portrait))
     assert closer.is_face(portrait, face)
-    again = closer.landmarks.read_again
-    monkeypatch.setattr(closer.landmarks, "read_again", lambda *a: replace(again(*a), presence=level))
+    made, really = [], closer.landmarks._look
+
+    def told(*what, **how):
+        made.append(really(*what, **how))
+        return replace(made[-1], presence=level) if len(made) == look + 1 else made[-1]
+
+    monkeypatch.setattr(closer.landmarks, "_look", told)
     assert not closer.is_face(portrait, face)
+    assert len(made) > look
 
 
 def test_a_doubtful_face_without_a_picture_of_it_is_none(closer, detector, portrait):
@@ -103,13 +107,20 @@ def test_a_doubtful_face_without_a_picture_of_it_is_none(closer, detector, portr
     assert not closer.is_face(portrait[:8, :8], face)
 
 
-def test_a_newcomer_is_looked_at_in_the_mirror_too(closer, detector, portrait):
+def test_a_newcomer_is_looked_at_three_times_once_in_the_mirror(closer, detector, portrait, monkeypatch):
     (face,) = detector(Frame(0.0, portrait))
-    roll = math.degrees(head_roll(face.points))
-    first = closer.landmarks.read(portrait, crop_of_box(face.box, roll))
-    both = closer.landmarks.read_again(portrait, first)
-    np.testing.assert_array_equal(closer.read(portrait, face).landmarks.points, both.points)
-    assert not np.array_equal(both.points, first.points)
+    crops, really = [], closer.landmarks._look
+    monkeypatch.setattr(
+        closer.landmarks, "_look", lambda image, crop, **how: crops.append((crop, how)) or really(image, crop, **how)
+    )
+    reading = closer.read(portrait, face).landmarks
+    assert [how.get("mirror", False) for _, how in crops] == [False, True, False]
+    assert len({crop for crop, _ in crops}) == 3  # each at what the looks before have said
+    looks = [really(portrait, crop, **how) for crop, how in crops]
+    weights = np.array([1, 2, 2]) / 5
+    mean = sum(w * look.points for w, look in zip(weights, looks, strict=True))
+    np.testing.assert_allclose(reading.points, mean, rtol=1e-5)
+    assert reading.presence == min(look.presence for look in looks)
 
 
 def test_a_face_that_the_model_does_not_see_keeps_what_the_detector_says(detector, closer, portrait):

@@ -136,13 +136,19 @@ def test_the_roll_of_the_crop_is_added_and_stays_within_half_a_turn():
 @pytest.mark.parametrize(("first", "second", "mean"), [(10, 16, 14), (179, -178, -179), (-178, 179, 180)])
 def test_the_mean_of_two_looks_lies_nearer_to_the_second_on_the_shorter_way(first, second, mean):
     one, two = (reading(np.zeros(VALUES, np.float32), Crop(0, 0, 100, roll)) for roll in (first, second))
-    assert (mean_of(one, two).roll - mean + 180) % 360 == pytest.approx(180)
-    assert np.allclose(mean_of(one, one).points, one.points)
+    assert (mean_of(one, two, 2 / 3).roll - mean + 180) % 360 == pytest.approx(180)
+    assert np.allclose(mean_of(one, one, 2 / 3).points, one.points)
+
+
+def test_the_mean_is_as_surely_a_face_as_the_less_sure_look():
+    one = reading(np.zeros(VALUES, np.float32), Crop(0, 0, 100, 0))
+    for first, second in ((0.2, 0.9), (0.9, 0.2)):
+        assert mean_of(replace(one, presence=first), replace(one, presence=second), 0.5).presence == 0.2
 
 
 def test_the_mean_of_two_looks_measures_its_own_landmarks():
     looks = [replace(reading(np.zeros(VALUES, np.float32), Crop(0, 0, 100, 0)), points=drawn(a)) for a in (0.06, 0.15)]
-    mean = mean_of(*looks)
+    mean = mean_of(*looks, 2 / 3)
     assert mean.right_aperture == pytest.approx(0.12, abs=0.01)
     assert mean.left_aperture == pytest.approx(0.12, abs=0.01)
 
