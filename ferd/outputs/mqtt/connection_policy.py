@@ -24,7 +24,7 @@ from ferd.outputs.mqtt.server_limits import ServerLimits
 
 FIRST_S = 1.0
 LONGEST_S = 45.0
-"""An event waits for 60 s in memory: with this most of them outlive the pause. All of a fleet is back within a minute."""
+"""An event waits in memory for 60 s: most outlive the pause. And all of a fleet is back within a minute."""
 SHORT_LIVES = 3
 """After this many short connections in a row, for each server of the configuration, something is wrong: a restart of a
 cluster in turn ends one or two at each."""
