@@ -40,7 +40,7 @@ def test_a_quiet_fleet_stores_nothing_and_costs_the_brokers():
     assert it.messages_a_second == pytest.approx(1000 / 60)
 
 
-@pytest.mark.parametrize(("knob", "value"), [("busy", 0.1), ("subscribers", 1), ("broker_cores", 16)])
+@pytest.mark.parametrize(("knob", "value"), [("busy", 0.1), ("subscribers", 1), ("broker_gb", 16)])
 def test_a_knob_that_is_turned_down_helps(knob: str, value: float):
     plan = Plan(100_000)
     before, after = forecast(plan), forecast(replace(plan, **{knob: value}))
