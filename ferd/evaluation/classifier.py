@@ -146,7 +146,7 @@ def evaluate(
             continue
         collected.true.append(sample.label)
         for name, image in images.items():
-            collected.scores[name].append(nothing if image is None else classifier(image))
+            collected.scores[name].append(nothing if image is None else classifier.both_ways(image))
     if not collected.true:
         raise FerdError("\n  ".join(["no sample could be judged", *samples.problems[:10]]))
     return {

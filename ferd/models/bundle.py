@@ -45,6 +45,11 @@ class Bundle:
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def mirrors(self) -> bool:
+        """Whether its card says that a picture in the mirror has the same class."""
+        return self.card.get("mirror") is True
+
+    @property
     def kind(self) -> str:
         """Purpose of the model: "expression" (any classifier of faces), "face", "eyes" or "landmarks"."""
         return str(self.card.get("kind", "expression"))

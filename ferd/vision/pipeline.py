@@ -26,6 +26,7 @@ from ferd.vision.follow import FaceFollower
 from ferd.vision.images import to_input_colour
 from ferd.vision.loader import Models
 from ferd.vision.rules import alert_rules, drowsiness_limits, gesture_rules, make_alert_engine, smoothing_rules
+from ferd.vision.sides import Sides
 from ferd.vision.track_gestures import GestureWatch
 from ferd.vision.track_smoothing import ExpressionSmoother, Scores
 from ferd.vision.tracker import PrimaryFace, Tracker
@@ -93,6 +94,7 @@ class Pipeline:
         track: (t, faces) -> tracks.
         turns: (t, ids of the tracks that were seen, id of the main one) -> ids of those that are read in this frame.
         crop: (image, face) -> the model's input image.
+        sides: (id of a track, input image) -> the images to read: as it is, in the mirror, or both.
         classify: input image -> probabilities.
         read_eyes: (image, face) -> state of eyes and mouth; None where no policy needs it.
         smooth: (t, tracks, scores, states of eyes and mouth) -> readings of the faces.
@@ -193,14 +195,19 @@ class Pipeline:
         states = {}
         for track in self._in_turn(frame.t, tracks, main):
             image = call("crop", self.crop, frame.image, track.face)
-            scores[track.id] = call("classify", self.classify, image)
+            scores[track.id] = call("classify", self._classify, self.sides(track.id, image))
             if self.read_eyes:
                 states[track.id] = call("eyes", self.read_eyes, frame.image, track.face)
+        self.sides.keep({track.id for track in tracks})
         readings = call("smooth", self.smooth, frame.t, tracks, scores, states)
         reading = Reading(frame.t, readings, main)
         if self.gestures:
             reading = call("gestures", self.gestures, reading)
         return call("alerts", self.watch, reading)
+
+    def _classify(self, looks: Sequence[Image]) -> Scores:
+        scores = [self.classify(look) for look in looks]
+        return scores[0] if len(scores) == 1 else np.mean(scores, axis=0)
 
     def _in_turn(self, t: float, tracks: Sequence[Track], main: int | None) -> list[Track]:
         """Return the tracks to read: of those that were looked at, the main one and the others in turn."""
@@ -235,6 +242,7 @@ class Pipeline:
             self.crop = lambda image, face: to_input_colour(
                 cut(image, face, bundle.crop, detector.name, spec.size), spec
             )
+        self.sides = Sides(mirrors=bundle.mirrors)
         self.classify = classifier
         self.read_eyes = read_eyes
 

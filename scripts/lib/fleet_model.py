@@ -50,7 +50,9 @@ CONSTANTS: dict[str, Constant] = {
         f"{_CLUSTER}: 49 % of a core in all for 248 in and 248 out, 1000 nodes; 2.5 ms with 60, idle cost included",
     ),
     "rabbit_base_mb": Constant(130, "MB", f"{_CLUSTER}: 131 to 137 MB with 20 connections each"),
-    "rabbit_connection_mb": Constant(1.4, "MB", f"{_CLUSTER}: 456 MB with 238, just made; 0.48 MB each when steady (304 MB with 333)"),
+    "rabbit_connection_mb": Constant(
+        1.4, "MB", f"{_CLUSTER}: 456 MB with 238, just made; 0.48 MB each when steady (304 MB with 333)"
+    ),
     "rabbit_connects": Constant(
         17, "connections/s", f"{_CLUSTER} on two cores: 1000 within 60.5 s after a lost quorum, bound by the pauses"
     ),

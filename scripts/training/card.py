@@ -103,6 +103,7 @@ def card(
         "labels": list(LABELS),
         "input": {"width": SIDE, "height": SIDE, "colour": "gray", "mean": mean, "std": std},
         "output": "logits",
+        "mirror": True,
         "temperature": temperature,
         "crop": CROP.to_card(),
         "macs": macs,

@@ -1,7 +1,9 @@
 """source = "browser" in the real process with a real broker: readings from what a browser sends, and why none come."""
 
 import json
+import socket
 import threading
+from contextlib import suppress
 
 import pytest
 from brokers import Ear, free_port, mosquitto, wait_for
@@ -14,6 +16,12 @@ from ferd.sources.demo import render
 
 CAMERA = "ferd/test-pi/camera"
 START_S = 60.0
+
+
+def listens(port):
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def pictures():
@@ -34,6 +42,7 @@ def test_what_a_browser_sends_is_read_and_every_silence_is_published_with_its_re
         wait_for(lambda: NOBODY in daemon.log, START_S, daemon.log)
         ear.wait(f"{CAMERA}/status", "offline", START_S)
         sent = pictures()
+        wait_for(lambda: listens(int(web["FERD_WEB__PORT"])), START_S, daemon.log)
         with WebSocketClient(int(web["FERD_WEB__PORT"]), path) as client:
             assert client.hear()["kind"] == "go"
 

@@ -78,14 +78,15 @@ def test_all_that_is_said_is_as_the_schema_says(broker, run, discovery, document
         ear.say(f"{NODE}/request/snooze", "soon")
         wait_for(lambda: answered(ear, "log_level") and answered(ear, "snooze"), START_S)
         ear.wait(f"{NODE}/health", timeout_s=START_S)
+        everything = set(PUBLISHED) - {DISCOVERY, DISCOVERY_COMPONENT} | {document}
+        wait_for(lambda: everything <= kinds(ear.heard), START_S, daemon.log)
+        retained = {kind for kind in everything if kind.retain}
         with Ear(broker.port) as late:
-            late.wait(f"{NODE}/health")
+            wait_for(lambda: retained <= kinds(late.heard), START_S)
             kept = [message for message in late.heard if message[2]]
         assert daemon.stop() == 0, daemon.log
     assert wrong(ear.heard) == []
-    everything = set(PUBLISHED) - {DISCOVERY, DISCOVERY_COMPONENT} | {document}
-    assert everything <= kinds(ear.heard)
-    assert kinds(kept) == {kind for kind in everything if kind.retain}
+    assert kinds(kept) == retained
     assert (answered(ear, "log_level")[0]["transaction"], answered(ear, "snooze")[0]["status"]) == (7, "error")
     cleared = [json.loads(payload) for payload in ear.payloads(f"{NODE}/hall/alert")]
     assert (cleared[0]["level"], cleared[-1]["active"]) == ("none", []), "cleared at the start, and without a camera"

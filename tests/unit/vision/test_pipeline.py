@@ -10,6 +10,7 @@ from ferd.policy.smoothing import SmoothingRules
 from ferd.types import Box, EyeMouthState, Face, Frame, Landmarks
 from ferd.vision.pipeline import STEPS, Pipeline, StepTimings, run
 from ferd.vision.rules import make_alert_engine
+from ferd.vision.sides import Sides
 
 LABELS = ("calm", "bright")
 
@@ -36,6 +37,7 @@ class Brightness:
 
     class bundle:  # noqa: N801
         crop = Crop()
+        mirrors = False
 
     def __init__(self):
         self.shown = []
@@ -55,6 +57,18 @@ def frame(t, level=255, at=(100, 100)):
 
 def pipeline(**camera):
     return Pipeline(Spots(), Brightness(), SmoothingRules(**SmoothingConfig().rules()), CameraConfig(**camera))
+
+
+def test_faces_are_read_in_the_mirror_in_every_other_frame_where_the_model_allows_it():
+    chain = pipeline()
+    classifier = chain.classify
+    chain.sides = Sides(mirrors=True)
+    half = frame(0.0)
+    half.image[:, 140:] = half.image[:, 140:] // 2  # the right half of the face is dark
+    for i in range(9):
+        chain.step(Frame(i / 10, half.image))
+    left_is_bright = [bool(shown[:, :8].mean() > shown[:, 8:].mean()) for shown in classifier.shown]
+    assert left_is_bright == [True, False, True, False, True, False, True]
 
 
 def test_a_face_becomes_a_held_expression():
