@@ -13,7 +13,7 @@ from camera_tools import read_all
 
 from ferd.errors import SourceError
 from ferd.sources.file import VideoFile
-from ferd.sources.video import _display_matrix
+from ferd.sources.video import DECODER_THREADS, VideoReader, _display_matrix
 
 Make = Callable[..., Path]
 
@@ -146,6 +146,21 @@ def test_motion_jpeg_is_given_as_it_is(make: Make) -> None:
     frames = read_all(VideoFile(make("a.avi", "mjpeg", pixels="yuvj420p")))
     assert [frame.t for frame in frames] == pytest.approx([0.0, 0.1, 0.2])
     assert all(frame.jpeg is not None and frame.jpeg.startswith(b"\xff\xd8") for frame in frames)
+
+
+@pytest.mark.parametrize(("size", "whole_frames"), [((640, 480), False), ((1280, 720), False), ((1920, 1080), True)])
+def test_small_pictures_are_decoded_one_after_the_other(
+    make: Make, size: tuple[int, int], *, whole_frames: bool
+) -> None:
+    reader = VideoReader(str(make("a.mp4", "libx264", size=size, frames=4)), "a.mp4", options={})
+    context = reader._stream.codec_context
+    assert (context.thread_type.name != "SLICE") == whole_frames
+    assert context.thread_count == DECODER_THREADS
+    frames = []
+    while (frame := reader.read(lambda stamp: stamp or 0.0, lambda: None)) is not None:
+        frames.append(frame)
+    reader.close()
+    assert [frame.image.shape[:2] for frame in frames] == [size[::-1]] * 4
 
 
 def test_too_many_pixels(make: Make) -> None:
