@@ -28,6 +28,11 @@ def to_gray(image: Image) -> Image:
     return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
 
 
+def in_mirror(image: Image) -> Image:
+    """Return a picture (H, W) or (H, W, 3) in the mirror."""
+    return np.asarray(cv2.flip(image, 1), np.uint8)
+
+
 def to_input_colour(image: Image, spec: InputSpec) -> Image:
     """Convert a camera's image (gray or BGR) to the colour that the model wants."""
     if spec.colour == "gray":

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferd.types import LandmarkReading, Landmarks
-from ferd.vision.images import to_gray
+from ferd.vision.images import in_mirror, to_gray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -251,7 +251,7 @@ class LandmarkModel:
         if not readable(image, crop):
             return None
         tile = cut(image, crop)
-        values = mirrored(self.values(np.asarray(cv2.flip(tile, 1), np.uint8))) if mirror else self.values(tile)
+        values = mirrored(self.values(in_mirror(tile))) if mirror else self.values(tile)
         return reading(values, crop) if np.isfinite(values).all() else None
 
     def values(self, crop: Image) -> NDArray[np.float32]:

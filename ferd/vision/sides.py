@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import cv2
-import numpy as np
-
 from ferd.types import Image
+from ferd.vision.images import in_mirror
 
 
 class Sides:
@@ -39,8 +37,3 @@ class Sides:
         """Forget all other faces."""
         if len(self._was_turned) > len(numbers):
             self._was_turned = {it: turned for it, turned in self._was_turned.items() if it in numbers}
-
-
-def in_mirror(image: Image) -> Image:
-    """Return the picture in the mirror."""
-    return np.asarray(cv2.flip(image, 1), np.uint8)

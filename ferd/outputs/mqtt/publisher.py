@@ -25,6 +25,7 @@ from ferd.outputs.mqtt.outbox import EVENT_RING, Outbox
 from ferd.outputs.mqtt.own_topics import OwnTopics
 from ferd.outputs.mqtt.protocol_memory import ProtocolMemory
 from ferd.outputs.mqtt.quarantine import Quarantine
+from ferd.outputs.mqtt.refusals import Refusals
 from ferd.outputs.mqtt.requests import IncomingMessage, command_topics, filters
 from ferd.outputs.mqtt.server_limits import ServerLimits
 from ferd.payloads import ONLINE
@@ -50,13 +51,11 @@ BUSY_FACTOR = 2.0
 """The same for a broker whose machine has received all: it is busy or hangs. While one of three RabbitMQ nodes
 restarted, the others answered nothing for more than 15 s, all 500 ferds left them, and the cluster did not recover from
 their return."""
-TOO_LARGE_REMEDY = "let the broker accept larger messages: max_packet_size, message_size_limit in mosquitto.conf"
 SAME_NAME_REMEDY = "two devices share a name: set node.name to another one on one of them"
 SAME_IDENTITY_REMEDY = (
     "two devices are copies of one system: on one of them run "
     "`sudo rm /etc/machine-id && sudo systemd-machine-id-setup`, set another node.name, and restart"
 )
-COMPONENTS_REMEDY = '; or set mqtt.discovery = "components": many small messages'
 
 log = logging.getLogger("ferd.outputs.mqtt.client")
 
@@ -123,9 +122,7 @@ class Publisher:
         self._identity, self._own = identity, OwnTopics(node, run)
         self._last_messages: Sequence[Message] | None = None
         self._protocols = ProtocolMemory(prefer)
-        self._refused_topics: set[str] = set()
-        self._refused_filters: set[str] = set()
-        self._skipped_topics: set[str] = set()
+        self._refusals = Refusals()
         self._quarantine = Quarantine()
         self._limits = ServerLimits()  # of the broker as it answered last
         self._stopping = threading.Event()
@@ -249,8 +246,8 @@ class Publisher:
             wake,
             will=self._limits.fit(topics.node_status_message(self._node, "offline")),
             on_message=self._received,
-            on_refused=self._publish_refused,
-            on_subscription_refused=self._subscription_refused,
+            on_refused=self._refusals.publish,
+            on_subscription_refused=self._refusals.subscription,
             on_acknowledged=lambda message: self._outbox.acknowledge(message, time.monotonic()),
         )
         self._began, self._is_useless = None, False
@@ -272,7 +269,7 @@ class Publisher:
             return
         message = self._quarantine.ended_early([message for _, message in connection.unacked.values()])
         if message is not None:
-            self._skip(message.topic, len(message.encoded()), "less")
+            self._refusals.skipped(message.topic, len(message.encoded()), "less")
             self._policy.explained()
 
     def _session(self, connection: MqttConnection) -> Ending:
@@ -320,7 +317,7 @@ class Publisher:
     def _introduce(self, connection: MqttConnection, now: float) -> None:
         reconnects = self.status.reconnects + (self.status.protocol is not None)
         self.status = MqttStatus(True, connection.protocol, "", reconnects, self._settings.address)
-        self._refused_topics.clear()
+        self._refusals.new_connection()
         self._limits = connection.limits
         self._policy.connected(connection.protocol, connection.limits)
         if self._birth is not None:
@@ -387,7 +384,7 @@ class Publisher:
                     else:
                         self._outbox.acknowledge(unsent[0], now)
                 except TooLargeError as error:
-                    self._skip(unsent[0].topic, error.size, str(error.limit))
+                    self._refusals.skipped(unsent[0].topic, error.size, str(error.limit))
                     self._outbox.acknowledge(unsent[0], now)
                 except UnsendableError:  # it would fail on every connection
                     log.exception("message dropped topic=%s", unsent[0].topic)
@@ -460,34 +457,6 @@ class Publisher:
                 twin.identity,
                 self._identity,
                 remedy,
-            )
-
-    def _publish_refused(self, topic: str, reason: str) -> None:
-        if topic not in self._refused_topics:
-            self._refused_topics.add(topic)
-            is_size = "too large" in reason.lower()
-            remedy = TOO_LARGE_REMEDY if is_size else "check the broker's ACL"
-            log.warning('publish refused topic=%s reason="%s" remedy="%s"', topic, reason, remedy)
-
-    def _subscription_refused(self, topic: str, reason: str) -> None:
-        if topic not in self._refused_filters:
-            self._refused_filters.add(topic)
-            log.warning(
-                'subscription refused topic=%s reason="%s" remedy="let this user read it in the broker\'s ACL"',
-                topic,
-                reason,
-            )
-
-    def _skip(self, topic: str, size: int, accepted: str) -> None:
-        """Name a topic whose message the broker does not accept; once, since the message comes again."""
-        if topic not in self._skipped_topics:
-            self._skipped_topics.add(topic)
-            log.warning(
-                'message skipped topic=%s bytes=%d broker_accepts=%s remedy="%s"',
-                topic,
-                size,
-                accepted,
-                TOO_LARGE_REMEDY + (COMPONENTS_REMEDY if topics.DISCOVERY.names_in(topic) else ""),
             )
 
     def _report(self, ending: Ending) -> None:

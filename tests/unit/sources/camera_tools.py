@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ferd.errors import SourceEnded
+from ferd.errors import SourceEnded, SourceError
 from ferd.sources.base import Source
 from ferd.types import Frame, Image
 
@@ -24,14 +24,14 @@ def wait_for(condition: Callable[[], object], within_s: float = 20.0) -> None:
         time.sleep(0.005)
 
 
-def read_all(source: Source) -> list[Frame]:
-    """Open a source, and return its frames up to its end."""
+def read_all(source: Source, until: type[SourceError] = SourceEnded) -> list[Frame]:
+    """Open a source, and return its frames up to this error, by default its end."""
     source.open()
     frames = []
     try:
         while True:
             frames.append(source.read())
-    except SourceEnded:
+    except until:
         return frames
     finally:
         source.close()

@@ -11,10 +11,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from camera_tools import read_all
 
 from ferd.errors import SourceError
 from ferd.sources.stream import StreamCamera
-from ferd.types import Frame
 
 ENDLESS = b"\0\0\0\1\x67\x42\xc0\x1e\xd9\x00\xa0\x47\xfe\xc8\0\0\0\1\x68\xce\x3c\x80\0\0\0\1\x65"
 """The start of H.264 whose first picture does not end."""
@@ -93,24 +93,12 @@ def camera(server: Server, path: str) -> StreamCamera:
     return StreamCamera(f"http://127.0.0.1:{server.server_address[1]}/{path}", open_s=20, read_s=20)
 
 
-def frames(source: StreamCamera) -> list[Frame]:
-    source.open()
-    found = []
-    try:
-        while True:
-            found.append(source.read())
-    except SourceError:
-        return found
-    finally:
-        source.close()
-
-
 @pytest.mark.parametrize("name", ["a.ts", "fast.mp4", "late.mp4"])
 def test_a_file(server: Server, tmp_path: Path, name: str) -> None:
     """Also one whose index stands at its end, so that FFmpeg has to seek."""
     write(tmp_path / name, **({"movflags": "faststart"} if name == "fast.mp4" else {}))
     assert (tmp_path / name).stat().st_size > 1_500_000
-    found = frames(camera(server, name))
+    found = read_all(camera(server, name), until=SourceError)
     assert [round(float(frame.image[60, 80].mean()) / 8) for frame in found] == list(range(30))
     assert name != "late.mp4" or any("bytes=" in line for line in server.asked)
 
@@ -118,7 +106,7 @@ def test_a_file(server: Server, tmp_path: Path, name: str) -> None:
 def test_an_index_at_the_end_without_parts(server: Server, tmp_path: Path) -> None:
     server.ranges = False
     write(tmp_path / "late.mp4")
-    assert frames(camera(server, "late.mp4")) == []
+    assert read_all(camera(server, "late.mp4"), until=SourceError) == []
 
 
 def test_a_picture_without_an_end(server: Server) -> None:
@@ -133,4 +121,4 @@ def test_a_playlist(server: Server, tmp_path: Path) -> None:
     write(tmp_path / "a.ts", 20)
     lines = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n"
     (tmp_path / "list.m3u8").write_text(lines)
-    assert len(frames(camera(server, "list.m3u8"))) == 20
+    assert len(read_all(camera(server, "list.m3u8"), until=SourceError)) == 20

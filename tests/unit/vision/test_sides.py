@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from ferd.models.registry import find_bundle
 from ferd.sources.demo import load_portrait
 from ferd.vision.classifier import Classifier
-from ferd.vision.sides import Sides, in_mirror
+from ferd.vision.images import in_mirror
+from ferd.vision.sides import Sides
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
