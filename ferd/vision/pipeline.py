@@ -22,6 +22,7 @@ from ferd.vision.align import cut, middle_square
 from ferd.vision.classifier import Classifier
 from ferd.vision.detectors.base import Detector, outside_zones
 from ferd.vision.detectors.landmarked import LandmarkedDetector
+from ferd.vision.detectors.near import NearSearch
 from ferd.vision.follow import FaceFollower
 from ferd.vision.images import to_input_colour
 from ferd.vision.loader import Models
@@ -234,7 +235,7 @@ class Pipeline:
         self.detect = detector
         self.follow = None
         if isinstance(detector, LandmarkedDetector):
-            self.detect = detector.detector
+            self.detect = NearSearch(detector.detector, detector.shows_face)
             self.follow = FaceFollower(detector)
         if spec.of == "frame":
             self.crop = lambda image, _face: to_input_colour(middle_square(image, spec.size), spec)

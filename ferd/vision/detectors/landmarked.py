@@ -10,6 +10,7 @@ from ferd.models.registry import find_installed
 from ferd.types import Face, Frame, Image, LandmarkReading
 from ferd.vision.detectors.base import Detector
 from ferd.vision.detectors.ferd import FerdDetector
+from ferd.vision.detectors.near import near_faces
 from ferd.vision.geometry import head_roll
 from ferd.vision.landmarks import NAME, PRESENT, LandmarkModel, crop_of_box, five
 
@@ -29,7 +30,8 @@ class LandmarkedDetector:
         self.detector, self.landmarks = detector, landmarks
 
     def __call__(self, frame: Frame) -> list[Face]:
-        return [self.read(frame.image, face) for face in self.detector(frame)]
+        found = self.detector(frame) or near_faces(self.detector, self.shows_face, frame)
+        return [self.read(frame.image, face) for face in found]
 
     def prepare(self, frame: Frame) -> Image:
         return self.detector.prepare(frame)
@@ -41,6 +43,11 @@ class LandmarkedDetector:
         """Whether all looks at a doubtful face are certain that it is one."""
         reading = self._look(image, face)
         return reading is not None and reading.presence >= CERTAIN
+
+    def shows_face(self, image: Image, face: Face) -> bool:
+        """Whether each look at a found face shows one, so that it has landmarks."""
+        reading = self._look(image, face)
+        return reading is not None and reading.presence >= PRESENT
 
     def read(self, image: Image, face: Face) -> Face:
         """Return a found face with its landmarks; as it is where they cannot be read or a look shows no face."""

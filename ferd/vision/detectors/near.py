@@ -1,0 +1,67 @@
+"""Search again for faces that are so near that the edges of the picture cut them off.
+
+A detector looks for whole faces. With a margin around the picture, made of its own edge, a face that fills it or is cut
+off becomes one of ordinary size.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from ferd.types import Box, Face, Frame, Image, Landmarks
+from ferd.vision.detectors.base import Detector
+
+MARGINS = (1 / 3, 1 / 2)
+"""On each side, in widths and heights of the picture. Each finds faces that the other does not."""
+LEAST_SHARE = 0.3
+"""Least length of a near face's longer side, in shorter sides of the picture: smaller ones the plain search finds."""
+EVERY_S = 0.5
+"""In live pictures the search with a margin is made so often at most: it costs as much as the plain one."""
+
+ShowsFace = Callable[[Image, Face], bool]
+
+
+def near_faces(detector: Detector, shows_face: ShowsFace, frame: Frame) -> list[Face]:
+    """Return the near faces of a single picture in which the detector finds none.
+
+    Args:
+        shows_face: another model's word on what was found: an image (H, W) or (H, W, 3) and a face in it.
+    """
+    tries = (_near_faces(detector, shows_face, frame, margin) for margin in MARGINS)
+    return next(filter(None, tries), [])
+
+
+class NearSearch:
+    """Search a camera's frames: where the detector finds nobody, with a margin too. Frames come with rising `t`."""
+
+    def __init__(self, detector: Detector, shows_face: ShowsFace) -> None:
+        """See `near_faces`."""
+        self._detector, self._shows_face = detector, shows_face
+        self._margins = itertools.cycle(MARGINS)
+        self._last = -math.inf
+
+    def __call__(self, frame: Frame) -> list[Face]:
+        found = self._detector(frame)
+        if found or 0 <= frame.t - self._last < EVERY_S:
+            return found
+        self._last = frame.t
+        return _near_faces(self._detector, self._shows_face, frame, next(self._margins))
+
+
+def _near_faces(detector: Detector, shows_face: ShowsFace, frame: Frame, margin: float) -> list[Face]:
+    down, right = round(frame.height * margin), round(frame.width * margin)
+    wider = np.asarray(cv2.copyMakeBorder(frame.image, down, down, right, right, cv2.BORDER_REPLICATE), np.uint8)
+    least = LEAST_SHARE * min(frame.width, frame.height)
+    near = (face for face in detector(Frame(frame.t, wider)) if max(face.box.w, face.box.h) >= least)
+    return [_shifted(face, -right, -down) for face in near if shows_face(wider, face)]
+
+
+def _shifted(face: Face, x: float, y: float) -> Face:
+    points = face.points and Landmarks(*((across + x, down + y) for across, down in face.points))
+    return replace(face, box=Box(face.box.x + x, face.box.y + y, face.box.w, face.box.h), points=points)
