@@ -24,10 +24,24 @@ class HttpFile:
         self.name = shown
         self._client, self._reply, self._start = client, reply, start
         self._at = self._since_packet = 0
+        self.closed = False
 
     def packet_arrived(self) -> None:
         """Count from here."""
         self._since_packet = 0
+
+    def limit(self, seconds: float) -> None:
+        """Let all further waits end in `seconds` from now."""
+        self._client.limit(seconds)
+
+    def interrupt(self) -> None:
+        """End a wait. May be called from any thread."""
+        self._client.interrupt()
+
+    def close(self) -> None:
+        """Close the connection. Calling it twice does no harm."""
+        self.closed = True
+        self._client.close()
 
     def readable(self) -> bool:
         return True

@@ -17,6 +17,7 @@ from ferd.redaction import redact_address
 from ferd.sources.http import HttpClient, HttpReply
 from ferd.sources.http_file import HttpFile
 from ferd.sources.jpeg import JpegSplitter, jpeg_frame
+from ferd.sources.playlist import FIRST_LINE, Playlist
 from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
 from ferd.sources.video import MOST_BROKEN, VideoError, VideoReader
 from ferd.types import Frame
@@ -31,15 +32,10 @@ MOST_FPS = 100.0
 VIDEO_MEGAPIXELS = 9.0
 """Largest video of a network camera (4K has 8.3): a decoder keeps up to 17 pictures of that size."""
 PLAYLISTS = frozenset(
-    {
-        "application/vnd.apple.mpegurl",
-        "application/x-mpegurl",
-        "audio/mpegurl",
-        "audio/x-mpegurl",
-        "application/dash+xml",
-    }
+    f"{of}/{name}" for of in ("application", "audio") for name in ("vnd.apple.mpegurl", "x-mpegurl", "mpegurl")
 )
-PROTOCOLS = "rtp,rtsp,udp,tcp,tls,http,https,httpproxy,crypto"
+DASH = "application/dash+xml"
+PROTOCOLS = "rtp,rtsp,udp,tcp,tls"
 """What FFmpeg may open for an address: never a file of this machine."""
 MANUAL = "Check address, user and password, and that the camera's stream is switched on"
 
@@ -74,6 +70,7 @@ class StreamCamera:
         self._max_megapixels = max_megapixels
         self._clock = clock
         self._client: HttpClient | None = None
+        self._playlist: Playlist | None = None
         self._reply: HttpReply | None = None
         self._video: VideoReader | None = None
         self._splitter = JpegSplitter()
@@ -92,7 +89,7 @@ class StreamCamera:
         password = (
             None if self._password_file is None else first_line("source_password_file", self._password_file, "password")
         )
-        video: str | HttpFile | None = self._url
+        video: str | HttpFile | Playlist | None = self._url
         if self._url.lower().startswith(("http://", "https://")):
             video = self._open_http(password)
         if isinstance(video, str):
@@ -116,12 +113,9 @@ class StreamCamera:
     def interrupt(self) -> None:
         """End a wait: of FFmpeg with the next packet, or by its own time limit."""
         self._interrupted.set()
-        client = self._client
-        if client is not None:
-            client.interrupt()
-        video = self._video
-        if video is not None:
-            video.interrupt()
+        for waiting in (self._client, self._playlist, self._video):
+            if waiting is not None:
+                waiting.interrupt()
 
     def close(self) -> None:
         video, self._video = self._video, None
@@ -130,10 +124,13 @@ class StreamCamera:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+        playlist, self._playlist = self._playlist, None
+        if playlist is not None:
+            playlist.close()
 
     # ---- JPEG over HTTP ----
 
-    def _open_http(self, password: str | None) -> str | HttpFile | None:
+    def _open_http(self, password: str | None) -> HttpFile | Playlist | None:
         """Ask for the address. Returns what is to be opened as a video where the answer is not JPEG, else None."""
         self._client = HttpClient(self._url, self.name, password=password, verify=self._tls_verify)
         reply = self._ask(self._client, self._limits_s[0])
@@ -150,16 +147,18 @@ class StreamCamera:
                     data = reply.read()
                     start = (start + data).lstrip()
             if JPEG_START not in start and not start.startswith(b"--"):
-                return self._other(reply, start)
+                return self._other(reply, start, password)
         self._splitter.feed(start)
         return None
 
-    def _other(self, reply: HttpReply, start: bytes) -> str | HttpFile:
-        """Return a video for FFmpeg: the answer, or the address of a playlist. Raises SourceError for a page."""
+    def _other(self, reply: HttpReply, start: bytes, password: str | None) -> HttpFile | Playlist:
+        """Return a video, or the playlist of one, for FFmpeg. Raises SourceError for a page."""
         assert self._client is not None
         if not start:
             raise SourceError(f"{self.name}: answers with nothing. {MANUAL}")
-        is_playlist = reply.kind in PLAYLISTS or start.startswith(b"#EXTM3U")
+        if reply.kind == DASH:
+            raise SourceError(f"{self.name}: answers with a DASH manifest. Ask the camera for HLS, RTSP or MJPEG")
+        is_playlist = reply.kind in PLAYLISTS or start.startswith(FIRST_LINE)
         if not is_playlist and (
             reply.kind.startswith("text/") or reply.kind in ("application/json", "application/xml")
         ):
@@ -171,7 +170,11 @@ class StreamCamera:
             return HttpFile(self._client, reply, start, self.name)
         self._client.close()
         self._client = None
-        return reply.url if urlsplit(reply.url).netloc != urlsplit(self._url).netloc.rpartition("@")[2] else self._url
+        is_moved = urlsplit(reply.url).netloc != urlsplit(self._url).netloc.rpartition("@")[2]
+        url = reply.url if is_moved else with_password(self._url, password)
+        left_s = self._open_by - time.monotonic()
+        self._playlist = Playlist(url, self.name, verify=self._tls_verify, within_s=left_s)
+        return self._playlist
 
     def _ask(self, client: HttpClient, within_s: float) -> HttpReply:
         self._asked = time.monotonic()
@@ -219,10 +222,12 @@ class StreamCamera:
 
     # ---- video ----
 
-    def _open_video(self, video: str | HttpFile) -> VideoReader:
+    def _open_video(self, video: str | HttpFile | Playlist) -> VideoReader:
         options = {"protocol_whitelist": PROTOCOLS, "rtsp_transport": "tcp"}
         if isinstance(video, HttpFile):
             options = {"protocol_whitelist": "data"}  # it opens nothing else
+        elif isinstance(video, Playlist):
+            options = {}
         elif self._tls_verify:
             options |= {"tls_verify": "1", "ca_file": ssl.get_default_verify_paths().cafile or ""}
         try:
@@ -240,8 +245,9 @@ class StreamCamera:
             ) from None
 
     def _read_video(self, video: VideoReader) -> Frame:
-        if self._in_time and self._client is not None:
-            self._client.limit(self._limits_s[1])
+        waiting = self._client or self._playlist
+        if self._in_time and waiting is not None:
+            waiting.limit(self._limits_s[1])
         try:
             frame = video.read(lambda _stamp: self._clock(), time.monotonic)
         except VideoError as error:

@@ -21,6 +21,8 @@ from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, full_range, jpeg_header
 from ferd.sources.base import SMALLEST_SIDE
 from ferd.sources.http_file import HttpFile
 from ferd.sources.jpeg import jpeg_frame
+from ferd.sources.playlist import OPTIONS as PLAYLIST_OPTIONS
+from ferd.sources.playlist import Playlist
 from ferd.types import Deferred, Frame, Image
 
 MISSING = (
@@ -57,7 +59,7 @@ class VideoReader:
     """Opens `address` when it is made and yields its pictures, in order.
 
     Args:
-        address: a path, a URL, or a file of which FFmpeg reads.
+        address: a path, a URL, a file of which FFmpeg reads, or a playlist.
         shown: how it is called in messages, without secrets.
         options: of FFmpeg's demuxer and protocol.
         limits_s: time limits for all of opening, up to the first picture, and for each further picture; None for files.
@@ -68,7 +70,7 @@ class VideoReader:
 
     def __init__(
         self,
-        address: str | HttpFile,
+        address: str | HttpFile | Playlist,
         shown: str,
         *,
         options: Mapping[str, str],
@@ -84,7 +86,7 @@ class VideoReader:
         self._by = time.monotonic() + open_s
         timeout = None if limits_s is None else (_Left(self._by), self._read_s)
         try:
-            self._container = self._av.open(address, options=dict(options), timeout=timeout)
+            self._container = self._open(address, options, timeout)
             self._stream = self._first_video()
             context = self._stream.codec_context
             self._check_size(context.width, context.height, max_megapixels)
@@ -147,6 +149,12 @@ class VideoReader:
         if container is not None:
             self._deinterlacer = None
             container.close()
+
+    def _open(self, address: str | HttpFile | Playlist, options: Mapping[str, str], timeout: Any) -> Any:
+        if isinstance(address, Playlist):
+            options = {**PLAYLIST_OPTIONS, **options}
+            return self._av.open(address.url, format="hls", options=options, timeout=timeout, io_open=address.open)
+        return self._av.open(address, options=dict(options), timeout=timeout)
 
     def _first_video(self) -> Any:
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 from camera_tools import gray_picture, wait_for
+from video_server import Server, serving
 
 
 @pytest.fixture
@@ -24,6 +25,13 @@ def film(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Serve the files in `tmp_path` over HTTP."""
+    with serving(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
