@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from ferd.errors import SourceError
 from ferd.sources.http import HttpClient, HttpReply
 
-MAX_PACKET_BYTES = 8 << 20
+MAX_PACKET_BYTES = 4 << 20
 """Between two packets. A key frame of 4K has 1 to 3 MB. Of an endless one FFmpeg keeps two to four times as much."""
 NEAR = 1 << 20
 """Bytes that are passed over rather than asked for again."""
 
 
+class Failure:
+    """Whether reading failed: after that all is empty. FFmpeg goes on trying, and PyAV prints every error but one."""
+
+    def __init__(self) -> None:
+        self.happened = False
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note an error, and let it pass."""
+        try:
+            yield
+        except SourceError:
+            self.happened = True
+            raise
+
+
 class HttpFile:
     """Reads an answer; where the server serves parts of it, FFmpeg may seek.
 
-    A decoder that waits for the end of a picture keeps all bytes before it, so at most 8 MB may come between two
+    A decoder that waits for the end of a picture keeps all bytes before it, so at most 4 MB may come between two
     packets. `read` raises SourceError with the reason.
     """
 
-    def __init__(self, client: HttpClient, reply: HttpReply, start: bytes, shown: str) -> None:
+    def __init__(
+        self, client: HttpClient, reply: HttpReply, start: bytes, shown: str, failure: Failure | None = None
+    ) -> None:
+        """`failure`: of all files that are read together."""
         self.name = shown
         self._client, self._reply, self._start = client, reply, start
         self._at = self._since_packet = 0
+        self._failure = failure or Failure()
         self.closed = False
 
     def packet_arrived(self) -> None:
@@ -54,6 +76,12 @@ class HttpFile:
 
     def read(self, size: int) -> bytes:
         """Wait for at most `size` bytes; b"" at the end."""
+        if self._failure.happened:
+            return b""
+        with self._failure.watched():
+            return self._read(size)
+
+    def _read(self, size: int) -> bytes:
         if self._start:
             data, self._start = self._start[:size], self._start[size:]
         elif self._reply.length is not None and self._at >= self._reply.length:
@@ -78,6 +106,7 @@ class HttpFile:
             self._at, self._start = at, b""
             if at < length:
                 self._client.close()
-                first, self._reply = self._reply, self._client.get(first=at)
+                with self._failure.watched():
+                    first, self._reply = self._reply, self._client.get(first=at)
                 self._reply.length, self._reply.is_seekable = first.length, True
         return self._at

@@ -5,15 +5,14 @@ FFmpeg reads them; each is fetched by ferd's own client, with its logins, time l
 
 from __future__ import annotations
 
-import contextlib
 import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from ferd.errors import SourceError
-from ferd.sources.http import HttpClient, HttpReply
-from ferd.sources.http_file import HttpFile
+from ferd.sources.http import HttpClient
+from ferd.sources.http_file import Failure, HttpFile
 
 FIRST_LINE = b"#EXTM3U"
 MAX_LIST_BYTES = 1 << 20
@@ -32,49 +31,40 @@ class Playlist:
         shown: how it is called in messages, without secrets.
         verify: whether to check the servers' certificates.
         within_s: time limit for all that follows, up to the next `limit`.
-
-    Attributes:
-        failed: whether anything could not be had.
     """
 
     def __init__(self, url: str, shown: str, *, verify: bool, within_s: float) -> None:
         self.url = url
-        self.shown, self._verify = shown, verify
+        self._shown, self._verify = shown, verify
         self._files: list[_Piece] = []
         self._asking: HttpClient | None = None
         self._opened = 0
-        self.failed = self._interrupted = False
+        self._failure = Failure()
+        self._interrupted = False
         self._by = time.monotonic() + within_s
 
     def open(self, url: str, _flags: int, options: Mapping[str, str]) -> HttpFile | io.BytesIO:
         """Ask for a playlist or a piece, as PyAV's `io_open`. Raises SourceError with the reason."""
-        if self.failed:
+        if self._failure.happened:
             return io.BytesIO()
-        with self.failing():
+        with self._failure.watched():
             return self._open(url, int(options.get("offset", 0)))
-
-    @contextlib.contextmanager
-    def failing(self) -> Iterator[None]:
-        """Remember an error, after which all is empty: FFmpeg tries the rest first, and PyAV raises one error only."""
-        self.failed = True
-        yield
-        self.failed = False
 
     def _open(self, url: str, first: int) -> HttpFile:
         self._check_address(url)
         self._opened += 1
         if self._opened > MOST_FILES:
-            raise SourceError(f"{self.shown}: a playlist with more than {MOST_FILES} pieces without a picture")
+            raise SourceError(f"{self._shown}: a playlist with more than {MOST_FILES} pieces without a picture")
         self._files = [file for file in self._files if not file.closed]
-        self._asking = client = HttpClient(url, self.shown, password=None, verify=self._verify)
+        self._asking = client = HttpClient(url, self._shown, password=None, verify=self._verify)
         if self._interrupted:
-            raise SourceError(f"{self.shown}: is closed")
+            raise SourceError(f"{self._shown}: is closed")
         try:
             reply = client.get(self._by - time.monotonic(), first=first)
         except BaseException:
             client.close()
             raise
-        file = _Piece(self, client, reply)
+        file = _Piece(client, reply, b"", self._shown, self._failure)
         self._files.append(file)
         return file
 
@@ -107,28 +97,21 @@ class Playlist:
     def _check_address(self, url: str) -> None:
         scheme = urlsplit(url).scheme.lower()
         if scheme.startswith("crypto"):
-            raise SourceError(f"{self.shown}: an encrypted playlist, which ferd does not read. Switch encryption off")
+            raise SourceError(f"{self._shown}: an encrypted playlist, which ferd does not read. Switch encryption off")
         if scheme not in ("http", "https"):
-            raise SourceError(f"{self.shown}: a playlist that names a {scheme or 'missing'} address: it is not opened")
+            raise SourceError(f"{self._shown}: a playlist that names a {scheme or 'missing'} address: it is not opened")
         if scheme == "http" and self.url.lower().startswith("https:"):
-            raise SourceError(f"{self.shown}: a playlist over https that names an http address: it is not opened")
+            raise SourceError(f"{self._shown}: a playlist over https that names an http address: it is not opened")
 
 
 class _Piece(HttpFile):
     """A piece of video or a playlist, which may be asked for again and again. FFmpeg reads it from start to end."""
 
-    def __init__(self, playlist: Playlist, client: HttpClient, reply: HttpReply) -> None:
-        super().__init__(client, reply, b"", playlist.shown)
-        self._playlist = playlist
-
     def seekable(self) -> bool:
         return False
 
-    def read(self, size: int) -> bytes:
-        if self._playlist.failed:
-            return b""
-        with self._playlist.failing():
-            data = super().read(size)
-            if self.tell() > MAX_LIST_BYTES and self._reply.start.startswith(FIRST_LINE):
-                raise SourceError(f"{self.name}: a playlist of more than {MAX_LIST_BYTES >> 20} MB")
+    def _read(self, size: int) -> bytes:
+        data = super()._read(size)
+        if self.tell() > MAX_LIST_BYTES and self._reply.start.startswith(FIRST_LINE):
+            raise SourceError(f"{self.name}: a playlist of more than {MAX_LIST_BYTES >> 20} MB")
         return data

@@ -21,6 +21,8 @@ MARGINS = (1 / 3, 1 / 2)
 """On each side, in widths and heights of the picture. Each finds faces that the other does not."""
 LEAST_SHARE = 0.3
 """Least length of a near face's longer side, in shorter sides of the picture: smaller ones the plain search finds."""
+LONGEST = 640
+"""Pixels of the longer side, without the margin, at which is searched: near faces are large enough in it."""
 EVERY_S = 0.5
 """In live pictures the search with a margin is made so often at most: it costs as much as the plain one."""
 
@@ -55,13 +57,23 @@ class NearSearch:
 
 
 def _near_faces(detector: Detector, shows_face: ShowsFace, frame: Frame, margin: float) -> list[Face]:
-    down, right = round(frame.height * margin), round(frame.width * margin)
-    wider = np.asarray(cv2.copyMakeBorder(frame.image, down, down, right, right, cv2.BORDER_REPLICATE), np.uint8)
-    least = LEAST_SHARE * min(frame.width, frame.height)
+    factor = min(1.0, LONGEST / max(frame.width, frame.height))
+    image = (
+        frame.image
+        if factor == 1.0
+        else cv2.resize(frame.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    )
+    height, width = image.shape[:2]
+    down, right = round(height * margin), round(width * margin)
+    wider = np.asarray(cv2.copyMakeBorder(image, down, down, right, right, cv2.BORDER_REPLICATE), np.uint8)
+    least = LEAST_SHARE * min(width, height)
     near = (face for face in detector(Frame(frame.t, wider)) if max(face.box.w, face.box.h) >= least)
-    return [_shifted(face, -right, -down) for face in near if shows_face(wider, face)]
+    return [_outside(face, right, down, 1 / factor) for face in near if shows_face(wider, face)]
 
 
-def _shifted(face: Face, x: float, y: float) -> Face:
-    points = face.points and Landmarks(*((across + x, down + y) for across, down in face.points))
-    return replace(face, box=Box(face.box.x + x, face.box.y + y, face.box.w, face.box.h), points=points)
+def _outside(face: Face, right: float, down: float, factor: float) -> Face:
+    """Return a face of the picture with a margin in pixels of the frame."""
+    x, y, w, h = face.box
+    box = Box((x - right) * factor, (y - down) * factor, w * factor, h * factor)
+    points = face.points and Landmarks(*(((x - right) * factor, (y - down) * factor) for x, y in face.points))
+    return replace(face, box=box, points=points)

@@ -30,6 +30,6 @@ def test_an_index_at_the_end_without_parts(server: Server, tmp_path: Path) -> No
 def test_a_picture_without_an_end(server: Server) -> None:
     """A decoder keeps all of it: the memory that it takes is bounded."""
     source = camera(server, "endless")
-    with pytest.raises(SourceError, match="sends more than 8 MB without a picture"):
+    with pytest.raises(SourceError, match="sends more than 4 MB without a picture"):
         source.open()
     source.close()

@@ -98,8 +98,8 @@ def test_more_qualities_than_any_camera_has(server: Server, tmp_path: Path) -> N
 
 
 def test_a_piece_without_an_end(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "a.ts").write_bytes(packets(9 << 20))
-    assert "sends more than 8 MB without a picture" in refusal(server, playlist(tmp_path, "a.ts"))
+    (tmp_path / "a.ts").write_bytes(packets(5 << 20))
+    assert "sends more than 4 MB without a picture" in refusal(server, playlist(tmp_path, "a.ts"))
 
 
 @pytest.mark.parametrize("address", ["file:///etc/hostname", "rtsp://127.0.0.1:9/x", "ftp://127.0.0.1:9/x.ts"])
