@@ -11,6 +11,7 @@ from ferd.sources.http import HttpClient, HttpReply
 
 MAX_PACKET_BYTES = 4 << 20
 """Between two packets. A key frame of 4K has 1 to 3 MB. Of an endless one FFmpeg keeps two to four times as much."""
+TOO_MUCH = f"sends more than {MAX_PACKET_BYTES >> 20} MB without a picture"
 NEAR = 1 << 20
 """Bytes that are passed over rather than asked for again."""
 
@@ -92,7 +93,7 @@ class HttpFile:
         self._at += len(data)
         self._since_packet += len(data)
         if self._since_packet > MAX_PACKET_BYTES:
-            raise SourceError(f"{self.name}: sends more than {MAX_PACKET_BYTES >> 20} MB without a picture")
+            raise SourceError(f"{self.name}: {TOO_MUCH}")
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -14,8 +14,9 @@ from ferd.credentials import first_line
 from ferd.errors import PictureError, SourceError
 from ferd.pictures import JPEG_START, MAX_MEGAPIXELS, read_header
 from ferd.redaction import redact_address
+from ferd.sources.connection_guard import ConnectionGuard
 from ferd.sources.http import HttpClient, HttpReply
-from ferd.sources.http_file import HttpFile
+from ferd.sources.http_file import MAX_PACKET_BYTES, TOO_MUCH, HttpFile
 from ferd.sources.jpeg import JpegSplitter, jpeg_frame
 from ferd.sources.playlist import FIRST_LINE, Playlist
 from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
@@ -37,6 +38,10 @@ PLAYLISTS = frozenset(
 DASH = "application/dash+xml"
 PROTOCOLS = "rtp,rtsp,udp,tcp,tls"
 """What FFmpeg may open for an address: never a file of this machine."""
+RTSP_PORT, RTSPS_PORT = 554, 322
+"""IANA's registry of service names; FFmpeg's too."""
+PROBED_BYTES = 1 << 20
+"""Of an RTSP stream before its first picture is asked for; FFmpeg's own 5 MB are 5 s of most cameras."""
 MANUAL = "Check address, user and password, and that the camera's stream is switched on"
 
 
@@ -71,6 +76,7 @@ class StreamCamera:
         self._clock = clock
         self._client: HttpClient | None = None
         self._playlist: Playlist | None = None
+        self._guard: ConnectionGuard | None = None
         self._reply: HttpReply | None = None
         self._video: VideoReader | None = None
         self._splitter = JpegSplitter()
@@ -85,17 +91,11 @@ class StreamCamera:
         return STILL_S if self._video is not None else 0.0
 
     def open(self) -> None:
-        self._open_by = time.monotonic() + self._limits_s[0]
-        password = (
-            None if self._password_file is None else first_line("source_password_file", self._password_file, "password")
-        )
-        video: str | HttpFile | Playlist | None = self._url
-        if self._url.lower().startswith(("http://", "https://")):
-            video = self._open_http(password)
-        if isinstance(video, str):
-            video = with_password(video, password)
-        if video is not None and not self._interrupted.is_set():
-            self._video = self._open_video(video)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
 
     def read(self) -> Frame:
         if self._video is not None:
@@ -111,9 +111,9 @@ class StreamCamera:
         return frame
 
     def interrupt(self) -> None:
-        """End a wait: of FFmpeg with the next packet, or by its own time limit."""
+        """End a wait. Only that for a name or for the answer to a connection has its own time limit in FFmpeg."""
         self._interrupted.set()
-        for waiting in (self._client, self._playlist, self._video):
+        for waiting in (self._client, self._playlist, self._guard, self._video):
             if waiting is not None:
                 waiting.interrupt()
 
@@ -127,6 +127,22 @@ class StreamCamera:
         playlist, self._playlist = self._playlist, None
         if playlist is not None:
             playlist.close()
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.close()
+
+    def _open(self) -> None:
+        self._open_by = time.monotonic() + self._limits_s[0]
+        password = (
+            None if self._password_file is None else first_line("source_password_file", self._password_file, "password")
+        )
+        video: str | HttpFile | Playlist | None = self._url
+        if self._url.lower().startswith(("http://", "https://")):
+            video = self._open_http(password)
+        if isinstance(video, str):
+            video = with_password(video, password)
+        if video is not None and not self._interrupted.is_set():
+            self._video = self._open_video(video)
 
     # ---- JPEG over HTTP ----
 
@@ -223,13 +239,15 @@ class StreamCamera:
     # ---- video ----
 
     def _open_video(self, video: str | HttpFile | Playlist) -> VideoReader:
-        options = {"protocol_whitelist": PROTOCOLS, "rtsp_transport": "tcp"}
-        if isinstance(video, HttpFile):
-            options = {"protocol_whitelist": "data"}  # it opens nothing else
-        elif isinstance(video, Playlist):
-            options = {}
-        elif self._tls_verify:
-            options |= {"tls_verify": "1", "ca_file": ssl.get_default_verify_paths().cafile or ""}
+        watched: ConnectionGuard | HttpFile | Playlist
+        if isinstance(video, str):
+            self._guard = watched = _guard(video)
+            options = {"protocol_whitelist": PROTOCOLS, "rtsp_transport": "tcp", "probesize": str(PROBED_BYTES)}
+            if self._tls_verify:
+                options |= {"tls_verify": "1", "ca_file": ssl.get_default_verify_paths().cafile or ""}
+        else:
+            watched = video
+            options = {"protocol_whitelist": "data"} if isinstance(video, HttpFile) else {}  # it opens nothing else
         try:
             return VideoReader(
                 video,
@@ -237,12 +255,19 @@ class StreamCamera:
                 options={key: value for key, value in options.items() if value},
                 limits_s=(max(0.0, self._open_by - time.monotonic()), self._limits_s[1]),
                 max_megapixels=min(self._max_megapixels, VIDEO_MEGAPIXELS),
+                packet_arrived=watched.packet_arrived,
             )
         except VideoError as error:
+            self._check_guard()
             raise SourceError(
                 f"{self.name}: does not answer with a video ({error.reason}). {MANUAL}, and whether `ffplay ADDRESS` "
                 "shows it from this machine"
             ) from None
+
+    def _check_guard(self) -> None:
+        """Raise SourceError where the camera was left because of what it sends."""
+        if self._guard is not None and self._guard.exceeded:
+            raise SourceError(f"{self.name}: {TOO_MUCH}")
 
     def _read_video(self, video: VideoReader) -> Frame:
         waiting = self._client or self._playlist
@@ -251,13 +276,24 @@ class StreamCamera:
         try:
             frame = video.read(lambda _stamp: self._clock(), time.monotonic)
         except VideoError as error:
+            self._check_guard()
             raise SourceError(
                 f"{self.name}: stopped delivering pictures ({error.reason}). Check cable, power or network"
             ) from None
         if frame is None:
+            self._check_guard()
             raise SourceError(f"{self.name}: stopped delivering pictures. Check cable, power or network")
         self._in_time = True
         return frame
+
+
+def _guard(url: str) -> ConnectionGuard:
+    """Watch the connection that FFmpeg is about to make."""
+    parts = urlsplit(url)
+    port = parts.port or (RTSPS_PORT if parts.scheme.lower() == "rtsps" else RTSP_PORT)
+    guard = ConnectionGuard(parts.hostname or "", port, MAX_PACKET_BYTES)
+    guard.start()
+    return guard
 
 
 def _no_picture(start: bytes) -> str:

@@ -63,6 +63,7 @@ class VideoReader:
         shown: how it is called in messages, without secrets.
         options: of FFmpeg's demuxer and protocol.
         limits_s: time limits for all of opening, up to the first picture, and for each further picture; None for files.
+        packet_arrived: called with each packet.
 
     Raises:
         SourceError: PyAV is not installed, or the address holds no video. `VideoError` says what FFmpeg answered.
@@ -76,12 +77,13 @@ class VideoReader:
         options: Mapping[str, str],
         limits_s: tuple[float, float] | None = None,
         max_megapixels: float = MAX_MEGAPIXELS,
+        packet_arrived: Callable[[], None] = lambda: None,
     ) -> None:
         self._shown = shown
         self._av = pyav(shown)
         self._container: Any = None
         self._interrupted = self._any_read = False
-        self._file = None if isinstance(address, str) else address
+        self._packet_arrived = packet_arrived
         open_s, self._read_s = limits_s or (math.inf, math.inf)
         self._by = time.monotonic() + open_s
         timeout = None if limits_s is None else (_Left(self._by), self._read_s)
@@ -207,8 +209,7 @@ class VideoReader:
         for packet in self._container.demux() if is_live else self._container.demux(self._stream):
             if self._interrupted or time.monotonic() > self._by:
                 raise VideoError(self._shown, "no complete picture in time")
-            if self._file is not None:
-                self._file.packet_arrived()
+            self._packet_arrived()
             if packet.stream_index == self._stream.index:
                 yield packet
 
