@@ -106,7 +106,7 @@ class VideoReader:
         except BaseException:
             self.close()
             raise
-        self._turn_known = False
+        self._change_known = False
         self._size = (context.height, context.width)
         rate = self._stream.average_rate
         self.fps = float(rate) if rate else None
@@ -184,7 +184,7 @@ class VideoReader:
             captured_at = self._arrived()
             if self._jpeg and packet.size:
                 data = bytes(packet)
-                if self._is_whole(data) and not self._is_turned(packet):
+                if self._is_whole(data) and not self._is_changed(packet):
                     yield _Picture(packet.pts and float(packet.pts * packet.time_base), captured_at, data)
                     continue
             try:
@@ -222,16 +222,16 @@ class VideoReader:
                 return True
         return False
 
-    def _is_turned(self, packet: Any) -> bool:
-        """Whether the container turns or mirrors its pictures: then their bytes are not what is to be seen.
+    def _is_changed(self, packet: Any) -> bool:
+        """Whether a JPEG is not what is to be seen: its container turns or mirrors it, or its range is limited.
 
         Only a decoded picture tells. Each packet of Motion JPEG can be decoded by itself, and so again.
         """
-        if not self._turn_known:
+        if not self._change_known:
             with contextlib.suppress(self._av.error.InvalidDataError):
                 for frame in packet.decode():
-                    self._turn_known = True
-                    self._jpeg = _display_matrix(frame) in (None, (1, 0, 0, 1))
+                    self._change_known = True
+                    self._jpeg = _display_matrix(frame) in (None, (1, 0, 0, 1)) and _is_full_range(frame)
         return not self._jpeg
 
     def _whole(self, raw: Any) -> Iterator[Any]:
@@ -390,12 +390,17 @@ def _plane(frame: Any, channels: int) -> Image:
     return rows if channels == 1 else rows.reshape(frame.height, frame.width, channels)
 
 
+def _is_full_range(frame: Any) -> bool:
+    name = frame.format.name
+    return name == "gray" or name.startswith("yuvj") or frame.color_range == _FULL_RANGE
+
+
 def _luma(frame: Any) -> Image:
     """Return the luma of a frame in full range, (H, W)."""
     name = frame.format.name
     if name not in _LUMA_FIRST:
         return np.ascontiguousarray(_plane(frame.reformat(format="gray"), 1))
     luma = _plane(frame, 1)
-    if name == "gray" or name.startswith("yuvj") or frame.color_range == _FULL_RANGE:
+    if _is_full_range(frame):
         return np.ascontiguousarray(luma)
     return full_range(luma)

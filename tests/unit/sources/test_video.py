@@ -142,6 +142,16 @@ def test_range_and_depth(make: Make, pixels: str) -> None:
         assert abs(float(image[40, 50].mean()) - 40) <= 3
 
 
+def test_motion_jpeg_of_limited_range(make: Make) -> None:
+    """FFmpeg notes it in the picture; a JPEG's own bytes are of full range always."""
+    options = {"color_range": "tv", "strict": "unofficial", "qmin": "1", "qmax": "2"}
+    for value in (20, 128, 235):
+        path = make("a.mov", "mjpeg", options=options, picture=np.full((48, 64, 3), value, np.uint8))
+        for frame in read_all(VideoFile(path)):
+            assert frame.jpeg is None
+            assert (frame.image.mean(), frame.as_gray().image.mean()) == pytest.approx((value, value), abs=4)
+
+
 def test_motion_jpeg_is_given_as_it_is(make: Make) -> None:
     frames = read_all(VideoFile(make("a.avi", "mjpeg", pixels="yuvj420p")))
     assert [frame.t for frame in frames] == pytest.approx([0.0, 0.1, 0.2])
