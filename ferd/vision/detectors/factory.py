@@ -39,7 +39,8 @@ def make_detector(config: DetectorConfig, threshold: float | None = None) -> Det
     `auto`: ferd's own, then YuNet if its file is there, then Haar.
 
     Args:
-        threshold: score from which on something is a face, instead of the detector's own. Haar has no score.
+        threshold: score from which on something is a face, instead of the detector's own: for photographs, which are
+            searched with margins anyway. Haar has no score.
 
     Raises:
         ConfigError: it cannot be had; with the remedy.
@@ -50,7 +51,7 @@ def make_detector(config: DetectorConfig, threshold: float | None = None) -> Det
     for make in makers.values():
         if detector := make(config, threshold):
             log.info("detector chosen name=%s", detector.name)
-            return with_landmarks(detector)
+            return with_landmarks(detector, near=threshold is None)
     raise ConfigError(_MISSING[config.kind])
 
 
