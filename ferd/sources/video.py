@@ -391,8 +391,8 @@ def _plane(frame: Any, channels: int) -> Image:
 
 
 def _is_full_range(frame: Any) -> bool:
-    name = frame.format.name
-    return name == "gray" or name.startswith("yuvj") or frame.color_range == _FULL_RANGE
+    name: str = frame.format.name
+    return name == "gray" or name.startswith("yuvj") or bool(frame.color_range == _FULL_RANGE)
 
 
 def _luma(frame: Any) -> Image:
