@@ -23,7 +23,7 @@ LEAST_SHARE = 0.3
 """Least length of a near face's longer side, in shorter sides of the picture: smaller ones the plain search finds."""
 LONGEST = 640
 """Pixels of the longer side, without the margin, at which is searched: near faces are large enough in it."""
-EVERY_S = 0.5
+EVERY_S = 1.0
 """In live pictures the search with a margin is made so often at most: it costs as much as the plain one."""
 
 ShowsFace = Callable[[Image, Face], bool]

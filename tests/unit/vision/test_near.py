@@ -80,7 +80,7 @@ def test_small_ones_and_what_the_other_model_denies_are_left_out():
     assert near_faces(Finder(), lambda _image, _face: False, Frame(0.0, picture())) == []
 
 
-def test_a_camera_without_faces_is_searched_twice_a_second():
+def test_a_camera_without_faces_is_searched_with_a_margin_now_and_then():
     finder = Finder(from_width=10_000)
     search = NearSearch(finder, anything)
     for number in range(60):
