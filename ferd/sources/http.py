@@ -158,7 +158,7 @@ class HttpClient:
             if status in (301, 302, 303, 307, 308):
                 redirects += 1
                 url = self._redirected(url, response, redirects)
-                ours = ours and _place(url) == _place(self._url)
+                ours = ours and place_of(url) == place_of(self._url)
                 continue
             if status == 401 and ours and self._login[0] and not asked_for_login:
                 asked_for_login = True
@@ -190,7 +190,7 @@ class HttpClient:
             headers["Range"] = f"bytes={self._first}-"
         if with_login and self._authorize is not None:
             headers["Authorization"] = self._authorize(target).encode()
-        is_kept = self._connection is not None and self._place == _place(url) and self._connection.sock is not None
+        is_kept = self._connection is not None and self._place == place_of(url) and self._connection.sock is not None
         try:
             return self._send(url, target, headers, keep=is_kept)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
@@ -229,7 +229,7 @@ class HttpClient:
             raise OSError("interrupted")
         used.connect(host, connection.port, context)
         connection.sock = used
-        self._connection, self._place = connection, _place(url)
+        self._connection, self._place = connection, place_of(url)
 
     def _pass_over(self, response: http.client.HTTPResponse) -> None:
         """Read a body that is not needed, so that the connection can be used again; close it where that is long."""
@@ -347,7 +347,7 @@ _KEPT = "%/:=&?~#+!$,;'@()*[]"
 """Characters of a redirect's target that are left as they are."""
 
 
-def _place(url: str) -> tuple[str, str]:
+def place_of(url: str) -> tuple[str, str]:
     """Return scheme and authority without the login: where a password may be sent, and which connection fits."""
     parts = urlsplit(url)
     return parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()

@@ -15,7 +15,7 @@ from ferd.errors import PictureError, SourceError
 from ferd.pictures import JPEG_START, MAX_MEGAPIXELS, read_header
 from ferd.redaction import redact_address
 from ferd.sources.connection_guard import ConnectionGuard
-from ferd.sources.http import HttpClient, HttpReply
+from ferd.sources.http import HttpClient, HttpReply, place_of
 from ferd.sources.http_file import MAX_PACKET_BYTES, TOO_MUCH, HttpFile
 from ferd.sources.jpeg import JpegSplitter, jpeg_frame
 from ferd.sources.playlist import FIRST_LINE, Playlist
@@ -41,7 +41,7 @@ PROTOCOLS = "rtp,rtsp,udp,tcp,tls"
 RTSP_PORT, RTSPS_PORT = 554, 322
 """IANA's registry of service names; FFmpeg's too."""
 PROBED_BYTES = 1 << 20
-"""Of an RTSP stream before its first picture is asked for; FFmpeg's own 5 MB are 5 s of most cameras."""
+"""Of a video before its first picture is asked for; FFmpeg's own 5 MB are 5 s of most cameras."""
 MANUAL = "Check address, user and password, and that the camera's stream is switched on"
 
 
@@ -186,11 +186,19 @@ class StreamCamera:
             return HttpFile(self._client, reply, start, self.name)
         self._client.close()
         self._client = None
-        is_moved = urlsplit(reply.url).netloc != urlsplit(self._url).netloc.rpartition("@")[2]
-        url = reply.url if is_moved else with_password(self._url, password)
+        url = self._with_login(reply.url, password)
         left_s = self._open_by - time.monotonic()
         self._playlist = Playlist(url, self.name, verify=self._tls_verify, within_s=left_s)
         return self._playlist
+
+    def _with_login(self, url: str, password: str | None) -> str:
+        """Return an address to which the camera may have redirected; with the login where it is its own server."""
+        if place_of(url) != place_of(self._url):
+            return url
+        parts, login = urlsplit(url), urlsplit(self._url).netloc.rpartition("@")[0]
+        if login and "@" not in parts.netloc:
+            parts = parts._replace(netloc=f"{login}@{parts.netloc}")
+        return with_password(urlunsplit(parts), password)
 
     def _ask(self, client: HttpClient, within_s: float) -> HttpReply:
         self._asked = time.monotonic()
@@ -240,10 +248,11 @@ class StreamCamera:
 
     def _open_video(self, video: str | HttpFile | Playlist) -> VideoReader:
         watched: ConnectionGuard | HttpFile | Playlist
-        options = {"fpsprobesize": "0"}  # of no use in a live picture, and 1.4 s of waiting
+        # The frame rate is of no use in a live picture, and takes up to 1.4 s.
+        options = {"fpsprobesize": "0", "probesize": str(PROBED_BYTES)}
         if isinstance(video, str):
             self._guard = watched = _guard(video)
-            options |= {"protocol_whitelist": PROTOCOLS, "rtsp_transport": "tcp", "probesize": str(PROBED_BYTES)}
+            options |= {"protocol_whitelist": PROTOCOLS, "rtsp_transport": "tcp"}
             if self._tls_verify:
                 options |= {"tls_verify": "1", "ca_file": ssl.get_default_verify_paths().cafile or ""}
         else:

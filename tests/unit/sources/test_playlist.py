@@ -14,6 +14,7 @@ from video_server import Server, camera, serving, write
 
 from ferd.errors import SourceError
 from ferd.sources.playlist import MAX_LIST_BYTES, MOST_FILES, Playlist
+from ferd.sources.stream import StreamCamera
 
 HEAD = "#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:2\n"
 END = "#EXT-X-ENDLIST\n"
@@ -76,6 +77,33 @@ def test_the_login_stays_with_its_server(server: Server, tmp_path: Path) -> None
         piece = f"http://127.0.0.1:{other.server_address[1]}/a.ts"
         assert len(read_all(camera(server, playlist(tmp_path, piece), LOGIN), until=SourceError)) == 10
         assert other.logins == [""]
+
+
+def test_pieces_are_where_the_camera_redirects_to(server: Server, tmp_path: Path) -> None:
+    """With the login, which the new address does not repeat."""
+    server.wants_login = True
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "sub" / "a.ts", 10)
+    playlist(tmp_path / "sub", "a.ts")
+    for place in ("", f"http://127.0.0.1:{server.server_address[1]}"):
+        server.moved = {"/start": f"{place}/sub/list.m3u8"}
+        assert len(read_all(camera(server, "start", LOGIN), until=SourceError)) == 10
+
+
+def test_no_password_goes_to_another_server(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "secret").write_text("geheim\n")
+    write(tmp_path / "other" / "a.ts", 10)
+    server.wants_login = True
+    with serving(tmp_path / "other") as other:
+        server.moved = {"/start": f"http://127.0.0.1:{other.server_address[1]}/{playlist(tmp_path / 'other', 'a.ts')}"}
+        port = server.server_address[1]
+        source = StreamCamera(
+            f"http://me@127.0.0.1:{port}/start", open_s=20, read_s=20, password_file=tmp_path / "secret"
+        )
+        assert len(read_all(source, until=SourceError)) == 10
+        assert any(server.logins)
+        assert not any(other.logins)
 
 
 def test_a_playlist_without_an_end(server: Server) -> None:

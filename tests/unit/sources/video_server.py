@@ -33,6 +33,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if to := self.server.moved.get(self.path):
+            self.send_response(302)
+            self.send_header("Location", to)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         try:
             if self.path == "/endless":
                 self._without_end("video/h264", ENDLESS, b"\x88" * 65_536)
@@ -73,13 +79,14 @@ class Server(http.server.ThreadingHTTPServer):
     asked: list[str]
     logins: list[str]
     wants_login = False
+    moved: dict[str, str]
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Server]:
     """Serve the files of a folder."""
     server = Server(("127.0.0.1", 0), Handler)
-    server.folder, server.asked, server.logins = folder, [], []
+    server.folder, server.asked, server.logins, server.moved = folder, [], [], {}
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
