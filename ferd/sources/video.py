@@ -30,7 +30,7 @@ MISSING = (
     "MJPEG and snapshot addresses, USB and Pi cameras and pictures work without it"
 )
 MOST_BROKEN = 30
-"""Broken pictures in a row after which a video counts as failed."""
+"""Broken pictures in a row after which a recorded video counts as failed."""
 _LUMA_FIRST = frozenset({"gray", "nv12", "nv21", "nv16", *(f"yuv{j}{n}p" for j in ("", "j") for n in (420, 422, 444))})
 """Pixel formats with 8 bits whose first plane is the luma."""
 _FULL_RANGE = 2
@@ -191,7 +191,8 @@ class VideoReader:
                 frames = packet.decode()
             except self._av.error.InvalidDataError:
                 broken += 1
-                if broken >= MOST_BROKEN:
+                # A live one that was joined between two key frames has a time limit of its own.
+                if broken >= MOST_BROKEN and self._by == math.inf:
                     raise
                 continue
             for frame in frames:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from camera_tools import read_all
 from video_server import Server, camera, write
@@ -33,3 +35,18 @@ def test_a_picture_without_an_end(server: Server) -> None:
     with pytest.raises(SourceError, match="sends more than 4 MB without a picture"):
         source.open()
     source.close()
+
+
+def test_joined_between_two_key_frames(server: Server, tmp_path: Path) -> None:
+    """As relays let a viewer join: nothing can be decoded before the next key frame, here for 75 frames."""
+    noise = np.random.default_rng(1)
+    with av.open(str(tmp_path / "a.ts"), "w") as container:
+        stream = container.add_stream(
+            "libx264", rate=25, options={"x264-params": "keyint=80:scenecut=0:log-level=none"}
+        )
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 320, 240, "yuv420p", 20_000_000
+        frames = (noise.integers(0, 255, (240, 320, 3), np.uint8) for _ in range(100))
+        packets = [p for f in frames for p in stream.encode(av.VideoFrame.from_ndarray(f, format="bgr24"))]
+        container.mux([*packets, *stream.encode()][5:])
+    source = camera(server, "a.ts")
+    assert 15 <= len(read_all(source, until=SourceError)) <= 25
