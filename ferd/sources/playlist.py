@@ -19,12 +19,34 @@ MAX_LIST_BYTES = 1 << 20
 """Of a playlist: four hours in pieces of 2 s have 0.3 MB."""
 MOST_FILES = 64
 """Playlists and pieces between two packets. FFmpeg begins with all qualities that the camera offers, which are few."""
+LONGEST_WAIT_S, LATE_S = 1.0, 0.5
+"""A picture further ahead, or later than this, follows a jump of the time stamps, or a wait for the next piece."""
 OPTIONS = {"http_persistent": "0", "http_multiple": "0", "http_seekable": "0", "protocol_whitelist": "http,https"}
 """Of FFmpeg's demuxer, which is not to keep connections of its own."""
 
 
+class Pace:
+    """Lets pictures pass at the pace of their time stamps: a piece comes at once, and the next one seconds later."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def wait_s(self, stamp: float | None, now: float) -> float:
+        """Return the seconds to wait before the picture of this time stamp. After a jump it counts from there."""
+        if stamp is None:
+            return 0.0
+        wait = LONGEST_WAIT_S + 1 if self._offset is None else stamp + self._offset - now
+        if not -LATE_S <= wait <= LONGEST_WAIT_S:
+            self._offset = now - stamp
+            return 0.0
+        return max(0.0, wait)
+
+
 class Playlist:
     """Opens what FFmpeg asks for.
+
+    Attributes:
+        pace: of its pictures.
 
     Args:
         url: of the playlist, with its login. Addresses in the playlist that are relative to it have the same one.
@@ -35,6 +57,7 @@ class Playlist:
 
     def __init__(self, url: str, shown: str, *, verify: bool, within_s: float) -> None:
         self.url = url
+        self.pace = Pace()
         self._shown, self._verify = shown, verify
         self._files: list[_Piece] = []
         self._asking: HttpClient | None = None

@@ -275,6 +275,12 @@ class StreamCamera:
                 "shows it from this machine"
             ) from None
 
+    def _time_of(self, stamp: float | None) -> float:
+        """Return the time of a picture: now. Those of a playlist are held back to their own pace."""
+        if self._playlist is not None:
+            self._interrupted.wait(self._playlist.pace.wait_s(stamp, time.monotonic()))
+        return self._clock()
+
     def _check_guard(self) -> None:
         """Raise SourceError where the camera was left because of what it sends."""
         if self._guard is not None and self._guard.exceeded:
@@ -285,7 +291,7 @@ class StreamCamera:
         if self._in_time and waiting is not None:
             waiting.limit(self._limits_s[1])
         try:
-            frame = video.read(lambda _stamp: self._clock(), time.monotonic)
+            frame = video.read(self._time_of, time.monotonic)
         except VideoError as error:
             self._check_guard()
             raise SourceError(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from camera_tools import read_all, wait_for
+from hypothesis import given
+from hypothesis import strategies as st
 from video_server import Server, camera, serving, write
 
 from ferd.errors import SourceError
-from ferd.sources.playlist import MAX_LIST_BYTES, MOST_FILES, Playlist
+from ferd.sources.playlist import MAX_LIST_BYTES, MOST_FILES, Pace, Playlist
 from ferd.sources.stream import StreamCamera
 
 HEAD = "#EXTM3U\n#EXT-X-VERSION:4\n#EXT-X-TARGETDURATION:2\n"
@@ -48,6 +51,48 @@ def test_pieces_one_after_the_other(server: Server, tmp_path: Path) -> None:
     frames = read_all(camera(server, playlist(tmp_path, "a.ts", "b.ts")), until=SourceError)
     assert len(frames) == 30
     assert frames[5].image.shape == (240, 320, 3)
+
+
+def test_pictures_keep_their_pace(server: Server, tmp_path: Path) -> None:
+    """A piece is there at once, and a live one is followed by another only after its length."""
+    write(tmp_path / "a.ts", 20)
+    started = time.monotonic()
+    assert len(read_all(camera(server, playlist(tmp_path, "a.ts")), until=SourceError)) == 20
+    assert time.monotonic() - started > 1.7
+
+
+@given(
+    pieces=st.lists(st.integers(1, 200), min_size=2, max_size=12),
+    rate=st.sampled_from([5, 15, 30]),
+    start=st.floats(-1e6, 1e6),
+    ahead=st.integers(2, 3),
+)
+def test_live_pieces_leave_no_gap(pieces: list[int], rate: int, start: float, ahead: int) -> None:
+    """Each piece is listed when the one `ahead` before it has passed; the reader takes it at once."""
+    pace, now, passed, stamp = Pace(), 100.0, [], start
+    listed = [0.0] * ahead
+    for pictures in pieces:
+        listed.append(listed[-1] + pictures / rate)
+    for pictures, at in zip(pieces, listed, strict=False):
+        now = max(now, 100.0 + at)
+        for _ in range(pictures):
+            now += pace.wait_s(stamp, now)
+            passed.append(now)
+            stamp += 1 / rate
+    gaps = [later - earlier for earlier, later in itertools.pairwise(passed)]
+    assert min(gaps) >= 0
+    assert max(gaps) <= 1 / rate + 0.01
+    assert passed[-1] - passed[0] >= len(gaps) / rate - 0.01
+
+
+@pytest.mark.parametrize("jump", [-3600.0, -0.6, 1.2, 3600.0])
+def test_a_jump_of_the_time_stamps_is_not_waited_for(jump: float) -> None:
+    pace = Pace()
+    assert pace.wait_s(10.0, 0.0) == 0
+    assert pace.wait_s(10.1, 0.0) == pytest.approx(0.1)
+    assert pace.wait_s(10.2 + jump, 0.1) == 0
+    assert pace.wait_s(10.3 + jump, 0.1) == pytest.approx(0.1)
+    assert pace.wait_s(None, 0.1) == 0
 
 
 def test_pieces_of_one_file(server: Server, tmp_path: Path) -> None:
