@@ -76,7 +76,7 @@ def test_more_than_its_bytes_ends_it(server: socket.socket, guard_of: Callable[[
         assert reader.recv(1) == b""
 
 
-def test_packets_count_anew(server: socket.socket, guard_of: Callable[[], ConnectionGuard]) -> None:
+def test_packets_start_the_count_again(server: socket.socket, guard_of: Callable[[], ConnectionGuard]) -> None:
     guard = guard_of()
     reader, sender = connected(server)
     with reader, sender:
