@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import socket
 import struct
 import termios
@@ -17,6 +16,8 @@ from pathlib import Path
 
 EVERY_S = 0.02
 """Between two looks: in this time 2.5 MB arrive over gigabit Ethernet, and 0.1 MB over the WLAN of a Pi."""
+FIND_EVERY_S = 0.05
+"""Between two looks for the connection: all sockets of the process are asked, also while a host does not answer."""
 _BYTES_RECEIVED = 128
 """Offset of tcpi_bytes_received in struct tcp_info (linux/tcp.h since Linux 4.1), 64 bits."""
 _claimed: set[str] = set()
@@ -74,7 +75,7 @@ class ConnectionGuard:
         addresses: set[str] = set()
         with contextlib.suppress(OSError):  # FFmpeg will say the same
             addresses = {str(found[4][0]) for found in socket.getaddrinfo(self._host, self._port)}
-        while not self._stop.wait(EVERY_S):
+        while not self._stop.wait(FIND_EVERY_S if self._connection is None else EVERY_S):
             if self._connection is None:
                 self._connection = self._find(addresses)
             elif not self._shut and _taken(self._connection) - self._base > self._most:
@@ -90,7 +91,7 @@ class ConnectionGuard:
             if link in self._before:
                 continue
             with contextlib.suppress(OSError), contextlib.ExitStack() as unless_found:
-                found = unless_found.enter_context(socket.socket(fileno=os.dup(descriptor)))
+                found = unless_found.enter_context(socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM))
                 with _lock:
                     if link not in _claimed and found.getpeername()[:2] in places:
                         _claimed.add(link)

@@ -133,6 +133,20 @@ def test_each_guard_watches_its_own(server: socket.socket, guard_of: Callable[[]
         assert not guards[1].exceeded
 
 
+def test_over_ipv6() -> None:
+    try:
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with server, contextlib.closing(ConnectionGuard("::1", server.getsockname()[1], LIMIT)) as guard:
+        guard.start()
+        reader = socket.create_connection(server.getsockname()[:2])
+        with reader, server.accept()[0] as sender:
+            wait_for(lambda: is_watched(guard))
+            take(reader, sender, 2 * LIMIT)
+            wait_for(lambda: guard.exceeded)
+
+
 def test_an_interrupt_ends_a_wait(server: socket.socket, guard_of: Callable[[], ConnectionGuard]) -> None:
     guard = guard_of()
     reader, sender = connected(server)
