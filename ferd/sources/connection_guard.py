@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import socket
 import struct
 import termios
@@ -91,7 +92,7 @@ class ConnectionGuard:
             if link in self._before:
                 continue
             with contextlib.suppress(OSError), contextlib.ExitStack() as unless_found:
-                found = unless_found.enter_context(socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM))
+                found = unless_found.enter_context(_duplicate(descriptor))
                 with _lock:
                     if link not in _claimed and found.getpeername()[:2] in places:
                         _claimed.add(link)
@@ -99,6 +100,16 @@ class ConnectionGuard:
                         unless_found.pop_all()
                         return found
         return None
+
+
+def _duplicate(descriptor: int) -> socket.socket:
+    """Return a duplicate of a socket of any family. Raises OSError when the descriptor is none any more."""
+    duplicate = os.dup(descriptor)
+    try:
+        return socket.socket(fileno=duplicate)
+    except OSError:
+        os.close(duplicate)
+        raise
 
 
 def _sockets() -> list[tuple[int, str]]:
