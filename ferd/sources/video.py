@@ -29,6 +29,9 @@ MISSING = (
     "video needs PyAV, which is not installed here: `{command}`. "
     "MJPEG and snapshot addresses, USB and Pi cameras and pictures work without it"
 )
+OLDEST_PYAV = (17, 1)
+"""Older ones end the whole process on MPEG program and transport streams: FFmpeg finds streams for which they hold no
+options."""
 MOST_BROKEN = 30
 """Broken pictures in a row after which a recorded video counts as failed."""
 _LUMA_FIRST = frozenset({"gray", "nv12", "nv21", "nv16", *(f"yuv{j}{n}p" for j in ("", "j") for n in (420, 422, 444))})
@@ -297,6 +300,9 @@ def pyav(shown: str) -> Any:
     except ImportError as error:
         reason = MISSING.format(command=how_to_add("video")) if error.name == "av" else f"PyAV does not load ({error})"
         raise SourceError(f"{shown}: {reason}") from None
+    if tuple(int(part) for part in av.__version__.split(".")[:2]) < OLDEST_PYAV:
+        least = ".".join(map(str, OLDEST_PYAV))
+        raise SourceError(f"{shown}: PyAV {av.__version__} is too old, {least} is needed: `{how_to_add('video')}`")
     return av
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import tomllib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from camera_tools import read_all
 
 from ferd.errors import SourceError
 from ferd.sources.file import VideoFile
-from ferd.sources.video import DECODER_THREADS, VideoReader, _display_matrix
+from ferd.sources.video import DECODER_THREADS, OLDEST_PYAV, VideoReader, _display_matrix
 
 Make = Callable[..., Path]
 
@@ -205,6 +206,20 @@ def test_without_pyav(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(SourceError, match=r"needs PyAV.*pip install .*(av<|ferd\[video\])"):
         VideoFile(path).open()
+
+
+@pytest.mark.parametrize("version", ["9.2.0", "14.4.0", "17.0.1"])
+def test_with_a_pyav_that_would_end_the_process(make: Make, monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    path = make()
+    monkeypatch.setattr(av, "__version__", version)
+    with pytest.raises(SourceError, match=rf"PyAV {version} is too old, 17.1 is needed: `.*pip install"):
+        VideoFile(path).open()
+
+
+def test_the_oldest_pyav_is_that_of_the_package() -> None:
+    package = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    (requirement,) = (r for r in package["project"]["optional-dependencies"]["video"] if r.startswith("av"))
+    assert f">={'.'.join(map(str, OLDEST_PYAV))}," in requirement
 
 
 @pytest.mark.parametrize(("rotation", "corner"), [(90, "lower left"), (180, "lower right"), (270, "upper right")])
