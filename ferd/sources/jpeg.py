@@ -16,7 +16,7 @@ from ferd.types import Deferred, Frame, Image
 MAX_PART_BYTES = 16 << 20
 """Largest picture of a camera. A photo of 12 megapixels has 3 to 6 MB, a camera's picture 0.02 to 2 MB."""
 MAX_HEADER_BYTES = 4 << 20
-"""Of a part, before its compressed data. Cameras send a few hundred, thermal ones up to 1.5 MB. OpenCV copies them."""
+"""Of a part, before its compressed data. Cameras send a few hundred. OpenCV copies them."""
 LARGEST_DECODED = 8.5
 """Megapixels: a larger picture (4K has 8.3) is decoded at half, a quarter or an eighth of its size."""
 LARGEST_PROGRESSIVE = 6.0

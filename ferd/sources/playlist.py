@@ -45,14 +45,14 @@ class Pace:
 class Playlist:
     """Opens what FFmpeg asks for.
 
-    Attributes:
-        pace: of its pictures.
-
     Args:
         url: of the playlist, with its login. Addresses in the playlist that are relative to it have the same one.
         shown: how it is called in messages, without secrets.
         verify: whether to check the servers' certificates.
         within_s: time limit for all that follows, up to the next `limit`.
+
+    Attributes:
+        pace: of its pictures.
     """
 
     def __init__(self, url: str, shown: str, *, verify: bool, within_s: float) -> None:

@@ -19,6 +19,7 @@ from ferd.sources.http import HttpClient, HttpReply, place_of
 from ferd.sources.http_file import MAX_PACKET_BYTES, TOO_MUCH, HttpFile
 from ferd.sources.jpeg import JpegSplitter, jpeg_frame
 from ferd.sources.playlist import FIRST_LINE, Playlist
+from ferd.sources.playlist import OPTIONS as PLAYLIST_OPTIONS
 from ferd.sources.stall import FIRST_FRAME_S, FRAME_S
 from ferd.sources.video import MOST_BROKEN, VideoError, VideoReader
 from ferd.types import Frame
@@ -118,18 +119,11 @@ class StreamCamera:
                 waiting.interrupt()
 
     def close(self) -> None:
-        video, self._video = self._video, None
-        if video is not None:
-            video.close()
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-        playlist, self._playlist = self._playlist, None
-        if playlist is not None:
-            playlist.close()
-        guard, self._guard = self._guard, None
-        if guard is not None:
-            guard.close()
+        opened = (self._video, self._client, self._playlist, self._guard)
+        self._video = self._client = self._playlist = self._guard = None
+        for one in opened:
+            if one is not None:
+                one.close()
 
     def _open(self) -> None:
         self._open_by = time.monotonic() + self._limits_s[0]
@@ -251,14 +245,14 @@ class StreamCamera:
         # The frame rate is of no use in a live picture, and takes up to 1.4 s.
         options = {"fpsprobesize": "0", "probesize": str(PROBED_BYTES)}
         if isinstance(video, str):
-            self._guard = watched = _guard(video)
+            self._guard = watched = _watching(video)
             options |= {"protocol_whitelist": PROTOCOLS, "rtsp_transport": "tcp"}
             if self._tls_verify:
                 options |= {"tls_verify": "1", "ca_file": ssl.get_default_verify_paths().cafile or ""}
         else:
             watched = video
-            if isinstance(video, HttpFile):
-                options["protocol_whitelist"] = "data"  # it opens nothing else
+            # FFmpeg opens nothing else.
+            options |= {"protocol_whitelist": "data"} if isinstance(video, HttpFile) else PLAYLIST_OPTIONS
         try:
             return VideoReader(
                 video,
@@ -304,7 +298,7 @@ class StreamCamera:
         return frame
 
 
-def _guard(url: str) -> ConnectionGuard:
+def _watching(url: str) -> ConnectionGuard:
     """Watch the connection that FFmpeg is about to make."""
     parts = urlsplit(url)
     port = parts.port or (RTSPS_PORT if parts.scheme.lower() == "rtsps" else RTSP_PORT)

@@ -21,7 +21,6 @@ from ferd.pictures import MAX_MEGAPIXELS, PictureHeader, full_range, jpeg_header
 from ferd.sources.base import SMALLEST_SIDE
 from ferd.sources.http_file import HttpFile
 from ferd.sources.jpeg import jpeg_frame
-from ferd.sources.playlist import OPTIONS as PLAYLIST_OPTIONS
 from ferd.sources.playlist import Playlist
 from ferd.types import Deferred, Frame, Image
 
@@ -30,8 +29,7 @@ MISSING = (
     "MJPEG and snapshot addresses, USB and Pi cameras and pictures work without it"
 )
 OLDEST_PYAV = (17, 1)
-"""Older ones end the whole process on MPEG program and transport streams: FFmpeg finds streams for which they hold no
-options."""
+"""14.0 to 17.0 end the whole process when they open a MPEG program stream with options."""
 MOST_BROKEN = 30
 """Broken pictures in a row after which a recorded video counts as failed."""
 _LUMA_FIRST = frozenset({"gray", "nv12", "nv21", "nv16", *(f"yuv{j}{n}p" for j in ("", "j") for n in (420, 422, 444))})
@@ -156,10 +154,10 @@ class VideoReader:
             container.close()
 
     def _open(self, address: str | HttpFile | Playlist, options: Mapping[str, str], timeout: Any) -> Any:
+        given: dict[str, Any] = {"options": dict(options), "timeout": timeout}
         if isinstance(address, Playlist):
-            options = {**PLAYLIST_OPTIONS, **options}
-            return self._av.open(address.url, format="hls", options=options, timeout=timeout, io_open=address.open)
-        return self._av.open(address, options=dict(options), timeout=timeout)
+            return self._av.open(address.url, format="hls", io_open=address.open, **given)
+        return self._av.open(address, **given)
 
     def _first_video(self) -> Any:
         streams = [stream for stream in self._container.streams.video if not _is_cover(stream)]

@@ -45,18 +45,20 @@ class LandmarkedDetector:
 
     def is_face(self, image: Image, face: Face) -> bool:
         """Whether all looks at a doubtful face are certain that it is one."""
-        reading = self._look(image, face)
-        return reading is not None and reading.presence >= CERTAIN
+        return self._presence(image, face) >= CERTAIN
 
     def shows_face(self, image: Image, face: Face) -> bool:
         """Whether each look at a found face shows one, so that it has landmarks."""
-        reading = self._look(image, face)
-        return reading is not None and reading.presence >= PRESENT
+        return self._presence(image, face) >= PRESENT
 
     def read(self, image: Image, face: Face) -> Face:
         """Return a found face with its landmarks; as it is where they cannot be read or a look shows no face."""
         reading = self._look(image, face)
         return face if reading is None or reading.presence < PRESENT else with_reading(face, reading)
+
+    def _presence(self, image: Image, face: Face) -> float:
+        reading = self._look(image, face)
+        return 0.0 if reading is None else reading.presence
 
     def _look(self, image: Image, face: Face) -> LandmarkReading | None:
         roll = math.degrees(head_roll(face.points)) if face.points else 0.0

@@ -24,7 +24,7 @@ LEAST_SHARE = 0.3
 LONGEST = 640
 """Pixels of the longer side, without the margin, at which is searched: near faces are large enough in it."""
 EVERY_S = 1.0
-"""In live pictures the search with a margin is made so often at most: it costs as much as the plain one."""
+"""Shortest time between two searches with a margin in live pictures: each costs as much as a plain one."""
 
 ShowsFace = Callable[[Image, Face], bool]
 
